@@ -1,0 +1,147 @@
+"""The project's pictures, as Plotly figures that kedro-viz previews and reports embed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from flight_delays.metrics import CALIBRATION_BINS, cost_curve
+
+Floats = NDArray[np.float64]
+
+BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
+MAX_POINTS = 400
+
+
+def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:
+    """An empty figure in the project's style."""
+    return go.Figure(
+        layout={
+            "title": {"text": title, "x": 0, "xref": "paper"},
+            "template": "plotly_white",
+            "xaxis_title": x,
+            "yaxis_title": y,
+            "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
+            "legend": {"orientation": "h", "y": -0.2},
+            **layout,
+        }
+    )
+
+
+def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -> go.Figure:
+    """One metric of several models, with intervals."""
+    intervals = [metrics[model][metric] for model in models]
+    values = [interval["value"] for interval in intervals]
+    title = f"{metric.replace('_', ' ').capitalize()} on the test window"
+    chart = figure(title, metric, "", yaxis={"autorange": "reversed"})
+    chart.add_scatter(
+        x=values,
+        y=[model.replace("_", " ") for model in models],
+        mode="markers",
+        marker={"size": 11, "color": [BLUE, *[GREY] * (len(models) - 1)]},
+        error_x={
+            "type": "data",
+            "array": [i["high"] - i["value"] for i in intervals],
+            "arrayminus": [i["value"] - i["low"] for i in intervals],
+        },
+    )
+    return chart
+
+
+def calibration(y: pd.Series, p: Floats) -> go.Figure:
+    """Observed share against predicted probability, in bins of equal width."""
+    observed, predicted = calibration_curve(y, p, n_bins=CALIBRATION_BINS)
+    chart = figure("Calibration", "predicted probability", "observed share")
+    chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal")
+    chart.add_scatter(x=predicted, y=observed, mode="lines+markers", line={"color": BLUE}, name="model")
+    return chart
+
+
+def roc_curves(y: pd.Series, scores: Mapping[str, Any]) -> go.Figure:
+    """ROC curves of several models."""
+    chart = figure("ROC", "false positive rate", "true positive rate")
+    for color, (name, score) in zip((BLUE, GREY, GREEN), scores.items(), strict=False):
+        false_positive, true_positive, _ = roc_curve(y, score)
+        keep = _thin(len(false_positive))
+        label = f"{name.replace('_', ' ')} (AUC {roc_auc_score(y, score):.3f})"
+        chart.add_scatter(
+            x=false_positive[keep], y=true_positive[keep], mode="lines", line={"color": color}, name=label
+        )
+    return chart
+
+
+def costs(
+    y: pd.Series, p: Floats, threshold: float, false_negative: float, false_positive: float
+) -> go.Figure:
+    """Mean cost per row over the decision threshold."""
+    thresholds, cost = cost_curve(y, p, false_negative, false_positive)
+    keep = _thin(len(thresholds))
+    title = f"Cost on the test window: a miss costs {false_negative:g}, a false alarm {false_positive:g}"
+    chart = figure(title, "decision threshold", "mean cost per row")
+    chart.add_scatter(x=thresholds[keep], y=cost[keep], mode="lines", line={"color": BLUE}, name="cost")
+    chart.add_vline(x=threshold, line_color=RED, annotation_text=f"chosen: {threshold:.3f}")
+    return chart
+
+
+def slices(table: pd.DataFrame) -> go.Figure:
+    """ROC AUC of every slice, with intervals."""
+    known = table.dropna(subset=["roc_auc"])
+    chart = figure("ROC AUC by slice", "ROC AUC", "", yaxis={"autorange": "reversed"})
+    for color, (segment, part) in zip((BLUE, GREEN, RED), known.groupby("segment"), strict=False):
+        chart.add_scatter(
+            x=part["roc_auc"],
+            y=part["value"].astype(str) + " (" + part["n_rows"].map("{:,}".format) + ")",
+            mode="markers",
+            marker={"color": color, "size": 9},
+            error_x={
+                "type": "data",
+                "array": part["roc_auc_high"] - part["roc_auc"],
+                "arrayminus": part["roc_auc"] - part["roc_auc_low"],
+            },
+            name=str(segment),
+        )
+    return chart
+
+
+def importance(table: pd.DataFrame) -> go.Figure:
+    """Permutation importance, most important first."""
+    chart = figure("Importance: log loss lost when shuffled", "", "", yaxis={"autorange": "reversed"})
+    chart.add_bar(
+        x=table["importance"],
+        y=table["feature"],
+        orientation="h",
+        marker_color=BLUE,
+        error_x={"type": "data", "array": table["spread"]},
+    )
+    return chart
+
+
+def trials(table: pd.DataFrame) -> go.Figure:
+    """Validation log loss of every trial, and the best so far."""
+    chart = figure("Tuning", "trial", "log loss on the validation window")
+    for color, (family, part) in zip((BLUE, GREEN, RED), table.groupby("family"), strict=False):
+        chart.add_scatter(
+            x=part.index,
+            y=part["log_loss"],
+            mode="markers",
+            marker={"color": color, "size": 9},
+            name=str(family).replace("_", " "),
+        )
+    chart.add_scatter(
+        x=table.index,
+        y=table["log_loss"].cummin(),
+        mode="lines",
+        line={"color": GREY, "shape": "hv"},
+        name="best so far",
+    )
+    return chart
+
+
+def _thin(n: int) -> NDArray[np.int64]:
+    """At most ``MAX_POINTS`` positions out of n, ends included."""
+    return np.unique(np.linspace(0, n - 1, min(n, MAX_POINTS)).astype(np.int64))

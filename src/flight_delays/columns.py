@@ -1,0 +1,176 @@
+"""How a contract says what a column is for.
+
+A contract is a plain Pandera model. ``column`` is ``pandera.Field`` with one addition: the roles
+a column plays, kept in the field's metadata. ``Columns.of(Contract)`` reads them back, so that no
+module about running models needs to name a column.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, Self
+
+import pandera.pandas as pa
+from pandera.dtypes import DataType, is_bool, is_datetime, is_numeric
+
+# the columns by which every feature table is looked up
+ENTITY = "entity"
+DAY = "day"
+
+Kind = Literal["numeric", "categorical", "datetime", "boolean"]
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Where the service finds a value that the caller does not send.
+
+    Attributes:
+        table: Feature table in the online store.
+        by: Column of the observation that holds the entity's key.
+        column: Column of the feature table.
+        daily: Whether the table has a row per entity and day; the newest one that is not later
+            than the event's day is read. Otherwise it has one row per entity.
+    """
+
+    table: str
+    by: str
+    column: str
+    daily: bool = True
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a column is for."""
+
+    key: bool = False
+    event_time: bool = False
+    label: bool = False
+    label_time: bool = False
+    feature: bool = False
+    segment: bool = False
+    lookup: Lookup | None = None
+    example: Any = None
+
+
+def column(
+    description: str,
+    *,
+    key: bool = False,
+    event_time: bool = False,
+    label: bool = False,
+    label_time: bool = False,
+    feature: bool = False,
+    segment: bool = False,
+    lookup: Lookup | None = None,
+    example: Any = None,
+    **checks: Any,
+) -> Any:
+    """Declare a column of a contract.
+
+    Args:
+        description: What the column holds, with its unit.
+        key: Part of the observation's identity.
+        event_time: The moment the prediction is about.
+        label: What really happened.
+        label_time: The moment from which the label is known.
+        feature: An input of the model.
+        segment: A column by whose values metrics are sliced.
+        lookup: Where the service finds the value; without it, the caller sends it.
+        example: A realistic value, shown in the API's documentation.
+        **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
+    """
+    role = Role(key, event_time, label, label_time, feature, segment, lookup, example)
+    return pa.Field(description=description, metadata={"role": role}, **checks)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract, ready to be read by those who obey it."""
+
+    name: str
+    kind: Kind
+    dtype: DataType
+    nullable: bool
+    description: str
+    role: Role
+    checks: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a contract, in order, and the roles they play."""
+
+    all: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, contract: type[pa.DataFrameModel]) -> Self:
+        """Read the columns of a Pandera model."""
+        return cls(_columns_of(contract))
+
+    @property
+    def names(self) -> list[str]:
+        return [c.name for c in self.all]
+
+    @property
+    def keys(self) -> list[str]:
+        return [c.name for c in self.all if c.role.key]
+
+    @property
+    def event_time(self) -> str:
+        return next(c.name for c in self.all if c.role.event_time)
+
+    @property
+    def label(self) -> str:
+        return next(c.name for c in self.all if c.role.label)
+
+    @property
+    def label_time(self) -> str:
+        return next(c.name for c in self.all if c.role.label_time)
+
+    @property
+    def segments(self) -> list[str]:
+        return [c.name for c in self.all if c.role.segment]
+
+    @property
+    def features(self) -> list[str]:
+        return [c.name for c in self.all if c.role.feature]
+
+    @property
+    def looked_up(self) -> list[Column]:
+        return [c for c in self.all if c.role.lookup is not None]
+
+    @property
+    def sent(self) -> list[Column]:
+        """Columns that the caller of the service sends."""
+        return [c for c in self.all if c.role.lookup is None]
+
+    def features_of_kind(self, *kinds: Kind) -> list[str]:
+        return [c.name for c in self.all if c.role.feature and c.kind in kinds]
+
+    def __getitem__(self, name: str) -> Column:
+        return next(c for c in self.all if c.name == name)
+
+
+@cache
+def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            name=name,
+            kind=_kind(spec.dtype),
+            dtype=spec.dtype,
+            nullable=spec.nullable,
+            description=spec.description or "",
+            role=(spec.metadata or {}).get("role", Role()),
+            checks={check.name: check.statistics for check in spec.checks},
+        )
+        for name, spec in contract.to_schema().columns.items()
+    )
+
+
+def _kind(dtype: DataType) -> Kind:
+    if is_bool(dtype):
+        return "boolean"
+    if is_numeric(dtype):
+        return "numeric"
+    if is_datetime(dtype):
+        return "datetime"
+    return "categorical"

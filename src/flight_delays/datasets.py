@@ -1,0 +1,130 @@
+"""Kedro datasets of the project's own kinds of artefact."""
+
+import logging
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
+from kedro.io.core import VersionNotFoundError
+from kedro.utils import find_kedro_project
+
+from flight_delays.model_package import ModelPackage
+from flight_delays.storage import new_folder
+
+logger = logging.getLogger(__name__)
+
+
+class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | None]):
+    """A model package as a folder of plain files, usually versioned.
+
+    A version is listed only when it is complete. Saving the package that is already the newest
+    version adds none, so the list of versions is the list of changes.
+
+    Args:
+        filepath: Folder of the package, or of its versions.
+        load_args: ``missing_ok: true`` loads ``None`` while there is no version yet.
+        version: Set by Kedro for ``versioned: true``.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        load_args: dict[str, Any] | None = None,
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=PurePosixPath(filepath), version=version)
+        self._missing_ok = bool((load_args or {}).get("missing_ok", False))
+        self.metadata = metadata
+
+    def load(self) -> ModelPackage | None:
+        """Read the newest version."""
+        if self._missing_ok and not self.exists():
+            return None
+        return ModelPackage.read(Path(self._get_load_path()))
+
+    def save(self, data: ModelPackage) -> None:
+        """Write a new version, unless it is what the newest version already says."""
+        if self._is_newest(data):
+            logger.info("%s stays as it is: %s", self._filepath.name, data.version)
+            return
+        with new_folder(Path(self._get_save_path())) as folder:
+            data.write(folder)
+
+    def _is_newest(self, package: ModelPackage) -> bool:
+        if not self.exists():
+            return False
+        newest = ModelPackage.read(Path(self._get_load_path())).metadata
+        return (newest.version, newest.release) == (
+            package.version,
+            package.metadata.release,
+        )
+
+    def _exists(self) -> bool:
+        try:
+            return Path(self._get_load_path()).is_dir()
+        except VersionNotFoundError:
+            return False
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}
+
+
+class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
+    """The online feature store: SQL tables that the service looks features up in.
+
+    Saving replaces the rows of all the tables in one transaction, so that a reader sees either the
+    old features or the new ones. Loading gives the store's URL, for those who are to read it.
+
+    Args:
+        credentials: ``con``, a SQLAlchemy URL.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(self, *, credentials: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
+        self._url = _absolute(sa.make_url(credentials["con"]))
+        self.metadata = metadata
+
+    def load(self) -> str:
+        """Return the store's URL."""
+        return self._url.render_as_string(hide_password=False)
+
+    def save(self, data: dict[str, pd.DataFrame]) -> None:
+        """Replace the tables; each frame's index is what its rows are looked up by."""
+        if self._url.get_backend_name() == "sqlite" and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(self._url)
+        try:
+            with engine.begin() as connection:
+                for table, rows in data.items():
+                    mode = "delete_rows" if _has_columns(connection, table, rows) else "replace"
+                    rows.to_sql(table, connection, if_exists=mode, index=True)
+        finally:
+            engine.dispose()
+
+    def _exists(self) -> bool:
+        engine = sa.create_engine(self._url)
+        return bool(sa.inspect(engine).get_table_names())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"url": self._url.render_as_string(hide_password=True)}
+
+
+def _absolute(url: sa.URL) -> sa.URL:
+    """SQLite files are relative to the project, wherever the command is typed."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return url
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    return url.set(database=str(Path(project) / url.database))
+
+
+def _has_columns(connection: sa.Connection, table: str, rows: pd.DataFrame) -> bool:
+    """Whether the table is there with just these columns."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(table):
+        return False
+    return {c["name"] for c in inspector.get_columns(table)} == {*rows.index.names, *rows.columns}

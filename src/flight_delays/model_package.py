@@ -1,0 +1,175 @@
+"""A model together with everything that must travel with it, as plain files and never as pickle.
+
+``model.skops``      the fitted scikit-learn pipeline that serves
+``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
+``metadata.json``    version, threshold, metrics, lineage, and the decision that made it champion
+``profile.json``     the reference profile that monitoring compares with
+"""
+
+import hashlib
+import io
+import json
+import re
+import warnings
+import zipfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import skops.io
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.pipeline import Pipeline
+
+from flight_delays.errors import ProjectError
+
+# skops refuses every type that is neither its own nor named here
+TRUSTED_TYPES = [
+    "flight_delays.preprocessing.CalendarFeatures",
+    "numpy.dtype",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+]
+
+
+_UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, InconsistentVersionWarning,
+)  # fmt: skip
+
+
+class Lineage(BaseModel):
+    """Where a model comes from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    git_commit: str
+    data_hash: str
+    lock_hash: str
+
+
+class Metadata(BaseModel):
+    """What is known about a model besides its parameters."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    content_hash: str
+    family: str
+    hyperparameters: dict[str, Any]
+    features: list[str]
+    threshold: float
+    as_of: datetime
+    trained_until: datetime
+    evaluated_until: datetime
+    n_training_rows: int
+    metrics: dict[str, dict[str, float]]
+    lineage: Lineage
+    seed: int
+    decision: dict[str, Any] | None = None
+    release: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A model that can be saved, released and served."""
+
+    estimator: Pipeline
+    metadata: Metadata
+    profile: dict[str, Any]
+    evaluated: Pipeline | None = None
+
+    @property
+    def version(self) -> str:
+        return self.metadata.version
+
+    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Probability of the positive class for each row, shape (n_rows,)."""
+        return probability(self.estimator, rows[self.metadata.features])
+
+    def decide(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each probability reaches the decision threshold."""
+        return probabilities >= self.metadata.threshold
+
+    def with_record(self, **fields: Any) -> "ModelPackage":
+        """Return a copy whose metadata says more: the decision, the release."""
+        return replace(self, metadata=self.metadata.model_copy(update=fields))
+
+    def write(self, folder: Path, *, serving_only: bool = False) -> None:
+        """Write the package's files into an existing folder."""
+        (folder / "model.skops").write_bytes(dump_estimator(self.estimator))
+        if self.evaluated is not None and not serving_only:
+            (folder / "evaluated.skops").write_bytes(dump_estimator(self.evaluated))
+        (folder / "metadata.json").write_text(self.metadata.model_dump_json(indent=2))
+        (folder / "profile.json").write_text(json.dumps(self.profile))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a package from its folder.
+
+        Raises:
+            ProjectError: if a file is missing, damaged, holds a type that is not trusted, or was
+                written by another version of scikit-learn.
+        """
+        try:
+            evaluated = folder / "evaluated.skops"
+            metadata = Metadata.model_validate_json((folder / "metadata.json").read_text())
+            model = (folder / "model.skops").read_bytes()
+            if hashlib.sha256(model).hexdigest() != metadata.content_hash:
+                raise ValueError("model.skops is not the file that metadata.json describes")
+            return cls(
+                estimator=load_estimator(model),
+                metadata=metadata,
+                profile=json.loads((folder / "profile.json").read_text()),
+                evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
+            )
+        except _UNREADABLE as error:
+            raise ProjectError(
+                f"The model in {folder} cannot be read: {error}. "
+                "Remove that folder, or train again with `kedro run`."
+            ) from error
+
+
+def probability(estimator: Pipeline, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Probability of the positive class for each row, shape (n_rows,)."""
+    return np.asarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+
+
+def content_hash(estimator: Pipeline) -> str:
+    """SHA-256 of the fitted model's canonical bytes: equal models have equal hashes."""
+    return hashlib.sha256(dump_estimator(estimator)).hexdigest()
+
+
+def dump_estimator(estimator: Pipeline) -> bytes:
+    """Serialise with skops, in a canonical form.
+
+    skops names objects after their memory addresses and dates its archive, so two dumps of one
+    model differ. Here objects are numbered in the order in which they appear.
+    """
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = files.pop("schema.json").decode()
+    addresses = re.findall(r'"(?:__id__": |file": ")(\d+)', schema)
+    numbers = {address: str(i) for i, address in enumerate(dict.fromkeys(addresses))}
+    schema = re.sub(
+        r'("__id__": |"file": ")(\d+)', lambda match: match[1] + numbers[match[2]], schema
+    )
+    renamed = {
+        f"{numbers[Path(name).stem]}{Path(name).suffix}": content for name, content in files.items()
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted({**renamed, "schema.json": schema.encode()}.items()):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def load_estimator(data: bytes) -> Pipeline:
+    """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        return skops.io.loads(data, trusted=TRUSTED_TYPES)

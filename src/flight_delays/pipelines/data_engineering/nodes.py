@@ -1,0 +1,215 @@
+"""From raw flights, weather and planes to what the model learns from."""
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+from pydantic import Field
+
+from flight_delays.columns import DAY, ENTITY, Columns
+from flight_delays.contracts import Observation, RawFlights, RawPlanes, RawWeather
+from flight_delays.errors import ProjectError
+from flight_delays.moments import AsOf, Horizon, Parameters
+
+WINDOW_DAYS = 7
+ENTITIES = ("carrier", "origin", "destination")
+# the strongest wind ever measured on the ground was 253 mph; beyond this the instrument failed
+WIND_LIMIT_MPH = 200
+
+
+class DataEngineering(Parameters):
+    """Parameters of the data engineering pipeline."""
+
+    label_threshold_minutes: float = Field(description="A flight that arrives later is late")
+    label_delay_hours: float = Field(
+        ge=0, description="Hours from landing until the arrival delay is known"
+    )
+    history_days: int | None = Field(gt=0, description="Days before as-of to use; null: all")
+
+
+def land_flights(
+    raw: pd.DataFrame, as_of: AsOf, horizon: Horizon, params: DataEngineering
+) -> ir.Table:
+    """Type the flights and keep those scheduled until the end of the horizon."""
+    flights = ibis.memtable(raw[Columns.of(RawFlights).names]).mutate(
+        scheduled_departure=ibis.timestamp(_.year, _.month, _.day, _.hour, _.minute, 0)
+    )
+    _check_as_of(flights, as_of)
+    flights = flights.filter(_.scheduled_departure < ibis.literal(as_of.after(horizon.days)))
+    if params.history_days is not None:
+        start = as_of.before(params.history_days)
+        flights = flights.filter(_.scheduled_departure >= ibis.literal(start))
+    return flights.select(
+        _.carrier,
+        _.origin,
+        _.scheduled_departure,
+        flight_number=_.flight,
+        destination=_.dest,
+        distance_mi=_.distance,
+        tail_number=_.tailnum,
+        departure_delay_min=_.dep_delay,
+        arrival_delay_min=_.arr_delay,
+        air_time_min=_.air_time,
+        departure_hour_utc=_.time_hour.cast("timestamp"),
+    )
+
+
+def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:
+    days = flights.aggregate(
+        first=_.scheduled_departure.min().date(), last=_.scheduled_departure.max().date()
+    )
+    [found] = days.to_pyarrow().to_pylist()
+    next_day = found["last"] + pd.Timedelta(days=1)
+    if not found["first"] < as_of.root <= next_day:
+        raise ProjectError(
+            f"as_of={as_of} is outside the flights, which are of {found['first']} to "
+            f"{found['last']}. Choose a day after {found['first']} and not after {next_day}, "
+            f"e.g. `kedro run --params as_of={found['last']}`."
+        )
+
+
+def land_weather(raw: pd.DataFrame) -> ir.Table:
+    """Type the weather, one row per airport and hour, impossible winds removed."""
+    weather = ibis.memtable(raw[Columns.of(RawWeather).names])
+    hourly = weather.group_by("origin", departure_hour_utc=_.time_hour.cast("timestamp"))
+    return hourly.aggregate(
+        temperature_f=_.temp.mean(),
+        dew_point_f=_.dewp.mean(),
+        humidity_pct=_.humid.mean(),
+        wind_direction_deg=_.wind_dir.mean(),
+        wind_speed_mph=_.wind_speed.mean(where=_.wind_speed <= WIND_LIMIT_MPH),
+        wind_gust_mph=_.wind_gust.mean(where=_.wind_gust <= WIND_LIMIT_MPH),
+        precipitation_in=_.precip.mean(),
+        pressure_mb=_.pressure.mean(),
+        visibility_mi=_.visib.mean(),
+    )
+
+
+def land_planes(raw: pd.DataFrame) -> ir.Table:
+    """Type the register of planes; it is a feature table as it is."""
+    planes = ibis.memtable(raw[Columns.of(RawPlanes).names])
+    return planes.rename({ENTITY: "tailnum"})
+
+
+def join_flights(
+    flights: ir.Table, weather: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering
+) -> ir.Table:
+    """Join the weather at departure, and label what is known at the end of the horizon.
+
+    A flight lands ``air_time`` after it took off, and its delay is known ``label_delay_hours``
+    later. Cancelled and diverted flights have neither label nor moment.
+    """
+    now = ibis.literal(as_of.after(horizon.days))
+    minutes = _.departure_delay_min + _.air_time_min + params.label_delay_hours * 60
+    labelled = flights.mutate(
+        label_known_at=_.scheduled_departure + minutes.ceil().cast("int64").as_interval("m"),
+        late=_.arrival_delay_min > params.label_threshold_minutes,
+    ).mutate(known=(_.label_known_at < now) & _.late.notnull())
+    labelled = labelled.mutate(
+        label_known_at=_.known.ifelse(_.label_known_at, ibis.null("timestamp")),
+        late=_.known.ifelse(_.late, ibis.null("boolean")),
+    ).drop("known")
+    return labelled.left_join(weather, ["origin", "departure_hour_utc"]).drop(
+        "origin_right", "departure_hour_utc_right"
+    )
+
+
+def build_feature_tables(flights: ir.Table, as_of: AsOf, horizon: Horizon) -> list[ir.Table]:
+    """The daily features of each kind of entity."""
+    last_day = as_of.after(horizon.days)
+    return [daily_features(flights, by, last_day) for by in ENTITIES]
+
+
+def daily_features(flights: ir.Table, by: str, last_day: pd.Timestamp) -> ir.Table:
+    """Late rate and number of flights per entity and day, over the 7 days before.
+
+    A flight counts from the first day that begins after its delay is known, so that the row of a
+    day holds nothing that was not known when the day began. An entity has a row for every day from
+    its first known flight on.
+
+    Args:
+        flights: Labelled flights.
+        by: The column whose values are the entities.
+        last_day: The last day that gets rows.
+    """
+    known = flights.filter(_.late.notnull()).select(
+        entity=_[by], day=_.label_known_at.truncate("D") + ibis.interval(days=1), late=_.late
+    )
+    daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), n_late=_.late.sum())
+    grid = _entity_days(known, last_day)
+    window = ibis.window(
+        group_by=ENTITY, order_by=DAY, preceding=WINDOW_DAYS - 1, following=0
+    )
+    return (
+        grid.left_join(daily, [ENTITY, DAY])
+        .select(
+            _.entity,
+            _.day,
+            flights_7d=_.n.fill_null(0).sum().over(window).cast("int64"),
+            late_7d=_.n_late.fill_null(0).sum().over(window),
+        )
+        .select(
+            _.entity,
+            _.day,
+            _.flights_7d,
+            late_rate_7d=_.late_7d / _.flights_7d.nullif(0),
+        )
+    )
+
+
+def _entity_days(known: ir.Table, last_day: pd.Timestamp) -> ir.Table:
+    """A row per entity and day, from the entity's first day to the last."""
+    first = known.group_by(ENTITY).aggregate(first_day=_.day.min())
+    start = first.first_day.min().to_pyarrow().as_py() or last_day
+    days = ibis.memtable(pd.DataFrame({DAY: pd.date_range(start, last_day)}))
+    return first.cross_join(days).filter(_.day >= _.first_day).drop("first_day")
+
+
+def assemble_model_input(
+    flights: ir.Table,
+    carriers: ir.Table,
+    origins: ir.Table,
+    destinations: ir.Table,
+    planes: ir.Table,
+) -> ir.Table:
+    """Join every flight with the features of its day, and keep what the contract declares."""
+    table = flights.mutate(day=_.scheduled_departure.truncate("D"))
+    for by, features in zip(ENTITIES, (carriers, origins, destinations), strict=True):
+        values = features.select(_.entity, _.day, **{f"{by}_late_rate_7d": _.late_rate_7d})
+        table = table.left_join(values, [(by, ENTITY), DAY]).drop(ENTITY, f"{DAY}_right")
+    values = planes.select(_.entity, plane_year=_.year, plane_seats=_.seats)
+    table = table.left_join(values, [("tail_number", ENTITY)])
+    return table.select(Columns.of(Observation).names)
+
+
+def count_flights(flights: ir.Table) -> dict[str, int]:
+    """Account for every flight: labelled, cancelled, diverted, or not yet known."""
+    cancelled = _.departure_delay_min.isnull()
+    diverted = ~cancelled & _.arrival_delay_min.isnull()
+    labelled = _.late.notnull()
+    counts = flights.aggregate(
+        flights=_.count(),
+        late=_.late.sum(),
+        on_time=(labelled & ~_.late).sum(),
+        cancelled=cancelled.sum(),
+        diverted=diverted.sum(),
+        not_yet_known=(~cancelled & ~diverted & ~labelled).sum(),
+    )
+    [row] = counts.to_pyarrow().to_pylist()
+    return {name: int(value or 0) for name, value in row.items()}
+
+
+def publish(
+    carriers: ir.Table, origins: ir.Table, destinations: ir.Table, planes: ir.Table
+) -> dict[str, pd.DataFrame]:
+    """Bring the feature tables to the online store, indexed by what they are looked up by."""
+    tables = {
+        "carrier_features": carriers,
+        "origin_features": origins,
+        "destination_features": destinations,
+        "plane_features": planes,
+    }
+    return {
+        name: table.to_pandas().set_index([key for key in (ENTITY, DAY) if key in table.columns])
+        for name, table in tables.items()
+    }

@@ -1,0 +1,184 @@
+"""A candidate becomes champion only if it earns it."""
+
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation
+from flight_delays.metrics import Bootstrap, paired_difference
+from flight_delays.model_package import ModelPackage, probability
+from flight_delays.moments import AsOf, Parameters
+
+COLUMNS = Columns.of(Observation)
+Y = COLUMNS.label
+
+Check = dict[str, Any]
+
+
+class Gate(Parameters):
+    """Parameters of the gate."""
+
+    at_least: dict[str, float] = Field(description="Lowest acceptable value of a test metric")
+    at_most: dict[str, float] = Field(description="Highest acceptable value of a test metric")
+    max_loss_increase: float = Field(
+        ge=0, description="Log loss by which a candidate may at worst exceed the champion"
+    )
+
+
+def judge(
+    candidate: ModelPackage,
+    incumbent: ModelPackage | None,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+    as_of: AsOf,
+    params: Gate,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Decide whether the candidate is promoted, kept out, or blocked.
+
+    Args:
+        candidate: The model just trained.
+        incumbent: The present champion, if there is one.
+        test: Rows of the test window.
+        predictions: The candidate's and the baselines' probabilities on them.
+        metrics: The candidate's and the baselines' metrics on them.
+        as_of: The as-of moment.
+        params: Floors and tolerance.
+        bootstrap: How intervals are computed.
+
+    Returns:
+        The decision: ``outcome`` is ``promote``; ``keep``, the champion stays because the
+        candidate is not better; or ``block``, the candidate is not fit to serve. With ``reasons``,
+        and ``checks`` that each say passed or not, value and limit.
+    """
+    checks = [
+        *_floor_checks(metrics["candidate"], params),
+        *_baseline_checks(predictions, metrics, bootstrap),
+    ]
+    fit = all(check["passed"] for check in checks)
+    reasons = [f"{c['name']}: {c['detail']}" for c in checks if not c["passed"]]
+    outcome = "promote" if fit else "block"
+    if fit and incumbent is not None:
+        contest = _contest(candidate, incumbent, test, predictions, as_of, params, bootstrap)
+        checks += contest["checks"]
+        reasons, outcome = [contest["reason"]], contest["outcome"]
+    elif fit:
+        reasons = ["There is no champion yet, and the candidate passed every check."]
+    return {
+        "outcome": outcome,
+        "candidate": candidate.version,
+        "champion_before": incumbent.version if incumbent else None,
+        "as_of": str(as_of),
+        "reasons": reasons,
+        "checks": checks,
+    }
+
+
+def _floor_checks(measured: dict[str, Any], params: Gate) -> list[Check]:
+    at_least = [
+        _check(f"{name} floor", measured[name]["value"], limit, measured[name]["value"] >= limit)
+        for name, limit in params.at_least.items()
+    ]
+    at_most = [
+        _check(f"{name} ceiling", measured[name]["value"], limit, measured[name]["value"] <= limit)
+        for name, limit in params.at_most.items()
+    ]
+    return [*at_least, *at_most]
+
+
+def _baseline_checks(
+    predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
+) -> list[Check]:
+    baselines = [name for name in metrics if name in predictions.columns]
+    return [
+        _difference_check(f"better than {name}", predictions, predictions[name], 0, bootstrap)
+        for name in baselines
+    ]
+
+
+def _difference_check(
+    name: str, predictions: pd.DataFrame, other: Any, limit: float, bootstrap: Bootstrap
+) -> Check:
+    """Whether the candidate's log loss exceeds another's by no more than the limit, surely."""
+    difference = paired_difference(
+        predictions[Y],
+        predictions["probability"].to_numpy(),
+        pd.Series(other).to_numpy(),
+        predictions[COLUMNS.event_time].dt.normalize(),
+        bootstrap,
+    )
+    detail = (
+        f"log loss differs by {difference['value']:+.4f} "
+        f"[{difference['low']:+.4f}, {difference['high']:+.4f}]"
+    )
+    high = difference["high"]
+    return {**_check(name, high, limit, high <= limit), "detail": detail, "interval": difference}
+
+
+def _check(name: str, value: float, limit: float, passed: bool) -> Check:
+    detail = f"{value:.4f}, limit {limit:g}"
+    return {"name": name, "passed": bool(passed), "value": value, "limit": limit, "detail": detail}
+
+
+def _contest(
+    candidate: ModelPackage,
+    incumbent: ModelPackage,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    as_of: AsOf,
+    params: Gate,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Candidate against champion, on the same rows, which neither has learned from."""
+    if candidate.version == incumbent.version:
+        return _verdict("keep", "The candidate is the champion: same data, same model.")
+    if incumbent.metadata.as_of > as_of.moment:
+        return _verdict(
+            "keep",
+            f"The champion was trained as of {incumbent.metadata.as_of:%Y-%m-%d}, later than "
+            f"this candidate: an older model does not replace a newer one.",
+        )
+    lost = [name for name in incumbent.metadata.features if name not in test.columns]
+    if lost:
+        return _verdict(
+            "promote",
+            f"The champion needs {', '.join(lost)}, which the contract no longer has; the "
+            f"candidate passed every other check.",
+        )
+    opponent, unseen = _fair_opponent(incumbent, test)
+    if not unseen.any():
+        return _verdict("keep", "The champion has learned from every row of the test window.")
+    check = _difference_check(
+        f"not worse than champion {incumbent.version}",
+        predictions[unseen],
+        probability(opponent, test.loc[unseen, incumbent.metadata.features]),
+        params.max_loss_increase,
+        bootstrap,
+    )
+    if check["passed"]:
+        reason = f"The candidate is not worse than the champion: {check['detail']}."
+        return _verdict("promote", reason, check)
+    reason = (
+        f"The candidate may be worse than the champion: {check['detail']}, and at most "
+        f"{params.max_loss_increase:+g} is accepted."
+    )
+    return _verdict("keep", reason, check)
+
+
+def _verdict(outcome: str, reason: str, *checks: Check) -> dict[str, Any]:
+    return {"outcome": outcome, "reason": reason, "checks": list(checks)}
+
+
+def _fair_opponent(incumbent: ModelPackage, test: pd.DataFrame) -> tuple[Any, pd.Series]:
+    """The champion, and the rows it has not learned from.
+
+    That is the model as it serves; or, where that one has seen the test window, the one that was
+    measured when it was a candidate itself.
+    """
+    event_time, metadata = test[COLUMNS.event_time], incumbent.metadata
+    if metadata.trained_until <= event_time.min() or incumbent.evaluated is None:
+        return incumbent.estimator, event_time >= metadata.trained_until
+    return incumbent.evaluated, event_time >= metadata.evaluated_until

@@ -1,0 +1,147 @@
+"""How good the candidate is: on the test window, against baselines, by slice, and at what cost."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from sklearn.dummy import DummyClassifier
+from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+
+from flight_delays import charts
+from flight_delays.metrics import Bootstrap, measure
+from flight_delays.model_package import ModelPackage, dump_estimator, probability
+
+from .families import shallow_tree
+from .nodes import COLUMNS, Modelling, X, Y
+
+BASELINES = ["base_rate", "shallow_tree"]
+SLICE_METRICS = ("log_loss", "roc_auc")
+LATENCY_REPEATS = 50
+
+
+def predict_test(
+    evaluated_model: Pipeline,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    seed: int,
+) -> pd.DataFrame:
+    """Score the test window once, with the candidate and with the baselines.
+
+    Returns:
+        Keys, segments and label of each row, ``probability``, and a column per baseline.
+    """
+    known = pd.concat([train, validation], ignore_index=True)
+    base_rate = DummyClassifier(strategy="prior").fit(known[X], known[Y])
+    tree = shallow_tree(COLUMNS, seed).fit(known[X], known[Y])
+    kept = list(dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, Y]))
+    return test[kept].assign(
+        probability=probability(evaluated_model, test[X]),
+        base_rate=base_rate.predict_proba(test[X])[:, 1],
+        shallow_tree=probability(tree, test[X]),
+    )
+
+
+def evaluate(predictions: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Metrics with intervals for the candidate and the baselines."""
+    days = predictions[COLUMNS.event_time].dt.normalize()
+    measured = {
+        name: measure(predictions[Y], predictions[column].to_numpy(), days, bootstrap)
+        for name, column in {"candidate": "probability", **{b: b for b in BASELINES}}.items()
+    }
+    window = {
+        "n_rows": len(predictions),
+        "positive_share": float(predictions[Y].mean()),
+        "first_day": str(days.min().date()),
+        "last_day": str(days.max().date()),
+    }
+    return {**measured, "window": window}
+
+
+def evaluate_slices(predictions: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Log loss and ROC AUC, with intervals, for every value of every segment.
+
+    Returns:
+        One row per segment and value, largest slices first.
+    """
+    rows = [
+        {"segment": segment, "value": value, **_slice(part, bootstrap)}
+        for segment in COLUMNS.segments
+        for value, part in predictions.groupby(segment, sort=True)
+    ]
+    return pd.DataFrame(rows).sort_values(
+        ["segment", "n_rows"], ascending=[True, False], ignore_index=True
+    )
+
+
+def _slice(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    days = rows[COLUMNS.event_time].dt.normalize()
+    measured = measure(rows[Y], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS)
+    flat = {
+        f"{metric}{'' if part == 'value' else f'_{part}'}": value
+        for metric, interval in measured.items()
+        for part, value in interval.items()
+    }
+    return {"n_rows": len(rows), "positive_share": float(rows[Y].mean()), **flat}
+
+
+def measure_importance(
+    evaluated_model: Pipeline, test: pd.DataFrame, params: Modelling, seed: int
+) -> pd.DataFrame:
+    """How much log loss grows when one feature is shuffled, on rows of the test window."""
+    rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
+    result = permutation_importance(
+        evaluated_model,
+        rows[X],
+        rows[Y],
+        scoring="neg_log_loss",
+        n_repeats=params.importance.n_repeats,
+        random_state=seed,
+    )
+    importance = pd.DataFrame(
+        {"feature": X, "importance": result.importances_mean, "spread": result.importances_std}
+    )
+    return importance.sort_values("importance", ascending=False, ignore_index=True)
+
+
+def measure_footprint(
+    candidate: ModelPackage, test: pd.DataFrame, training_seconds: float
+) -> dict[str, float]:
+    """Training time, size on disk and the time one row takes."""
+    row = test.head(1)
+    candidate.predict(row)
+    seconds = []
+    for _ in range(LATENCY_REPEATS):
+        start = time.perf_counter()
+        candidate.predict(row)
+        seconds.append(time.perf_counter() - start)
+    return {
+        "training_seconds": training_seconds,
+        "n_training_rows": candidate.metadata.n_training_rows,
+        "model_bytes": len(dump_estimator(candidate.estimator)),
+        "one_row_milliseconds": float(np.median(seconds) * 1000),
+    }
+
+
+def draw_evaluation(
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+    slices: pd.DataFrame,
+    importance: pd.DataFrame,
+    threshold: float,
+    params: Modelling,
+) -> list[go.Figure]:
+    """Pictures of the evaluation: models, calibration, ranking, cost, slices, importance."""
+    y, p = predictions[Y], predictions["probability"].to_numpy()
+    costs = params.costs
+    return [
+        charts.compare_models(metrics, "log_loss", ["candidate", *BASELINES]),
+        charts.calibration(y, p),
+        charts.roc_curves(y, {"candidate": p, "shallow_tree": predictions["shallow_tree"]}),
+        charts.costs(y, p, threshold, costs.false_negative, costs.false_positive),
+        charts.slices(slices),
+        charts.importance(importance),
+    ]

@@ -1,0 +1,94 @@
+"""Model input in; a candidate, measured once on the test window, out."""
+
+from kedro.pipeline import Node, Pipeline
+
+from flight_delays import charts
+
+from .evaluation import (
+    draw_evaluation,
+    evaluate,
+    evaluate_slices,
+    measure_footprint,
+    measure_importance,
+    predict_test,
+)
+from .nodes import (
+    choose_threshold,
+    fit_evaluated,
+    fit_final,
+    package_candidate,
+    profile_reference,
+    split_windows,
+    tune,
+)
+
+WINDOWS = ["train", "validation", "test"]
+PARAMS = "params:modelling"
+SEED = "params:seed"
+PLOTS = ["models", "calibration", "roc", "cost", "slices", "importance"]
+
+
+def create_pipeline() -> Pipeline:
+    """Split, tune, fit, evaluate, package."""
+    return Pipeline(
+        [
+            Node(split_windows, ["model_input", "params:as_of", PARAMS], WINDOWS),
+            Node(
+                tune,
+                ["train", "validation", PARAMS, SEED],
+                ["recipe", "tuning_trials", "validation_predictions"],
+            ),
+            Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),
+            Node(choose_threshold, ["validation_predictions", PARAMS], "threshold"),
+            Node(fit_evaluated, ["train", "validation", "recipe", SEED], "evaluated_model"),
+            Node(predict_test, ["evaluated_model", *WINDOWS, SEED], "test_predictions"),
+            Node(evaluate, ["test_predictions", "params:bootstrap"], "metrics"),
+            Node(evaluate_slices, ["test_predictions", "params:bootstrap"], "slice_metrics"),
+            Node(
+                measure_importance,
+                ["evaluated_model", "test", PARAMS, SEED],
+                "feature_importance",
+            ),
+            Node(
+                draw_evaluation,
+                [
+                    "test_predictions",
+                    "metrics",
+                    "slice_metrics",
+                    "feature_importance",
+                    "threshold",
+                    PARAMS,
+                ],
+                [f"{plot}_plot" for plot in PLOTS],
+            ),
+            Node(fit_final, [*WINDOWS, "recipe", SEED], ["final_model", "training_seconds"]),
+            Node(
+                profile_reference,
+                ["model_input", "test_predictions", "params:as_of"],
+                "reference_profile",
+            ),
+            Node(
+                package_candidate,
+                {
+                    "final_model": "final_model",
+                    "evaluated_model": "evaluated_model",
+                    "train": "train",
+                    "validation": "validation",
+                    "test": "test",
+                    "recipe": "recipe",
+                    "threshold": "threshold",
+                    "metrics": "metrics",
+                    "reference": "reference_profile",
+                    "as_of": "params:as_of",
+                    "code": "params:code_version",
+                    "seed": SEED,
+                },
+                "candidate",
+            ),
+            Node(
+                measure_footprint,
+                ["candidate", "test", "training_seconds"],
+                "candidate_footprint",
+            ),
+        ]
+    )

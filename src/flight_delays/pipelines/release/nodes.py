@@ -1,0 +1,198 @@
+"""From an elected model to a proven Bento, and only then to a champion."""
+
+import hashlib
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+import pandas as pd
+import uv
+from bentoml.exceptions import NotFound
+from kedro.utils import find_kedro_project
+from pydantic import Field
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Inputs
+from flight_delays.errors import ProjectError
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import Parameters
+from flight_delays.records import json_records
+
+from .server import BentoServer
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = __name__.split(".")[0]
+COLUMNS = Columns.of(Inputs)
+
+
+class Release(Parameters):
+    """Parameters of the release pipeline."""
+
+    n_rows: int = Field(gt=0, description="Real rows that the Bento is asked")
+    tolerance: float = Field(gt=0, description="Largest accepted difference in probability")
+    start_timeout_seconds: float = Field(gt=0, description="Time the Bento has to get ready")
+
+
+def elect(
+    candidate: ModelPackage, incumbent: ModelPackage | None, decision: dict[str, Any]
+) -> ModelPackage:
+    """The model that should serve: the candidate if it was promoted, else the champion.
+
+    Raises:
+        ProjectError: if the candidate was not promoted and there is no champion to fall back on.
+    """
+    if decision["outcome"] == "promote" and decision["candidate"] == candidate.version:
+        return candidate.with_record(decision=decision)
+    if incumbent is None:
+        raise ProjectError(
+            "The gate did not promote the candidate, and there is no champion yet, so nothing can "
+            f"be released: {'; '.join(decision['reasons'])}. Improve the model, or change the "
+            "limits in conf/base/parameters_gate.yml, and run again."
+        )
+    return incumbent
+
+
+def export_requirements() -> str:
+    """The packages that the service needs, pinned as in ``uv.lock``."""
+    command = [
+        uv.find_uv_bin(), "export", "--frozen", "--quiet", "--only-group", "serving",
+        "--no-emit-project", "--no-hashes", "--no-header", "--no-annotate",
+    ]  # fmt: skip
+    return _run(command, "The lock file could not be exported").stdout
+
+
+def store_model(elected: ModelPackage) -> str:
+    """Put the model's files into BentoML's model store, once.
+
+    Returns:
+        The model's tag, ``name:version``.
+    """
+    tag = f"{PACKAGE}:{elected.version}"
+    try:
+        stored = bentoml.models.get(tag)
+        if ModelPackage.read(Path(stored.path)).metadata.content_hash:
+            return tag
+    except NotFound:
+        pass
+    except ProjectError:
+        logger.warning("The stored model %s is damaged and is stored again", tag)
+        bentoml.models.delete(tag)
+    with bentoml.models.create(tag, labels=_labels(elected)) as model:
+        elected.write(Path(model.path), serving_only=True)
+    return tag
+
+
+def build_bento(model_tag: str, elected: ModelPackage, requirements: str) -> str:
+    """Build the Bento from the locked requirements, unless just this one has been built.
+
+    Returns:
+        The Bento's tag, ``name:version``; the version says which model and which code.
+    """
+    version = f"{elected.version}-{_code_hash(requirements)[:8]}"
+    tag = f"{PACKAGE}:{version}"
+    try:
+        return str(bentoml.bentos.get(tag).tag)
+    except NotFound:
+        logger.info("Building %s", tag)
+    labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
+    command = [
+        sys.executable, "-m", "bentoml", "build", "--quiet",
+        "--version", version, "--arg", f"model={model_tag}", *labels,
+    ]  # fmt: skip
+    _run(command, f"The Bento {tag} could not be built")
+    return tag
+
+
+def verify(
+    bento_tag: str,
+    elected: ModelPackage,
+    rows: pd.DataFrame,
+    feature_store_url: str,
+    params: Release,
+    seed: int,
+) -> dict[str, Any]:
+    """Start the Bento, ask it for real rows, and compare with batch scoring of the same rows.
+
+    Args:
+        bento_tag: The Bento to prove.
+        elected: The model it should hold.
+        rows: Real rows, of which some are asked for.
+        feature_store_url: The online store; its features must be those the rows have.
+        params: Number of rows, tolerance, time to start.
+        seed: Chooses the rows.
+
+    Returns:
+        The release: tags, labels and the proof.
+
+    Raises:
+        ProjectError: if the Bento does not start, or answers otherwise than batch scoring.
+    """
+    asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
+    expected = elected.predict(asked)
+    sent = [column.name for column in COLUMNS.sent]
+    with BentoServer(bento_tag, feature_store_url, params.start_timeout_seconds) as server:
+        answers = server.predict(json_records(asked[sent]))
+    answered = np.array([answer["probability"] for answer in answers])
+    worst = int(np.argmax(np.abs(answered - expected)))
+    difference = float(abs(answered[worst] - expected[worst]))
+    if difference > params.tolerance:
+        raise ProjectError(
+            f"The Bento {bento_tag} differs from batch scoring by {difference:.2g}, more than "
+            f"release.tolerance={params.tolerance:g}, e.g. {answered[worst]:.6f} instead of "
+            f"{expected[worst]:.6f} for {json_records(asked.iloc[[worst]][COLUMNS.keys])[0]}; "
+            f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
+            f"It is not released; the champion that serves stays."
+        )
+    logger.info("%d rows answered as in batch, within %.1g", len(asked), difference)
+    return {
+        "bento": bento_tag,
+        "model": f"{PACKAGE}:{elected.version}",
+        "labels": _labels(elected),
+        "rows_compared": len(asked),
+        "largest_difference": difference,
+        "tolerance": params.tolerance,
+    }
+
+
+def promote(elected: ModelPackage, release: dict[str, Any]) -> ModelPackage:
+    """The elected model, now that its release is proven: the champion."""
+    return elected.with_record(release=release["bento"])
+
+
+def _labels(package: ModelPackage) -> dict[str, str]:
+    """The lineage, as labels."""
+    metadata = package.metadata
+    scores = {name: f"{interval['value']:.4f}" for name, interval in metadata.metrics.items()}
+    return {
+        "git_commit": metadata.lineage.git_commit,
+        "data_hash": metadata.lineage.data_hash,
+        "lock_hash": metadata.lineage.lock_hash,
+        "as_of": f"{metadata.as_of:%Y-%m-%d}",
+        "champion_version": metadata.version,
+        **{f"test_{name}": score for name, score in scores.items()},
+    }
+
+
+def _code_hash(requirements: str) -> str:
+    """SHA-256 of what goes into the Bento besides the model."""
+    package = Path(sys.modules[PACKAGE].__file__ or "").parent
+    digest = hashlib.sha256(requirements.encode())
+    for path in sorted([*package.glob("*.py"), *package.glob("serving/*.py")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _run(command: list[str], failure: str) -> subprocess.CompletedProcess[str]:
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    done = subprocess.run(  # noqa: S603
+        command, cwd=project, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        output = (done.stderr or done.stdout).strip()[-2000:]
+        raise ProjectError(f"{failure}: `{Path(command[0]).name}` said:\n{output}")
+    return done

@@ -1,0 +1,92 @@
+"""The scikit-learn preprocessing that a contract implies.
+
+Row-wise transforms live inside the model's pipeline, so that they travel with the model:
+
+- numeric: as they are, missing values included (gradient boosting), or imputed by the median with
+  a missing-value indicator and scaled (linear models);
+- categorical: ordinal codes, or one-hot; categories not seen in training, and missing ones, get a
+  code of their own, or all zeros;
+- datetime: minute of the day and day of the week, in bins for linear models;
+- boolean: 0 and 1.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from flight_delays.columns import Columns
+
+UNKNOWN_CATEGORY = -1
+
+
+class CalendarFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Minute of the day and day of the week of each datetime column."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002
+        """Remember the columns."""
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Return an array of shape (n_rows, 2 * n_columns): minute (0-1439), weekday (0-6)."""
+        parts = [
+            part
+            for name in X.columns
+            for part in (X[name].dt.hour * 60 + X[name].dt.minute, X[name].dt.dayofweek)
+        ]
+        return np.column_stack(parts).astype(np.float64)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the columns of ``transform``."""
+        names = [
+            f"{name}_{part}"
+            for name in self.feature_names_in_
+            for part in ("minute_of_day", "day_of_week")
+        ]
+        return np.asarray(names, dtype=object)
+
+
+def tree_preprocessing(columns: Columns) -> ColumnTransformer:
+    """Preprocessing for models that split on values: ordinal codes, missing values kept."""
+    encoder = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=UNKNOWN_CATEGORY,
+        encoded_missing_value=UNKNOWN_CATEGORY,
+        dtype=np.float64,
+    )
+    return ColumnTransformer(
+        [
+            ("categorical", encoder, columns.features_of_kind("categorical")),
+            ("calendar", CalendarFeatures(), columns.features_of_kind("datetime")),
+            ("numeric", "passthrough", columns.features_of_kind("numeric", "boolean")),
+        ],
+        verbose_feature_names_out=False,
+    )
+
+
+def linear_preprocessing(columns: Columns) -> ColumnTransformer:
+    """Preprocessing for linear models: one-hot, median imputation, scaling, hours in bins."""
+    numeric = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
+    )
+    calendar = make_pipeline(
+        CalendarFeatures(), KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform")
+    )
+    one_hot = OneHotEncoder(handle_unknown="ignore", min_frequency=50, sparse_output=False)
+    return ColumnTransformer(
+        [
+            ("categorical", one_hot, columns.features_of_kind("categorical")),
+            ("calendar", calendar, columns.features_of_kind("datetime")),
+            ("numeric", numeric, columns.features_of_kind("numeric", "boolean")),
+        ],
+        verbose_feature_names_out=False,
+    )

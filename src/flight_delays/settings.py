@@ -1,0 +1,26 @@
+"""Kedro settings of the project."""
+
+import os
+import warnings
+
+from kedro.config import OmegaConfigLoader
+
+from flight_delays import resolvers, storage
+from flight_delays.hooks import ProjectHooks
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+storage.register()
+# a champion that stays is not saved again; Kedro would take the missing version for a mistake
+warnings.filterwarnings("ignore", message=r"(?s)Save version .*ModelPackageDataset")
+warnings.filterwarnings("ignore", message="register_new_resolver")
+
+HOOKS = (ProjectHooks(),)
+
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # an environment's file overrides single values, not whole groups
+    "merge_strategy": {"parameters": "soft", "catalog": "soft"},
+    "custom_resolvers": resolvers.RESOLVERS,
+}

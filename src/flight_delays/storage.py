@@ -1,0 +1,79 @@
+"""Local files that are either whole or not there.
+
+fsspec's local filesystem writes in place, so a crash leaves half a file where a good one was.
+This one writes beside the target and renames when the writer is done. ``settings.py`` registers it
+for the ``file`` protocol, which is what Kedro's datasets use.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
+
+
+class AtomicFileSystem(LocalFileSystem):  # type: ignore[misc]
+    """A local filesystem on which a file appears under its name only when it is complete."""
+
+    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **kwargs: Any) -> Any:
+        if "w" not in mode or not kwargs.get("autocommit", True):
+            return super()._open(path, mode=mode, block_size=block_size, **kwargs)
+        if self.auto_mkdir:
+            self.makedirs(self._parent(path), exist_ok=True)
+        return _AtomicFile(path, mode, fs=self, **kwargs)
+
+
+class _AtomicFile(LocalFileOpener):  # type: ignore[misc]
+    """Writes to a temporary neighbour; closing commits, unless an exception is on its way."""
+
+    def _open(self) -> None:
+        target = Path(self.path)
+        handle, self.temp = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        self._exception_before = sys.exception()
+        self.f = os.fdopen(handle, self.mode)
+
+    def close(self) -> None:
+        if self.f.closed:
+            return
+        failed = sys.exception() is not self._exception_before
+        try:
+            self.f.close()
+        except OSError:
+            failed = True
+            raise
+        finally:
+            self._discard() if failed else self._commit()
+
+    def _commit(self) -> None:
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(self.temp).chmod(0o666 & ~umask)
+        os.replace(self.temp, self.path)  # noqa: PTH105
+
+    def _discard(self) -> None:
+        Path(self.temp).unlink(missing_ok=True)
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def register() -> None:
+    """Make every dataset on the ``file`` protocol write atomically."""
+    fsspec.register_implementation("file", AtomicFileSystem, clobber=True)
+    fsspec.register_implementation("local", AtomicFileSystem, clobber=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that appears under its name only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as scratch:
+        staged = Path(scratch) / path.name
+        staged.mkdir()
+        yield staged
+        staged.rename(path)
