@@ -55,10 +55,13 @@ def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -
 
 def calibration(y: pd.Series, p: Floats) -> go.Figure:
     """Observed share against predicted probability, in bins of equal width."""
-    observed, predicted = calibration_curve(y, p, n_bins=CALIBRATION_BINS)
     chart = figure("Calibration", "predicted probability", "observed share")
     chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal")
-    chart.add_scatter(x=predicted, y=observed, mode="lines+markers", line={"color": BLUE}, name="model")
+    if len(y):
+        observed, predicted = calibration_curve(y, p, n_bins=CALIBRATION_BINS)
+        chart.add_scatter(
+            x=predicted, y=observed, mode="lines+markers", line={"color": BLUE}, name="model"
+        )
     return chart
 
 
@@ -139,6 +142,48 @@ def trials(table: pd.DataFrame) -> go.Figure:
         line={"color": GREY, "shape": "hv"},
         name="best so far",
     )
+    return chart
+
+
+def weekly_performance(table: pd.DataFrame, reference: Mapping[str, float]) -> go.Figure:
+    """Log loss of each week, with intervals, over the interval of the test window."""
+    chart = figure("Log loss by week", "week of", "log loss", xaxis={"type": "category"})
+    chart.add_hrect(
+        y0=reference["low"], y1=reference["high"], fillcolor=GREY, opacity=0.2, line_width=0
+    )
+    chart.add_hline(
+        y=reference["value"], line_color=GREY, line_dash="dot", annotation_text="test window"
+    )
+    chart.add_scatter(
+        x=table["week_of"],
+        y=table["log_loss"],
+        mode="lines+markers",
+        line={"color": BLUE},
+        error_y={
+            "type": "data",
+            "array": table["log_loss_high"] - table["log_loss"],
+            "arrayminus": table["log_loss"] - table["log_loss_low"],
+        },
+    )
+    return chart
+
+
+def distributions(bins: list[str], counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
+    """Shares of the rows in numbered bins, side by side."""
+    chart = figure("Score", "probability", "share of rows", barmode="group")
+    for color, (name, count) in zip((GREY, BLUE), counts.items(), strict=True):
+        total = max(sum(count.values()), 1)
+        shares = [count.get(str(number), 0) / total for number in range(len(bins))]
+        chart.add_bar(x=bins, y=shares, marker_color=color, name=name)
+    return chart
+
+
+def drift(table: pd.DataFrame, limit: float) -> go.Figure:
+    """Population stability index of every column."""
+    chart = figure("Drift", "PSI", "", yaxis={"autorange": "reversed"})
+    colors = [RED if value > limit else BLUE for value in table["psi"]]
+    chart.add_bar(x=table["psi"], y=table["column"], orientation="h", marker_color=colors)
+    chart.add_vline(x=limit, line_color=GREY, line_dash="dot", annotation_text=f"{limit:g}")
     return chart
 
 

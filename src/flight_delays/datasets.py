@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
 from kedro.io.core import VersionNotFoundError
 from kedro.utils import find_kedro_project
 
+from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.storage import new_folder
 
@@ -58,11 +59,12 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
     def _is_newest(self, package: ModelPackage) -> bool:
         if not self.exists():
             return False
-        newest = ModelPackage.read(Path(self._get_load_path())).metadata
-        return (newest.version, newest.release) == (
-            package.version,
-            package.metadata.release,
-        )
+        try:
+            newest = ModelPackage.read(Path(self._get_load_path()))
+        except ProjectError as error:
+            logger.warning("%s", error)
+            return False
+        return newest.metadata == package.metadata and newest.reference == package.reference
 
     def _exists(self) -> bool:
         try:

@@ -1,22 +1,22 @@
 """Metrics of a binary classifier, with intervals that respect days.
 
 Rows of one day share their weather, so they are not independent. The bootstrap therefore draws
-whole days (the block bootstrap of Künsch, 1989, with days as blocks): each resample gives every
-day a weight, and every metric takes row weights.
+whole days (the block bootstrap of Künsch, 1989, with days as blocks). A resample is then a weight
+for every row, and a metric takes all resamples at once: ``weights`` has shape
+``(n_resamples, n_rows)``, the result ``(n_resamples,)``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from flight_delays.moments import Parameters
 
 Floats = NDArray[np.float64]
-Metric = Callable[[Floats, Floats, Floats], float]
+Metric = Callable[[Floats, Floats, Floats], Floats]
 Interval = dict[str, float]
 
 CALIBRATION_BINS = 10
@@ -30,22 +30,46 @@ class Bootstrap(Parameters):
     seed: int
 
 
-def calibration_error(y: Floats, p: Floats, weight: Floats) -> float:
-    """Expected calibration error over equal-width bins (Naeini et al., 2015)."""
+def log_loss(y: Floats, p: Floats, weights: Floats) -> Floats:
+    """Mean negative log-likelihood."""
+    return _weighted_mean(row_log_loss(y, p), weights)
+
+
+def brier_score(y: Floats, p: Floats, weights: Floats) -> Floats:
+    """Mean squared difference between probability and label (Brier, 1950)."""
+    return _weighted_mean((y - p) ** 2, weights)
+
+
+def calibration_error(y: Floats, p: Floats, weights: Floats) -> Floats:
+    """Expected calibration error over bins of equal width (Naeini et al., 2015)."""
     bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gap = np.bincount(bins, weights=weight * (y - p), minlength=CALIBRATION_BINS)
-    return float(np.abs(gap).sum() / weight.sum())
+    members = np.eye(CALIBRATION_BINS)[bins]
+    gaps = weights @ (members * (y - p)[:, None])
+    return np.asarray(np.abs(gaps).sum(axis=1) / weights.sum(axis=1))
+
+
+def roc_auc(y: Floats, p: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve; nan where a resample has only one class."""
+    positives, negatives = _cumulated(y, p, weights)
+    area = np.trapezoid(positives, negatives, axis=1)
+    return _divided(area, positives[:, -1] * negatives[:, -1])
+
+
+def average_precision(y: Floats, p: Floats, weights: Floats) -> Floats:
+    """Precision averaged over the steps of recall; nan where a resample has no positive."""
+    positives, negatives = _cumulated(y, p, weights)
+    precision = _divided(positives, positives + negatives)
+    steps = np.diff(positives, axis=1)
+    return _divided(np.nansum(precision[:, 1:] * steps, axis=1), positives[:, -1])
 
 
 METRICS: Mapping[str, Metric] = {
-    "log_loss": lambda y, p, w: float(log_loss(y, p, sample_weight=w, labels=[0, 1])),
-    "roc_auc": lambda y, p, w: float(roc_auc_score(y, p, sample_weight=w)),
-    "average_precision": lambda y, p, w: float(average_precision_score(y, p, sample_weight=w)),
-    "brier_score": lambda y, p, w: float(brier_score_loss(y, p, sample_weight=w)),
+    "log_loss": log_loss,
+    "roc_auc": roc_auc,
+    "average_precision": average_precision,
+    "brier_score": brier_score,
     "calibration_error": calibration_error,
 }
-# these need both classes among the rows
-RANKING = ("roc_auc", "average_precision")
 
 
 def measure(
@@ -65,13 +89,16 @@ def measure(
         names: The metrics wanted.
 
     Returns:
-        For each metric ``value``, ``low`` and ``high``. Metrics that are not defined, because only
-        one class is present, are left out.
+        For each metric ``value``, ``low`` and ``high``. A metric that these rows do not define,
+        such as ROC AUC on one class, is left out.
     """
     labels = y.to_numpy(np.float64)
-    defined = [name for name in names if name not in RANKING or len(np.unique(labels)) == 2]
-    weights = list(_resampled_weights(days, bootstrap))
-    return {name: _interval(METRICS[name], labels, p, weights, bootstrap) for name in defined}
+    weights = resample_days(days, bootstrap)
+    measured = {
+        name: _interval(METRICS[name](labels, p, weights), bootstrap)
+        for name in names
+    }
+    return {name: interval for name, interval in measured.items() if np.isfinite(interval["value"])}
 
 
 def paired_difference(
@@ -87,49 +114,33 @@ def paired_difference(
         bootstrap: Number of resamples, confidence and seed.
     """
     labels = y.to_numpy(np.float64)
-    difference = _row_log_loss(labels, p) - _row_log_loss(labels, q)
-
-    def mean_difference(_: Floats, __: Floats, weight: Floats) -> float:
-        return float(np.average(difference, weights=weight))
-
-    weights = list(_resampled_weights(days, bootstrap))
-    return _interval(mean_difference, labels, p, weights, bootstrap)
+    difference = row_log_loss(labels, p) - row_log_loss(labels, q)
+    return _interval(_weighted_mean(difference, resample_days(days, bootstrap)), bootstrap)
 
 
-def _row_log_loss(y: Floats, p: Floats) -> Floats:
-    clipped = np.clip(p, np.finfo(p.dtype).eps, 1 - np.finfo(p.dtype).eps)
+def resample_days(days: pd.Series, bootstrap: Bootstrap) -> Floats:
+    """Row weights of the rows as they are, and of each resample: how often their day was drawn.
+
+    Returns:
+        Shape (1 + n_resamples, n_rows); the first row is all ones.
+    """
+    codes, unique_days = pd.factorize(days)
+    n_days = len(unique_days)
+    rng = np.random.default_rng(bootstrap.seed)
+    drawn = rng.multinomial(n_days, np.full(n_days, 1 / n_days), size=bootstrap.n_resamples)
+    weights = np.vstack([np.ones(n_days), drawn])
+    return np.asarray(weights[:, codes], dtype=np.float64)
+
+
+def row_log_loss(y: Floats, p: Floats) -> Floats:
+    """Negative log-likelihood of each row, shape (n_rows,)."""
+    clipped = np.clip(p, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
     return np.asarray(-np.log(np.where(y == 1, clipped, 1 - clipped)), dtype=np.float64)
 
 
-def _interval(
-    metric: Metric, y: Floats, p: Floats, weights: list[Floats], bootstrap: Bootstrap
-) -> Interval:
-    resampled = [metric(y, p, w) for w in weights if _defined(metric, y, w)]
-    tail = (1 - bootstrap.confidence) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    value = metric(y, p, np.ones_like(p))
-    return {"value": value, "low": float(low), "high": float(high)}
-
-
-def _defined(metric: Metric, y: Floats, weight: Floats) -> bool:
-    """Whether a resample holds both classes, where the metric needs them."""
-    if metric not in [METRICS[name] for name in RANKING]:
-        return True
-    positives = float(weight @ y)
-    return 0 < positives < float(weight.sum())
-
-
-def _resampled_weights(days: pd.Series, bootstrap: Bootstrap) -> Iterator[Floats]:
-    """Row weights of each resample: how often the row's day was drawn."""
-    codes, unique_days = pd.factorize(days)
-    rng = np.random.default_rng(bootstrap.seed)
-    n_days = len(unique_days)
-    for _ in range(bootstrap.n_resamples):
-        drawn = np.bincount(rng.integers(n_days, size=n_days), minlength=n_days)
-        yield drawn[codes].astype(np.float64)
-
-
-def cheapest_threshold(y: pd.Series, p: Floats, false_negative: float, false_positive: float) -> float:
+def cheapest_threshold(
+    y: pd.Series, p: Floats, false_negative: float, false_positive: float
+) -> float:
     """The threshold with the lowest total cost on these rows.
 
     Args:
@@ -156,3 +167,32 @@ def cost_curve(
     cost = (false_negative * missed + false_positive * alarms) / len(labels)
     first = np.concatenate([[True], np.diff(scores) > 0])
     return scores[first], cost[first]
+
+
+def _interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
+    """The value on the rows as they are, and the percentile interval of the resamples."""
+    value, *others = resampled
+    tail = (1 - bootstrap.confidence) / 2
+    defined = [other for other in others if np.isfinite(other)] or [np.nan]
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def _cumulated(y: Floats, p: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Positives and negatives at or above each distinct score, from none to all of them."""
+    order = np.argsort(-p, kind="stable")
+    last_of_score = np.append(np.diff(p[order]) != 0, True)
+    sorted_weights, labels = weights[:, order], y[order]
+    start = np.zeros((len(weights), 1))
+    positives = np.cumsum(sorted_weights * labels, axis=1)[:, last_of_score]
+    negatives = np.cumsum(sorted_weights * (1 - labels), axis=1)[:, last_of_score]
+    return np.hstack([start, positives]), np.hstack([start, negatives])
+
+
+def _weighted_mean(values: Floats, weights: Floats) -> Floats:
+    return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+def _divided(numerator: Floats, denominator: Floats) -> Floats:
+    nothing = np.full_like(numerator, np.nan)
+    return np.divide(numerator, denominator, out=nothing, where=denominator > 0)

@@ -3,12 +3,11 @@
 ``model.skops``      the fitted scikit-learn pipeline that serves
 ``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
 ``metadata.json``    version, threshold, metrics, lineage, and the decision that made it champion
-``profile.json``     the reference profile that monitoring compares with
+``reference.json``   the reference profile that monitoring compares with
 """
 
 import hashlib
 import io
-import json
 import re
 import warnings
 import zipfile
@@ -26,6 +25,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
 from flight_delays.errors import ProjectError
+from flight_delays.reference import Reference
 
 # skops refuses every type that is neither its own nor named here
 TRUSTED_TYPES = [
@@ -79,7 +79,7 @@ class ModelPackage:
 
     estimator: Pipeline
     metadata: Metadata
-    profile: dict[str, Any]
+    reference: Reference
     evaluated: Pipeline | None = None
 
     @property
@@ -104,7 +104,7 @@ class ModelPackage:
         if self.evaluated is not None and not serving_only:
             (folder / "evaluated.skops").write_bytes(dump_estimator(self.evaluated))
         (folder / "metadata.json").write_text(self.metadata.model_dump_json(indent=2))
-        (folder / "profile.json").write_text(json.dumps(self.profile))
+        (folder / "reference.json").write_text(self.reference.model_dump_json())
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -123,13 +123,13 @@ class ModelPackage:
             return cls(
                 estimator=load_estimator(model),
                 metadata=metadata,
-                profile=json.loads((folder / "profile.json").read_text()),
+                reference=Reference.model_validate_json((folder / "reference.json").read_text()),
                 evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
             )
         except _UNREADABLE as error:
             raise ProjectError(
                 f"The model in {folder} cannot be read: {error}. "
-                "Remove that folder, or train again with `kedro run`."
+                "Remove that folder; the version before it then counts. Or train anew: `kedro run`."
             ) from error
 
 

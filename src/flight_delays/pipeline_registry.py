@@ -7,4 +7,4 @@ from kedro.pipeline import Pipeline
 def register_pipelines() -> dict[str, Pipeline]:
     """Find the pipelines; together they are the default."""
     pipelines = find_pipelines(raise_errors=True)
-    return {"__default__": Pipeline(list(pipelines.values())), **pipelines}
+    return {**pipelines, "__default__": Pipeline(list(pipelines.values()))}

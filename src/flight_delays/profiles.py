@@ -8,7 +8,7 @@ Sources: population stability index, Siddiqi (2006), "Credit Risk Scorecards"; J
 distance, Lin (1991), base 2, by SciPy.
 """
 
-from typing import Any, TypedDict
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -16,23 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import jensenshannon
 
+from flight_delays.reference import Profile
+
 N_BINS = 10
 MISSING = "missing"
-
-
-class Profile(TypedDict):
-    """A profile as it is stored, in JSON.
-
-    Attributes:
-        n_rows: Number of rows.
-        edges: Inner bin edges per numeric column, ascending.
-        counts: Per column, bin to number of rows; numeric bins are numbered from 0.
-    """
-
-    n_rows: int
-    edges: dict[str, list[float]]
-    counts: dict[str, dict[str, int]]
-
 
 
 def profile(table: ir.Table, numeric: list[str], categorical: list[str]) -> Profile:
@@ -45,7 +32,8 @@ def profile(table: ir.Table, numeric: list[str], categorical: list[str]) -> Prof
     """
     edges = _quantile_edges(table, numeric)
     counts = _count(table, edges, categorical)
-    return {"n_rows": int(table.count().to_pyarrow().as_py()), "edges": edges, "counts": counts}
+    n_rows = int(table.count().to_pyarrow().as_py())
+    return Profile(n_rows=n_rows, edges=edges, counts=counts)
 
 
 def compare(reference: Profile, table: ir.Table) -> pd.DataFrame:
@@ -58,16 +46,16 @@ def compare(reference: Profile, table: ir.Table) -> pd.DataFrame:
     """
     counts = recount(reference, table)
     rows = [
-        {"column": name, **_difference(reference["counts"][name], counts[name])}
-        for name in reference["counts"]
+        {"column": name, **_difference(expected, counts[name])}
+        for name, expected in reference.counts.items()
     ]
     return pd.DataFrame(rows).sort_values("psi", ascending=False, ignore_index=True)
 
 
 def recount(reference: Profile, table: ir.Table) -> dict[str, dict[str, int]]:
     """Count a table in the bins of a reference: per column, bin to number of rows."""
-    categorical = [name for name in reference["counts"] if name not in reference["edges"]]
-    return _count(table, reference["edges"], categorical)
+    categorical = [name for name in reference.counts if name not in reference.edges]
+    return _count(table, reference.edges, categorical)
 
 
 def bin_labels(edges: list[float]) -> list[str]:

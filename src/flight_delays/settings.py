@@ -9,6 +9,9 @@ from flight_delays import resolvers, storage
 from flight_delays.hooks import ProjectHooks
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+# OpenMP threads wait for each other by spinning, which a busy machine pays for many times over;
+# work is spread over trials instead, and results do not depend on the number of cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 storage.register()
 # a champion that stays is not saved again; Kedro would take the missing version for a mistake
 warnings.filterwarnings("ignore", message=r"(?s)Save version .*ModelPackageDataset")

@@ -1,8 +1,9 @@
 """From model input to a candidate: split by time, tune, fit."""
 
 import hashlib
-import logging
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import ibis
@@ -11,9 +12,12 @@ import numpy as np
 import optuna
 import pandas as pd
 from ibis import _
-from pydantic import Field
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
+from tqdm import tqdm
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
@@ -22,10 +26,9 @@ from flight_delays.metrics import cheapest_threshold
 from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash, probability
 from flight_delays.moments import AsOf, Parameters
 from flight_delays.profiles import profile
+from flight_delays.reference import Reference
 
 from .families import FAMILIES, Hyperparameters
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = Columns.of(Observation)
 X, Y = COLUMNS.features, COLUMNS.label
@@ -51,7 +54,10 @@ class Modelling(Parameters):
     validation_days: int = Field(gt=0, description="Days before the test window, for tuning")
     test_days: int = Field(gt=0, description="Last days before as-of, measured once")
     min_rows: int = Field(gt=0, description="Labelled rows that every window must have")
-    n_trials: dict[str, int] = Field(min_length=1, description="Trials for each family of models")
+    n_trials: dict[str, PositiveInt] = Field(
+        min_length=1, description="Trials for each family of models"
+    )
+    n_workers: int = Field(gt=0, description="Trials at the same time, a core each")
     costs: Costs
     importance: Importance
 
@@ -115,65 +121,79 @@ def tune(
         The winning recipe; one row per trial; the winner's predictions on the validation window.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    tried = [
-        _Search(family, train, validation, seed).run(n_trials)
-        for family, n_trials in params.n_trials.items()
-    ]
-    winner = min(tried, key=lambda search: search.best_loss)
-    logger.info("Tuning chose %s: log loss %.4f", winner.family, winner.best_loss)
+    trials: list[Trial] = []
+    with tqdm(total=sum(params.n_trials.values()), desc="Tuning", unit="trial") as progress:
+        for family, n_trials in params.n_trials.items():
+            for trial in _search(family, n_trials, train, validation, params.n_workers, seed):
+                trials.append(trial)
+                best = min(trials, key=lambda tried: tried.log_loss)
+                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
+                progress.update()
     recipe = {
-        "family": winner.family,
-        "hyperparameters": winner.best_hyperparameters,
-        "validation_log_loss": winner.best_loss,
+        "family": best.family,
+        "hyperparameters": best.hyperparameters,
+        "validation_log_loss": best.log_loss,
     }
-    predictions = validation[[*COLUMNS.keys, Y]].assign(probability=winner.best_predictions)
-    return recipe, pd.concat([search.trials for search in tried], ignore_index=True), predictions
+    table = pd.DataFrame(
+        {"family": t.family, "log_loss": t.log_loss, "seconds": t.seconds, **t.hyperparameters}
+        for t in trials
+    )
+    predictions = validation[[*COLUMNS.keys, Y]].assign(probability=best.predictions)
+    return recipe, table, predictions
 
 
-class _Search:
-    """One family's search; remembers the best trial's predictions."""
+@dataclass(frozen=True)
+class Trial:
+    """One attempt: what was tried, and how it did on the validation window."""
 
-    def __init__(
-        self, family: str, train: pd.DataFrame, validation: pd.DataFrame, seed: int
-    ) -> None:
-        if family not in FAMILIES:
-            raise ProjectError(
-                f"modelling.n_trials names the family '{family}'; there are {', '.join(FAMILIES)}."
-            )
-        self.family, self.seed = family, seed
-        self.train, self.validation = train, validation
-        self.best_loss = float("inf")
-        self.best_hyperparameters: Hyperparameters = {}
-        self.best_predictions: Any = None
-        self.trials = pd.DataFrame()
+    family: str
+    hyperparameters: Hyperparameters
+    predictions: NDArray[np.float64]
+    log_loss: float
+    seconds: float
 
-    def run(self, n_trials: int) -> "_Search":
-        logger.info("Tuning %s: %d trials", self.family, n_trials)
-        sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=n_trials // 2)
-        study = optuna.create_study(study_name=self.family, sampler=sampler)
-        study.enqueue_trial(FAMILIES[self.family].default)
-        study.optimize(self._objective, n_trials=n_trials, show_progress_bar=True)
-        self.trials = pd.DataFrame(
-            {
-                "family": self.family,
-                "trial": trial.number,
-                "log_loss": trial.value,
-                "seconds": trial.duration.total_seconds() if trial.duration else None,
-                **trial.params,
-            }
-            for trial in study.trials
+
+def _search(
+    family: str,
+    n_trials: int,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    n_workers: int,
+    seed: int,
+) -> Iterator[Trial]:
+    """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
+    if family not in FAMILIES:
+        raise ProjectError(
+            f"modelling.n_trials names the family '{family}'; there are {', '.join(FAMILIES)}."
         )
-        return self
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_trials // 2)
+    study = optuna.create_study(study_name=family, sampler=sampler)
+    study.enqueue_trial(FAMILIES[family].default)
+    with Parallel(n_workers, backend="threading") as parallel:
+        for start in range(0, n_trials, n_workers):
+            asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
+            tried = parallel(
+                delayed(_try)(family, FAMILIES[family].suggest(trial), train, validation, seed)
+                for trial in asked
+            )
+            # told in the order asked, so that the search does not depend on who finished first
+            for trial, result in zip(asked, tried, strict=True):
+                study.tell(trial, result.log_loss)
+                yield result
 
-    def _objective(self, trial: optuna.Trial) -> float:
-        hyperparameters = FAMILIES[self.family].suggest(trial)
-        model = fit(self.family, hyperparameters, self.seed, self.train)
-        predictions = probability(model, self.validation[X])
-        loss = float(log_loss(self.validation[Y], predictions, labels=[0, 1]))
-        if loss < self.best_loss:
-            self.best_loss, self.best_hyperparameters = loss, hyperparameters
-            self.best_predictions = predictions
-        return loss
+
+def _try(
+    family: str,
+    hyperparameters: Hyperparameters,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    seed: int,
+) -> Trial:
+    start = time.perf_counter()
+    model = fit(family, hyperparameters, seed, train)
+    predictions = probability(model, validation[X])
+    loss = float(log_loss(validation[Y], predictions, labels=[0, 1]))
+    return Trial(family, hyperparameters, predictions, loss, time.perf_counter() - start)
 
 
 def fit(
@@ -223,14 +243,17 @@ def profile_reference(
 ) -> dict[str, Any]:
     """What the features looked like in training, and the scores on the test window."""
     known = model_input.filter(_[COLUMNS.label_time] < ibis.literal(as_of.moment))
-    return {
-        "features": profile(
+    n_days = known[COLUMNS.event_time].truncate("D").nunique().to_pyarrow().as_py()
+    reference = Reference(
+        n_days=int(n_days),
+        features=profile(
             known,
             COLUMNS.features_of_kind("numeric"),
             COLUMNS.features_of_kind("categorical", "boolean"),
         ),
-        "score": profile(ibis.memtable(test_predictions[["probability"]]), ["probability"], []),
-    }
+        score=profile(ibis.memtable(test_predictions[["probability"]]), ["probability"], []),
+    )
+    return reference.model_dump()
 
 
 def package_candidate(
@@ -269,7 +292,9 @@ def package_candidate(
         lineage=lineage,
         seed=seed,
     )
-    return ModelPackage(final_model, metadata, reference, evaluated=evaluated_model)
+    return ModelPackage(
+        final_model, metadata, Reference.model_validate(reference), evaluated=evaluated_model
+    )
 
 
 def hash_rows(rows: pd.DataFrame) -> str:

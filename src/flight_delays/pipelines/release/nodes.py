@@ -148,7 +148,6 @@ def verify(
             f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
             f"It is not released; the champion that serves stays."
         )
-    logger.info("%d rows answered as in batch, within %.1g", len(asked), difference)
     return {
         "bento": bento_tag,
         "model": f"{PACKAGE}:{elected.version}",

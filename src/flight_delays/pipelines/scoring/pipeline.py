@@ -1,5 +1,12 @@
-from kedro.pipeline import Pipeline
+"""Champion and model input in; predictions out."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import score
 
 
 def create_pipeline() -> Pipeline:
-    return Pipeline([])
+    """Score the horizon."""
+    return Pipeline(
+        [Node(score, ["champion", "model_input", "params:as_of", "params:horizon"], "predictions")]
+    )

@@ -1,0 +1,235 @@
+"""Watching the champion: the data it met, how it did, and whether to train again."""
+
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from pydantic import Field
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation, Prediction
+from flight_delays.metrics import METRICS, Bootstrap, measure
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import AsOf, Horizon, Parameters
+from flight_delays.profiles import compare
+
+COLUMNS = Columns.of(Observation)
+Y = COLUMNS.label
+SCORE = "probability"
+
+Check = dict[str, Any]
+
+
+class Monitoring(Parameters):
+    """Parameters of the monitoring pipeline."""
+
+    min_labelled_rows: int = Field(gt=0, description="Fewer say nothing about performance")
+    max_missing_share_increase: float = Field(
+        ge=0, description="Missing values beyond the reference's share"
+    )
+    max_unseen_share: float = Field(ge=0, description="Categories the reference did not have")
+    min_volume_share: float = Field(ge=0, description="Rows a day, as a share of the reference's")
+    max_psi: float = Field(gt=0, description="Population stability index shown as drift")
+    max_age_days: int = Field(gt=0, description="Age at which a champion is retrained on schedule")
+
+
+def join_labels(
+    predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
+) -> pd.DataFrame:
+    """Join the predictions with the labels known at the end of the horizon.
+
+    Returns:
+        Event time, segments, probability and decision of every prediction, and its label,
+        missing where it is not known.
+    """
+    now = ibis.literal(as_of.after(horizon.days))
+    known = model_input.filter(_[COLUMNS.label_time] < now).select(*COLUMNS.keys, Y)
+    joined = predictions.left_join(known, COLUMNS.keys)
+    kept = dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, SCORE, "decision", Y])
+    return joined.select(*kept).order_by(COLUMNS.keys).to_pandas().astype({Y: "Int8"})
+
+
+def measure_drift(predictions: ir.Table, champion: ModelPackage) -> pd.DataFrame:
+    """Compare features and score with the reference profile stored with the champion.
+
+    Returns:
+        One row per column, most drifted first; see ``profiles.compare``.
+    """
+    features = compare(champion.reference.features, predictions).assign(kind="feature")
+    score = compare(champion.reference.score, predictions).assign(kind="score")
+    return pd.concat([score, features], ignore_index=True)
+
+
+def measure_quality(
+    predictions: ir.Table,
+    drift: pd.DataFrame,
+    champion: ModelPackage,
+    params: Monitoring,
+) -> dict[str, Any]:
+    """Whether the data is fit to be judged by: volume, missing values, unseen categories."""
+    span = predictions.aggregate(
+        n_rows=_.count(), n_days=_[COLUMNS.event_time].truncate("D").nunique()
+    )
+    [found] = span.to_pyarrow().to_pylist()
+    reference_rows = champion.reference.features.n_rows / champion.reference.n_days
+    volume = found["n_rows"] / max(found["n_days"], 1) / reference_rows
+    worst_missing = (drift["missing_share"] - drift["reference_missing_share"]).max()
+    checks = [
+        _check("volume", volume, params.min_volume_share, volume >= params.min_volume_share),
+        _check(
+            "missing values",
+            worst_missing,
+            params.max_missing_share_increase,
+            worst_missing <= params.max_missing_share_increase,
+        ),
+        _check(
+            "unseen categories",
+            drift["unseen_share"].max(),
+            params.max_unseen_share,
+            drift["unseen_share"].max() <= params.max_unseen_share,
+        ),
+    ]
+    return {
+        "n_rows": found["n_rows"],
+        "n_days": found["n_days"],
+        "rows_a_day_against_reference": volume,
+        "passed": all(check["passed"] for check in checks),
+        "checks": checks,
+    }
+
+
+def measure_performance(
+    labelled: pd.DataFrame, champion: ModelPackage, params: Monitoring, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """Metrics on the labels known so far, with intervals and label coverage."""
+    known = labelled.dropna(subset=[Y])
+    enough = len(known) >= params.min_labelled_rows
+    return {
+        "model_version": champion.version,
+        "n_predictions": len(labelled),
+        "n_labelled": len(known),
+        "label_coverage": len(known) / max(len(labelled), 1),
+        "enough_labels": enough,
+        "metrics": _measure(known, bootstrap) if enough else {},
+        "reference": champion.metadata.metrics,
+    }
+
+
+def measure_weeks(labelled: pd.DataFrame, as_of: AsOf, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Log loss and ROC AUC of each week after the as-of moment, with intervals.
+
+    Returns:
+        One row per week with labels: first day, rows, coverage, metrics.
+    """
+    week = (labelled[COLUMNS.event_time] - as_of.moment).dt.days // 7
+    rows = []
+    for number, part in labelled.groupby(week):
+        known = part.dropna(subset=[Y])
+        measured = _measure(known, bootstrap, ("log_loss", "roc_auc")) if len(known) else {}
+        rows.append(
+            {
+                "week_of": as_of.after(7 * int(number)).date().isoformat(),
+                "n_predictions": len(part),
+                "label_coverage": len(known) / len(part),
+                **{
+                    f"{metric}{'' if end == 'value' else f'_{end}'}": value
+                    for metric, interval in measured.items()
+                    for end, value in interval.items()
+                },
+            }
+        )
+    return pd.DataFrame(rows, columns=WEEKLY_COLUMNS)
+
+
+WEEKLY_COLUMNS = [
+    "week_of",
+    "n_predictions",
+    "label_coverage",
+    *(f"{metric}{end}" for metric in ("log_loss", "roc_auc") for end in ("", "_low", "_high")),
+]
+
+
+def _measure(
+    known: pd.DataFrame, bootstrap: Bootstrap, names: tuple[str, ...] = tuple(METRICS)
+) -> dict[str, Any]:
+    days = known[COLUMNS.event_time].dt.normalize()
+    return measure(known[Y].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names)
+
+
+def decide(
+    quality: dict[str, Any],
+    drift: pd.DataFrame,
+    performance: dict[str, Any],
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Monitoring,
+) -> dict[str, Any]:
+    """Retrain or wait.
+
+    Performance lost beyond its interval, or age, ask for retraining; bad data vetoes it; drift is
+    shown, but alone never retrains.
+
+    Returns:
+        The decision: ``outcome`` is ``retrain`` or ``wait``, with ``reasons``, and ``rules`` that
+        each say fired or not, value and limit.
+    """
+    now = as_of.after(horizon.days)
+    rules = [
+        _performance_rule(performance, params),
+        _age_rule((now - champion.metadata.as_of).days, params),
+    ]
+    drifted = drift.loc[drift["psi"] > params.max_psi, "column"].tolist()
+    fired = [rule for rule in rules if rule["fired"]]
+    vetoed = [check for check in quality["checks"] if not check["passed"]]
+    if vetoed:
+        reasons = [f"Bad data vetoes retraining: {_describe(check)}." for check in vetoed]
+    elif fired:
+        reasons = [rule["reason"] for rule in fired]
+    else:
+        reasons = [rule["reason"] for rule in rules]
+    return {
+        "outcome": "retrain" if fired and not vetoed else "wait",
+        "decided_at": now.isoformat(),
+        "model_version": champion.version,
+        "reasons": reasons,
+        "rules": rules,
+        "vetoes": vetoed,
+        "drifted": drifted,
+    }
+
+
+def _performance_rule(performance: dict[str, Any], params: Monitoring) -> dict[str, Any]:
+    """Fires if even the lower end of the realised loss is beyond the upper end of the measured."""
+    limit = performance["reference"]["log_loss"]["high"]
+    if not performance["enough_labels"]:
+        reason = (
+            f"Not enough data to judge performance: {performance['n_labelled']} labelled rows, "
+            f"{params.min_labelled_rows} are needed."
+        )
+        return {"rule": "performance", "fired": False, "value": None, "limit": limit, "reason": reason}
+    realised = performance["metrics"]["log_loss"]
+    fired = realised["low"] > limit
+    compared = "worse than" if fired else "not beyond"
+    reason = (
+        f"Log loss {realised['value']:.3f} [{realised['low']:.3f}, {realised['high']:.3f}] is "
+        f"{compared} what the test window led to expect (up to {limit:.3f})."
+    )
+    return {"rule": "performance", "fired": fired, "value": realised["low"], "limit": limit, "reason": reason}
+
+
+def _age_rule(age_days: int, params: Monitoring) -> dict[str, Any]:
+    fired = age_days > params.max_age_days
+    reason = f"The champion is {age_days} days old; {params.max_age_days} are allowed."
+    return {"rule": "age", "fired": fired, "value": age_days, "limit": params.max_age_days, "reason": reason}
+
+
+def _check(name: str, value: float, limit: float, passed: bool) -> Check:
+    return {"name": name, "passed": bool(passed), "value": float(value), "limit": limit}
+
+
+def _describe(check: Check) -> str:
+    return f"{check['name']} {check['value']:.3g}, limit {check['limit']:g}"

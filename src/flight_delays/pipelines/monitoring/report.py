@@ -1,0 +1,81 @@
+"""The monitoring report: one HTML page, readable in a minute, complete in itself."""
+
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from ibis.expr import types as ir
+from plotly.offline import get_plotlyjs
+
+from flight_delays import charts
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import AsOf, Horizon
+from flight_delays.profiles import bin_labels, recount
+
+from .nodes import SCORE, Y, Monitoring
+
+DRIFT_ROWS = 8
+
+
+def draw_monitoring(
+    labelled: pd.DataFrame,
+    weekly: pd.DataFrame,
+    drift: pd.DataFrame,
+    predictions: ir.Table,
+    champion: ModelPackage,
+    params: Monitoring,
+) -> list[go.Figure]:
+    """Pictures of the horizon: performance by week, calibration, score, drift."""
+    reference = champion.reference.score
+    known = labelled.dropna(subset=[Y])
+    return [
+        charts.weekly_performance(weekly, champion.metadata.metrics["log_loss"]),
+        charts.calibration(known[Y].astype(np.int8), known[SCORE].to_numpy()),
+        charts.distributions(
+            bin_labels(reference.edges[SCORE]),
+            {"test window": reference.counts[SCORE], "now": recount(reference, predictions)[SCORE]},
+        ),
+        charts.drift(drift, params.max_psi),
+    ]
+
+
+def render_report(
+    decision: dict[str, Any],
+    quality: dict[str, Any],
+    performance: dict[str, Any],
+    drift: pd.DataFrame,
+    weekly_plot: go.Figure,
+    live_calibration_plot: go.Figure,
+    score_plot: go.Figure,
+    drift_plot: go.Figure,
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+) -> str:
+    """Render the report as HTML that needs no network."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__name__.rsplit(".", 1)[0], ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    plots = [weekly_plot, live_calibration_plot, score_plot, drift_plot]
+    return environment.get_template("report.html.j2").render(
+        decision=decision,
+        quality=quality,
+        performance=performance,
+        drift=drift.head(DRIFT_ROWS).to_dict(orient="records"),
+        champion=champion.metadata,
+        first_day=as_of.moment,
+        last_day=as_of.after(horizon.days - 1),
+        plots=[_embed(plot) for plot in plots],
+        plotly_js=get_plotlyjs(),
+    )
+
+
+def _embed(plot: go.Figure) -> str:
+    html: str = plot.to_html(
+        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
+    )
+    return html

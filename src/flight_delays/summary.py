@@ -1,0 +1,90 @@
+"""What a run made, how good it is, what was decided, and what to type next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flight_delays.model_package import ModelPackage
+
+# the artefacts that a summary speaks of
+ARTEFACTS = (
+    "candidate",
+    "metrics",
+    "gate_decision",
+    "release",
+    "performance",
+    "retrain_decision",
+    "monitoring_report",
+)
+
+
+def summarise(artefacts: Mapping[str, Any]) -> str:
+    """Summarise a run in a few lines, one for each artefact that it made.
+
+    Args:
+        artefacts: By name, those of ``ARTEFACTS`` that the run made; of ``monitoring_report``,
+            its path.
+    """
+    lines = [
+        (title, write(artefacts[name]))
+        for name, (title, write) in _LINES.items()
+        if name in artefacts
+    ]
+    next_step = "make serve" if "release" in artefacts else "kedro run"
+    return "\n".join(f"{title:<11}{text}" for title, text in [*lines, ("Next", next_step)])
+
+
+def _candidate(candidate: ModelPackage) -> str:
+    metadata = candidate.metadata
+    return (
+        f"{metadata.family.replace('_', ' ')}, {metadata.n_training_rows:,} rows known as of "
+        f"{metadata.as_of:%Y-%m-%d}: {metadata.version}"
+    )
+
+
+def _metrics(metrics: Mapping[str, Any]) -> str:
+    candidate, window = metrics["candidate"], metrics["window"]
+    baselines = ", ".join(
+        f"{name.replace('_', ' ')} {measured['log_loss']['value']:.3f}"
+        for name, measured in metrics.items()
+        if name not in ("candidate", "window")
+    )
+    return (
+        f"{window['n_rows']:,} rows, {window['first_day']} to {window['last_day']}: "
+        f"ROC AUC {_interval(candidate['roc_auc'])}, "
+        f"log loss {_interval(candidate['log_loss'])} ({baselines})"
+    )
+
+
+def _decision(decision: Mapping[str, Any]) -> str:
+    return f"{decision['outcome']}: {' '.join(decision['reasons'])}"
+
+
+def _release(release: Mapping[str, Any]) -> str:
+    return (
+        f"{release['bento']}: {release['rows_compared']} rows answered as in batch "
+        f"(largest difference {release['largest_difference']:.1g})"
+    )
+
+
+def _performance(performance: Mapping[str, Any]) -> str:
+    metrics = performance["metrics"]
+    measured = f": ROC AUC {_interval(metrics['roc_auc'])}" if "roc_auc" in metrics else ""
+    return (
+        f"{performance['n_predictions']:,} predictions, "
+        f"{performance['label_coverage']:.1%} with their label{measured}"
+    )
+
+
+def _interval(interval: Mapping[str, float]) -> str:
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+_LINES: dict[str, tuple[str, Any]] = {
+    "candidate": ("Trained", _candidate),
+    "metrics": ("Tested", _metrics),
+    "gate_decision": ("Gate", _decision),
+    "release": ("Released", _release),
+    "performance": ("Watched", _performance),
+    "retrain_decision": ("Retrain?", _decision),
+    "monitoring_report": ("Report", str),
+}

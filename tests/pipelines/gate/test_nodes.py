@@ -1,0 +1,294 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation
+from flight_delays.model_package import probability
+from flight_delays.pipelines.gate.nodes import Gate, judge
+from flight_delays.pipelines.modelling.evaluation import evaluate
+from flight_delays.preprocessing import tree_preprocessing
+
+COLUMNS = Columns.of(Observation)
+X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
+TEST_START, AS_OF = pd.to_datetime(["2013-03-18", "2013-04-01"])
+EARLIER = {
+    "version": "20130318-earlier",
+    "as_of": TEST_START,
+    "trained_until": TEST_START,
+    "evaluated_until": pd.Timestamp("2013-03-04"),
+}
+NO_LIMITS = {"at_least": {}, "at_most": {}, "max_loss_increase": 0.01}
+
+
+@pytest.fixture
+def test(windows):
+    return windows[2]
+
+
+@pytest.fixture
+def good(trained):
+    """Predictions of a good candidate: the real ones, moved towards the truth."""
+    rows = trained.predictions
+    return rows.assign(probability=0.7 * rows["probability"] + 0.3 * rows[Y])
+
+
+@pytest.fixture
+def champion(package):
+    """A champion that has not seen the test window."""
+    return package.with_record(**EARLIER)
+
+
+@pytest.fixture
+def oracle(champion, test):
+    """A champion that knows the labels of the test window by heart."""
+    model = make_pipeline(tree_preprocessing(COLUMNS), DecisionTreeClassifier(random_state=0))
+    return replace(champion, estimator=model.fit(test[X], test[Y]))
+
+
+@pytest.fixture
+def ask(package, test, good, as_of, bootstrap):
+    """Let the gate judge the package on given predictions."""
+
+    def ask(incumbent=None, predictions=good, rows=test, **limits):
+        return judge(
+            package,
+            incumbent,
+            rows,
+            predictions,
+            evaluate(predictions, bootstrap),
+            as_of,
+            Gate(**(NO_LIMITS | limits)),
+            bootstrap,
+        )
+
+    return ask
+
+
+def named(decision, start):
+    [check] = [check for check in decision["checks"] if check["name"].startswith(start)]
+    return check
+
+
+def mean_loss(rows, p):
+    return log_loss(rows[Y], p, labels=[0, 1])
+
+
+def test_the_first_candidate_that_passes_every_check_is_promoted(ask, package):
+    limits = {"at_least": {"roc_auc": 0.6}, "at_most": {"brier_score": 0.25}}
+
+    decision = ask(**limits)
+
+    assert decision["outcome"] == "promote"
+    assert decision["candidate"] == package.version
+    assert decision["champion_before"] is None
+    assert decision["as_of"] == "2013-04-01"
+    assert "no champion yet" in decision["reasons"][0]
+    assert all(check["passed"] for check in decision["checks"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        ({"at_least": {"roc_auc": 0.999}}, "roc_auc floor"),
+        ({"at_least": {"average_precision": 0.999}}, "average_precision floor"),
+        ({"at_most": {"calibration_error": 0.001}}, "calibration_error ceiling"),
+        ({"at_most": {"log_loss": 0.01}}, "log_loss ceiling"),
+    ],
+)
+def test_a_candidate_beyond_a_limit_is_blocked_whoever_serves(ask, champion, limits, name):
+    [limit] = [value for group in limits.values() for value in group.values()]
+
+    decisions = [ask(incumbent, **limits) for incumbent in (None, champion)]
+
+    assert [decision["outcome"] for decision in decisions] == ["block", "block"]
+    assert decisions[1]["champion_before"] == champion.version
+    for decision in decisions:
+        assert named(decision, name)["limit"] == limit
+        assert not named(decision, name)["passed"]
+        [reason] = decision["reasons"]
+        assert reason.startswith(name)
+        assert f"{limit:g}" in reason
+
+
+def test_limits_themselves_are_acceptable(ask, good, bootstrap):
+    measured = evaluate(good, bootstrap)["candidate"]
+    at_least = {"roc_auc": measured["roc_auc"]["value"]}
+    at_most = {"log_loss": measured["log_loss"]["value"]}
+
+    decision = ask(at_least=at_least, at_most=at_most)
+
+    assert decision["outcome"] == "promote"
+
+
+@pytest.mark.parametrize("baseline", ["base_rate", "shallow_tree"])
+def test_a_candidate_that_does_not_beat_every_baseline_is_blocked(ask, good, baseline):
+    unbeaten = good.assign(**{baseline: 0.3 * good["probability"] + 0.7 * good[Y]})
+
+    decision = ask(predictions=unbeaten)
+
+    assert decision["outcome"] == "block"
+    assert [c["name"] for c in decision["checks"] if not c["passed"]] == [f"better than {baseline}"]
+    assert decision["reasons"][0].startswith(f"better than {baseline}")
+
+
+def test_a_baseline_must_be_beaten_surely_not_just_on_average(ask, good):
+    luck = np.where(good[TIME].dt.day % 7 == 0, 0.9, -0.05)
+    truth_or_not = good["probability"] + luck * (good[Y] - good["probability"])
+    lucky = good.assign(probability=truth_or_not.clip(0.01, 0.99), base_rate=good["probability"])
+
+    decision = ask(predictions=lucky.assign(shallow_tree=0.99))
+
+    check = named(decision, "better than base_rate")
+    assert check["interval"]["value"] < 0 < check["interval"]["high"]
+    assert not check["passed"]
+    assert decision["outcome"] == "block"
+
+
+def test_the_champion_itself_trained_again_changes_nothing(ask, package):
+    champion = package
+
+    decision = ask(champion)
+
+    assert decision["outcome"] == "keep"
+    assert "is the champion" in decision["reasons"][0]
+
+
+def test_a_candidate_better_than_the_champion_is_promoted(ask, champion, good, test):
+    loss_of_champion = mean_loss(test, champion.predict(test))
+
+    decision = ask(champion)
+
+    check = named(decision, f"not worse than champion {champion.version}")
+    assert decision["outcome"] == "promote"
+    assert decision["champion_before"] == champion.version
+    expected = mean_loss(good, good["probability"]) - loss_of_champion
+    assert check["interval"]["value"] == pytest.approx(expected)
+    assert check["value"] == check["interval"]["high"] < 0
+
+
+def test_a_candidate_just_as_good_as_the_champion_is_promoted(ask, champion, good, test):
+    equal = good.assign(probability=champion.predict(test), base_rate=0.99, shallow_tree=0.99)
+
+    decision = ask(champion, predictions=equal, max_loss_increase=0)
+
+    assert decision["outcome"] == "promote"
+    assert named(decision, "not worse than champion")["interval"]["value"] == 0
+
+
+def test_a_candidate_worse_than_the_champion_is_kept_out(ask, oracle):
+    better = oracle
+
+    decision = ask(better)
+
+    check = named(decision, "not worse than champion")
+    assert decision["outcome"] == "keep"
+    assert not check["passed"]
+    assert check["value"] > check["limit"] == 0.01
+    assert "may be worse" in decision["reasons"][0]
+
+
+def test_how_much_worse_a_candidate_may_be_is_a_parameter(ask, oracle):
+    loss_increase = named(ask(oracle), "not worse than champion")["value"]
+
+    tolerant = ask(oracle, max_loss_increase=loss_increase + 1e-6)
+    strict = ask(oracle, max_loss_increase=loss_increase - 1e-6)
+
+    assert (tolerant["outcome"], strict["outcome"]) == ("promote", "keep")
+
+
+def test_a_champion_trained_later_is_not_replaced(ask, package):
+    later = package.with_record(**(EARLIER | {"as_of": pd.Timestamp("2013-05-01")}))
+
+    decision = ask(later)
+
+    assert decision["outcome"] == "keep"
+    assert "2013-05-01" in decision["reasons"][0]
+
+
+@pytest.mark.parametrize("trained_until", ["2013-03-25", "2013-04-01"])
+def test_a_champion_that_has_seen_test_rows_is_compared_as_it_was_measured(
+    ask, oracle, good, test, trained_until
+):
+    moment = pd.Timestamp(trained_until)
+    seen = oracle.with_record(as_of=moment, trained_until=moment, evaluated_until=TEST_START)
+
+    decision = ask(seen)
+
+    check = named(decision, "not worse than champion")
+    measured = mean_loss(test, probability(oracle.evaluated, test[X]))
+    expected = mean_loss(good, good["probability"]) - measured
+    assert check["interval"]["value"] == pytest.approx(expected)
+    assert decision["outcome"] == "promote"
+
+
+def test_only_rows_that_the_champion_has_not_seen_are_compared(ask, champion, good, test):
+    middle = pd.Timestamp("2013-03-25")
+    unseen = test[TIME] >= middle
+    seen = champion.with_record(trained_until=AS_OF, evaluated_until=middle)
+
+    decision = ask(seen)
+
+    measured = mean_loss(test[unseen], probability(champion.evaluated, test.loc[unseen, X]))
+    expected = mean_loss(good[unseen], good.loc[unseen, "probability"]) - measured
+    value = named(decision, "not worse than champion")["interval"]["value"]
+    assert value == pytest.approx(expected)
+
+
+def test_without_the_measured_model_the_serving_one_is_compared_on_rows_it_has_not_seen(
+    ask, champion, good, test
+):
+    middle = pd.Timestamp("2013-03-25")
+    unseen = test[TIME] >= middle
+    seen = replace(champion.with_record(trained_until=middle), evaluated=None)
+
+    decision = ask(seen)
+
+    expected = mean_loss(good[unseen], good.loc[unseen, "probability"]) - mean_loss(
+        test[unseen], champion.predict(test[unseen])
+    )
+    value = named(decision, "not worse than champion")["interval"]["value"]
+    assert value == pytest.approx(expected)
+
+
+def test_a_champion_that_has_seen_every_row_stays(ask, champion):
+    seen = replace(champion.with_record(trained_until=AS_OF), evaluated=None)
+
+    decision = ask(seen)
+
+    assert decision["outcome"] == "keep"
+    assert "every row of the test window" in decision["reasons"][0]
+
+
+def test_a_champion_that_needs_a_lost_feature_gives_way(ask, champion, test):
+    lost = "plane_seats"
+
+    decision = ask(champion, rows=test.drop(columns=lost))
+
+    assert decision["outcome"] == "promote"
+    assert lost in decision["reasons"][0]
+
+
+def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
+    limits = {"at_least": {"roc_auc": 0.6}, "at_most": {"log_loss": 0.01}}
+
+    checks = [c for d in (ask(champion), ask(**limits)) for c in d["checks"]]
+
+    assert [check["name"] for check in checks] == [
+        "better than base_rate",
+        "better than shallow_tree",
+        f"not worse than champion {champion.version}",
+        "roc_auc floor",
+        "log_loss ceiling",
+        "better than base_rate",
+        "better than shallow_tree",
+    ]
+    for check in checks:
+        assert isinstance(check["passed"], bool)
+        assert np.isfinite([check["value"], check["limit"]]).all()
+        assert check["detail"]

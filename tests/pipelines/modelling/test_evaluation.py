@@ -1,0 +1,166 @@
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal, assert_series_equal
+from sklearn.metrics import log_loss, roc_auc_score
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation
+from flight_delays.metrics import METRICS
+from flight_delays.model_package import probability
+from flight_delays.pipelines.modelling.evaluation import (
+    BASELINES,
+    draw_evaluation,
+    evaluate,
+    evaluate_slices,
+    measure_footprint,
+    measure_importance,
+    predict_test,
+)
+from flight_delays.pipelines.modelling.pipeline import PLOTS
+
+COLUMNS = Columns.of(Observation)
+X, Y = COLUMNS.features, COLUMNS.label
+
+
+@pytest.fixture(scope="module")
+def importance(trained, windows, modelling_params):
+    return measure_importance(trained.packaged["evaluated_model"], windows[2], modelling_params, 0)
+
+
+@pytest.fixture(scope="module")
+def slices(trained, bootstrap):
+    return evaluate_slices(trained.predictions, bootstrap)
+
+
+def test_predictions_are_those_of_the_model_measured_and_of_the_baselines(trained, windows):
+    train, validation, test = windows
+    model = trained.packaged["evaluated_model"]
+
+    predictions = predict_test(model, train, validation, test, seed=0)
+
+    np.testing.assert_array_equal(predictions["probability"], probability(model, test[X]))
+    known_share = pd.concat([train, validation])[Y].mean()
+    assert predictions["base_rate"].to_numpy() == pytest.approx(known_share)
+    assert 2 <= predictions["shallow_tree"].nunique() <= 8
+    assert_series_equal(predictions[Y], test[Y])
+    assert set(COLUMNS.keys) | set(COLUMNS.segments) <= set(predictions.columns)
+
+
+def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windows):
+    train, validation, test = windows
+    flipped = test.assign(**{Y: 1 - test[Y]})
+
+    predictions = predict_test(
+        trained.packaged["evaluated_model"], train, validation, flipped, seed=0
+    )
+
+    assert_frame_equal(predictions[BASELINES], trained.predictions[BASELINES])
+
+
+def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, bootstrap):
+    rows = trained.predictions
+
+    metrics = evaluate(rows, bootstrap)
+
+    assert set(metrics) == {"candidate", *BASELINES, "window"}
+    for name in ("candidate", *BASELINES):
+        assert set(metrics[name]) == set(METRICS)
+        assert all(m["low"] <= m["value"] <= m["high"] for m in metrics[name].values())
+    candidate = metrics["candidate"]
+    assert candidate["log_loss"]["value"] == pytest.approx(log_loss(rows[Y], rows["probability"]))
+    assert candidate["roc_auc"]["value"] == pytest.approx(
+        roc_auc_score(rows[Y], rows["probability"])
+    )
+    assert metrics["base_rate"]["roc_auc"]["value"] == 0.5
+    assert metrics["window"] == {
+        "n_rows": len(rows),
+        "positive_share": rows[Y].mean(),
+        "first_day": "2013-03-18",
+        "last_day": "2013-03-31",
+    }
+
+
+def test_slices_divide_the_rows_by_every_segment_largest_first(trained, slices):
+    n_rows = len(trained.predictions)
+
+    by_segment = slices.groupby("segment")
+
+    assert list(by_segment.groups) == sorted(COLUMNS.segments)
+    assert (by_segment["n_rows"].sum() == n_rows).all()
+    assert all(part["n_rows"].is_monotonic_decreasing for _, part in by_segment)
+
+
+def test_a_slice_is_measured_on_its_own_rows(trained, slices):
+    rows = trained.predictions[trained.predictions["origin"] == "JFK"]
+
+    measured = slices.query("segment == 'origin' and value == 'JFK'").squeeze()
+
+    assert measured["n_rows"] == len(rows)
+    assert measured["positive_share"] == rows[Y].mean()
+    assert measured["roc_auc"] == pytest.approx(roc_auc_score(rows[Y], rows["probability"]))
+    assert measured["log_loss"] == pytest.approx(log_loss(rows[Y], rows["probability"]))
+    assert measured["roc_auc_low"] <= measured["roc_auc"] <= measured["roc_auc_high"]
+
+
+def test_a_slice_of_one_class_has_no_ranking(trained, bootstrap):
+    rows = trained.predictions
+    punctual = rows[(rows["origin"] != "JFK") | (rows[Y] == 0)]
+
+    slices = evaluate_slices(punctual, bootstrap)
+
+    measured = slices.query("segment == 'origin' and value == 'JFK'").squeeze()
+    assert np.isnan(measured["roc_auc"])
+    assert np.isfinite(measured["log_loss"])
+
+
+def test_importance_names_every_feature_the_most_important_first(importance):
+    features = importance["feature"]
+
+    values = importance["importance"]
+
+    assert sorted(features) == sorted(X)
+    assert values.is_monotonic_decreasing
+    assert values.iloc[0] > 0
+
+
+def test_a_feature_that_says_nothing_has_no_importance(trained, windows, modelling_params):
+    constant = windows[2].assign(distance_mi=1000.0)
+
+    importance = measure_importance(
+        trained.packaged["evaluated_model"], constant, modelling_params, seed=0
+    )
+
+    distance = importance.set_index("feature").loc["distance_mi"]
+    assert distance["importance"] == pytest.approx(0, abs=1e-12)
+    assert distance["spread"] == pytest.approx(0, abs=1e-12)
+
+
+def test_importance_with_one_seed_is_one_result(trained, windows, modelling_params, importance):
+    again = measure_importance(trained.packaged["evaluated_model"], windows[2], modelling_params, 0)
+
+    assert_frame_equal(again, importance)
+
+
+def test_the_footprint_says_what_the_candidate_takes(trained, windows, tmp_path):
+    trained.candidate.write(tmp_path)
+
+    footprint = measure_footprint(trained.candidate, windows[2], trained.training_seconds)
+
+    assert footprint["training_seconds"] == trained.training_seconds
+    assert footprint["n_training_rows"] == sum(len(rows) for rows in windows)
+    assert footprint["model_bytes"] == (tmp_path / "model.skops").stat().st_size
+    assert 0 < footprint["one_row_milliseconds"] < 1000
+
+
+def test_every_picture_of_the_evaluation_is_drawn(trained, slices, importance, modelling_params):
+    threshold, metrics = trained.packaged["threshold"], trained.packaged["metrics"]
+
+    figures = draw_evaluation(
+        trained.predictions, metrics, slices, importance, threshold, modelling_params
+    )
+
+    assert len(figures) == len(PLOTS)
+    titles = [figure.layout.title.text for figure in figures]
+    assert len(set(titles)) == len(PLOTS)
+    assert all(figure.data for figure in figures)

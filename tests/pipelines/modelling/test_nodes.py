@@ -1,0 +1,251 @@
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from pydantic import ValidationError
+from sklearn.metrics import log_loss
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation
+from flight_delays.errors import ProjectError
+from flight_delays.model_package import content_hash, probability
+from flight_delays.moments import AsOf
+from flight_delays.pipelines.modelling.nodes import (
+    choose_threshold,
+    fit,
+    fit_evaluated,
+    fit_final,
+    hash_rows,
+    package_candidate,
+    profile_reference,
+    split_windows,
+    tune,
+)
+
+COLUMNS = Columns.of(Observation)
+X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
+VALIDATION_START, TEST_START, AS_OF = pd.to_datetime(["2013-03-04", "2013-03-18", "2013-04-01"])
+
+
+def with_trials(params, **n_trials):
+    return params.model_copy(update={"n_trials": n_trials})
+
+
+def test_windows_follow_each_other_without_overlap(windows):
+    train, validation, test = windows
+
+    spans = [(rows[TIME].min(), rows[TIME].max()) for rows in windows]
+
+    assert spans[0][1] < VALIDATION_START <= spans[1][0]
+    assert spans[1][1] < TEST_START <= spans[2][0]
+    assert spans[2][1] < AS_OF
+    assert all(rows[TIME].is_monotonic_increasing for rows in windows)
+    keys = pd.concat([train, validation, test])[COLUMNS.keys]
+    assert not keys.duplicated().any()
+
+
+def test_windows_hold_every_label_known_at_their_end_and_no_other(windows, engineered):
+    all_rows = engineered.model_input.to_pandas()
+    starts = [pd.Timestamp("2013-01-01"), VALIDATION_START, TEST_START]
+    ends = [VALIDATION_START, TEST_START, AS_OF]
+
+    sizes = [len(rows) for rows in windows]
+
+    expected = [
+        (all_rows[TIME].between(start, end, inclusive="left") & (all_rows["label_known_at"] < end))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    assert sizes == [mask.sum() for mask in expected]
+    for rows, end in zip(windows, ends, strict=True):
+        assert rows[COLUMNS.label_time].max() < end
+        assert set(rows[Y]) == {0, 1}
+    landed_next_day = all_rows[TIME].lt(TEST_START) & all_rows["label_known_at"].ge(TEST_START)
+    assert landed_next_day.any()
+
+
+@pytest.mark.parametrize(("min_rows", "window"), [(2000, "validation"), (10_000, "train")])
+def test_a_window_with_too_few_rows_is_refused(
+    engineered, as_of, modelling_params, min_rows, window
+):
+    demanding = modelling_params.model_copy(update={"min_rows": min_rows})
+
+    with pytest.raises(ProjectError) as refused:
+        split_windows(engineered.model_input, as_of, demanding)
+
+    assert f"The {window} window" in str(refused.value)
+    assert f"needs {min_rows} rows" in str(refused.value)
+
+
+def test_a_window_of_one_class_is_refused(engineered, as_of, modelling_params):
+    table = engineered.model_input
+    in_test = table[TIME] >= ibis.literal(TEST_START)
+    punctual = table.filter(~(in_test & table[Y]))
+
+    with pytest.raises(ProjectError) as refused:
+        split_windows(punctual, as_of, modelling_params)
+
+    assert "The test window, which ends on 2013-04-01" in str(refused.value)
+    assert "of 1 classes" in str(refused.value)
+
+
+def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, trained):
+    train, validation, _ = windows
+
+    recipe, trials, predictions = tune(train, validation, modelling_params, seed=0)
+
+    assert recipe == trained.recipe
+    assert_frame_equal(trials.drop(columns="seconds"), trained.trials.drop(columns="seconds"))
+    assert_frame_equal(predictions, trained.validation_predictions)
+
+
+def test_tuning_with_another_seed_tries_something_else(windows, modelling_params, trained):
+    train, validation, _ = windows
+
+    _, trials, _ = tune(train, validation, modelling_params, seed=1)
+
+    assert trials["C"].iloc[0] == trained.trials["C"].iloc[0]
+    assert trials["C"].iloc[1] != trained.trials["C"].iloc[1]
+
+
+def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(windows, modelling_params):
+    train, validation, _ = windows
+    params = with_trials(modelling_params, logistic_regression=3, gradient_boosting=1)
+
+    recipe, trials, predictions = tune(train.head(1000), validation.head(500), params, seed=0)
+
+    assert trials["family"].value_counts().to_dict() == params.n_trials
+    best = trials.loc[trials["log_loss"].idxmin()]
+    assert recipe["family"] == best["family"]
+    assert recipe["validation_log_loss"] == best["log_loss"]
+    assert recipe["hyperparameters"] == best[list(recipe["hyperparameters"])].to_dict()
+    assert log_loss(predictions[Y], predictions["probability"]) == best["log_loss"]
+
+
+def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_params):
+    train, validation, _ = windows
+    params = with_trials(modelling_params, crystal_ball=1)
+
+    with pytest.raises(ProjectError) as refused:
+        tune(train, validation, params, seed=0)
+
+    assert "crystal_ball" in str(refused.value)
+    assert "logistic_regression" in str(refused.value)
+
+
+def test_unknown_parameters_are_refused(modelling_params):
+    given = modelling_params.model_dump() | {"validation_dais": 3}
+
+    with pytest.raises(ValidationError) as refused:
+        type(modelling_params)(**given)
+
+    assert "validation_dais" in str(refused.value)
+
+
+def test_the_measured_model_has_not_learned_from_the_test_window(windows, trained):
+    train, validation, test = windows
+
+    evaluated = fit_evaluated(train, validation, trained.recipe, seed=0)
+    final, seconds = fit_final(train, validation, test, trained.recipe, seed=0)
+
+    without_test = fit(
+        "logistic_regression", trained.recipe["hyperparameters"], 0, train, validation
+    )
+    assert content_hash(evaluated) == content_hash(without_test)
+    assert content_hash(final) == trained.candidate.metadata.content_hash
+    assert content_hash(final) != content_hash(evaluated)
+    assert seconds > 0
+
+
+@pytest.mark.parametrize("costs", [(3, 1), (1, 1), (1, 5)])
+def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
+    trained, modelling_params, costs
+):
+    false_negative, false_positive = costs
+    update = {"false_negative": false_negative, "false_positive": false_positive}
+    params = modelling_params.model_copy(
+        update={"costs": modelling_params.costs.model_copy(update=update)}
+    )
+    rows = trained.validation_predictions
+
+    threshold = choose_threshold(rows, params)
+
+    def cost(limit):
+        decided = rows["probability"] >= limit
+        missed, alarms = rows[Y].eq(1) & ~decided, rows[Y].eq(0) & decided
+        return false_negative * missed.sum() + false_positive * alarms.sum()
+
+    assert cost(threshold) == min(cost(limit) for limit in rows["probability"])
+
+
+def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, engineered, as_of):
+    rows = engineered.model_input.to_pandas()
+    known = rows[rows["label_known_at"] < as_of.moment]
+
+    reference = profile_reference(engineered.model_input, trained.predictions, as_of)
+
+    features = reference["features"]
+    assert features["n_rows"] == len(known)
+    assert features["counts"]["origin"] == known["origin"].value_counts().to_dict()
+    assert features["counts"]["plane_year"]["missing"] == known["plane_year"].isna().sum()
+    assert sum(reference["score"]["counts"]["probability"].values()) == len(trained.predictions)
+
+
+def test_a_candidate_carries_where_it_comes_from(trained, windows):
+    train, validation, test = windows
+
+    metadata = trained.candidate.metadata
+
+    assert metadata.family == "logistic_regression"
+    assert metadata.features == X
+    assert metadata.n_training_rows == len(train) + len(validation) + len(test)
+    assert (metadata.as_of, metadata.trained_until) == (AS_OF, AS_OF)
+    assert metadata.evaluated_until == TEST_START
+    assert metadata.metrics == trained.packaged["metrics"]["candidate"]
+    assert metadata.lineage.git_commit == "0" * 40
+    assert metadata.lineage.lock_hash == "1" * 64
+    assert metadata.lineage.data_hash == hash_rows(pd.concat(windows, ignore_index=True))
+    assert metadata.content_hash == content_hash(trained.packaged["final_model"])
+
+
+def test_a_candidate_predicts_as_its_final_model(trained, windows):
+    test = windows[2]
+
+    predicted = trained.candidate.predict(test)
+
+    np.testing.assert_array_equal(predicted, probability(trained.packaged["final_model"], test[X]))
+    decided = trained.candidate.decide(predicted)
+    assert 0 < decided.sum() == (predicted >= trained.packaged["threshold"]).sum() < len(test)
+
+
+def test_the_same_inputs_give_the_same_version(trained, windows):
+    refitted, _ = fit_final(*windows, trained.recipe, seed=0)
+
+    again = package_candidate(**{**trained.packaged, "final_model": refitted})
+
+    assert again.version == trained.candidate.version
+    assert again.version.startswith("20130401-")
+
+
+@pytest.mark.parametrize("change", ["threshold", "final_model", "as_of"])
+def test_another_model_threshold_or_moment_gives_another_version(trained, change):
+    others = {
+        "threshold": trained.packaged["threshold"] + 1e-9,
+        "final_model": trained.packaged["evaluated_model"],
+        "as_of": AsOf("2013-04-02"),
+    }
+
+    other = package_candidate(**{**trained.packaged, change: others[change]})
+
+    assert other.version != trained.candidate.version
+
+
+def test_the_data_hash_changes_with_a_value_and_with_the_order(windows):
+    rows = windows[0].head(100)
+    changed = rows.copy()
+    changed.loc[changed.index[7], "distance_mi"] += 1
+
+    hashes = [hash_rows(table) for table in (rows, rows.copy(), changed, rows[::-1])]
+
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3

@@ -1,0 +1,151 @@
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from flight_delays.columns import Columns, column
+from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
+
+
+class Parcel(pa.DataFrameModel):
+    depot: str = column("Depot", feature=True, nullable=True)
+    sent_at: pd.Timestamp = column("Moment", feature=True)
+    pieces: int = column("Pieces", feature=True)
+    weight: float = column("Weight, kg", feature=True, nullable=True)
+    fragile: bool = column("Fragile", feature=True)
+    late: bool = column("Late", label=True)
+
+
+PARCEL = Columns.of(Parcel)
+ROWS = pd.DataFrame(
+    {
+        "depot": ["north"] * 60 + ["south"] * 60,
+        "sent_at": pd.date_range("2013-01-07 00:05", periods=120, freq="5h"),
+        "pieces": np.arange(120),
+        "weight": np.where(np.arange(120) % 3, np.arange(120) / 7, np.nan),
+        "fragile": np.arange(120) % 2 == 0,
+        "late": np.arange(120) % 4 == 0,
+    }
+)
+BOTH = pytest.mark.parametrize("preprocessing", [tree_preprocessing, linear_preprocessing])
+
+
+def transformed(preprocessing, rows: pd.DataFrame) -> pd.DataFrame:
+    """What the preprocessing, fitted on ``ROWS``, makes of other rows."""
+    fitted = preprocessing(PARCEL).fit(ROWS)
+    return pd.DataFrame(fitted.transform(rows), columns=fitted.get_feature_names_out())
+
+
+def one(**changes) -> pd.DataFrame:
+    row = ROWS.head(1).assign(**changes)
+    return row.astype({name: dtype for name, dtype in ROWS.dtypes.items() if name in changes})
+
+
+@BOTH
+def test_only_features_go_in(preprocessing):
+    rows = ROWS.drop(columns="late")
+
+    out = transformed(preprocessing, rows)
+
+    pd.testing.assert_frame_equal(out, transformed(preprocessing, ROWS))
+    assert not any("late" in name for name in out)
+
+
+@BOTH
+def test_the_order_of_the_columns_does_not_matter(preprocessing):
+    shuffled = ROWS[ROWS.columns[::-1]]
+
+    out = transformed(preprocessing, shuffled)
+
+    pd.testing.assert_frame_equal(out, transformed(preprocessing, ROWS))
+
+
+@BOTH
+def test_each_row_is_transformed_on_its_own(preprocessing):
+    together = transformed(preprocessing, ROWS)
+
+    alone = [transformed(preprocessing, ROWS.iloc[[i]]) for i in (0, 7, 119)]
+
+    expected = together.iloc[[0, 7, 119]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.concat(alone, ignore_index=True), expected)
+
+
+def test_a_tree_gets_numbers_as_they_are_missing_ones_included():
+    out = transformed(tree_preprocessing, ROWS)
+
+    numbers = out[["pieces", "weight", "fragile"]].astype(float)
+    pd.testing.assert_frame_equal(numbers, ROWS[["pieces", "weight", "fragile"]].astype(float))
+
+
+def test_a_tree_gets_a_code_per_category():
+    out = transformed(tree_preprocessing, ROWS)
+
+    assert out["depot"].tolist() == [0.0] * 60 + [1.0] * 60
+
+
+@pytest.mark.parametrize("depot", ["moon", None])
+def test_a_category_not_seen_in_training_has_a_code_of_its_own(depot):
+    out = transformed(tree_preprocessing, one(depot=depot))
+
+    assert out["depot"].tolist() == [-1.0]
+
+
+@pytest.mark.parametrize(
+    ("moment", "minute", "weekday"),
+    [
+        ("2013-01-07 00:00:59", 0, 0),
+        ("2013-01-07 17:30", 17 * 60 + 30, 0),
+        ("2013-01-13 23:59", 1439, 6),
+    ],
+)
+def test_a_moment_becomes_minute_of_the_day_and_day_of_the_week(moment, minute, weekday):
+    out = transformed(tree_preprocessing, one(sent_at=moment))
+
+    assert out[["sent_at_minute_of_day", "sent_at_day_of_week"]].to_numpy().tolist() == [
+        [minute, weekday]
+    ]
+
+
+def test_a_linear_model_gets_complete_finite_numbers():
+    out = transformed(linear_preprocessing, ROWS)
+
+    assert np.isfinite(out.to_numpy(dtype=float)).all()
+
+
+def test_a_linear_model_gets_the_median_and_a_mark_where_a_number_is_missing():
+    missing, median = one(weight=None), one(weight=ROWS["weight"].median())
+
+    out = transformed(linear_preprocessing, pd.concat([missing, median]))
+
+    assert out["weight"].nunique() == 1
+    assert out["missingindicator_weight"].nunique() == 2
+
+
+def test_a_linear_model_gets_scaled_numbers():
+    out = transformed(linear_preprocessing, ROWS)
+
+    numbers = out[["pieces", "weight", "fragile"]]
+    assert numbers.mean().to_numpy() == pytest.approx(0)
+    assert numbers.std(ddof=0).to_numpy() == pytest.approx(1)
+
+
+def test_a_linear_model_gets_hours_in_bins():
+    night, also_night, noon = (
+        one(sent_at="2013-01-07 00:10"),
+        one(sent_at="2013-01-07 01:50"),
+        one(sent_at="2013-01-07 12:00"),
+    )
+
+    out = transformed(linear_preprocessing, pd.concat([night, also_night, noon]))
+
+    bins = out.filter(like="minute_of_day").to_numpy()
+    assert bins.sum(axis=1).tolist() == [1, 1, 1]
+    assert (bins[0] == bins[1]).all()
+    assert (bins[0] != bins[2]).any()
+
+
+@pytest.mark.parametrize("depot", ["moon", None])
+def test_a_category_not_seen_in_training_is_all_zeros_for_a_linear_model(depot):
+    out = transformed(linear_preprocessing, one(depot=depot))
+
+    assert out[["depot_north", "depot_south"]].to_numpy().tolist() == [[0, 0]]

@@ -1,0 +1,176 @@
+from collections import Counter
+
+import ibis
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kedro.io import DataCatalog
+from kedro.validation import DataValidationError
+
+from flight_delays.columns import column
+from flight_delays.validation import EXAMPLES, ContractValidator
+
+
+class Parcel(pa.DataFrameModel):
+    """Every rule that can be pushed down, on columns that may be missing and that may not."""
+
+    depot: str = column("Depot", isin=["north", "south"])
+    state: str = column("State", notin=["lost", "void"], nullable=True)
+    code: str = column("Code", str_matches=r"[A-Z]{2}|x", nullable=True)
+    weight: float = column("Weight, kg", gt=0, lt=100)
+    share: float = column("Share", ge=0, le=1, nullable=True)
+    sent_at: pd.Timestamp = column("Moment")
+
+
+class ParcelOfTheDay(pa.DataFrameModel):
+    depot: str = column("Depot", nullable=True)
+    day: int = column("Day")
+
+    class Config:
+        unique = ["depot", "day"]
+
+
+class Priced(pa.DataFrameModel):
+    price: float = column("Price", in_range={"min_value": 0, "max_value": 1})
+
+
+PARCELS = ContractValidator(f"{__name__}.Parcel")
+TYPES = {"weight": "float64", "share": "float64", "sent_at": "datetime64[us]"}
+GOOD = {
+    "depot": "north", "state": "sent", "code": "AB1", "weight": 2.5, "share": 0.5,
+    "sent_at": pd.Timestamp("2013-01-01"),
+}  # fmt: skip
+DIRTY = {
+    "depot": [None, "north", "south", "east"],
+    "state": [None, "sent", "lost", "void"],
+    "code": [None, "AB", "ABc", "xyz", "aAB", "b x", ""],
+    "weight": [None, 0.0, 1e-9, 99.9, 100.0, -1.0],
+    "share": [None, 0.0, 1.0, 1.1, -0.1],
+    "sent_at": [None, pd.Timestamp("2013-01-01")],
+}
+ROW = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in DIRTY.items()})
+
+
+def parcels(*changes: dict) -> pd.DataFrame:
+    rows = pd.DataFrame([GOOD | change for change in changes], columns=list(GOOD))
+    return rows.astype({name: TYPES.get(name, "str") for name in GOOD})
+
+
+def broken_by_pandera(rows: pd.DataFrame, contract: type[pa.DataFrameModel] = Parcel) -> Counter:
+    """Rows per column and rule, as pandera's own validation counts them."""
+    try:
+        contract.validate(rows, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        return Counter(zip(cases["column"], cases["check"].str.split("(").str[0], strict=True))
+    return Counter()
+
+
+def broken_in_the_engine(rows: pd.DataFrame, contract: type[pa.DataFrameModel] = Parcel) -> Counter:
+    """The same, as the pushed-down query counts them."""
+    try:
+        ContractValidator(f"{__name__}.{contract.__name__}").validate(ibis.memtable(rows))
+    except DataValidationError as error:
+        return Counter({(f.column, f.check.split("(")[0]): f.failure_count for f in error.failures})
+    return Counter()
+
+
+@given(st.lists(ROW, min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_the_engine_finds_what_pandera_finds(changes):
+    rows = parcels(*changes)
+
+    found = broken_in_the_engine(rows)
+
+    assert found == broken_by_pandera(rows)
+
+
+def test_a_table_that_keeps_its_contract_is_passed_on_unchanged():
+    table = ibis.memtable(parcels({}, {"share": None}))
+
+    assert PARCELS.validate(table) is table
+
+
+def test_a_table_without_rows_breaks_no_rule():
+    table = ibis.memtable(parcels())
+
+    assert PARCELS.validate(table) is table
+
+
+def test_the_error_names_column_rule_count_and_examples():
+    rows = parcels({}, *[{"weight": 100.0 + i} for i in range(8)])
+
+    with pytest.raises(DataValidationError, match="Parcel") as error:
+        PARCELS.validate(ibis.memtable(rows))
+
+    [failure] = error.value.failures
+    assert (failure.column, failure.check, failure.failure_count) == ("weight", "less_than(100)", 8)
+    assert len(failure.failure_examples) == EXAMPLES
+    assert set(failure.failure_examples) <= set(rows["weight"][1:])
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_column_that_is_not_there_is_named(name):
+    table = ibis.memtable(parcels({}).drop(columns=name))
+
+    with pytest.raises(DataValidationError) as error:
+        PARCELS.validate(table)
+
+    assert [(f.column, f.check) for f in error.value.failures] == [(name, "column_in_table")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [("depot", 1, "categorical"), ("weight", "2", "numeric"), ("sent_at", "today", "datetime")],
+)
+def test_a_column_of_the_wrong_type_is_named_before_any_value_is_looked_at(name, value, kind):
+    table = ibis.memtable(parcels({"share": 2.0}).assign(**{name: [value]}))
+
+    with pytest.raises(DataValidationError) as error:
+        PARCELS.validate(table)
+
+    assert [(f.column, f.check) for f in error.value.failures] == [(name, f"is {kind}")]
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "a", "b"]), st.integers(0, 3)), max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_a_key_that_comes_twice_is_counted_and_refused_as_pandera_refuses_it(keys):
+    rows = pd.DataFrame(keys, columns=["depot", "day"]).astype({"depot": "str", "day": "int64"})
+
+    found = broken_in_the_engine(rows, ParcelOfTheDay)
+
+    repeated = sum(count > 1 for count in Counter(keys).values())
+    assert found == Counter({(None, "unique"): repeated} if repeated else {})
+    assert bool(found) == bool(broken_by_pandera(rows, ParcelOfTheDay))
+
+
+def test_a_check_that_cannot_be_pushed_down_is_refused_rather_than_skipped():
+    table = ibis.memtable(pd.DataFrame({"price": [0.5]}))
+
+    with pytest.raises(TypeError, match="'in_range' of column 'price' cannot be pushed down"):
+        ContractValidator(f"{__name__}.Priced").validate(table)
+
+
+def test_the_catalog_refuses_a_file_that_breaks_its_contract(tmp_path):
+    files = {"good": parcels({}), "bad": parcels({}, {"share": 1.5})}
+    for name, rows in files.items():
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    entry = {
+        "type": "ibis.FileDataset",
+        "filepath": str(tmp_path / "{name}.parquet"),
+        "file_format": "parquet",
+        "connection": {"backend": "duckdb", "database": ":memory:"},
+        "validator": {
+            "class": "flight_delays.validation.ContractValidator",
+            "on": ["load"],
+            "options": {"contract": f"{__name__}.Parcel"},
+        },
+    }
+
+    catalog = DataCatalog.from_config({"{name}": entry})
+
+    assert catalog.load("good").count().to_pyarrow().as_py() == 1
+    with pytest.raises(DataValidationError, match=r"'bad' on load[\s\S]*share: .* 1 case .*1\.5"):
+        catalog.load("bad")
