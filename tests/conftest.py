@@ -1,6 +1,12 @@
 """Real data, thinned, and what the project's own nodes make of it; built once per session."""
 
-from collections.abc import Callable, Iterator
+import os
+
+# before any model library is loaded, as the project's settings do: models this small only wait
+# for each other's threads
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +14,6 @@ import ibis.expr.types as ir
 import pandas as pd
 import pytest
 import yaml
-from threadpoolctl import threadpool_limits
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, RawFlights, RawPlanes, RawWeather
@@ -46,13 +51,6 @@ class Trained:
     training_seconds: float
     packaged: dict[str, Any]
     candidate: ModelPackage
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small only wait for each other's OpenMP threads."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +105,7 @@ def modelling_params(configured: Callable[[str], dict[str, Any]]) -> modelling.M
         "validation_days": 14,
         "test_days": 14,
         "min_rows": 500,
-        "n_trials": {"logistic_regression": 2},
+        "n_trials": {"logistic_regression": 4},
         "costs": {"false_negative": 3, "false_positive": 1},
         "importance": {"n_rows": 300, "n_repeats": 2},
     }

@@ -51,18 +51,13 @@ def _values(column: Column, n_rows: int, rng: np.random.Generator) -> Any:
 @cache
 def fitted(family: str = "gradient_boosting", seed: int = 0) -> Pipeline:
     """A fitted model of a family; two with different seeds differ."""
-    models = {
-        "gradient_boosting": HistGradientBoostingClassifier(max_iter=5, early_stopping=False),
-        "logistic_regression": LogisticRegression(),
-    }
-    preprocessing = {
-        "gradient_boosting": tree_preprocessing,
-        "logistic_regression": linear_preprocessing,
-    }
+    boosting = HistGradientBoostingClassifier(max_iter=5, early_stopping=False, random_state=0)
+    preprocessing, model = {
+        "gradient_boosting": (tree_preprocessing, boosting),
+        "logistic_regression": (linear_preprocessing, LogisticRegression()),
+    }[family]
     rows = observations(seed=seed)
-    pipeline = Pipeline(
-        [("preprocessing", preprocessing[family](COLUMNS)), ("model", models[family])]
-    )
+    pipeline = Pipeline([("preprocessing", preprocessing(COLUMNS)), ("model", model)])
     return pipeline.fit(rows[X], rows[Y].astype(int))
 
 

@@ -130,13 +130,10 @@ def test_a_linear_model_gets_scaled_numbers():
 
 
 def test_a_linear_model_gets_hours_in_bins():
-    night, also_night, noon = (
-        one(sent_at="2013-01-07 00:10"),
-        one(sent_at="2013-01-07 01:50"),
-        one(sent_at="2013-01-07 12:00"),
-    )
+    night, later_at_night, noon = "2013-01-07 00:10", "2013-01-07 01:50", "2013-01-07 12:00"
+    rows = pd.concat([one(sent_at=moment) for moment in (night, later_at_night, noon)])
 
-    out = transformed(linear_preprocessing, pd.concat([night, also_night, noon]))
+    out = transformed(linear_preprocessing, rows)
 
     bins = out.filter(like="minute_of_day").to_numpy()
     assert bins.sum(axis=1).tolist() == [1, 1, 1]

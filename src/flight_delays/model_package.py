@@ -14,18 +14,18 @@ import zipfile
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-import skops.io
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.pipeline import Pipeline
 
 from flight_delays.errors import ProjectError
 from flight_delays.reference import Reference
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 # skops refuses every type that is neither its own nor named here
 TRUSTED_TYPES = [
@@ -37,7 +37,7 @@ TRUSTED_TYPES = [
 
 
 _UNREADABLE = (
-    OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, InconsistentVersionWarning,
+    OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, UserWarning,
 )  # fmt: skip
 
 
@@ -77,10 +77,10 @@ class Metadata(BaseModel):
 class ModelPackage:
     """A model that can be saved, released and served."""
 
-    estimator: Pipeline
+    estimator: "Pipeline"
     metadata: Metadata
     reference: Reference
-    evaluated: Pipeline | None = None
+    evaluated: "Pipeline | None" = None
 
     @property
     def version(self) -> str:
@@ -133,22 +133,24 @@ class ModelPackage:
             ) from error
 
 
-def probability(estimator: Pipeline, rows: pd.DataFrame) -> NDArray[np.float64]:
+def probability(estimator: "Pipeline", rows: pd.DataFrame) -> NDArray[np.float64]:
     """Probability of the positive class for each row, shape (n_rows,)."""
     return np.asarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
 
 
-def content_hash(estimator: Pipeline) -> str:
+def content_hash(estimator: "Pipeline") -> str:
     """SHA-256 of the fitted model's canonical bytes: equal models have equal hashes."""
     return hashlib.sha256(dump_estimator(estimator)).hexdigest()
 
 
-def dump_estimator(estimator: Pipeline) -> bytes:
+def dump_estimator(estimator: "Pipeline") -> bytes:
     """Serialise with skops, in a canonical form.
 
     skops names objects after their memory addresses and dates its archive, so two dumps of one
     model differ. Here objects are numbered in the order in which they appear.
     """
+    import skops.io  # noqa: PLC0415 - it imports all of scikit-learn: seconds at every start
+
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     schema = files.pop("schema.json").decode()
@@ -168,8 +170,11 @@ def dump_estimator(estimator: Pipeline) -> bytes:
     return buffer.getvalue()
 
 
-def load_estimator(data: bytes) -> Pipeline:
+def load_estimator(data: bytes) -> "Pipeline":
     """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn."""
+    import skops.io  # noqa: PLC0415
+    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415
+
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         return skops.io.loads(data, trusted=TRUSTED_TYPES)

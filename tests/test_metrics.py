@@ -1,0 +1,208 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from flight_delays.metrics import (
+    CALIBRATION_BINS,
+    METRICS,
+    Bootstrap,
+    cheapest_threshold,
+    cost_curve,
+    measure,
+    paired_difference,
+    resample_days,
+)
+
+BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.9, seed=0)
+SKLEARN = {
+    "log_loss": lambda y, p, w: sklearn_metrics.log_loss(y, p, sample_weight=w, labels=[0, 1]),
+    "roc_auc": lambda y, p, w: sklearn_metrics.roc_auc_score(y, p, sample_weight=w),
+    "average_precision": lambda y, p, w: sklearn_metrics.average_precision_score(
+        y, p, sample_weight=w
+    ),
+    "brier_score": lambda y, p, w: sklearn_metrics.brier_score_loss(y, p, sample_weight=w),
+}
+
+# few distinct probabilities, so that many rows tie, and the ends of the range are met
+PROBABILITY = st.integers(0, 20).map(lambda n: n / 20)
+ROW = st.tuples(st.integers(0, 1), PROBABILITY, st.integers(0, 3), st.integers(0, 3))
+quick = settings(max_examples=60, deadline=None)
+
+
+def arrays(rows):
+    return (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+
+
+def both_classes(y, *weights) -> bool:
+    return all(0 < y @ w < w.sum() for w in weights)
+
+
+@pytest.fixture
+def month():
+    """Labels, calibrated probabilities and days of 30 days with 40 rows each."""
+    rng = np.random.default_rng(0)
+    days = pd.Series(np.repeat(pd.date_range("2013-01-01", periods=30), 40))
+    weather = np.repeat(rng.normal(0, 1, 30), 40)
+    p = 1 / (1 + np.exp(-(weather + rng.normal(0, 1, len(days)))))
+    return pd.Series((rng.random(len(days)) < p).astype(int)), p, days
+
+
+@pytest.mark.parametrize("name", SKLEARN)
+@given(rows=st.lists(ROW, min_size=2, max_size=30))
+@quick
+def test_a_metric_of_weighted_rows_is_scikit_learns(name, rows):
+    y, p, *weights = arrays(rows)
+    if not both_classes(y, *weights):
+        return
+
+    values = METRICS[name](y, p, np.array(weights))
+
+    assert values == pytest.approx([SKLEARN[name](y, p, w) for w in weights], abs=1e-12)
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=30))
+@quick
+def test_the_calibration_error_is_the_mean_gap_of_the_bins(rows):
+    y, p, weight, _ = arrays(rows)
+    weight += 1
+
+    [value] = METRICS["calibration_error"](y, p, weight[None])
+
+    expected = 0.0
+    for i in range(CALIBRATION_BINS):
+        last = i == CALIBRATION_BINS - 1
+        inside = (p >= i / CALIBRATION_BINS) & ((p < (i + 1) / CALIBRATION_BINS) | last)
+        if inside.any():
+            share, w = weight[inside].sum() / weight.sum(), weight[inside]
+            expected += share * abs(
+                np.average(y[inside], weights=w) - np.average(p[inside], weights=w)
+            )
+    assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_a_ranking_metric_is_not_defined_without_positives(name):
+    y, p = np.array([1.0, 0.0, 0.0]), np.array([0.9, 0.5, 0.1])
+
+    without, with_them = METRICS[name](y, p, np.array([[0.0, 1, 1], [1, 1, 1]]))
+
+    assert np.isnan(without)
+    assert with_them == 1
+
+
+def test_an_interval_holds_the_value_and_narrows_with_less_confidence(month):
+    wide = measure(*month, BOOTSTRAP)
+    narrow = measure(*month, BOOTSTRAP.model_copy(update={"confidence": 0.5}))
+
+    for name in METRICS:
+        assert wide[name]["value"] == narrow[name]["value"]
+        assert wide[name]["low"] < narrow[name]["low"] < narrow[name]["high"] < wide[name]["high"]
+    assert wide["roc_auc"]["low"] < wide["roc_auc"]["value"] < wide["roc_auc"]["high"]
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another(month):
+    first, again = measure(*month, BOOTSTRAP), measure(*month, BOOTSTRAP)
+    other = measure(*month, BOOTSTRAP.model_copy(update={"seed": 1}))
+
+    assert again == first
+    assert other["log_loss"]["value"] == first["log_loss"]["value"]
+    assert other["log_loss"]["low"] != first["log_loss"]["low"]
+
+
+def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
+    y, p, days = month
+    tenfold = pd.concat([y] * 10), np.tile(p, 10), pd.concat([days] * 10)
+
+    once, ten_times = measure(y, p, days, BOOTSTRAP), measure(*tenfold, BOOTSTRAP)
+
+    for name in METRICS:
+        assert ten_times[name] == pytest.approx(once[name])
+
+
+def test_metrics_that_one_class_does_not_define_are_left_out(month):
+    y, p, days = month
+
+    measured = measure(y * 0, p, days, BOOTSTRAP)
+
+    assert set(measured) == {"log_loss", "brier_score", "calibration_error"}
+
+
+def test_only_the_metrics_asked_for_are_measured(month):
+    assert list(measure(*month, BOOTSTRAP, ("brier_score",))) == ["brier_score"]
+
+
+@given(days=st.lists(st.integers(0, 5), min_size=1, max_size=20), seed=st.integers(0, 99))
+@quick
+def test_a_resample_draws_whole_days_as_many_as_there_are(days, seed):
+    bootstrap = Bootstrap(n_resamples=20, confidence=0.9, seed=seed)
+
+    weights = pd.DataFrame(resample_days(pd.Series(days), bootstrap)).T
+
+    assert (weights[0] == 1).all()
+    of_days = weights.groupby(days)
+    assert (of_days.nunique() == 1).all(axis=None)
+    assert (of_days.first().sum() == len(set(days))).all()
+
+
+def test_the_better_model_is_favoured(month):
+    y, p, days = month
+    ignorant = np.full_like(p, y.mean())
+
+    difference = paired_difference(y, p, ignorant, days, BOOTSTRAP)
+
+    gain = sklearn_metrics.log_loss(y, p) - sklearn_metrics.log_loss(y, ignorant)
+    assert difference["value"] == pytest.approx(gain)
+    assert difference["low"] < gain < difference["high"] < 0
+
+
+def test_a_model_does_not_differ_from_itself(month):
+    y, p, days = month
+
+    difference = paired_difference(y, p, p, days, BOOTSTRAP)
+
+    assert difference == {"value": 0, "low": 0, "high": 0}
+
+
+def test_pairing_sees_a_small_difference_that_the_separate_intervals_hide(month):
+    y, p, days = month
+    slightly_worse = np.clip(p + np.where(y == 1, -0.01, 0.01), 0, 1)
+
+    difference = paired_difference(y, p, slightly_worse, days, BOOTSTRAP)
+    alone = measure(y, p, days, BOOTSTRAP)["log_loss"]
+
+    assert difference["high"] < 0
+    assert difference["high"] - difference["low"] < 0.2 * (alone["high"] - alone["low"])
+
+
+COSTS = {"false_negative": st.integers(1, 9), "false_positive": st.integers(1, 9)}
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=30), **COSTS)
+@quick
+def test_the_cheapest_threshold_is_the_cheapest_of_all(rows, false_negative, false_positive):
+    y, p, *_ = arrays(rows)
+
+    threshold = cheapest_threshold(pd.Series(y), p, false_negative, false_positive)
+
+    def cost(t: float) -> float:
+        missed, alarms = (y == 1) & (p < t), (y == 0) & (p >= t)
+        return false_negative * missed.sum() + false_positive * alarms.sum()
+
+    lowest = min(cost(t) for t in p)
+    assert threshold == max(t for t in p if cost(t) == lowest)
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=30), **COSTS)
+@quick
+def test_the_cost_curve_is_the_mean_cost_at_every_threshold(rows, false_negative, false_positive):
+    y, p, *_ = arrays(rows)
+
+    thresholds, costs = cost_curve(pd.Series(y), p, false_negative, false_positive)
+
+    assert thresholds.tolist() == sorted(set(p))
+    for t, cost in zip(thresholds, costs, strict=True):
+        missed, alarms = (y == 1) & (p < t), (y == 0) & (p >= t)
+        assert cost == pytest.approx(np.mean(false_negative * missed + false_positive * alarms))

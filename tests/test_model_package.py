@@ -1,0 +1,179 @@
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from flight_delays.errors import ProjectError
+from flight_delays.model_package import ModelPackage, content_hash, dump_estimator, load_estimator
+from tests.factories import X, fitted, observations, tiny_package
+
+FAMILIES = pytest.mark.parametrize("family", ["gradient_boosting", "logistic_regression"])
+ROWS = observations(100, seed=7)
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def written(tmp_path) -> Path:
+    """The folder of a written package."""
+    tiny_package().write(tmp_path)
+    return tmp_path
+
+
+def replace_model(folder: Path, model: bytes) -> None:
+    """Put another model into a package, and say in the metadata that it belongs there."""
+    (folder / "model.skops").write_bytes(model)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    metadata["content_hash"] = hashlib.sha256(model).hexdigest()
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+
+
+def from_scikit_learn(version: str, model: bytes) -> bytes:
+    """The model as another version of scikit-learn would have written it."""
+    there = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(model)) as archive, zipfile.ZipFile(there, "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "schema.json":
+                content = content.replace(
+                    rf'"\"{sklearn.__version__}\""'.encode(), rf'"\"{version}\""'.encode()
+                )
+            changed.writestr(name, content)
+    return there.getvalue()
+
+
+@FAMILIES
+def test_a_package_that_was_read_back_predicts_exactly_the_same(family, tmp_path):
+    package = tiny_package(family)
+
+    package.write(tmp_path)
+    back = ModelPackage.read(tmp_path)
+
+    np.testing.assert_array_equal(back.predict(ROWS), package.predict(ROWS))
+    np.testing.assert_array_equal(
+        back.evaluated.predict_proba(ROWS[X]), package.evaluated.predict_proba(ROWS[X])
+    )
+    assert back.metadata == package.metadata
+    assert back.reference == package.reference
+
+
+def test_models_trained_alike_in_two_processes_have_the_same_hash():
+    families = ("gradient_boosting", "logistic_regression")
+    script = "import sys; from tests.factories import *; " + (
+        "print(*[content_hash(fitted(family)) for family in sys.argv[1:]])"
+    )
+    elsewhere = {**os.environ, "PYTHONHASHSEED": "42", "PYTHONPATH": str(PROJECT)}
+
+    other = subprocess.run(
+        [sys.executable, "-c", script, *families],
+        env=elsewhere, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert other.stdout.split() == [content_hash(fitted(family)) for family in families]
+
+
+@FAMILIES
+def test_different_models_have_different_hashes(family):
+    assert content_hash(fitted(family, seed=0)) != content_hash(fitted(family, seed=1))
+
+
+def test_a_model_that_was_read_back_has_the_hash_it_had():
+    data = dump_estimator(fitted())
+
+    back = load_estimator(data)
+
+    assert dump_estimator(back) == data
+
+
+def test_a_prediction_needs_the_features_only_whatever_their_order():
+    package = tiny_package()
+
+    shuffled = package.predict(ROWS[X[::-1]])
+
+    np.testing.assert_array_equal(shuffled, package.predict(ROWS))
+    assert ((shuffled >= 0) & (shuffled <= 1)).all()
+
+
+def test_a_probability_on_the_threshold_is_decided_positive():
+    package = tiny_package(threshold=0.4)
+
+    decisions = package.decide(np.array([0.39, 0.4, 0.41]))
+
+    assert decisions.tolist() == [False, True, True]
+
+
+def test_a_record_is_added_to_a_copy():
+    package = tiny_package()
+
+    promoted = package.with_record(decision={"outcome": "promote"})
+
+    assert promoted.metadata.decision == {"outcome": "promote"}
+    assert package.metadata.decision is None
+    assert promoted.estimator is package.estimator
+
+
+def test_for_serving_the_model_that_was_only_evaluated_is_left_out(tmp_path):
+    tiny_package().write(tmp_path, serving_only=True)
+
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("model.skops", "metadata.json", "reference.json")
+    }
+    assert ModelPackage.read(tmp_path).evaluated is None
+
+
+def test_nothing_in_a_package_is_a_pickle(written):
+    models = [zipfile.ZipFile(path) for path in written.glob("*.skops")]
+
+    suffixes = {Path(name).suffix for model in models for name in model.namelist()}
+
+    assert suffixes == {".json", ".npy"}
+
+
+@pytest.mark.parametrize("name", ["model.skops", "metadata.json", "reference.json"])
+def test_a_package_without_one_of_its_files_is_refused(written, name):
+    (written / name).unlink()
+
+    with pytest.raises(ProjectError, match=rf"{written.name} cannot be read.*{name}"):
+        ModelPackage.read(written)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.skops", "evaluated.skops", "metadata.json", "reference.json"]
+)
+def test_a_package_with_half_a_file_is_refused(written, name):
+    content = (written / name).read_bytes()
+    (written / name).write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(ProjectError, match="cannot be read"):
+        ModelPackage.read(written)
+
+
+def test_a_model_that_was_exchanged_is_refused(written):
+    (written / "model.skops").write_bytes(dump_estimator(fitted(seed=5)))
+
+    with pytest.raises(ProjectError, match="not the file that metadata.json describes"):
+        ModelPackage.read(written)
+
+
+def test_a_model_with_a_type_that_is_not_trusted_is_refused(written):
+    stranger = Pipeline([("sum", FunctionTransformer(np.sum)), ("type", FunctionTransformer(eval))])
+    replace_model(written, dump_estimator(stranger))
+
+    with pytest.raises(ProjectError, match="[Uu]ntrusted types.*eval"):
+        ModelPackage.read(written)
+
+
+def test_a_model_of_another_scikit_learn_is_refused(written):
+    replace_model(written, from_scikit_learn("1.0.2", dump_estimator(fitted())))
+
+    with pytest.raises(ProjectError, match=r"version 1\.0\.2"):
+        ModelPackage.read(written)
