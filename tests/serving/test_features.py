@@ -153,16 +153,6 @@ def test_a_store_that_comes_back_is_read_again(row, tmp_path):
     assert after["plane_year"].isna().all()
 
 
-def test_reading_does_not_write(store, store_url, row):
-    with store._engine.connect() as connection:
-        with pytest.raises(Exception, match="readonly"):
-            connection.exec_driver_sql("DELETE FROM carrier_features")
-
-    completed = store.complete(departing(row, "2013-07-03"))
-
-    assert completed["carrier_late_rate_7d"].tolist() == [0.3]
-
-
 def test_the_callers_rows_are_not_changed(store, row):
     rows = departing(row, "2013-07-03")
     before = rows.copy()

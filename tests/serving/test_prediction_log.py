@@ -77,37 +77,35 @@ def test_every_prediction_is_one_whole_line_as_soon_as_it_is_appended(log, predi
 
 
 def test_lines_have_the_columns_of_the_contract_and_nothing_else(log, predictions, tmp_path):
-    log.append(predictions.assign(secret="x"), TODAY)
+    more = predictions.assign(secret="x")
+
+    log.append(more, TODAY)
 
     [file] = files(tmp_path)
-
     assert all(list(line) == COLUMNS.names for line in read(file))
 
 
 def test_what_is_read_back_is_what_was_predicted(log, predictions, tmp_path):
+    in_microseconds = dict.fromkeys(MOMENTS, "datetime64[us]")
+    expected = predictions.reset_index(drop=True)[COLUMNS.names].astype(in_microseconds)
+
     log.append(predictions, TODAY)
 
     [file] = files(tmp_path)
-
-    frame = pd.DataFrame(read(file)).astype(
-        predictions.dtypes.to_dict() | dict.fromkeys(MOMENTS, "datetime64[us]")
-    )
-    Prediction.validate(frame)
-    expected = predictions.astype(dict.fromkeys(MOMENTS, "datetime64[us]"))
-    assert_frame_equal(frame, expected.reset_index(drop=True)[COLUMNS.names], check_exact=True)
+    written = pd.DataFrame(read(file)).astype(expected.dtypes.to_dict())
+    assert_frame_equal(Prediction.validate(written), expected, check_exact=True)
 
 
 def test_missing_values_are_null(log, predictions, tmp_path):
-    missing = predictions.head(1).assign(
-        temperature_f=np.nan, plane_year=np.nan, tail_number=pd.Series([None], dtype="str")
-    )
+    names = ["temperature_f", "plane_year", "tail_number"]
+    missing = predictions.head(1).assign(**dict.fromkeys(names, np.nan)).astype({names[2]: "str"})
 
-    log.append(missing.astype({"tail_number": "str"}), TODAY)
+    log.append(missing, TODAY)
 
     [file] = files(tmp_path)
     assert "NaN" not in file.read_text()
     [line] = read(file)
-    assert [line[name] for name in ("temperature_f", "plane_year", "tail_number")] == [None] * 3
+    assert [line[name] for name in names] == [None] * 3
 
 
 def test_a_new_day_has_a_new_file(log, predictions, tmp_path):
