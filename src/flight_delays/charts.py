@@ -56,7 +56,9 @@ def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -
 def calibration(y: pd.Series, p: Floats) -> go.Figure:
     """Observed share against predicted probability, in bins of equal width."""
     chart = figure("Calibration", "predicted probability", "observed share")
-    chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal")
+    chart.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal"
+    )
     if len(y):
         observed, predicted = calibration_curve(y, p, n_bins=CALIBRATION_BINS)
         chart.add_scatter(
@@ -73,7 +75,11 @@ def roc_curves(y: pd.Series, scores: Mapping[str, Any]) -> go.Figure:
         keep = _thin(len(false_positive))
         label = f"{name.replace('_', ' ')} (AUC {roc_auc_score(y, score):.3f})"
         chart.add_scatter(
-            x=false_positive[keep], y=true_positive[keep], mode="lines", line={"color": color}, name=label
+            x=false_positive[keep],
+            y=true_positive[keep],
+            mode="lines",
+            line={"color": color},
+            name=label,
         )
     return chart
 
@@ -84,9 +90,11 @@ def costs(
     """Mean cost per row over the decision threshold."""
     thresholds, cost = cost_curve(y, p, false_negative, false_positive)
     keep = _thin(len(thresholds))
-    title = f"Cost on the test window: a miss costs {false_negative:g}, a false alarm {false_positive:g}"
+    title = f"Cost: a miss {false_negative:g}, a false alarm {false_positive:g}"
     chart = figure(title, "decision threshold", "mean cost per row")
-    chart.add_scatter(x=thresholds[keep], y=cost[keep], mode="lines", line={"color": BLUE}, name="cost")
+    chart.add_scatter(
+        x=thresholds[keep], y=cost[keep], mode="lines", line={"color": BLUE}, name="cost"
+    )
     chart.add_vline(x=threshold, line_color=RED, annotation_text=f"chosen: {threshold:.3f}")
     return chart
 
@@ -113,7 +121,9 @@ def slices(table: pd.DataFrame) -> go.Figure:
 
 def importance(table: pd.DataFrame) -> go.Figure:
     """Permutation importance, most important first."""
-    chart = figure("Importance: log loss lost when shuffled", "", "", yaxis={"autorange": "reversed"})
+    chart = figure(
+        "Importance: log loss lost when shuffled", "", "", yaxis={"autorange": "reversed"}
+    )
     chart.add_bar(
         x=table["importance"],
         y=table["feature"],

@@ -69,7 +69,17 @@ def serve(host: str, port: int, env: str | None) -> None:
             "OMP_NUM_THREADS": "1",
         }
     click.echo(f"Serving {release} on http://{host}:{port} (stop it with Ctrl-C)")
-    command = [sys.executable, "-m", "bentoml", "serve", release, "--host", host, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        release,
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
 
 

@@ -108,34 +108,42 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
+        """Every column."""
         return [c.name for c in self.all]
 
     @property
     def keys(self) -> list[str]:
+        """The columns that identify a row."""
         return [c.name for c in self.all if c.role.key]
 
     @property
     def event_time(self) -> str:
+        """The moment that a row is about."""
         return next(c.name for c in self.all if c.role.event_time)
 
     @property
     def label(self) -> str:
+        """What really happened."""
         return next(c.name for c in self.all if c.role.label)
 
     @property
     def label_time(self) -> str:
+        """The moment from which the label is known."""
         return next(c.name for c in self.all if c.role.label_time)
 
     @property
     def segments(self) -> list[str]:
+        """The columns by which metrics are sliced."""
         return [c.name for c in self.all if c.role.segment]
 
     @property
     def features(self) -> list[str]:
+        """The inputs of the model."""
         return [c.name for c in self.all if c.role.feature]
 
     @property
     def looked_up(self) -> list[Column]:
+        """Columns that the service finds in the online store."""
         return [c for c in self.all if c.role.lookup is not None]
 
     @property
@@ -144,6 +152,7 @@ class Columns:
         return [c for c in self.all if c.role.lookup is None]
 
     def features_of_kind(self, *kinds: Kind) -> list[str]:
+        """The inputs of the model that are of one of the kinds."""
         return [c.name for c in self.all if c.role.feature and c.kind in kinds]
 
     def __getitem__(self, name: str) -> Column:

@@ -13,7 +13,24 @@ from flight_delays.columns import Lookup, column
 
 Timestamp = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
-CARRIERS = ["9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"]
+CARRIERS = [
+    "9E",
+    "AA",
+    "AS",
+    "B6",
+    "DL",
+    "EV",
+    "F9",
+    "FL",
+    "HA",
+    "MQ",
+    "OO",
+    "UA",
+    "US",
+    "VX",
+    "WN",
+    "YV",
+]
 ORIGINS = ["EWR", "JFK", "LGA"]
 AIRPORT = r"^[A-Z]{3}$"
 
@@ -108,16 +125,27 @@ class Inputs(pa.DataFrameModel):
 
     carrier: str = column(
         "Two-character carrier code",
-        key=True, feature=True, segment=True, isin=CARRIERS, example="UA",
+        key=True,
+        feature=True,
+        segment=True,
+        isin=CARRIERS,
+        example="UA",
     )
     flight_number: int = column("Flight number", key=True, ge=1, example=1545)
     origin: str = column(
         "Airport of departure",
-        key=True, feature=True, segment=True, isin=ORIGINS, example="EWR",
+        key=True,
+        feature=True,
+        segment=True,
+        isin=ORIGINS,
+        example="EWR",
     )
     scheduled_departure: pd.Timestamp = column(
         "Scheduled departure, local time",
-        key=True, event_time=True, feature=True, example="2013-07-15T17:30:00",
+        key=True,
+        event_time=True,
+        feature=True,
+        example="2013-07-15T17:30:00",
     )
     destination: str = column(
         "Airport of arrival", feature=True, str_matches=AIRPORT, example="IAH"
@@ -143,41 +171,61 @@ class Inputs(pa.DataFrameModel):
     )
     wind_gust_mph: float = column(
         "Wind gust, mph; missing if there is none",
-        feature=True, ge=0, le=250, nullable=True, example=None,
+        feature=True,
+        ge=0,
+        le=250,
+        nullable=True,
+        example=None,
     )
     precipitation_in: float = column(
         "Precipitation in the hour, inches", feature=True, ge=0, le=20, nullable=True, example=0.1
     )
     pressure_mb: float = column(
         "Sea level pressure, millibars",
-        feature=True, ge=800, le=1100, nullable=True, example=1011.2,
+        feature=True,
+        ge=800,
+        le=1100,
+        nullable=True,
+        example=1011.2,
     )
     visibility_mi: float = column(
         "Visibility, miles", feature=True, ge=0, le=100, nullable=True, example=10
     )
     carrier_late_rate_7d: float = column(
         "Late rate of the carrier in the 7 days before",
-        feature=True, ge=0, le=1, nullable=True,
+        feature=True,
+        ge=0,
+        le=1,
+        nullable=True,
         lookup=Lookup("carrier_features", by="carrier", column="late_rate_7d"),
     )
     origin_late_rate_7d: float = column(
         "Late rate of the airport of departure in the 7 days before",
-        feature=True, ge=0, le=1, nullable=True,
+        feature=True,
+        ge=0,
+        le=1,
+        nullable=True,
         lookup=Lookup("origin_features", by="origin", column="late_rate_7d"),
     )
     destination_late_rate_7d: float = column(
         "Late rate of the airport of arrival in the 7 days before",
-        feature=True, ge=0, le=1, nullable=True,
+        feature=True,
+        ge=0,
+        le=1,
+        nullable=True,
         lookup=Lookup("destination_features", by="destination", column="late_rate_7d"),
     )
     plane_year: float = column(
         "Year the plane was built",
-        feature=True, nullable=True,
+        feature=True,
+        nullable=True,
         lookup=Lookup("plane_features", by="tail_number", column="year", daily=False),
     )
     plane_seats: float = column(
         "Seats of the plane",
-        feature=True, ge=0, nullable=True,
+        feature=True,
+        ge=0,
+        nullable=True,
         lookup=Lookup("plane_features", by="tail_number", column="seats", daily=False),
     )
 
@@ -190,7 +238,8 @@ class Observation(Inputs):
 
     late: pd.BooleanDtype = column(
         "Whether the flight arrived late; missing if cancelled, diverted or not yet known",
-        label=True, nullable=True,
+        label=True,
+        nullable=True,
     )
     label_known_at: pd.Timestamp = column(
         "Moment from which the label is known", label_time=True, nullable=True

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import sqlalchemy as sa
@@ -87,7 +87,9 @@ class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
         metadata: Ignored by Kedro, read by plugins.
     """
 
-    def __init__(self, *, credentials: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, credentials: dict[str, str], metadata: dict[str, Any] | None = None
+    ) -> None:
         self._url = _absolute(sa.make_url(credentials["con"]))
         self.metadata = metadata
 
@@ -103,8 +105,7 @@ class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
         try:
             with engine.begin() as connection:
                 for table, rows in data.items():
-                    mode = "delete_rows" if _has_columns(connection, table, rows) else "replace"
-                    rows.to_sql(table, connection, if_exists=mode, index=True)
+                    rows.to_sql(table, connection, if_exists=_mode(connection, table, rows))
         finally:
             engine.dispose()
 
@@ -124,9 +125,12 @@ def _absolute(url: sa.URL) -> sa.URL:
     return url.set(database=str(Path(project) / url.database))
 
 
-def _has_columns(connection: sa.Connection, table: str, rows: pd.DataFrame) -> bool:
-    """Whether the table is there with just these columns."""
+def _mode(
+    connection: sa.Connection, table: str, rows: pd.DataFrame
+) -> Literal["delete_rows", "replace"]:
+    """Keep a table that has just these columns, so that its rows change in the transaction."""
     inspector = sa.inspect(connection)
     if not inspector.has_table(table):
-        return False
-    return {c["name"] for c in inspector.get_columns(table)} == {*rows.index.names, *rows.columns}
+        return "replace"
+    columns = {column["name"] for column in inspector.get_columns(table)}
+    return "delete_rows" if columns == {*rows.index.names, *rows.columns} else "replace"

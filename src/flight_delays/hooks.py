@@ -27,7 +27,7 @@ class ProjectHooks:
         self._n_started = 0
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Refuse parameters that no pipeline reads: most often they are misspelt."""
         check_parameters(
             [name.removeprefix(PREFIX) for name in catalog if name.startswith(PREFIX)],
@@ -42,7 +42,7 @@ class ProjectHooks:
         logger.info("[%2d/%d] %s", self._n_started, self._n_nodes, node.func.__name__)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Say what was made."""
         from flight_delays.summary import ARTEFACTS, summarise  # noqa: PLC0415 - imports the model
 
@@ -63,9 +63,11 @@ def check_parameters(given: list[str], read: set[str]) -> None:
     for name in given:
         if name.split(".")[0] not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(sorted(known))}."
+            hint = (
+                f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(sorted(known))}."
+            )
             raise ProjectError(f"There is no parameter '{name}'. {hint}")
 
 
-def _path(catalog: CatalogProtocol, name: str) -> str:
+def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:
     return os.path.relpath(str(catalog[name]._describe()["filepath"]))

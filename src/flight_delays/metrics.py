@@ -51,7 +51,7 @@ def calibration_error(y: Floats, p: Floats, weights: Floats) -> Floats:
 def roc_auc(y: Floats, p: Floats, weights: Floats) -> Floats:
     """Area under the ROC curve; nan where a resample has only one class."""
     positives, negatives = _cumulated(y, p, weights)
-    area = np.trapezoid(positives, negatives, axis=1)
+    area = np.asarray(np.trapezoid(positives, negatives, axis=1))
     return _divided(area, positives[:, -1] * negatives[:, -1])
 
 
@@ -94,10 +94,7 @@ def measure(
     """
     labels = y.to_numpy(np.float64)
     weights = resample_days(days, bootstrap)
-    measured = {
-        name: _interval(METRICS[name](labels, p, weights), bootstrap)
-        for name in names
-    }
+    measured = {name: _interval(METRICS[name](labels, p, weights), bootstrap) for name in names}
     return {name: interval for name, interval in measured.items() if np.isfinite(interval["value"])}
 
 

@@ -84,6 +84,7 @@ class ModelPackage:
 
     @property
     def version(self) -> str:
+        """As-of day, and a hash of the model and its threshold."""
         return self.metadata.version
 
     def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:

@@ -19,12 +19,15 @@ class AsOf(RootModel[date]):
 
     @property
     def moment(self) -> pd.Timestamp:
+        """The first moment of the day."""
         return pd.Timestamp(self.root)
 
     def after(self, days: int) -> pd.Timestamp:
+        """The moment that many days later."""
         return self.moment + pd.Timedelta(days=days)
 
     def before(self, days: int) -> pd.Timestamp:
+        """The moment that many days earlier."""
         return self.moment - pd.Timedelta(days=days)
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ Sources: population stability index, Siddiqi (2006), "Credit Risk Scorecards"; J
 distance, Lin (1991), base 2, by SciPy.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import ibis
@@ -62,7 +63,7 @@ def bin_labels(edges: list[float]) -> list[str]:
     """A readable name for each bin between inner edges."""
     if not edges:
         return ["all"]
-    middle = [f"{a:.4g} to {b:.4g}" for a, b in zip(edges, edges[1:], strict=False)]
+    middle = [f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)]
     return [f"below {edges[0]:.4g}", *middle, f"{edges[-1]:.4g} and more"]
 
 

@@ -119,7 +119,9 @@ def _rules(table: ir.Table, columns: Columns) -> Iterator[_Rule]:
                     f"The check '{name}' of column '{column.name}' cannot be pushed down to the "
                     f"engine; use one of {', '.join(_PASSES)}."
                 )
-            yield _Rule(column.name, _rule_name(name, statistics), ~_PASSES[name](values, **statistics))
+            yield _Rule(
+                column.name, _rule_name(name, statistics), ~_PASSES[name](values, **statistics)
+            )
 
 
 def _rule_name(name: str, statistics: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ def _field(column: Column) -> Any:
     }
     if column.kind == "numeric":
         limits |= {"strict": True, "allow_inf_nan": False}
-    limited = Annotated[_type(column), Field(**limits)]
+    limited: Any = Annotated[_type(column), Field(**limits)]
     annotation = limited | None if column.nullable else limited
     default = None if column.nullable else ...
     return annotation, Field(default, description=column.description)

@@ -64,7 +64,7 @@ class FeatureStore:
 
     def _query(self, lookup: Lookup, wanted: list[str], keys: pd.DataFrame) -> pd.DataFrame:
         entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
-        values = [sa.column(name) for name in dict.fromkeys(wanted)]
+        values: list[sa.ColumnClause[float]] = [sa.column(name) for name in dict.fromkeys(wanted)]
         entities = keys[ENTITY].dropna().unique().tolist()
         query = sa.select(entity, *values).select_from(sa.table(lookup.table))
         query = query.where(entity.in_(entities))

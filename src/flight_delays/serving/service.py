@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Prediction
 from flight_delays.model_package import ModelPackage
+from flight_delays.records import json_records
 
 from .api import Answer, ModelInfo, Predictions, request_model
 from .features import FeatureStore
@@ -104,7 +105,9 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
     kinds = {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}
     return frame.astype(
         {
-            c.name: ("float64" if c.nullable else c.dtype.type) if c.kind == "numeric" else kinds[c.kind]
+            c.name: ("float64" if c.nullable else c.dtype.type)
+            if c.kind == "numeric"
+            else kinds[c.kind]
             for c in COLUMNS.sent
         }
     )
@@ -116,5 +119,5 @@ def _answers(predictions: pd.DataFrame) -> list[Answer]:
     fields = ["prediction_id", "probability", "decision", "model_version"]
     return [
         Answer(**record, missing_features=[n for n, m in zip(looked_up, absent, strict=True) if m])
-        for record, absent in zip(predictions[fields].to_dict("records"), missing, strict=True)
+        for record, absent in zip(json_records(predictions[fields]), missing, strict=True)
     ]

@@ -137,9 +137,7 @@ def daily_features(flights: ir.Table, by: str, last_day: pd.Timestamp) -> ir.Tab
     )
     daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), n_late=_.late.sum())
     grid = _entity_days(known, last_day)
-    window = ibis.window(
-        group_by=ENTITY, order_by=DAY, preceding=WINDOW_DAYS - 1, following=0
-    )
+    window = ibis.window(group_by=ENTITY, order_by=DAY, preceding=WINDOW_DAYS - 1, following=0)
     return (
         grid.left_join(daily, [ENTITY, DAY])
         .select(

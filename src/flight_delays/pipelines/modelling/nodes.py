@@ -99,7 +99,8 @@ def _labelled_rows(table: ir.Table, start: pd.Timestamp, end: pd.Timestamp) -> p
     known = table.filter(label_time < ibis.literal(end), table[Y].notnull())
     if start > pd.Timestamp.min:
         known = known.filter(event_time >= ibis.literal(start))
-    rows = known.order_by(list(dict.fromkeys([COLUMNS.event_time, *COLUMNS.keys]))).to_pandas()
+    in_time = list(dict.fromkeys([COLUMNS.event_time, *COLUMNS.keys]))
+    rows: pd.DataFrame = known.order_by(in_time).to_pandas()
     return rows.astype({Y: np.int8})
 
 
@@ -299,4 +300,5 @@ def package_candidate(
 
 def hash_rows(rows: pd.DataFrame) -> str:
     """SHA-256 of the rows' values, in their order."""
-    return hashlib.sha256(pd.util.hash_pandas_object(rows, index=False).to_numpy()).hexdigest()
+    hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy()
+    return hashlib.sha256(hashes.tobytes()).hexdigest()

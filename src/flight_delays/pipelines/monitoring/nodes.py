@@ -10,7 +10,7 @@ from ibis import _
 from pydantic import Field
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation, Prediction
+from flight_delays.contracts import Observation
 from flight_delays.metrics import METRICS, Bootstrap, measure
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
@@ -49,7 +49,8 @@ def join_labels(
     known = model_input.filter(_[COLUMNS.label_time] < now).select(*COLUMNS.keys, Y)
     joined = predictions.left_join(known, COLUMNS.keys)
     kept = dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, SCORE, "decision", Y])
-    return joined.select(*kept).order_by(COLUMNS.keys).to_pandas().astype({Y: "Int8"})
+    rows: pd.DataFrame = joined.select(*kept).order_by(COLUMNS.keys).to_pandas()
+    return rows.astype({Y: "Int8"})
 
 
 def measure_drift(predictions: ir.Table, champion: ModelPackage) -> pd.DataFrame:
@@ -210,7 +211,13 @@ def _performance_rule(performance: dict[str, Any], params: Monitoring) -> dict[s
             f"Not enough data to judge performance: {performance['n_labelled']} labelled rows, "
             f"{params.min_labelled_rows} are needed."
         )
-        return {"rule": "performance", "fired": False, "value": None, "limit": limit, "reason": reason}
+        return {
+            "rule": "performance",
+            "fired": False,
+            "value": None,
+            "limit": limit,
+            "reason": reason,
+        }
     realised = performance["metrics"]["log_loss"]
     fired = realised["low"] > limit
     compared = "worse than" if fired else "not beyond"
@@ -218,13 +225,25 @@ def _performance_rule(performance: dict[str, Any], params: Monitoring) -> dict[s
         f"Log loss {realised['value']:.3f} [{realised['low']:.3f}, {realised['high']:.3f}] is "
         f"{compared} what the test window led to expect (up to {limit:.3f})."
     )
-    return {"rule": "performance", "fired": fired, "value": realised["low"], "limit": limit, "reason": reason}
+    return {
+        "rule": "performance",
+        "fired": fired,
+        "value": realised["low"],
+        "limit": limit,
+        "reason": reason,
+    }
 
 
 def _age_rule(age_days: int, params: Monitoring) -> dict[str, Any]:
     fired = age_days > params.max_age_days
     reason = f"The champion is {age_days} days old; {params.max_age_days} are allowed."
-    return {"rule": "age", "fired": fired, "value": age_days, "limit": params.max_age_days, "reason": reason}
+    return {
+        "rule": "age",
+        "fired": fired,
+        "value": age_days,
+        "limit": params.max_age_days,
+        "reason": reason,
+    }
 
 
 def _check(name: str, value: float, limit: float, passed: bool) -> Check:

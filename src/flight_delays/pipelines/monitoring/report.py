@@ -14,7 +14,7 @@ from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 from flight_delays.profiles import bin_labels, recount
 
-from .nodes import SCORE, Y, Monitoring
+from .nodes import SCORE, Monitoring, Y
 
 DRIFT_ROWS = 8
 

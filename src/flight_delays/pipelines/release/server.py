@@ -27,7 +27,9 @@ class BentoServer:
         start_timeout_seconds: Time it has to get ready.
     """
 
-    def __init__(self, bento_tag: str, feature_store_url: str, start_timeout_seconds: float) -> None:
+    def __init__(
+        self, bento_tag: str, feature_store_url: str, start_timeout_seconds: float
+    ) -> None:
         self._tag = bento_tag
         self._timeout = start_timeout_seconds
         self._feature_store_url = feature_store_url

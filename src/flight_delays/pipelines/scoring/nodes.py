@@ -4,7 +4,6 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Prediction
@@ -14,9 +13,7 @@ from flight_delays.moments import AsOf, Horizon
 INPUTS, PREDICTION = Columns.of(Inputs), Columns.of(Prediction)
 
 
-def score(
-    champion: ModelPackage, model_input: ir.Table, as_of: AsOf, horizon: Horizon
-) -> ir.Table:
+def score(champion: ModelPackage, model_input: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
     """Score the rows of the horizon, each with what was known when its day began.
 
     Returns:
@@ -39,10 +36,10 @@ def score(
     return ibis.memtable(predictions[PREDICTION.names], schema=_schema(model_input))
 
 
-def _identify(rows: pd.DataFrame, version: str) -> NDArray[np.str_]:
+def _identify(rows: pd.DataFrame, version: str) -> pd.Series:
     """The same row and model always get the same id."""
     hashes = pd.util.hash_pandas_object(rows[INPUTS.keys].assign(version=version), index=False)
-    return hashes.map("{:016x}".format).astype("str").to_numpy()
+    return hashes.map("{:016x}".format).set_axis(rows.index)
 
 
 def _schema(model_input: ir.Table) -> ibis.Schema:
