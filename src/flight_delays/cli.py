@@ -3,8 +3,9 @@
 import functools
 import logging
 import os
+import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
 from kedro.io import DatasetError
-from kedro.validation import ParameterValidationError
+from kedro.validation import DataValidationError, ParameterValidationError
 
-from flight_delays.errors import ProjectError
+from flight_delays import pipelines as project_pipelines
+from flight_delays.errors import ProjectError, suggestion
 
 EXPECTED = (ProjectError, DatasetError, ParameterValidationError, OSError)
 INTERRUPTED = 130
@@ -33,7 +35,7 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except EXPECTED as error:
             logging.getLogger("flight_delays.traceback").error("Failed", exc_info=error)
-            raise click.ClickException(f"{error}\n(traceback: logs/kedro.log)") from error
+            raise click.ClickException(f"{error}{next_step(error)}") from error
         except KeyboardInterrupt:
             click.echo("\nStopped. The champion and its release are as they were.", err=True)
             sys.exit(INTERRUPTED)
@@ -41,11 +43,45 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def next_step(error: BaseException) -> str:
+    """What a person can do about an error that does not say so itself."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ProjectError) for cause in causes):
+        return ""
+    for kind, step in _NEXT_STEPS.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return f"\n{step}"
+    return "\nThe traceback is in logs/kedro.log."
+
+
+_NEXT_STEPS: dict[type[BaseException], str] = {
+    ParameterValidationError: "Parameters, with their limits, are in conf/base/parameters*.yml.",
+    DataValidationError: "Mend the data, or change what src/flight_delays/contracts.py asks of it.",
+    FileNotFoundError: "Check the filepath of that entry in conf/base/catalog*.yml.",
+    OSError: "Nothing that was in force has changed; run again when that is put right.",
+    DatasetError: "Check that entry in conf/base/catalog*.yml, and the file it points to.",
+}
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _run(**options: Any) -> Any:
+    """Kedro's ``run``, for pipelines that exist."""
+    known = [module.name for module in pkgutil.iter_modules(project_pipelines.__path__)]
+    asked = [*options["pipelines"], *filter(None, [options["pipeline"]])]
+    for name in asked:
+        if name not in (*known, "__default__"):
+            raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
+    assert kedro_run.callback is not None
+    return kedro_run.callback(**options)
+
+
 run = click.Command(
-    name="run",
-    params=kedro_run.params,
-    help=kedro_run.help,
-    callback=explained(kedro_run.callback) if kedro_run.callback else None,
+    name="run", params=kedro_run.params, help=kedro_run.help, callback=explained(_run)
 )
 
 

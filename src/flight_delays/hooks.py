@@ -1,22 +1,23 @@
 """Kedro hooks: parameters that exist, a line for every node, a summary at the end."""
 
-import difflib
 import logging
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import click
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from flight_delays.errors import ProjectError
+from flight_delays.errors import ProjectError, suggestion
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "params:"
+BASE = "base"
 
 
 class ProjectHooks:
@@ -27,12 +28,15 @@ class ProjectHooks:
         self._n_started = 0
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse parameters that no pipeline reads: most often they are misspelt."""
-        check_parameters(
-            [name.removeprefix(PREFIX) for name in catalog if name.startswith(PREFIX)],
-            {name.removeprefix(PREFIX) for p in pipelines.values() for name in p.inputs()},
-        )
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse parameters that the base environment does not have: they are misspelt."""
+        loader = context.config_loader
+        base = OmegaConfigLoader(loader.conf_source, base_env=BASE, default_run_env=BASE)
+        check_parameters(context.params, known=base["parameters"])
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the steps."""
         self._n_nodes, self._n_started = len(pipeline.nodes), 0
 
     @hook_impl
@@ -53,20 +57,16 @@ class ProjectHooks:
             click.echo(f"\n{summarise(made)}\n")
 
 
-def check_parameters(given: list[str], read: set[str]) -> None:
-    """Compare the parameters that are given with those that the pipelines read.
+def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:
+    """Compare the top-level parameters that are given with those that are known.
 
     Raises:
         ProjectError: naming the first unknown one, and what it may have meant.
     """
-    known = {name.split(".")[0] for name in read}
+    known = sorted(known)
     for name in given:
-        if name.split(".")[0] not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(sorted(known))}."
-            )
-            raise ProjectError(f"There is no parameter '{name}'. {hint}")
+        if name not in known:
+            raise ProjectError(f"There is no parameter '{name}'. {suggestion(name, known)}")
 
 
 def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:

@@ -42,5 +42,7 @@ def create_pipeline() -> Pipeline:
             Node(build_feature_tables, ["primary_flights", *MOMENTS], FEATURE_TABLES[:-1]),
             Node(assemble_model_input, ["primary_flights", *FEATURE_TABLES], "model_input"),
             Node(publish, FEATURE_TABLES, "online_store"),
-        ]
+        ],
+        namespace="data_engineering",
+        prefix_datasets_with_namespace=False,
     )

@@ -23,5 +23,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 "gate_decision",
             )
-        ]
+        ],
+        namespace="gate",
+        prefix_datasets_with_namespace=False,
     )

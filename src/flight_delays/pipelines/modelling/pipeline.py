@@ -90,5 +90,7 @@ def create_pipeline() -> Pipeline:
                 ["candidate", "test", "training_seconds"],
                 "candidate_footprint",
             ),
-        ]
+        ],
+        namespace="modelling",
+        prefix_datasets_with_namespace=False,
     )

@@ -65,5 +65,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 "monitoring_report",
             ),
-        ]
+        ],
+        namespace="monitoring",
+        prefix_datasets_with_namespace=False,
     )

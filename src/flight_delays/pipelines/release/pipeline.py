@@ -26,5 +26,7 @@ def create_pipeline() -> Pipeline:
                 "release",
             ),
             Node(promote, ["elected", "release"], "champion"),
-        ]
+        ],
+        namespace="release",
+        prefix_datasets_with_namespace=False,
     )
