@@ -69,15 +69,9 @@ def bin_labels(edges: list[float]) -> list[str]:
 
 def _quantile_edges(table: ir.Table, names: list[str]) -> dict[str, list[float]]:
     shares = [i / N_BINS for i in range(1, N_BINS)]
-    quantiles = table.aggregate(
-        **{f"{name}|{i}": table[name].quantile(q) for name in names for i, q in enumerate(shares)}
-    )
+    quantiles = table.aggregate(**{name: table[name].quantile(shares) for name in names})
     [row] = quantiles.to_pyarrow().to_pylist()
-    found = {name: [row[f"{name}|{i}"] for i in range(len(shares))] for name in names}
-    return {
-        name: sorted({float(edge) for edge in edges if edge is not None})
-        for name, edges in found.items()
-    }
+    return {name: sorted({float(edge) for edge in row[name] or []}) for name in names}
 
 
 def _count(
