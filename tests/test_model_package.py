@@ -12,10 +12,10 @@ import pytest
 import sklearn
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from tests.factories import X, fitted, observations, tiny_package
 
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage, content_hash, dump_estimator, load_estimator
-from tests.factories import X, fitted, observations, tiny_package
 
 FAMILIES = pytest.mark.parametrize("family", ["gradient_boosting", "logistic_regression"])
 ROWS = observations(100, seed=7)
@@ -160,7 +160,7 @@ def test_a_package_with_half_a_file_is_refused(written, name):
 def test_a_model_that_was_exchanged_is_refused(written):
     (written / "model.skops").write_bytes(dump_estimator(fitted(seed=5)))
 
-    with pytest.raises(ProjectError, match="not the file that metadata.json describes"):
+    with pytest.raises(ProjectError, match=r"model\.skops is not the file"):
         ModelPackage.read(written)
 
 
@@ -168,7 +168,7 @@ def test_a_model_with_a_type_that_is_not_trusted_is_refused(written):
     stranger = Pipeline([("sum", FunctionTransformer(np.sum)), ("type", FunctionTransformer(eval))])
     replace_model(written, dump_estimator(stranger))
 
-    with pytest.raises(ProjectError, match="[Uu]ntrusted types.*eval"):
+    with pytest.raises(ProjectError, match=r"(?i)untrusted types.*eval"):
         ModelPackage.read(written)
 
 

@@ -2,7 +2,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from flight_delays.profiles import (
@@ -44,7 +44,7 @@ def test_the_bins_of_numbers_lie_between_the_deciles():
 
 
 @given(values=st.lists(st.none() | st.integers(-5, 5).map(float), min_size=1, max_size=40))
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None, max_examples=25, phases=[Phase.reuse, Phase.generate])
 def test_every_row_is_in_the_bin_of_its_number_or_missing(values):
     reference = profiled(NUMBERS)
 

@@ -37,7 +37,7 @@ def test_a_file_of_a_package_is_found_without_importing_the_package():
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_next_step():
-    with pytest.raises(FileNotFoundError, match="'no_such_package'.*uv sync --frozen"):
+    with pytest.raises(FileNotFoundError, match=r"'no_such_package'.*uv sync --frozen"):
         resolvers.package_file("no_such_package", "data/planes.csv")
 
 
@@ -82,6 +82,7 @@ def test_the_hash_of_a_file_that_is_not_there_is_unknown(project):
     assert resolvers.file_sha256("poetry.lock") == "unknown"
 
 
+@pytest.mark.filterwarnings("ignore:register_new_resolver")
 def test_configuration_may_ask_for_every_value(project):
     (project / "conf" / "base").mkdir(parents=True)
     (project / "conf" / "base" / "parameters.yml").write_text(

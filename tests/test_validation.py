@@ -4,7 +4,7 @@ import ibis
 import pandas as pd
 import pandera.pandas as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from kedro.io import DataCatalog
 from kedro.validation import DataValidationError
@@ -29,7 +29,7 @@ class ParcelOfTheDay(pa.DataFrameModel):
     day: int = column("Day")
 
     class Config:
-        unique = ["depot", "day"]
+        unique = ("depot", "day")
 
 
 class Priced(pa.DataFrameModel):
@@ -51,6 +51,8 @@ DIRTY = {
     "sent_at": [None, pd.Timestamp("2013-01-01")],
 }
 ROW = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in DIRTY.items()})
+# every example is a handful of queries, too slow to be shrunk by the hundred
+queried = settings(deadline=None, phases=[Phase.reuse, Phase.generate])
 
 
 def parcels(*changes: dict) -> pd.DataFrame:
@@ -78,7 +80,7 @@ def broken_in_the_engine(rows: pd.DataFrame, contract: type[pa.DataFrameModel] =
 
 
 @given(st.lists(ROW, min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(queried, max_examples=40)
 def test_the_engine_finds_what_pandera_finds(changes):
     rows = parcels(*changes)
 
@@ -135,7 +137,7 @@ def test_a_column_of_the_wrong_type_is_named_before_any_value_is_looked_at(name,
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, "a", "b"]), st.integers(0, 3)), max_size=6))
-@settings(max_examples=20, deadline=None)
+@settings(queried, max_examples=20)
 def test_a_key_that_comes_twice_is_counted_and_refused_as_pandera_refuses_it(keys):
     rows = pd.DataFrame(keys, columns=["depot", "day"]).astype({"depot": "str", "day": "int64"})
 

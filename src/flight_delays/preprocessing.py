@@ -40,7 +40,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         parts = [
             part
             for name in X.columns
-            for part in (X[name].dt.hour * 60 + X[name].dt.minute, X[name].dt.dayofweek)
+            for part in (X[name].dt.hour * 60 + X[name].dt.minute, X[name].dt.day_of_week)
         ]
         return np.column_stack(parts).astype(np.float64)
 

@@ -242,17 +242,28 @@ def test_history_days_leaves_out_what_is_older(raw_flights, as_of, horizon, engi
     assert flights["scheduled_departure"].min().date().isoformat() == "2013-03-02"
 
 
-def test_impossible_winds_are_removed_and_their_hour_is_kept(raw_weather):
-    impossible = raw_weather[raw_weather["wind_speed"] > 200]
-
-    weather = land_weather(raw_weather).to_pandas()
-
-    hours = weather.merge(
-        impossible[["origin"]].assign(
-            departure_hour_utc=impossible["time_hour"].dt.tz_convert("UTC").dt.tz_localize(None)
-        )
+def test_the_end_of_the_horizon_is_not_in_it(raw_flights, as_of, horizon, engineering_params):
+    at_the_end = (raw_flights["month"] == 4) & (raw_flights["day"] == 15)
+    raw = raw_flights.assign(
+        hour=raw_flights["hour"].mask(at_the_end, 0),
+        minute=raw_flights["minute"].mask(at_the_end, 0),
     )
-    assert len(hours) == len(impossible) > 0
+
+    flights = land_flights(raw, as_of, horizon, engineering_params)
+
+    assert (scheduled(raw) == END).any()
+    assert flights.scheduled_departure.max().to_pyarrow().as_py() < END
+
+
+def test_impossible_winds_are_removed_and_their_hour_is_kept(raw_weather):
+    impossible = raw_weather["wind_speed"] > 200
+    raw = raw_weather.assign(wind_gust=raw_weather["wind_gust"].mask(impossible, 1200))
+
+    weather = land_weather(raw).to_pandas()
+
+    moments = raw.loc[impossible, "time_hour"].dt.tz_localize(None)
+    hours = weather.merge(raw.loc[impossible, ["origin"]].assign(departure_hour_utc=moments))
+    assert len(hours) == impossible.sum() > 0
     assert hours[["wind_speed_mph", "wind_gust_mph"]].isna().all(axis=None)
     assert hours["temperature_f"].notna().all()
     assert weather["wind_speed_mph"].max() <= 200

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -179,17 +180,21 @@ def _labels(package: ModelPackage) -> dict[str, str]:
 
 def _code_hash(requirements: str) -> str:
     """SHA-256 of what goes into the Bento besides the model."""
-    package = Path(sys.modules[PACKAGE].__file__ or "").parent
-    digest = hashlib.sha256(requirements.encode())
-    for path in sorted([*package.glob("*.py"), *package.glob("serving/*.py")]):
+    pyproject = (_project() / "pyproject.toml").read_text()
+    build = tomllib.loads(pyproject)["tool"]["bentoml"]["build"]
+    digest = hashlib.sha256(f"{build} {requirements}".encode())
+    for path in sorted(path for pattern in build["include"] for path in _project().glob(pattern)):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
+def _project() -> Path:
+    return Path(find_kedro_project(Path.cwd()) or Path.cwd())
+
+
 def _run(command: list[str], failure: str) -> subprocess.CompletedProcess[str]:
-    project = find_kedro_project(Path.cwd()) or Path.cwd()
     done = subprocess.run(  # noqa: S603
-        command, cwd=project, capture_output=True, text=True, check=False
+        command, cwd=_project(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         output = (done.stderr or done.stdout).strip()[-2000:]

@@ -39,7 +39,7 @@ def score(champion: ModelPackage, model_input: ir.Table, as_of: AsOf, horizon: H
 def _identify(rows: pd.DataFrame, version: str) -> pd.Series:
     """The same row and model always get the same id."""
     hashes = pd.util.hash_pandas_object(rows[INPUTS.keys].assign(version=version), index=False)
-    return hashes.map("{:016x}".format).set_axis(rows.index)
+    return hashes.astype("str").set_axis(rows.index)
 
 
 def _schema(model_input: ir.Table) -> ibis.Schema:

@@ -1,0 +1,411 @@
+"""The loop on the sample data: run, look at what was made, ask it, run again."""
+
+import hashlib
+import html.parser
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from tests.e2e.project import Loop, Project, free_port, versions
+from tests.e2e.readme import request_body
+
+TITLES = ["Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report", "Next"]
+PLAIN_FILES = {".skops", ".json", ".yaml"}
+
+
+# what a run leaves behind
+
+
+def test_a_run_says_what_it_made_and_what_to_do_next(sample_loop: Loop) -> None:
+    lines = sample_loop.said.strip().splitlines()[-len(TITLES) :]
+
+    said = {title: line.removeprefix(title).strip() for title, line in zip(TITLES, lines)}
+
+    metrics = sample_loop.read("metrics")["candidate"]
+    assert [line.split()[0] for line in lines] == TITLES
+    assert f"ROC AUC {metrics['roc_auc']['value']:.3f} [" in said["Tested"]
+    assert said["Gate"].startswith("promote: ")
+    assert said["Released"].startswith(f"{sample_loop.read('release')['bento']}: ")
+    assert said["Retrain?"].startswith(f"{sample_loop.read('retrain_decision')['outcome']}: ")
+    assert sample_loop.project.folder / said["Report"] == sample_loop.files["monitoring_report"]
+
+
+def test_every_artefact_of_the_catalog_is_there_and_can_be_read(sample_loop: Loop) -> None:
+    files = {name: path for name, path in sample_loop.files.items() if name != "incumbent"}
+
+    sizes = {name: _size(path) for name, path in files.items()}
+
+    assert len(sizes) > 30
+    assert all(path.is_relative_to(sample_loop.data) for path in files.values())
+    assert not [name for name, size in sizes.items() if size == 0]
+
+
+def test_every_flight_is_accounted_for(sample_loop: Loop) -> None:
+    counts = sample_loop.read("flight_counts")
+
+    flights = pd.read_parquet(sample_loop.files["primary_flights"])
+
+    total = counts.pop("flights")
+    assert sum(counts.values()) == total == len(flights)
+    assert counts["cancelled"] == flights["departure_delay_min"].isna().sum()
+
+
+def test_every_metric_lies_in_its_interval_and_the_candidate_beats_the_baselines(
+    sample_loop: Loop,
+) -> None:
+    metrics = sample_loop.read("metrics")
+
+    measured = {name: metrics[name] for name in ("candidate", "base_rate", "shallow_tree")}
+
+    intervals = [interval for model in measured.values() for interval in model.values()]
+    assert all(i["low"] <= i["value"] <= i["high"] for i in intervals)
+    assert all(i["low"] < i["high"] for i in measured["candidate"].values())
+    losses = {name: model["log_loss"]["value"] for name, model in measured.items()}
+    assert min(losses, key=losses.__getitem__) == "candidate"
+
+
+def test_the_first_fit_candidate_becomes_champion(sample_loop: Loop) -> None:
+    decision, release = sample_loop.read("gate_decision"), sample_loop.read("release")
+
+    [champion] = versions(sample_loop.files["champion"])
+
+    metadata = json.loads((champion / "metadata.json").read_text())
+    assert decision["outcome"] == "promote"
+    assert all(check["passed"] for check in decision["checks"])
+    assert metadata["version"] == decision["candidate"]
+    assert metadata["decision"] == decision
+    assert metadata["release"] == release["bento"]
+
+
+def test_the_release_is_proven_and_carries_its_lineage(sample_loop: Loop) -> None:
+    release = sample_loop.read("release")
+
+    commit = sample_loop.project.must("git rev-parse HEAD").strip()
+
+    lock = (sample_loop.project.folder / "uv.lock").read_bytes()
+    assert release["labels"]["git_commit"] == commit
+    assert release["labels"]["lock_hash"] == hashlib.sha256(lock).hexdigest()
+    assert release["labels"]["as_of"] == "2013-03-01"
+    assert release["rows_compared"] > 0
+    assert release["largest_difference"] <= release["tolerance"]
+
+
+def test_bentoml_lists_the_release_with_its_lineage(sample_loop: Loop) -> None:
+    release = sample_loop.read("release")
+
+    listed = json.loads(sample_loop.project.must("bentoml list -o json"))
+    bento = json.loads(sample_loop.project.must(f"bentoml get {release['bento']} -o json"))
+
+    assert release["bento"] in [entry["tag"] for entry in listed]
+    assert bento["labels"] == release["labels"]
+    assert [model["tag"] for model in bento["models"]] == [release["model"]]
+
+
+def test_what_is_stored_and_released_holds_no_pickle(sample_loop: Loop) -> None:
+    home = Path(sample_loop.project.environment["BENTOML_HOME"])
+    models = [sample_loop.files["champion"], sample_loop.files["candidate"], home / "models"]
+
+    files = [path for folder in models for path in folder.rglob("*") if path.is_file()]
+
+    named = {path.suffix for path in files if path.name != "latest"}
+    begun = {path.read_bytes()[:2] for path in files if path.suffix == ".skops"}
+    assert ".skops" in named
+    assert named <= PLAIN_FILES
+    assert begun == {b"PK"}
+    assert not [path for path in home.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib"}]
+
+
+def test_the_report_needs_no_network(sample_loop: Loop) -> None:
+    report = sample_loop.files["monitoring_report"].read_text()
+
+    page = _Page(report)
+
+    assert sample_loop.read("retrain_decision")["outcome"] in page.text.lower()
+    assert page.n_scripts > 1
+    assert not page.loaded
+
+
+# the service
+
+
+@pytest.fixture(scope="module")
+def service(sample_loop: Loop) -> Iterator[httpx.Client]:
+    port = free_port()
+    with sample_loop.project.served(f"kedro serve --env sample --port {port}", port) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def row(readme: str) -> dict[str, Any]:
+    """The row that the README asks for."""
+    [row] = json.loads(request_body(readme))["rows"]
+    return row
+
+
+def test_the_service_answers_the_request_of_the_readme(
+    service: httpx.Client, sample_loop: Loop, readme: str
+) -> None:
+    body = request_body(readme)
+
+    response = service.post("/predict", content=body, headers={"Content-Type": "application/json"})
+
+    [answer] = response.json()["predictions"]
+    assert response.status_code == 200
+    assert 0 < answer["probability"] < 1
+    assert answer["model_version"] == sample_loop.read("gate_decision")["candidate"]
+
+
+def test_the_service_answers_as_the_batch_predictions_say(
+    service: httpx.Client, sample_loop: Loop
+) -> None:
+    batch = pd.read_parquet(sample_loop.files["predictions"])
+    rows = batch[list(_row_schema(service)["properties"])]
+
+    answers = _predict(service, rows)
+
+    assert (answers["probability"] - batch["probability"]).abs().max() <= 1e-6
+    assert (answers["decision"] == batch["decision"]).all()
+    assert (answers["model_version"] == batch["model_version"]).all()
+
+
+def test_every_prediction_is_logged_as_one_whole_line(
+    service: httpx.Client, sample_loop: Loop
+) -> None:
+    batch = pd.read_parquet(sample_loop.files["predictions"]).head(700)
+    rows = batch[list(_row_schema(service)["properties"])]
+    log = sample_loop.data / "07_model_output/prediction_log"
+    before = _lines(log)
+
+    answers = _predict(service, rows)
+
+    logged = [json.loads(line) for line in _lines(log)[len(before) :]]
+    assert [record["prediction_id"] for record in logged] == answers["prediction_id"].tolist()
+    assert [record["probability"] for record in logged] == answers["probability"].tolist()
+    assert all(record.keys() == set(batch.columns) for record in logged)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"carrier": "XX"}, "carrier"),
+        ({"distance_mi": "far"}, "distance_mi"),
+        ({"distance_mi": "1400"}, "distance_mi"),
+        ({"distance_mi": -1}, "distance_mi"),
+        ({"flight_number": 1.5}, "flight_number"),
+        ({"flight_number": 10**30}, "flight_number"),
+        ({"flight_number": True}, "flight_number"),
+        ({"scheduled_departure": "tomorrow"}, "scheduled_departure"),
+        ({"scheduled_departure": "2013-07-15T17:30:00Z"}, "scheduled_departure"),
+        ({"origin": None}, "origin"),
+        ({"colour": "blue"}, "colour"),
+    ],
+    ids=str,
+)
+def test_a_row_that_breaks_the_contract_is_refused_by_name(
+    service: httpx.Client, row: dict[str, Any], changes: dict[str, Any], named: str
+) -> None:
+    body = {"rows": [row, {**row, **changes}]}
+
+    response = service.post("/predict", json=body)
+
+    assert response.status_code == 400
+    assert [error["loc"] for error in response.json()["detail"]] == [["rows", 1, named]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "not json", "[1]", "{}", '{"rows": []}', '{"rows": 1}', '{"rows": [{}]}', "[" * 10_000],
+    ids=lambda content: content[:20] or "nothing",
+)
+def test_a_body_that_is_no_request_is_refused(service: httpx.Client, content: str) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    response = service.post("/predict", content=content, headers=headers)
+
+    assert response.status_code == 400
+    assert response.json()["detail"]
+
+
+def test_more_rows_than_one_request_may_have_are_refused(
+    service: httpx.Client, row: dict[str, Any]
+) -> None:
+    body = {"rows": [row] * 10_001}
+
+    response = service.post("/predict", json=body)
+
+    assert response.status_code == 400
+    assert "10000" in response.text
+
+
+def test_the_api_documents_a_row_that_works(service: httpx.Client) -> None:
+    schema = _row_schema(service)
+
+    response = service.post("/predict", json={"rows": [schema["example"]]})
+
+    assert schema["example"].keys() == schema["properties"].keys()
+    assert all(about["description"] for about in schema["properties"].values())
+    assert response.status_code == 200
+
+
+def test_the_service_says_that_it_is_alive_ready_and_how_busy(service: httpx.Client) -> None:
+    service.post("/info", json={})
+
+    answers = {path: service.get(path) for path in ("/livez", "/readyz", "/metrics")}
+
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert 'endpoint="/info"' in answers["/metrics"].text
+
+
+def test_the_service_says_which_model_it_serves(service: httpx.Client, sample_loop: Loop) -> None:
+    release = sample_loop.read("release")
+
+    info = service.post("/info", json={}).json()
+
+    assert info["model_version"] == release["labels"]["champion_version"]
+    assert info["git_commit"] == release["labels"]["git_commit"]
+    assert info["metrics"] == sample_loop.read("metrics")["candidate"]
+
+
+# the second run
+
+
+@pytest.fixture(scope="module")
+def before(sample_loop: Loop) -> dict[str, Any]:
+    """What was there before the second run."""
+    return _state(sample_loop)
+
+
+@pytest.fixture(scope="module")
+def second_run(sample_loop: Loop, before: dict[str, Any]) -> str:
+    return sample_loop.project.must("kedro run --env sample")
+
+
+def test_a_second_run_keeps_the_champion(sample_loop: Loop, second_run: str) -> None:
+    decision = sample_loop.read("gate_decision")
+
+    [said] = [line for line in second_run.splitlines() if line.startswith("Gate")]
+
+    assert decision["outcome"] == "keep"
+    assert decision["candidate"] == decision["champion_before"]
+    assert "keep: " in said
+
+
+def test_a_second_run_makes_the_same_model_and_the_same_metrics_and_no_new_release(
+    sample_loop: Loop, before: dict[str, Any], second_run: str
+) -> None:
+    after = _state(sample_loop)
+
+    changed = [name for name in before if before[name] != after[name]]
+
+    assert not changed
+
+
+# BentoML's own commands
+
+
+def test_bentoml_builds_a_bento_from_the_project_as_it_is(
+    project: Project, second_run: str
+) -> None:
+    before = _tags(project)
+
+    project.must("bentoml build")
+
+    [built] = _tags(project) - before
+    bento = json.loads(project.must(f"bentoml get {built} -o json"))
+    newest = json.loads(project.must("bentoml models list -o json"))[0]["tag"]
+    assert [model["tag"] for model in bento["models"]] == [newest]
+
+
+def test_bentoml_serves_the_project_as_it_is(
+    sample_loop: Loop, row: dict[str, Any], second_run: str
+) -> None:
+    port = free_port()
+    command = f"bentoml serve --host 127.0.0.1 --port {port}"
+    store = f"sqlite:///{sample_loop.data}/04_feature/online.db"
+    on_time = row | {"scheduled_departure": "2013-03-05T17:30:00"}
+
+    with sample_loop.project.served(command, port, FEATURE_STORE_URL=store) as client:
+        response = client.post("/predict", json={"rows": [on_time]})
+
+    [answer] = response.json()["predictions"]
+    assert answer["model_version"] == sample_loop.read("gate_decision")["candidate"]
+    assert answer["missing_features"] == []
+
+
+def _size(path: Path) -> int:
+    """Number of entries, rows, files or characters, read in the way the suffix asks for."""
+    readers = {
+        ".json": lambda: len(str(json.loads(path.read_text()))),
+        ".csv": lambda: len(pd.read_csv(path)),
+        ".parquet": lambda: len(pd.read_parquet(path)),
+        ".html": lambda: len(path.read_text()),
+        "": lambda: len(versions(path)),
+    }
+    return readers[path.suffix]()
+
+
+def _row_schema(service: httpx.Client) -> dict[str, Any]:
+    return service.get("/docs.json").json()["components"]["schemas"]["Row"]
+
+
+def _predict(service: httpx.Client, rows: pd.DataFrame) -> pd.DataFrame:
+    """The answers to the rows, in their order."""
+    plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    body = json.dumps({"rows": plain}, default=pd.Timestamp.isoformat)
+    response = service.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    return pd.DataFrame(response.raise_for_status().json()["predictions"])
+
+
+def _lines(log: Path) -> list[str]:
+    return [line for file in sorted(log.glob("*.jsonl")) for line in file.read_text().splitlines()]
+
+
+def _state(loop: Loop) -> dict[str, Any]:
+    """What a run that changes nothing leaves as it is."""
+    return {
+        "metrics": loop.files["metrics"].read_bytes(),
+        "predictions": pd.read_parquet(loop.files["predictions"]).to_csv(),
+        "models": [
+            json.loads((version / "metadata.json").read_text())["content_hash"]
+            for name in ("candidate", "champion")
+            for version in versions(loop.files[name])
+        ],
+        "champions": versions(loop.files["champion"]),
+        "release": loop.files["release"].read_bytes(),
+        "bentos": _tags(loop.project),
+    }
+
+
+def _tags(project: Project) -> set[str]:
+    return {entry["tag"] for entry in json.loads(project.must("bentoml list -o json"))}
+
+
+class _Page(html.parser.HTMLParser):
+    """A page's text, and the addresses that a browser would load to show it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.n_scripts, self.loaded = "", 0, list[str]()
+        self._tag = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        self.n_scripts += tag == "script"
+        names = {"src", "srcset", "data"} | ({"href"} if tag == "link" else set())
+        self.loaded += [value for name, value in attrs if name in names and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._tag == "style":
+            self.loaded += re.findall(r"(?:url\(|@import).*", data)
+        elif self._tag != "script":
+            self.text += data

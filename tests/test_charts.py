@@ -1,0 +1,160 @@
+import numpy as np
+import pandas as pd
+import pytest
+from kedro_datasets.plotly import JSONDataset
+from sklearn.metrics import roc_auc_score
+
+from flight_delays import charts
+
+RNG = np.random.default_rng(0)
+P = RNG.random(5000)
+Y = pd.Series((RNG.random(5000) < P).astype(int))
+
+
+def points(trace) -> list[tuple]:
+    """The points of a trace, with the ends of their error bars where there are some."""
+    axis = next((a for a in ("x", "y") if trace[f"error_{a}"]["array"] is not None), None)
+    if axis is None:
+        return list(zip(trace.x, trace.y, strict=True))
+    bars, values = trace[f"error_{axis}"], np.asarray(trace[axis])
+    low, high = values - bars.arrayminus, values + bars.array
+    return list(zip(trace.x, trace.y, low.round(9), high.round(9), strict=True))
+
+
+def test_models_are_compared_by_value_and_interval():
+    metrics = {
+        "candidate": {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.7}},
+        "shallow_tree": {"log_loss": {"value": 0.6, "low": 0.5, "high": 0.8}},
+    }
+
+    [trace] = charts.compare_models(metrics, "log_loss", ["candidate", "shallow_tree"]).data
+
+    assert points(trace) == [(0.5, "candidate", 0.4, 0.7), (0.6, "shallow tree", 0.5, 0.8)]
+
+
+def test_a_calibrated_model_lies_on_the_diagonal():
+    ideal, model = charts.calibration(Y, P).data
+
+    assert points(ideal) == [(0, 0), (1, 1)]
+    assert len(model.x) == 10
+    assert model.y == pytest.approx(model.x, abs=0.06)
+
+
+def test_without_labels_there_is_only_the_diagonal():
+    [ideal] = charts.calibration(Y.head(0), P[:0]).data
+
+    assert ideal.name == "ideal"
+
+
+def test_every_model_has_its_roc_curve_and_its_area():
+    scores = {"candidate": P, "coin_toss": np.full(len(Y), 0.5)}
+
+    candidate, coin = charts.roc_curves(Y, scores).data
+
+    assert candidate.name == f"candidate (AUC {roc_auc_score(Y, P):.3f})"
+    assert (coin.name, points(coin)) == ("coin toss (AUC 0.500)", [(0, 0), (1, 1)])
+    assert np.trapezoid(candidate.y, candidate.x) == pytest.approx(roc_auc_score(Y, P), abs=0.001)
+
+
+def test_a_curve_of_many_points_is_thinned_and_keeps_its_ends():
+    [curve] = charts.costs(Y, P, 0.4, 3, 1).data
+
+    assert len(curve.x) == charts.MAX_POINTS
+    assert (curve.x[0], curve.x[-1]) == (P.min(), P.max())
+
+
+def test_the_cost_curve_is_lowest_where_costs_are_balanced_and_marks_the_choice():
+    chart = charts.costs(Y, P, 0.4, 3, 1)
+
+    [curve], [mark] = chart.data, chart.layout.shapes
+    # a calibrated probability is worth an alarm from cost(alarm) / (cost(alarm) + cost(miss)) on
+    assert curve.x[np.argmin(curve.y)] == pytest.approx(1 / (1 + 3), abs=0.05)
+    assert (mark.x0, mark.x1) == (0.4, 0.4)
+    assert chart.layout.annotations[0].text == "chosen: 0.400"
+
+
+def test_slices_are_grouped_by_segment_and_undefined_ones_left_out():
+    table = pd.DataFrame(
+        {
+            "segment": ["shop", "shop", "size", "size"],
+            "value": ["north", "south", 1, 2],
+            "n_rows": [1000, 20, 500, 520],
+            "roc_auc": [0.7, np.nan, 0.6, 0.65],
+            "roc_auc_low": [0.6, np.nan, 0.5, 0.55],
+            "roc_auc_high": [0.9, np.nan, 0.8, 0.75],
+        }
+    )
+
+    shop, size = charts.slices(table).data
+
+    assert (shop.name, points(shop)) == ("shop", [(0.7, "north (1,000)", 0.6, 0.9)])
+    assert points(size) == [(0.6, "1 (500)", 0.5, 0.8), (0.65, "2 (520)", 0.55, 0.75)]
+
+
+def test_importances_keep_their_order():
+    table = pd.DataFrame({"feature": ["b", "a"], "importance": [0.2, 0.1], "spread": [0.01, 0.02]})
+
+    chart = charts.importance(table)
+
+    [bars] = chart.data
+    assert list(zip(bars.x, bars.y, bars.error_x.array, strict=True)) == [
+        (0.2, "b", 0.01),
+        (0.1, "a", 0.02),
+    ]
+    assert chart.layout.yaxis.autorange == "reversed"
+
+
+def test_trials_are_grouped_by_family_and_the_best_so_far_never_rises():
+    table = pd.DataFrame({"family": ["a_b", "a_b", "c", "c"], "log_loss": [0.6, 0.7, 0.5, 0.55]})
+
+    first, second, best = charts.trials(table).data
+
+    assert (first.name, points(first)) == ("a b", [(0, 0.6), (1, 0.7)])
+    assert (second.name, points(second)) == ("c", [(2, 0.5), (3, 0.55)])
+    assert points(best) == [(0, 0.6), (1, 0.6), (2, 0.5), (3, 0.5)]
+
+
+def test_weeks_are_shown_over_the_interval_of_the_test_window():
+    table = pd.DataFrame(
+        {
+            "week_of": ["2013-07-01", "2013-07-08"],
+            "log_loss": [0.5, 0.6],
+            "log_loss_low": [0.4, 0.5],
+            "log_loss_high": [0.6, 0.8],
+        }
+    )
+
+    chart = charts.weekly_performance(table, {"value": 0.45, "low": 0.42, "high": 0.48})
+
+    [weeks], (band, line) = chart.data, chart.layout.shapes
+    assert points(weeks) == [("2013-07-01", 0.5, 0.4, 0.6), ("2013-07-08", 0.6, 0.5, 0.8)]
+    assert (band.y0, band.y1, line.y0) == (0.42, 0.48, 0.45)
+
+
+def test_distributions_are_shares_of_the_rows_with_empty_bins_at_nought():
+    counts = {"reference": {"0": 3, "1": 1}, "now": {"1": 5}}
+
+    reference, now = charts.distributions(["low", "high"], counts).data
+
+    assert points(reference) == [("low", 0.75), ("high", 0.25)]
+    assert points(now) == [("low", 0), ("high", 1)]
+
+
+def test_drift_beyond_the_limit_is_red():
+    table = pd.DataFrame({"column": ["a", "b"], "psi": [0.3, 0.1]})
+
+    chart = charts.drift(table, 0.2)
+
+    [bars], [limit] = chart.data, chart.layout.shapes
+    assert points(bars) == [(0.3, "a"), (0.1, "b")]
+    assert bars.marker.color == (charts.RED, charts.BLUE)
+    assert limit.x0 == 0.2
+
+
+def test_a_picture_comes_back_from_the_catalogs_file(tmp_path):
+    dataset = JSONDataset(filepath=str(tmp_path / "costs_plot.json"))
+    chart = charts.costs(Y, P, 0.4, 3, 1)
+
+    dataset.save(chart)
+
+    assert dataset.load() == chart

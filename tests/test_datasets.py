@@ -1,0 +1,214 @@
+import runpy
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from kedro.io import DatasetError, Version
+from tests.factories import observations, tiny_package
+
+from flight_delays.datasets import ModelPackageDataset, OnlineStoreDataset
+from flight_delays.errors import ProjectError
+from flight_delays.model_package import ModelPackage
+from flight_delays.storage import new_folder
+
+# Kedro finds it strange that a save may add no version; settings.py silences it
+pytestmark = pytest.mark.filterwarnings("ignore:Save version")
+
+
+@pytest.fixture(scope="module")
+def first() -> ModelPackage:
+    return tiny_package(seed=0)
+
+
+@pytest.fixture(scope="module")
+def second() -> ModelPackage:
+    return tiny_package(seed=1)
+
+
+@pytest.fixture
+def champion(tmp_path):
+    """Opens the champion anew, as every run does."""
+
+    def open_anew(version: str | None = None, **load_args) -> ModelPackageDataset:
+        return ModelPackageDataset(
+            filepath=str(tmp_path / "champion"),
+            load_args=load_args,
+            version=Version(load=version, save=None),
+        )
+
+    return open_anew
+
+
+def test_while_there_is_no_version_nothing_is_loaded_where_that_is_allowed(champion):
+    assert champion(missing_ok=True).load() is None
+    assert not champion().exists()
+    with pytest.raises(DatasetError, match="Did not find any versions"):
+        champion().load()
+
+
+def test_what_was_saved_is_loaded(champion, first):
+    rows = observations(20)
+
+    champion().save(first)
+    back = champion(missing_ok=True).load()
+
+    assert back.metadata == first.metadata
+    np.testing.assert_array_equal(back.predict(rows), first.predict(rows))
+
+
+def test_saving_the_newest_package_again_adds_no_version(champion, first):
+    champion().save(first)
+
+    champion().save(tiny_package(seed=0))
+
+    assert len(champion().list_versions()) == 1
+
+
+def test_another_package_is_another_version_and_the_newest_is_loaded(champion, first, second):
+    champion().save(first)
+    champion().save(second)
+
+    newest, oldest = champion().list_versions(full_path=False)
+    assert newest > oldest
+    assert champion().load().version == second.version
+    assert champion(version=oldest).load().version == first.version
+
+
+def test_going_back_to_an_older_package_is_a_version_too(champion, first, second):
+    for package in (first, second, first):
+        champion().save(package)
+
+    assert len(champion().list_versions()) == 3
+    assert champion().load().version == first.version
+
+
+@pytest.mark.parametrize("record", [{"release": "b:1"}, {"decision": {"outcome": "promote"}}])
+def test_the_same_model_with_another_record_is_another_version(champion, record, first):
+    champion().save(first)
+
+    champion().save(first.with_record(**record))
+
+    assert len(champion().list_versions()) == 2
+
+
+def test_the_settings_silence_the_warning_about_a_version_that_was_not_needed(champion, first):
+    champion().save(first)
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        runpy.run_module("flight_delays.settings")
+        champion().save(first)
+
+    assert [str(w.message) for w in seen if "Save version" in str(w.message)] == []
+
+
+def test_a_version_is_not_listed_while_it_is_being_written(champion, tmp_path, first):
+    champion().save(first)
+    later = tmp_path / "champion" / "2999-01-01T00.00.00.000Z" / "champion"
+
+    with new_folder(later) as half:
+        (half / "model.skops").write_bytes(b"half")
+
+        assert len(champion().list_versions()) == 1
+        assert champion().load().version == first.version
+
+
+def test_a_package_that_cannot_be_written_adds_no_version(champion, first, second):
+    champion().save(first)
+    unwritable = second.with_record(decision={"outcome": object()})
+
+    with pytest.raises(DatasetError, match="Unable to serialize"):
+        champion().save(unwritable)
+
+    assert champion().load().version == first.version
+    assert len(champion().list_versions()) == 1
+
+
+def test_a_damaged_version_is_refused_when_loaded_and_followed_by_the_next_save(champion, first):
+    champion().save(first)
+    [folder] = champion().list_versions()
+    (Path(folder) / "metadata.json").write_text("{")
+
+    with pytest.raises(DatasetError) as refused:
+        champion().load()
+    champion().save(first)
+
+    assert isinstance(refused.value.__cause__, ProjectError)
+    assert champion().load().version == first.version
+
+
+def rates(*values: float, **more: list) -> pd.DataFrame:
+    entities = pd.Index(["a", "b", "c"][: len(values)], name="entity")
+    return pd.DataFrame({"rate": values, **more}, index=entities)
+
+
+@pytest.fixture
+def store(tmp_path) -> OnlineStoreDataset:
+    """A store that holds two tables."""
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/new/store.db"})
+    dataset.save({"shops": rates(0.1, 0.2), "roads": rates(0.3)})
+    return dataset
+
+
+def read(store: OnlineStoreDataset, table: str) -> pd.DataFrame:
+    engine = sa.create_engine(store.load())
+    rows = pd.read_sql_table(table, engine, index_col="entity")
+    engine.dispose()
+    return rows
+
+
+def test_the_store_is_a_file_with_the_tables_in_it(store):
+    assert store.exists()
+    pd.testing.assert_frame_equal(read(store, "shops"), rates(0.1, 0.2))
+    pd.testing.assert_frame_equal(read(store, "roads"), rates(0.3))
+
+
+def test_a_store_without_tables_does_not_exist(tmp_path):
+    assert not OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/store.db"}).exists()
+
+
+def test_saving_replaces_the_rows(store):
+    store.save({"shops": rates(0.7, 0.8, 0.9)})
+
+    pd.testing.assert_frame_equal(read(store, "shops"), rates(0.7, 0.8, 0.9))
+    pd.testing.assert_frame_equal(read(store, "roads"), rates(0.3))
+
+
+def test_a_table_whose_columns_changed_is_made_anew(store):
+    changed = rates(0.7, 0.8, flights=[7, 8])
+
+    store.save({"shops": changed})
+
+    pd.testing.assert_frame_equal(read(store, "shops"), changed)
+
+
+def test_an_error_in_the_middle_leaves_the_old_rows_of_all_tables(store):
+    unstorable = rates(0.9).assign(rate=[object()])
+
+    with pytest.raises(DatasetError):
+        store.save({"shops": rates(0.7, 0.8), "roads": unstorable})
+
+    pd.testing.assert_frame_equal(read(store, "shops"), rates(0.1, 0.2))
+    pd.testing.assert_frame_equal(read(store, "roads"), rates(0.3))
+
+
+def test_the_url_of_a_file_is_absolute_from_wherever_in_the_project(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\n")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+
+    url = OnlineStoreDataset(credentials={"con": "sqlite:///data/store.db"}).load()
+
+    assert url == f"sqlite:///{tmp_path}/data/store.db"
+
+
+def test_the_url_of_a_server_is_passed_on_and_its_password_is_not_shown():
+    url = "postgresql+psycopg://reader:secret@db.example.org:5432/features"
+
+    store = OnlineStoreDataset(credentials={"con": url})
+
+    assert store.load() == url
+    assert "secret" not in str(store)

@@ -1,0 +1,49 @@
+from typing import Any
+
+from tests.conftest import Trained
+
+from flight_delays.summary import summarise
+
+INTERVAL = {"value": 0.7, "low": 0.6, "high": 0.8}
+
+
+def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> None:
+    made: dict[str, Any] = {
+        "candidate": trained.candidate,
+        "metrics": trained.packaged["metrics"],
+        "gate_decision": {"outcome": "promote", "reasons": ["It is good."]},
+        "release": {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0},
+        "performance": {
+            "n_predictions": 1000,
+            "label_coverage": 0.5,
+            "metrics": {"roc_auc": INTERVAL},
+        },
+        "retrain_decision": {"outcome": "wait", "reasons": ["All is well.", "Really."]},
+        "monitoring_report": "data/report.html",
+    }
+
+    lines = summarise(made).splitlines()
+
+    assert [line.split()[0] for line in lines] == [
+        "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report", "Next",
+    ]  # fmt: skip
+    assert trained.candidate.version in lines[0]
+    assert "base rate" in lines[1]
+    assert lines[4].endswith(
+        "1,000 predictions, 50.0% with their label: ROC AUC 0.700 [0.600, 0.800]"
+    )
+    assert lines[-1].endswith("make serve")
+
+
+def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
+    made = {"gate_decision": {"outcome": "block", "reasons": ["Too weak."]}}
+
+    lines = summarise(made).splitlines()
+
+    assert lines == ["Gate       block: Too weak.", "Next       kedro run"]
+
+
+def test_performance_without_labels_is_summarised_without_metrics() -> None:
+    made = {"performance": {"n_predictions": 0, "label_coverage": 0.0, "metrics": {}}}
+
+    assert summarise(made).splitlines()[0] == "Watched    0 predictions, 0.0% with their label"
