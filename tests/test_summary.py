@@ -40,7 +40,8 @@ def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
 
     lines = summarise(made).splitlines()
 
-    assert lines == ["Gate       block: Too weak.", "Next       kedro run"]
+    assert summarise(made, "sample").endswith('make run ARGS="--env sample"')
+    assert lines == ["Gate       block: Too weak.", "Next       make run"]
 
 
 def test_performance_without_labels_is_summarised_without_metrics() -> None:

@@ -17,8 +17,6 @@ from flight_delays.errors import ProjectError, suggestion
 
 logger = logging.getLogger(__name__)
 
-BASE = "base"
-
 
 class ProjectHooks:
     """Checks before a run, progress during it, and the summary after it."""
@@ -31,8 +29,14 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that the base environment does not have: they are misspelt."""
         loader = context.config_loader
-        base = OmegaConfigLoader(loader.conf_source, base_env=BASE, default_run_env=BASE)
-        check_parameters(context.params, known=base["parameters"])
+        assert isinstance(loader, OmegaConfigLoader)
+        base = loader.load_and_merge_dir_config(
+            f"{loader.conf_source}/{loader.base_env}",
+            loader.config_patterns["parameters"],
+            key="parameters",
+            processed_files=set(),
+        )
+        check_parameters(context.params, known=base)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -46,7 +50,9 @@ class ProjectHooks:
         logger.info("[%2d/%d] %s", self._n_started, self._n_nodes, node.func.__name__)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Say what was made."""
         from flight_delays.summary import ARTEFACTS, summarise  # noqa: PLC0415 - imports the model
 
@@ -54,7 +60,7 @@ class ProjectHooks:
         for name in pipeline.all_outputs() & set(ARTEFACTS):
             made[name] = _path(catalog, name) if name.endswith("_report") else catalog.load(name)
         if made:
-            click.echo(f"\n{summarise(made)}\n")
+            click.echo(f"\n{summarise(made, run_params['env'])}\n")
 
 
 def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:

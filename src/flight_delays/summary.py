@@ -17,19 +17,21 @@ ARTEFACTS = (
 )
 
 
-def summarise(artefacts: Mapping[str, Any]) -> str:
+def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
     """Summarise a run in a few lines, one for each artefact that it made.
 
     Args:
         artefacts: By name, those of ``ARTEFACTS`` that the run made; of ``monitoring_report``,
             its path.
+        env: Kedro's environment, if not the usual one.
     """
     lines = [
         (title, write(artefacts[name]))
         for name, (title, write) in _LINES.items()
         if name in artefacts
     ]
-    next_step = "make serve" if "release" in artefacts else "kedro run"
+    target = "serve" if "release" in artefacts else "run"
+    next_step = f'make {target} ARGS="--env {env}"' if env else f"make {target}"
     return "\n".join(f"{title:<11}{text}" for title, text in [*lines, ("Next", next_step)])
 
 

@@ -57,9 +57,13 @@ def quality(
 
 @pytest.fixture(scope="module")
 def performance(
-    labelled: pd.DataFrame, package: ModelPackage, params: Monitoring, bootstrap: Bootstrap
+    labelled: pd.DataFrame,
+    package: ModelPackage,
+    as_of: AsOf,
+    params: Monitoring,
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    return measure_performance(labelled, package, params, bootstrap)
+    return measure_performance(labelled, package, as_of, params, bootstrap)
 
 
 def test_no_prediction_is_lost_or_doubled_by_its_label(
@@ -132,13 +136,28 @@ def test_performance_says_its_coverage(
 
 
 def test_too_few_labels_say_nothing(
-    labelled: pd.DataFrame, package: ModelPackage, params: Monitoring, bootstrap: Bootstrap
+    labelled: pd.DataFrame,
+    package: ModelPackage,
+    as_of: AsOf,
+    params: Monitoring,
+    bootstrap: Bootstrap,
 ) -> None:
     few = labelled.dropna(subset=[COLUMNS.label]).head(params.min_labelled_rows - 1)
 
-    performance = measure_performance(few, package, params, bootstrap)
+    performance = measure_performance(few, package, as_of, params, bootstrap)
 
-    assert not performance["enough_labels"]
+    assert "99 labelled rows, 100 are needed" in performance["unknown_because"]
+    assert performance["metrics"] == {}
+
+
+def test_a_champion_that_has_learned_from_the_rows_is_not_judged_by_them(
+    labelled: pd.DataFrame, package: ModelPackage, params: Monitoring, bootstrap: Bootstrap
+) -> None:
+    before_it_was_trained = AsOf("2013-03-20")
+
+    performance = measure_performance(labelled, package, before_it_was_trained, params, bootstrap)
+
+    assert "trained as of 2013-04-01" in performance["unknown_because"]
     assert performance["metrics"] == {}
 
 
@@ -250,9 +269,9 @@ def test_drift_alone_never_retrains(
 def test_without_enough_labels_the_decision_says_so(
     decided: Any, performance: dict[str, Any]
 ) -> None:
-    unknown = performance | {"enough_labels": False, "metrics": {}, "n_labelled": 7}
+    unknown = performance | {"metrics": {}, "unknown_because": "Not enough data: 7 rows."}
 
     decision = decided(performance=unknown)
 
     assert decision["outcome"] == "wait"
-    assert "Not enough data" in decision["reasons"][0]
+    assert decision["reasons"][0] == "Not enough data: 7 rows."

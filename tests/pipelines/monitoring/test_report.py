@@ -25,7 +25,7 @@ def report_of(
     labelled = nodes.join_labels(predictions, engineered.model_input, as_of, horizon)
     drift = nodes.measure_drift(predictions, champion)
     quality = nodes.measure_quality(predictions, drift, champion, params)
-    performance = nodes.measure_performance(labelled, champion, params, bootstrap)
+    performance = nodes.measure_performance(labelled, champion, as_of, params, bootstrap)
     weekly = nodes.measure_weeks(labelled, as_of, bootstrap)
     decision = nodes.decide(quality, drift, performance, champion, as_of, horizon, params)
     plots = draw_monitoring(labelled, weekly, drift, predictions, champion, params)

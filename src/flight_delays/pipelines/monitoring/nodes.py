@@ -20,7 +20,15 @@ COLUMNS = Columns.of(Observation)
 Y = COLUMNS.label
 SCORE = "probability"
 
+WEEKLY_COLUMNS = [
+    "week_of",
+    "n_predictions",
+    "label_coverage",
+    *(f"{metric}{end}" for metric in ("log_loss", "roc_auc") for end in ("", "_low", "_high")),
+]
+
 Check = dict[str, Any]
+Rule = dict[str, Any]
 
 
 class Monitoring(Parameters):
@@ -103,20 +111,44 @@ def measure_quality(
 
 
 def measure_performance(
-    labelled: pd.DataFrame, champion: ModelPackage, params: Monitoring, bootstrap: Bootstrap
+    labelled: pd.DataFrame,
+    champion: ModelPackage,
+    as_of: AsOf,
+    params: Monitoring,
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Metrics on the labels known so far, with intervals and label coverage."""
+    """Metrics on the labels known so far, with intervals and label coverage.
+
+    Returns:
+        ``metrics`` is empty, and ``unknown_because`` says why, where the labels say nothing.
+    """
     known = labelled.dropna(subset=[Y])
-    enough = len(known) >= params.min_labelled_rows
+    unknown_because = _unknown_because(len(known), champion, as_of, params)
     return {
         "model_version": champion.version,
         "n_predictions": len(labelled),
         "n_labelled": len(known),
         "label_coverage": len(known) / max(len(labelled), 1),
-        "enough_labels": enough,
-        "metrics": _measure(known, bootstrap) if enough else {},
+        "unknown_because": unknown_because,
+        "metrics": {} if unknown_because else _measure(known, bootstrap),
         "reference": champion.metadata.metrics,
     }
+
+
+def _unknown_because(
+    n_known: int, champion: ModelPackage, as_of: AsOf, params: Monitoring
+) -> str | None:
+    if champion.metadata.trained_until > as_of.moment:
+        return (
+            f"The champion was trained as of {champion.metadata.as_of:%Y-%m-%d}: it has learned "
+            f"from rows after {as_of}, and its figures on them would flatter it."
+        )
+    if n_known < params.min_labelled_rows:
+        return (
+            f"Not enough data to judge performance: {n_known} labelled rows, "
+            f"{params.min_labelled_rows} are needed."
+        )
+    return None
 
 
 def measure_weeks(labelled: pd.DataFrame, as_of: AsOf, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -143,14 +175,6 @@ def measure_weeks(labelled: pd.DataFrame, as_of: AsOf, bootstrap: Bootstrap) -> 
             }
         )
     return pd.DataFrame(rows, columns=WEEKLY_COLUMNS)
-
-
-WEEKLY_COLUMNS = [
-    "week_of",
-    "n_predictions",
-    "label_coverage",
-    *(f"{metric}{end}" for metric in ("log_loss", "roc_auc") for end in ("", "_low", "_high")),
-]
 
 
 def _measure(
@@ -180,8 +204,8 @@ def decide(
     """
     now = as_of.after(horizon.days)
     rules = [
-        _performance_rule(performance, params),
-        _age_rule((now - champion.metadata.as_of).days, params),
+        _performance_rule(performance),
+        _age_rule(max((now - champion.metadata.as_of).days, 0), params),
     ]
     drifted = drift.loc[drift["psi"] > params.max_psi, "column"].tolist()
     fired = [rule for rule in rules if rule["fired"]]
@@ -203,21 +227,11 @@ def decide(
     }
 
 
-def _performance_rule(performance: dict[str, Any], params: Monitoring) -> dict[str, Any]:
+def _performance_rule(performance: dict[str, Any]) -> Rule:
     """Fires if even the lower end of the realised loss is beyond the upper end of the measured."""
     limit = performance["reference"]["log_loss"]["high"]
-    if not performance["enough_labels"]:
-        reason = (
-            f"Not enough data to judge performance: {performance['n_labelled']} labelled rows, "
-            f"{params.min_labelled_rows} are needed."
-        )
-        return {
-            "rule": "performance",
-            "fired": False,
-            "value": None,
-            "limit": limit,
-            "reason": reason,
-        }
+    if performance["unknown_because"]:
+        return _rule("performance", False, None, limit, performance["unknown_because"])
     realised = performance["metrics"]["log_loss"]
     fired = realised["low"] > limit
     compared = "worse than" if fired else "not beyond"
@@ -225,25 +239,17 @@ def _performance_rule(performance: dict[str, Any], params: Monitoring) -> dict[s
         f"Log loss {realised['value']:.3f} [{realised['low']:.3f}, {realised['high']:.3f}] is "
         f"{compared} what the test window led to expect (up to {limit:.3f})."
     )
-    return {
-        "rule": "performance",
-        "fired": fired,
-        "value": realised["low"],
-        "limit": limit,
-        "reason": reason,
-    }
+    return _rule("performance", fired, realised["low"], limit, reason)
 
 
-def _age_rule(age_days: int, params: Monitoring) -> dict[str, Any]:
-    fired = age_days > params.max_age_days
-    reason = f"The champion is {age_days} days old; {params.max_age_days} are allowed."
-    return {
-        "rule": "age",
-        "fired": fired,
-        "value": age_days,
-        "limit": params.max_age_days,
-        "reason": reason,
-    }
+def _age_rule(age_days: int, params: Monitoring) -> Rule:
+    limit = params.max_age_days
+    reason = f"The champion is {age_days} days old; {limit} are allowed."
+    return _rule("age", age_days > limit, age_days, limit, reason)
+
+
+def _rule(name: str, fired: bool, value: float | None, limit: float, reason: str) -> Rule:
+    return {"rule": name, "fired": fired, "value": value, "limit": limit, "reason": reason}
 
 
 def _check(name: str, value: float, limit: float, passed: bool) -> Check:

@@ -27,7 +27,7 @@ def create_pipeline() -> Pipeline:
             Node(measure_quality, ["predictions", "drift", "champion", PARAMS], "data_quality"),
             Node(
                 measure_performance,
-                ["labelled_predictions", "champion", PARAMS, BOOTSTRAP],
+                ["labelled_predictions", "champion", "params:as_of", PARAMS, BOOTSTRAP],
                 "performance",
             ),
             Node(
