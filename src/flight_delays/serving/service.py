@@ -26,6 +26,16 @@ MAX_ROWS = 10_000
 DATA = Path(os.environ.get("PWD", ".")) / "data"
 COLUMNS = Columns.of(Inputs)
 
+DESCRIPTION = """# Predictions of the champion
+
+`POST /predict` takes `{"rows": [...]}`, at most 10,000 of them, each with what the caller knows, and
+answers each with a probability, the decision at the threshold, the model's version and the
+prediction's id. What the caller does not know is looked up in the online feature store; what is not
+found there is listed in `missing_features`. Every prediction is logged.
+
+`POST /info` says which model serves, from which data and commit, and how good it was.
+"""
+
 if TYPE_CHECKING:
     Row = BaseModel
 else:
@@ -41,7 +51,7 @@ class Arguments(BaseModel):
 arguments = bentoml.use_arguments(Arguments)
 
 
-@bentoml.service(name=NAME, traffic={"timeout": 30})
+@bentoml.service(name=NAME, description=DESCRIPTION, traffic={"timeout": 30})
 class PredictionService:
     """Predictions of the champion.
 
