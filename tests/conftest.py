@@ -22,7 +22,7 @@ from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.data_engineering import nodes as engineering
-from flight_delays.pipelines.modelling import evaluation
+from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling
 from flight_delays.resolvers import package_file
 
@@ -169,7 +169,7 @@ def trained(
     """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
     seed = 0
     train, validation, test = windows
-    recipe, trials, tuned = modelling.tune(train, validation, modelling_params, seed)
+    recipe, trials, tuned = tuning.tune(train, validation, modelling_params, seed)
     evaluated_model = modelling.fit_evaluated(train, validation, recipe, seed)
     predictions = evaluation.predict_test(evaluated_model, train, validation, test, seed)
     final_model, seconds = modelling.fit_final(train, validation, test, recipe, seed)

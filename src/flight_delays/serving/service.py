@@ -28,10 +28,10 @@ COLUMNS = Columns.of(Inputs)
 
 DESCRIPTION = """# Predictions of the champion
 
-`POST /predict` takes `{"rows": [...]}`, at most 10,000 of them, each with what the caller knows, and
-answers each with a probability, the decision at the threshold, the model's version and the
-prediction's id. What the caller does not know is looked up in the online feature store; what is not
-found there is listed in `missing_features`. Every prediction is logged.
+`POST /predict` takes `{"rows": [...]}`, at most 10,000 of them, each with what the caller knows.
+It answers each with a probability, the decision at the threshold, the model's version and the
+prediction's id. What the caller does not know is looked up in the online feature store; what is
+not found there is listed in `missing_features`. Every prediction is logged.
 
 `POST /info` says which model serves, from which data and commit, and how good it was.
 """

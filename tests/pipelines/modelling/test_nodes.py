@@ -2,9 +2,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from pandas.testing import assert_frame_equal
 from pydantic import ValidationError
-from sklearn.metrics import log_loss
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
@@ -20,16 +18,11 @@ from flight_delays.pipelines.modelling.nodes import (
     package_candidate,
     profile_reference,
     split_windows,
-    tune,
 )
 
 COLUMNS = Columns.of(Observation)
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
 VALIDATION_START, TEST_START, AS_OF = pd.to_datetime(["2013-03-04", "2013-03-18", "2013-04-01"])
-
-
-def with_trials(params, **n_trials):
-    return params.model_copy(update={"n_trials": n_trials})
 
 
 def test_windows_follow_each_other_without_overlap(windows):
@@ -87,50 +80,6 @@ def test_a_window_of_one_class_is_refused(engineered, as_of, modelling_params):
 
     assert "The test window, which ends on 2013-04-01" in str(refused.value)
     assert "of 1 classes" in str(refused.value)
-
-
-def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, trained):
-    train, validation, _ = windows
-
-    recipe, trials, predictions = tune(train, validation, modelling_params, seed=0)
-
-    assert recipe == trained.recipe
-    assert_frame_equal(trials.drop(columns="seconds"), trained.trials.drop(columns="seconds"))
-    assert_frame_equal(predictions, trained.validation_predictions)
-
-
-def test_tuning_with_another_seed_tries_something_else(windows, modelling_params, trained):
-    train, validation, _ = windows
-
-    _, trials, _ = tune(train, validation, modelling_params, seed=1)
-
-    assert trials["C"].iloc[0] == trained.trials["C"].iloc[0]
-    assert trials["C"].iloc[1] != trained.trials["C"].iloc[1]
-
-
-def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(windows, modelling_params):
-    train, validation, _ = windows
-    params = with_trials(modelling_params, logistic_regression=3, gradient_boosting=1)
-
-    recipe, trials, predictions = tune(train.head(1000), validation.head(500), params, seed=0)
-
-    assert trials["family"].value_counts().to_dict() == params.n_trials
-    best = trials.loc[trials["log_loss"].idxmin()]
-    assert recipe["family"] == best["family"]
-    assert recipe["validation_log_loss"] == best["log_loss"]
-    assert recipe["hyperparameters"] == best[list(recipe["hyperparameters"])].to_dict()
-    assert log_loss(predictions[Y], predictions["probability"]) == best["log_loss"]
-
-
-def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_params):
-    train, validation, _ = windows
-    params = with_trials(modelling_params, crystal_ball=1)
-
-    with pytest.raises(ProjectError) as refused:
-        tune(train, validation, params, seed=0)
-
-    assert "crystal_ball" in str(refused.value)
-    assert "logistic_regression" in str(refused.value)
 
 
 def test_unknown_parameters_are_refused(modelling_params):

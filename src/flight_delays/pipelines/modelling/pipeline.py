@@ -19,8 +19,8 @@ from .nodes import (
     package_candidate,
     profile_reference,
     split_windows,
-    tune,
 )
+from .tuning import tune
 
 WINDOWS = ["train", "validation", "test"]
 PARAMS = "params:modelling"
