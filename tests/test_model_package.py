@@ -12,7 +12,7 @@ import pytest
 import sklearn
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from tests.factories import X, fitted, observations, tiny_package
+from tests.factories import X, Y, fitted, observations, tiny_package
 
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage, content_hash, dump_estimator, load_estimator
@@ -94,13 +94,22 @@ def test_a_model_that_was_read_back_has_the_hash_it_had():
     assert dump_estimator(back) == data
 
 
+def test_a_prediction_is_the_probability_of_the_positive_class():
+    rows = observations()
+
+    p = tiny_package().predict(rows)
+
+    positive = rows[Y].to_numpy(bool)
+    assert p.shape == (len(rows),)
+    assert p[positive].mean() > 0.5 > p[~positive].mean()
+
+
 def test_a_prediction_needs_the_features_only_whatever_their_order():
     package = tiny_package()
 
     shuffled = package.predict(ROWS[X[::-1]])
 
     np.testing.assert_array_equal(shuffled, package.predict(ROWS))
-    assert ((shuffled >= 0) & (shuffled <= 1)).all()
 
 
 def test_a_probability_on_the_threshold_is_decided_positive():

@@ -90,6 +90,14 @@ def test_a_category_not_seen_in_training_has_a_code_of_its_own(depot):
     assert out["depot"].tolist() == [-1.0]
 
 
+def test_a_missing_category_has_that_code_also_where_training_met_one():
+    rows = pd.concat([ROWS, one(depot=None)])
+
+    codes = tree_preprocessing(PARCEL).fit(rows).transform(rows)[:, 0]
+
+    assert codes.tolist() == [0.0] * 60 + [1.0] * 60 + [-1.0]
+
+
 @pytest.mark.parametrize(
     ("moment", "minute", "weekday"),
     [

@@ -134,10 +134,11 @@ def test_imports_point_one_way(pytestconfig):
 
 
 def bento_files(root):
-    """What ``bentoml build`` takes, relative to the package."""
+    """What ``bentoml build`` takes: by the place in the Bento, where it comes from."""
     build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["bentoml"]["build"]
     included = {path for pattern in build["include"] for path in root.glob(pattern)}
-    return sorted(included - {root / path for path in build["exclude"]})
+    taken = included - {root / path for path in build.get("exclude", [])}
+    return {path.relative_to(root / "src"): path for path in taken}
 
 
 def test_the_bento_has_every_module_that_the_service_imports(pytestconfig):
@@ -146,19 +147,15 @@ def test_the_bento_has_every_module_that_the_service_imports(pytestconfig):
 
     imported = {service} | graph.find_upstream_modules(service)
 
-    files = {
-        path.relative_to(SOURCE).with_suffix("") for path in bento_files(pytestconfig.rootpath)
-    }
-    taken = {".".join((PACKAGE, *file.parts)).removesuffix(".__init__") for file in files}
+    places = [place.with_suffix("").parts for place in bento_files(pytestconfig.rootpath)]
     assert len(imported) > 5
-    assert imported <= taken
+    assert imported <= {".".join(place).removesuffix(".__init__") for place in places}
 
 
 def test_the_bento_serves_without_any_training_library(pytestconfig, package, real_rows, tmp_path):
-    for path in bento_files(pytestconfig.rootpath):
-        target = tmp_path / PACKAGE / path.relative_to(SOURCE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+    for place, path in bento_files(pytestconfig.rootpath).items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / place)
     (tmp_path / "model").mkdir()
     package.write(tmp_path / "model", serving_only=True)
     real_rows.head(3).to_parquet(tmp_path / "rows.parquet")

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal, Self
 
 import pandera.pandas as pa
-from pandera.dtypes import DataType, is_bool, is_datetime, is_numeric
+from pandera.dtypes import DataType, is_bool, is_datetime, is_int, is_numeric
 
 # the columns by which every feature table is looked up
 ENTITY = "entity"
@@ -93,6 +93,13 @@ class Column:
     description: str
     role: Role
     checks: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pandas_dtype(self) -> str:
+        """The dtype of the column's values in pandas, with room for missing ones if allowed."""
+        if self.kind == "numeric":
+            return "float64" if self.nullable or not is_int(self.dtype) else "int64"
+        return {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}[self.kind]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ CARRIERS = [
     "YV",
 ]
 ORIGINS = ["EWR", "JFK", "LGA"]
-AIRPORT = r"^[A-Z]{3}$"
+AIRPORT = r"[A-Z]{3}$"
 
 
 class RawTable(pa.DataFrameModel):

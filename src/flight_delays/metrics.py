@@ -1,8 +1,8 @@
 """Metrics of a binary classifier, with intervals that respect days.
 
-Rows of one day share their weather, so they are not independent. The bootstrap therefore draws
-whole days (the block bootstrap of Künsch, 1989, with days as blocks). A resample is then a weight
-for every row, and a metric takes all resamples at once: ``weights`` has shape
+Rows of one day share their circumstances, so they are not independent. The bootstrap therefore
+draws whole days (the block bootstrap of Künsch, 1989, with days as blocks). A resample is then a
+weight for every row, and a metric takes all resamples at once: ``weights`` has shape
 ``(n_resamples, n_rows)``, the result ``(n_resamples,)``.
 """
 

@@ -1,10 +1,11 @@
 import json
 
 import numpy as np
+import pandera.pandas as pa
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns
+from flight_delays.columns import Columns, column
 from flight_delays.contracts import Inputs
 from flight_delays.records import json_records
 from flight_delays.serving.api import Answer, Predictions, request_model
@@ -166,7 +167,7 @@ def test_the_schema_says_what_the_contract_says():
     assert schema["additionalProperties"] is False
     assert all(fields[column.name]["description"] == column.description for column in COLUMNS.sent)
     assert fields["origin"]["enum"] == ["EWR", "JFK", "LGA"]
-    assert fields["destination"]["pattern"] == "^[A-Z]{3}$"
+    assert fields["destination"]["pattern"] == "^(?:[A-Z]{3}$)"
     assert fields["scheduled_departure"]["format"] == "date-time"
     assert fields["flight_number"]["type"] == "integer"
     assert fields["distance_mi"]["exclusiveMinimum"] == 0
@@ -198,3 +199,41 @@ def test_answers_say_what_each_of_their_fields_means():
         "missing_features",
     ]
     assert all(field["description"] for field in answer.values())
+
+
+def test_numbers_that_no_table_could_hold_are_refused():
+    row = EXAMPLE | {"flight_number": 10**30}
+
+    refused = refusals(row)
+
+    assert refused == {"flight_number": "less_than_equal"}
+
+
+def test_patterns_are_looked_for_at_the_beginning_as_in_the_contract():
+    class Contract(pa.DataFrameModel):
+        code: str = column("Code", str_matches="AB")
+
+    model = request_model(Contract)
+
+    model.model_validate({"code": "ABx"})
+    with pytest.raises(ValidationError):
+        model.model_validate({"code": "xAB"})
+
+
+def test_numbers_may_be_enumerated():
+    class Contract(pa.DataFrameModel):
+        engines: int = column("Engines", isin=[1, 2])
+
+    model = request_model(Contract)
+
+    model.model_validate({"engines": 2})
+    with pytest.raises(ValidationError):
+        model.model_validate({"engines": 3})
+
+
+def test_a_check_that_the_api_cannot_make_is_an_error_not_a_gap():
+    class Contract(pa.DataFrameModel):
+        share: float = column("Share", in_range={"min_value": 0, "max_value": 1})
+
+    with pytest.raises(TypeError, match=r"'in_range' of column 'share' has no counterpart"):
+        request_model(Contract)

@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 from pandas.testing import assert_frame_equal
 
-from flight_delays.columns import Columns
+from flight_delays.columns import Columns, Lookup, column
 from flight_delays.contracts import Inputs
 from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.serving.features import FeatureStore
@@ -191,3 +192,24 @@ def test_online_look_up_equals_the_offline_join(online_store, real_rows, name):
 
     assert real_rows[name].notna().mean() > 0.7
     pd.testing.assert_series_equal(completed[name], real_rows[name])
+
+
+def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path):
+    class Contract(pa.DataFrameModel):
+        moment: pd.Timestamp = column("Moment", event_time=True)
+        product: str = column("Product")
+        colour: str = column(
+            "Colour",
+            nullable=True,
+            lookup=Lookup("products", by="product", column="colour", daily=False),
+        )
+
+    file = tmp_path / "stock #1%.db"
+    products = pd.DataFrame({"colour": ["red"]}, index=pd.Index(["ball"], name="entity"))
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"})
+    dataset.save({"products": products})
+    rows = pd.DataFrame({"moment": pd.to_datetime(["2013-07-01"] * 2), "product": ["ball", "bat"]})
+
+    found = FeatureStore(dataset.load(), Columns.of(Contract), MAX_AGE_DAYS).complete(rows)
+
+    assert found["colour"].fillna("missing").tolist() == ["red", "missing"]

@@ -3,6 +3,7 @@
 import datetime
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandera.pandas as pa
 from pandera.dtypes import is_int
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, create_model
@@ -10,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, create_model
 from flight_delays.columns import Column, Columns
 
 _BOUNDS = {
-    "greater_than": ("gt", "min_value"),
-    "greater_than_or_equal_to": ("ge", "min_value"),
-    "less_than": ("lt", "max_value"),
-    "less_than_or_equal_to": ("le", "max_value"),
-    "str_matches": ("pattern", "pattern"),
+    "greater_than": "gt",
+    "greater_than_or_equal_to": "ge",
+    "less_than": "lt",
+    "less_than_or_equal_to": "le",
+    "str_matches": "pattern",
 }
+_INT64 = np.iinfo(np.int64)
 
 
 class Answer(BaseModel):
@@ -66,17 +68,31 @@ def request_model(contract: type[pa.DataFrameModel]) -> type[BaseModel]:
 
 
 def _field(column: Column) -> Any:
-    limits = {
-        _BOUNDS[check][0]: statistics[_BOUNDS[check][1]]
-        for check, statistics in column.checks.items()
-        if check in _BOUNDS
-    }
-    if column.kind == "numeric":
-        limits |= {"strict": True, "allow_inf_nan": False}
-    limited: Any = Annotated[_type(column), Field(**limits)]
+    limited: Any = Annotated[_type(column), Field(**_limits(column))]
     annotation = limited | None if column.nullable else limited
     default = None if column.nullable else ...
     return annotation, Field(default, description=column.description)
+
+
+def _limits(column: Column) -> dict[str, Any]:
+    """The column's checks as Pydantic knows them; ``isin`` is its type's affair."""
+    if "isin" in column.checks:
+        return {}
+    limits: dict[str, Any] = {}
+    if column.kind == "numeric":
+        limits = {"strict": True, "allow_inf_nan": False}
+        if is_int(column.dtype):
+            limits = {"strict": True, "ge": _INT64.min, "le": _INT64.max}
+    for check, statistics in column.checks.items():
+        if check not in _BOUNDS:
+            raise TypeError(
+                f"The check '{check}' of column '{column.name}' has no counterpart in the "
+                f"service's API; use one of isin, {', '.join(_BOUNDS)}."
+            )
+        [limit] = statistics.values()
+        # like Python's re.match, Pandera looks at the beginning of the text only
+        limits[_BOUNDS[check]] = f"^(?:{limit})" if check == "str_matches" else limit
+    return limits
 
 
 def _type(column: Column) -> Any:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from itertools import groupby
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,8 @@ class FeatureStore:
                 completed[names] = self._read(lookup, columns, rows)
             except sa.exc.SQLAlchemyError:
                 logger.exception("The feature store cannot be read: %s are missing", names)
-                completed[names] = np.nan
+                completed[names] = None
+                completed = completed.astype({c.name: c.pandas_dtype for c in columns})
         return completed[self._columns.names]
 
     def _read(self, lookup: Lookup, columns: list[Column], rows: pd.DataFrame) -> pd.DataFrame:
@@ -60,7 +62,8 @@ class FeatureStore:
             values = _newest(keys, found, self._max_age)
         else:
             values = keys.merge(found, on=ENTITY, how="left")
-        return values[wanted].astype("float64").set_axis(rows.index)
+        dtypes = {column.name: column.pandas_dtype for column in columns}
+        return values[wanted].set_axis(list(dtypes), axis=1).astype(dtypes).set_axis(rows.index)
 
     def _query(self, lookup: Lookup, wanted: list[str], keys: pd.DataFrame) -> pd.DataFrame:
         entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
@@ -82,7 +85,8 @@ def _read_only(url: sa.URL) -> sa.URL:
     """SQLite would create a store that is not there, and answer that it is empty."""
     if url.get_backend_name() != "sqlite":
         return url
-    return url.set(database=f"file:{url.database}", query={"mode": "ro", "uri": "true"})
+    file = f"file:{quote(url.database or '')}"
+    return url.set(database=file, query={"mode": "ro", "uri": "true"})
 
 
 def _by_table(columns: Iterable[Column]) -> list[tuple[Lookup, list[Column]]]:

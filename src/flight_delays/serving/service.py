@@ -112,15 +112,7 @@ class PredictionService:
 def _frame(rows: list[Row]) -> pd.DataFrame:
     """The rows as a table in the contract's types."""
     frame = pd.DataFrame([row.model_dump() for row in rows])
-    kinds = {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}
-    return frame.astype(
-        {
-            c.name: ("float64" if c.nullable else c.dtype.type)
-            if c.kind == "numeric"
-            else kinds[c.kind]
-            for c in COLUMNS.sent
-        }
-    )
+    return frame.astype({column.name: column.pandas_dtype for column in COLUMNS.sent})
 
 
 def _answers(predictions: pd.DataFrame) -> list[Answer]:

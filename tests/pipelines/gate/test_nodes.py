@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
@@ -136,6 +137,20 @@ def test_a_candidate_that_does_not_beat_every_baseline_is_blocked(ask, good, bas
     assert decision["outcome"] == "block"
     assert [c["name"] for c in decision["checks"] if not c["passed"]] == [f"better than {baseline}"]
     assert decision["reasons"][0].startswith(f"better than {baseline}")
+
+
+def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
+    tied = good.assign(probability=good["shallow_tree"])
+
+    decision = ask(predictions=tied)
+
+    assert decision["outcome"] == "block"
+    assert named(decision, "better than shallow_tree")["value"] == 0
+
+
+def test_a_limit_on_a_metric_that_does_not_exist_is_refused():
+    with pytest.raises(ValidationError, match=r"no metric 'roc_acu'. Did you mean 'roc_auc'"):
+        Gate(**(NO_LIMITS | {"at_least": {"roc_acu": 0.6}}))
 
 
 def test_a_baseline_must_be_beaten_surely_not_just_on_average(ask, good):

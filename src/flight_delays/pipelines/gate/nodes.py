@@ -3,11 +3,12 @@
 from typing import Any
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.metrics import Bootstrap, paired_difference
+from flight_delays.errors import suggestion
+from flight_delays.metrics import METRICS, Bootstrap, paired_difference
 from flight_delays.model_package import ModelPackage, probability
 from flight_delays.moments import AsOf, Parameters
 
@@ -25,6 +26,14 @@ class Gate(Parameters):
     max_loss_increase: float = Field(
         ge=0, description="Log loss by which a candidate may at worst exceed the champion"
     )
+
+    @field_validator("at_least", "at_most")
+    @classmethod
+    def _of_known_metrics(cls, limits: dict[str, float]) -> dict[str, float]:
+        for name in limits:
+            if name not in METRICS:
+                raise ValueError(f"There is no metric '{name}'. {suggestion(name, [*METRICS])}")
+        return limits
 
 
 def judge(
@@ -93,10 +102,12 @@ def _baseline_checks(
     predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
 ) -> list[Check]:
     baselines = [name for name in metrics if name in predictions.columns]
-    return [
+    checks = [
         _difference_check(f"better than {name}", predictions, predictions[name], 0, bootstrap)
         for name in baselines
     ]
+    # to be as good as a baseline is not to be better
+    return [{**check, "passed": check["value"] < 0} for check in checks]
 
 
 def _difference_check(

@@ -128,7 +128,7 @@ def fit_final(
     recipe: Hyperparameters,
     seed: int,
 ) -> tuple[Pipeline, float]:
-    """Refit the winner on everything known as of the moment: the model that would serve.
+    """Refit the winner on all three windows, up to the as-of moment: the model that would serve.
 
     Returns:
         The model, and the seconds it took to train.

@@ -27,6 +27,11 @@ def tune(
     Returns:
         The winning recipe; one row per trial; the winner's predictions on the validation window.
     """
+    for family in params.n_trials:
+        if family not in FAMILIES:
+            raise ProjectError(
+                f"modelling.n_trials: no family '{family}'. {suggestion(family, [*FAMILIES])}"
+            )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials: list[Trial] = []
     with tqdm(total=sum(params.n_trials.values()), desc="Tuning", unit="trial") as progress:
@@ -69,10 +74,6 @@ def _search(
     seed: int,
 ) -> Iterator[Trial]:
     """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
-    if family not in FAMILIES:
-        raise ProjectError(
-            f"modelling.n_trials names the family '{family}'. {suggestion(family, [*FAMILIES])}"
-        )
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_trials // 2)
     study = optuna.create_study(study_name=family, sampler=sampler)
     study.enqueue_trial(FAMILIES[family].default)
