@@ -64,4 +64,5 @@ def test_a_horizon_without_rows_gives_a_report_that_says_so(
     html = report_of(package, engineered, nothing_yet, horizon, params, bootstrap)
 
     assert "Not enough data" in html
-    assert "wait" in html
+    assert "Bad data" not in html
+    assert '<div class="decision wait">' in html

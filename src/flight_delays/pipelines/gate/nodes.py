@@ -24,7 +24,9 @@ class Gate(Parameters):
     at_least: dict[str, float] = Field(description="Lowest acceptable value of a test metric")
     at_most: dict[str, float] = Field(description="Highest acceptable value of a test metric")
     max_loss_increase: float = Field(
-        ge=0, description="Log loss by which a candidate may at worst exceed the champion"
+        ge=0,
+        description="Log loss by which a candidate may exceed the champion, unless it is surely "
+        "worse: the interval of the difference lies above 0",
     )
 
     @field_validator("at_least", "at_most")
@@ -68,7 +70,7 @@ def judge(
         *_baseline_checks(predictions, metrics, bootstrap),
     ]
     fit = all(check["passed"] for check in checks)
-    reasons = [f"{c['name']}: {c['detail']}" for c in checks if not c["passed"]]
+    reasons = [f"Failed: {c['name']} ({c['detail']})." for c in checks if not c["passed"]]
     outcome = "promote" if fit else "block"
     if fit and incumbent is not None:
         contest = _contest(candidate, incumbent, test, predictions, as_of, params, bootstrap)
@@ -102,18 +104,21 @@ def _baseline_checks(
     predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
 ) -> list[Check]:
     baselines = [name for name in metrics if name in predictions.columns]
-    checks = [
-        _difference_check(f"better than {name}", predictions, predictions[name], 0, bootstrap)
+    compared = [
+        _compare(f"better than {name}", predictions, predictions[name], 0, bootstrap)
         for name in baselines
     ]
-    # to be as good as a baseline is not to be better
-    return [{**check, "passed": check["value"] < 0} for check in checks]
+    return [{**check, "passed": check["value"] < 0} for check in compared]
 
 
-def _difference_check(
+def _compare(
     name: str, predictions: pd.DataFrame, other: Any, limit: float, bootstrap: Bootstrap
 ) -> Check:
-    """Whether the candidate's log loss exceeds another's by no more than the limit, surely."""
+    """The candidate's log loss against another's, on the same rows.
+
+    Passed if it is higher by no more than the limit, and not surely higher: the interval of the
+    difference does not lie above zero.
+    """
     difference = paired_difference(
         predictions[Y],
         predictions["probability"].to_numpy(),
@@ -121,12 +126,10 @@ def _difference_check(
         predictions[COLUMNS.event_time].dt.normalize(),
         bootstrap,
     )
-    detail = (
-        f"log loss differs by {difference['value']:+.4f} "
-        f"[{difference['low']:+.4f}, {difference['high']:+.4f}]"
-    )
-    high = difference["high"]
-    return {**_check(name, high, limit, high <= limit), "detail": detail, "interval": difference}
+    value, low, high = difference["value"], difference["low"], difference["high"]
+    detail = f"log loss differs by {value:+.4f} [{low:+.4f}, {high:+.4f}]"
+    check = _check(name, value, limit, value <= limit and low <= 0)
+    return {**check, "detail": detail, "interval": difference}
 
 
 def _check(name: str, value: float, limit: float, passed: bool) -> Check:
@@ -162,7 +165,7 @@ def _contest(
     opponent, unseen = _fair_opponent(incumbent, test)
     if not unseen.any():
         return _verdict("keep", "The champion has learned from every row of the test window.")
-    check = _difference_check(
+    check = _compare(
         f"not worse than champion {incumbent.version}",
         predictions[unseen],
         probability(opponent, test.loc[unseen, incumbent.metadata.features]),
@@ -173,8 +176,8 @@ def _contest(
         reason = f"The candidate is not worse than the champion: {check['detail']}."
         return _verdict("promote", reason, check)
     reason = (
-        f"The candidate may be worse than the champion: {check['detail']}, and at most "
-        f"{params.max_loss_increase:+g} is accepted."
+        f"The candidate is worse than the champion: {check['detail']}; up to "
+        f"{params.max_loss_increase:+g} is accepted, if the interval reaches 0."
     )
     return _verdict("keep", reason, check)
 

@@ -78,7 +78,10 @@ def measure_quality(
     champion: ModelPackage,
     params: Monitoring,
 ) -> dict[str, Any]:
-    """Whether the data is fit to be judged by: volume, missing values, unseen categories."""
+    """Whether the data is fit to be judged by: volume, missing values, unseen categories.
+
+    Where there are no rows at all, there is nothing to check.
+    """
     span = predictions.aggregate(
         n_rows=_.count(), n_days=_[COLUMNS.event_time].truncate("D").nunique()
     )
@@ -101,6 +104,8 @@ def measure_quality(
             drift["unseen_share"].max() <= params.max_unseen_share,
         ),
     ]
+    if found["n_rows"] == 0:
+        checks = []
     return {
         "n_rows": found["n_rows"],
         "n_days": found["n_days"],
