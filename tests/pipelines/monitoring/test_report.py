@@ -60,8 +60,9 @@ def test_a_horizon_without_rows_gives_a_report_that_says_so(
     bootstrap: Bootstrap,
 ) -> None:
     nothing_yet = AsOf("2013-12-31")
+    patient = params.model_copy(update={"max_age_days": 1000})
 
-    html = report_of(package, engineered, nothing_yet, horizon, params, bootstrap)
+    html = report_of(package, engineered, nothing_yet, horizon, patient, bootstrap)
 
     assert "Not enough data" in html
     assert "Bad data" not in html
