@@ -1,7 +1,6 @@
 import pandas as pd
 import pandera.pandas as pa
 import pytest
-from tests.factories import observations
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import (
@@ -14,6 +13,7 @@ from flight_delays.contracts import (
     RawPlanes,
     RawWeather,
 )
+from tests.factories import observations
 
 INPUTS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)
 FEATURE_TABLES = {True: Columns.of(DailyFeatures), False: Columns.of(PlaneFeatures)}

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from kedro.io import DatasetError, Version
-from tests.factories import observations, tiny_package
 
 from flight_delays.datasets import ModelPackageDataset, OnlineStoreDataset
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.storage import new_folder
+from tests.factories import observations, tiny_package
 
 # Kedro finds it strange that a save may add no version; settings.py silences it
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
@@ -193,6 +193,15 @@ def test_an_error_in_the_middle_leaves_the_old_rows_of_all_tables(store):
 
     pd.testing.assert_frame_equal(read(store, "shops"), rates(0.1, 0.2))
     pd.testing.assert_frame_equal(read(store, "roads"), rates(0.3))
+
+
+def test_an_error_leaves_the_old_tables_even_where_columns_changed(store):
+    with_more = rates(0.7, 0.8, seats=[1, 2])
+
+    with pytest.raises(DatasetError):
+        store.save({"shops": with_more, "roads": rates(0.9).assign(rate=[object()])})
+
+    pd.testing.assert_frame_equal(read(store, "shops"), rates(0.1, 0.2))
 
 
 def test_the_url_of_a_file_is_absolute_from_wherever_in_the_project(tmp_path, monkeypatch):

@@ -12,10 +12,10 @@ import pytest
 import sklearn
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from tests.factories import X, Y, fitted, observations, tiny_package
 
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage, content_hash, dump_estimator, load_estimator
+from tests.factories import X, Y, fitted, observations, tiny_package
 
 FAMILIES = pytest.mark.parametrize("family", ["gradient_boosting", "logistic_regression"])
 ROWS = observations(100, seed=7)

@@ -46,7 +46,7 @@ def test_the_bins_of_numbers_lie_between_the_deciles():
 @given(values=st.lists(st.none() | st.integers(-5, 5).map(float), min_size=1, max_size=40))
 @settings(deadline=None, max_examples=25, phases=[Phase.reuse, Phase.generate])
 def test_every_row_is_in_the_bin_of_its_number_or_missing(values):
-    reference = profiled(NUMBERS)
+    reference = profiled(pd.DataFrame({"x": np.arange(-5.0, 6.0)}))
 
     counts = recount(reference, ibis.memtable(pd.DataFrame({"x": pd.Series(values, dtype=float)})))
 
@@ -121,6 +121,15 @@ def test_a_category_that_vanished_is_far_away_but_not_infinitely():
     assert psi == pytest.approx(sum((after - before) * np.log(after / before)))
 
 
+def test_tables_that_share_nothing_are_one_apart():
+    reference = profiled(NUMBERS, shop="a")
+
+    compared = compare(reference, ibis.memtable(NUMBERS.assign(shop="b")))
+
+    distance = compared.set_index("column").loc["shop", "jensen_shannon"]
+    assert distance == pytest.approx(1, abs=0.01)
+
+
 @given(two_shares())
 @quick
 def test_the_population_stability_index_is_symmetric_and_not_negative(shares):
@@ -150,3 +159,18 @@ def test_every_bin_has_a_readable_label():
     assert bin_labels([0, 1 / 3, 12345.678]) == [
         *("below 0", "0 to 0.3333", "0.3333 to 1.235e+04", "1.235e+04 and more")
     ]
+
+
+def test_only_categories_can_be_unseen():
+    reference = profiled(NUMBERS.head(4).assign(flat=5.0), shop=["a", "a", "b", "b"])
+    rows = NUMBERS.head(4).assign(flat=4.9, shop=["a", None, "b", "b"])
+
+    compared = compare(reference, ibis.memtable(rows))
+
+    assert compared["unseen_share"].max() == 0
+
+
+def test_a_table_without_numbers_has_a_profile():
+    counted = profile(ibis.memtable({"shop": ["a", "b", "a"]}), [], ["shop"])
+
+    assert counted.counts == {"shop": {"a": 2, "b": 1}}

@@ -55,3 +55,14 @@ def test_rows_with_equal_index_labels_are_kept_apart():
     records = json_records(rows)
 
     assert records == [{"x": 1}, {"x": 2}]
+
+
+@pytest.mark.parametrize("utc", [False, True])
+def test_a_missing_moment_is_null(utc):
+    rows = pd.DataFrame({"moment": pd.to_datetime(["2013-01-01", None], utc=utc)})
+
+    text = json.dumps(json_records(rows), allow_nan=False)
+
+    first, missing = json.loads(text)
+    assert first["moment"].startswith("2013-01-01T00:00:00")
+    assert missing["moment"] is None

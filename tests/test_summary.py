@@ -1,8 +1,7 @@
 from typing import Any
 
-from tests.conftest import Trained
-
 from flight_delays.summary import summarise
+from tests.conftest import Trained
 
 INTERVAL = {"value": 0.7, "low": 0.6, "high": 0.8}
 

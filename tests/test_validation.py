@@ -176,3 +176,36 @@ def test_the_catalog_refuses_a_file_that_breaks_its_contract(tmp_path):
     assert catalog.load("good").count().to_pyarrow().as_py() == 1
     with pytest.raises(DataValidationError, match=r"'bad' on load[\s\S]*share: .* 1 case .*1\.5"):
         catalog.load("bad")
+
+
+class Unique(pa.DataFrameModel):
+    code: str = column("Code", unique=True)
+
+
+class Whole(pa.DataFrameModel):
+    code: str = column("Code")
+
+    @pa.dataframe_check
+    @classmethod
+    def has_rows(cls, rows: pd.DataFrame) -> bool:
+        return len(rows) > 0
+
+
+@pytest.mark.parametrize("contract", [Unique, Whole])
+def test_a_contract_that_would_be_kept_only_in_part_is_refused(contract):
+    with pytest.raises(TypeError, match=r"say `unique`|check columns instead"):
+        ContractValidator(f"{__name__}.{contract.__name__}")
+
+
+def test_not_a_number_counts_as_missing():
+    rows = ibis.memtable(parcels({})).mutate(weight=ibis.literal(float("nan")))
+
+    with pytest.raises(DataValidationError, match="weight: not_nullable"):
+        PARCELS.validate(rows)
+
+
+def test_whole_numbers_are_not_fractions():
+    rows = ibis.memtable({"depot": ["north"], "day": [1.5]})
+
+    with pytest.raises(DataValidationError, match="day: is numeric"):
+        ContractValidator(f"{__name__}.ParcelOfTheDay").validate(rows)

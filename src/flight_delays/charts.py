@@ -1,6 +1,7 @@
 """The project's pictures, as Plotly figures that kedro-viz previews and reports embed."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from flight_delays.metrics import CALIBRATION_BINS, cost_curve
 Floats = NDArray[np.float64]
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
+COLORS = (BLUE, GREEN, RED, GREY)
 MAX_POINTS = 400
 
 
@@ -70,7 +72,7 @@ def calibration(y: pd.Series, p: Floats) -> go.Figure:
 def roc_curves(y: pd.Series, scores: Mapping[str, Any]) -> go.Figure:
     """ROC curves of several models."""
     chart = figure("ROC", "false positive rate", "true positive rate")
-    for color, (name, score) in zip((BLUE, GREY, GREEN), scores.items(), strict=False):
+    for color, (name, score) in zip(cycle(COLORS), scores.items(), strict=False):
         false_positive, true_positive, _ = roc_curve(y, score)
         keep = _thin(len(false_positive))
         label = f"{name.replace('_', ' ')} (AUC {roc_auc_score(y, score):.3f})"
@@ -103,7 +105,7 @@ def slices(table: pd.DataFrame) -> go.Figure:
     """ROC AUC of every slice, with intervals."""
     known = table.dropna(subset=["roc_auc"])
     chart = figure("ROC AUC by slice", "ROC AUC", "", yaxis={"autorange": "reversed"})
-    for color, (segment, part) in zip((BLUE, GREEN, RED), known.groupby("segment"), strict=False):
+    for color, (segment, part) in zip(cycle(COLORS), known.groupby("segment"), strict=False):
         chart.add_scatter(
             x=part["roc_auc"],
             y=part["value"].astype(str) + " (" + part["n_rows"].map("{:,}".format) + ")",
@@ -137,7 +139,7 @@ def importance(table: pd.DataFrame) -> go.Figure:
 def trials(table: pd.DataFrame) -> go.Figure:
     """Validation log loss of every trial, and the best so far."""
     chart = figure("Tuning", "trial", "log loss on the validation window")
-    for color, (family, part) in zip((BLUE, GREEN, RED), table.groupby("family"), strict=False):
+    for color, (family, part) in zip(cycle(COLORS), table.groupby("family"), strict=False):
         chart.add_scatter(
             x=part.index,
             y=part["log_loss"],

@@ -126,17 +126,17 @@ class Columns:
     @property
     def event_time(self) -> str:
         """The moment that a row is about."""
-        return next(c.name for c in self.all if c.role.event_time)
+        return self._only("event_time")
 
     @property
     def label(self) -> str:
         """What really happened."""
-        return next(c.name for c in self.all if c.role.label)
+        return self._only("label")
 
     @property
     def label_time(self) -> str:
         """The moment from which the label is known."""
-        return next(c.name for c in self.all if c.role.label_time)
+        return self._only("label_time")
 
     @property
     def segments(self) -> list[str]:
@@ -163,7 +163,13 @@ class Columns:
         return [c.name for c in self.all if c.role.feature and c.kind in kinds]
 
     def __getitem__(self, name: str) -> Column:
-        return next(c for c in self.all if c.name == name)
+        return {column.name: column for column in self.all}[name]
+
+    def _only(self, role: str) -> str:
+        found = [column.name for column in self.all if getattr(column.role, role)]
+        if len(found) != 1:
+            raise TypeError(f"The contract needs one column with {role}=True, it has {found}.")
+        return found[0]
 
 
 @cache

@@ -1,8 +1,10 @@
 """Kedro datasets of the project's own kinds of artefact."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -53,14 +55,15 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
         if self._is_newest(data):
             logger.info("%s stays as it is: %s", self._filepath.name, data.version)
             return
+        self._clear_version_cache()
         with new_folder(Path(self._get_save_path())) as folder:
             data.write(folder)
 
     def _is_newest(self, package: ModelPackage) -> bool:
-        if not self.exists():
+        if self._version is None or not self.exists():
             return False
         try:
-            newest = ModelPackage.read(Path(self._get_load_path()))
+            newest = ModelPackage.read(Path(self.list_versions()[0]))
         except ProjectError as error:
             logger.warning("%s", error)
             return False
@@ -79,8 +82,8 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
 class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
     """The online feature store: SQL tables that the service looks features up in.
 
-    Saving replaces the rows of all the tables in one transaction, so that a reader sees either the
-    old features or the new ones. Loading gives the store's URL, for those who are to read it.
+    Saving replaces all the tables in one transaction, so that a reader sees either the old features
+    or the new ones. Loading gives the store's URL, for those who are to read it.
 
     Args:
         credentials: ``con``, a SQLAlchemy URL.
@@ -101,17 +104,15 @@ class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
         """Replace the tables; each frame's index is what its rows are looked up by."""
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(self._url)
-        try:
-            with engine.begin() as connection:
-                for table, rows in data.items():
-                    rows.to_sql(table, connection, if_exists=_mode(connection, table, rows))
-        finally:
-            engine.dispose()
+        with _connected(self._url) as connection:
+            for table, rows in data.items():
+                rows.to_sql(table, connection, if_exists="replace")
 
     def _exists(self) -> bool:
-        engine = sa.create_engine(self._url)
-        return bool(sa.inspect(engine).get_table_names())
+        if self._url.get_backend_name() == "sqlite" and not Path(self._url.database or "").exists():
+            return False
+        with _connected(self._url) as connection:
+            return bool(sa.inspect(connection).get_table_names())
 
     def _describe(self) -> dict[str, Any]:
         return {"url": self._url.render_as_string(hide_password=True)}
@@ -125,12 +126,18 @@ def _absolute(url: sa.URL) -> sa.URL:
     return url.set(database=str(Path(project) / url.database))
 
 
-def _mode(
-    connection: sa.Connection, table: str, rows: pd.DataFrame
-) -> Literal["delete_rows", "replace"]:
-    """Keep a table that has just these columns, so that its rows change in the transaction."""
-    inspector = sa.inspect(connection)
-    if not inspector.has_table(table):
-        return "replace"
-    columns = {column["name"] for column in inspector.get_columns(table)}
-    return "delete_rows" if columns == {*rows.index.names, *rows.columns} else "replace"
+@contextlib.contextmanager
+def _connected(url: sa.URL) -> Iterator[sa.Connection]:
+    """A connection in one transaction, which holds whatever is done to tables too."""
+    engine = sa.create_engine(url)
+    if url.get_backend_name() == "sqlite":
+        # Python's driver would begin only before rows change, and create tables outside of it
+        sa.event.listen(
+            engine, "connect", lambda driver, _: setattr(driver, "isolation_level", None)
+        )
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()

@@ -92,6 +92,8 @@ def measure(
         For each metric ``value``, ``low`` and ``high``. A metric that these rows do not define,
         such as ROC AUC on one class, is left out.
     """
+    if len(y) == 0:
+        return {}
     labels = y.to_numpy(np.float64)
     weights = resample_days(days, bootstrap)
     measured = {name: _interval(METRICS[name](labels, p, weights), bootstrap) for name in names}
@@ -147,7 +149,8 @@ def cheapest_threshold(
         false_positive: Cost of a false alarm.
 
     Returns:
-        The probability from which a row is decided positive; ties go to the higher threshold.
+        The probability from which a row is decided positive: one of those given, so that at least
+        one row is; ties go to the higher threshold.
     """
     thresholds, costs = cost_curve(y, p, false_negative, false_positive)
     return float(thresholds[::-1][np.argmin(costs[::-1])])

@@ -11,6 +11,7 @@ import io
 import re
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +38,8 @@ TRUSTED_TYPES = [
 
 
 _UNREADABLE = (
-    OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, UserWarning,
+    OSError, ValueError, TypeError, KeyError, NotImplementedError, UserWarning,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

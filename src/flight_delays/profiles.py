@@ -47,7 +47,7 @@ def compare(reference: Profile, table: ir.Table) -> pd.DataFrame:
     """
     counts = recount(reference, table)
     rows = [
-        {"column": name, **_difference(expected, counts[name])}
+        {"column": name, **_difference(expected, counts[name], name not in reference.edges)}
         for name, expected in reference.counts.items()
     ]
     return pd.DataFrame(rows).sort_values("psi", ascending=False, ignore_index=True)
@@ -68,6 +68,8 @@ def bin_labels(edges: list[float]) -> list[str]:
 
 
 def _quantile_edges(table: ir.Table, names: list[str]) -> dict[str, list[float]]:
+    if not names:
+        return {}
     shares = [i / N_BINS for i in range(1, N_BINS)]
     quantiles = table.aggregate(**{name: table[name].quantile(shares) for name in names})
     [row] = quantiles.to_pyarrow().to_pylist()
@@ -97,22 +99,24 @@ def _count(
 def _numeric_bin(values: ir.NumericColumn, edges: list[float]) -> ir.StringColumn:
     """The number of inner edges at or below the value, as text; null stays null."""
     below = [(values >= edge).cast("int16") for edge in edges]
-    position = sum(below[1:], start=below[0]) if below else values.notnull().cast("int16")
+    position = sum(below[1:], start=below[0]) if below else ibis.literal(0, "int16")
     return ibis.ifelse(values.isnull(), ibis.null("string"), position.cast("string"))
 
 
-def _difference(reference: dict[str, int], current: dict[str, int]) -> dict[str, float]:
+def _difference(
+    reference: dict[str, int], current: dict[str, int], categorical: bool
+) -> dict[str, float]:
     bins = sorted({*reference, *current})
     expected = _shares(reference, bins)
     actual = _shares(current, bins)
     n = max(sum(current.values()), 1)
-    unseen = sum(count for name, count in current.items() if name not in reference)
+    new = current.keys() - reference.keys() - {MISSING} if categorical else ()
     return {
         "psi": population_stability_index(expected, actual),
-        "jensen_shannon": float(jensenshannon(expected, actual, base=2)),
+        "jensen_shannon": float(np.nan_to_num(jensenshannon(expected, actual, base=2))),
         "missing_share": current.get(MISSING, 0) / n,
         "reference_missing_share": reference.get(MISSING, 0) / max(sum(reference.values()), 1),
-        "unseen_share": unseen / n,
+        "unseen_share": sum(current[name] for name in new) / n,
     }
 
 

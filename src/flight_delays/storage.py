@@ -29,7 +29,10 @@ class AtomicFileSystem(LocalFileSystem):  # type: ignore[misc]
 
 
 class _AtomicFile(LocalFileOpener):  # type: ignore[misc]
-    """Writes to a temporary neighbour; closing commits, unless an exception is on its way."""
+    """Writes to a temporary neighbour; closing commits, unless an exception is on its way.
+
+    Made for ``with`` blocks, which is how Kedro's datasets write.
+    """
 
     def _open(self) -> None:
         target = Path(self.path)
@@ -40,7 +43,7 @@ class _AtomicFile(LocalFileOpener):  # type: ignore[misc]
     def close(self) -> None:
         if self.f.closed:
             return
-        failed = sys.exception() is not self._exception_before
+        failed = sys.exception() not in (None, self._exception_before)
         try:
             self.f.close()
         except OSError:
@@ -76,4 +79,6 @@ def new_folder(path: Path) -> Iterator[Path]:
         staged = Path(scratch) / path.name
         staged.mkdir()
         yield staged
+        if path.exists():
+            path.rename(Path(scratch) / "replaced")
         staged.rename(path)

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import pandera.pandas as pa
 from kedro.utils import load_obj
 from kedro.validation import CheckFailure, DataValidationError
+from pandera.dtypes import is_int
 
 from flight_delays.columns import Column, Columns
 
@@ -48,6 +49,7 @@ class ContractValidator:
         self._path = contract
         self._contract: type[pa.DataFrameModel] = load_obj(contract)
         self._columns = Columns.of(self._contract)
+        _refuse_what_is_not_pushed_down(self._contract)
 
     def validate(self, table: ir.Table) -> ir.Table:
         """Return the table unchanged if it keeps the contract.
@@ -76,6 +78,16 @@ class ContractValidator:
             )
 
 
+def _refuse_what_is_not_pushed_down(contract: type[pa.DataFrameModel]) -> None:
+    """A contract that could be kept only in part is an error, not a gap."""
+    schema = contract.to_schema()
+    alone = [name for name, column in schema.columns.items() if column.unique]
+    if alone:
+        raise TypeError(f"Column '{alone[0]}' is unique: say `unique` in the contract's Config.")
+    if schema.checks:
+        raise TypeError(f"{contract.__name__} checks the whole table; check columns instead.")
+
+
 def _structure_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
     schema = table.schema()
     missing = [c for c in columns.all if c.name not in schema]
@@ -91,7 +103,7 @@ def _structure_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]
 
 def _type_fits(column: Column, dtype: Any) -> bool:
     fits = {
-        "numeric": dtype.is_numeric() and not dtype.is_boolean(),
+        "numeric": dtype.is_integer() if is_int(column.dtype) else dtype.is_numeric(),
         "categorical": dtype.is_string(),
         "datetime": dtype.is_timestamp(),
         "boolean": dtype.is_boolean(),
@@ -101,6 +113,8 @@ def _type_fits(column: Column, dtype: Any) -> bool:
 
 def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
     rules = list(_rules(table, columns))
+    if not rules:
+        return []
     counts = table.aggregate(
         **{str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
     )
@@ -110,7 +124,7 @@ def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
 
 def _rules(table: ir.Table, columns: Columns) -> Iterator[_Rule]:
     for column in columns.all:
-        values = table[column.name]
+        values = _without_nan(table[column.name])
         if not column.nullable:
             yield _Rule(column.name, "not_nullable", values.isnull())
         for name, statistics in column.checks.items():
@@ -122,6 +136,13 @@ def _rules(table: ir.Table, columns: Columns) -> Iterator[_Rule]:
             yield _Rule(
                 column.name, _rule_name(name, statistics), ~_PASSES[name](values, **statistics)
             )
+
+
+def _without_nan(values: ir.Column) -> ir.Column:
+    """Not-a-number counts as missing, as it does in pandas."""
+    if not values.type().is_floating():
+        return values
+    return values.isnan().ifelse(ibis.null(values.type()), values)
 
 
 def _rule_name(name: str, statistics: dict[str, Any]) -> str:

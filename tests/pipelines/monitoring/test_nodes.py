@@ -3,7 +3,6 @@ from typing import Any
 import ibis
 import pandas as pd
 import pytest
-from tests.conftest import Engineered
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
@@ -20,6 +19,7 @@ from flight_delays.pipelines.monitoring.nodes import (
     measure_weeks,
 )
 from flight_delays.pipelines.scoring.nodes import score
+from tests.conftest import Engineered
 
 COLUMNS = Columns.of(Observation)
 

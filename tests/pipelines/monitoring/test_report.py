@@ -2,7 +2,6 @@ import re
 from typing import Any
 
 import pytest
-from tests.conftest import Engineered
 
 from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
@@ -10,6 +9,7 @@ from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.monitoring import nodes
 from flight_delays.pipelines.monitoring.report import draw_monitoring, render_report
 from flight_delays.pipelines.scoring.nodes import score
+from tests.conftest import Engineered
 
 
 def report_of(

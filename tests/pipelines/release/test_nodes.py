@@ -2,10 +2,10 @@ import re
 from typing import Any
 
 import pytest
-from tests.factories import tiny_package
 
 from flight_delays.errors import ProjectError
 from flight_delays.pipelines.release.nodes import elect, export_requirements, promote
+from tests.factories import tiny_package
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), tiny_package(seed=2)
 

@@ -1,6 +1,5 @@
 import pandas as pd
 import pytest
-from tests.conftest import Engineered
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Prediction
@@ -8,6 +7,7 @@ from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.scoring.nodes import score
 from flight_delays.validation import ContractValidator
+from tests.conftest import Engineered
 
 INPUTS = Columns.of(Inputs)
 
