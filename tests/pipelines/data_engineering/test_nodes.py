@@ -319,3 +319,13 @@ def test_published_tables_are_indexed_by_what_they_are_looked_up_by(engineered):
         assert rows.index.names == (["entity", "day"] if lookup.daily else ["entity"])
         assert rows.index.is_unique
         assert lookup.column in rows.columns
+
+
+def test_every_table_keeps_its_contract(engineered):
+    tables = dict.fromkeys(engineered.features.values(), "DailyFeatures") | {
+        engineered.planes: "PlaneFeatures",
+        engineered.model_input: "Observation",
+    }
+
+    for table, contract in tables.items():
+        ContractValidator(f"flight_delays.contracts.{contract}").validate(table)

@@ -143,7 +143,8 @@ def daily_features(flights: ir.Table, by: str, last_day: pd.Timestamp) -> ir.Tab
         .select(
             _.entity,
             _.day,
-            flights_7d=_.n.fill_null(0).sum().over(window).cast("int64"),
+            # DuckDB's sums are wider than any Parquet integer
+            flights_7d=_.n.fill_null(0).sum().over(window).cast("int32"),
             late_7d=_.n_late.fill_null(0).sum().over(window),
         )
         .select(
