@@ -1,5 +1,8 @@
-"""One copy of the project for all end-to-end tests, and the sample loop run in it once."""
+"""Two copies of the project: one for the sample loop, one for the README's commands."""
 
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,11 +10,39 @@ import yaml
 
 from tests.e2e.project import Loop, Project, copy_project
 
+pytest.register_assert_rewrite("tests.e2e.walkthrough")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """What is started obeys Ctrl-C, even if a shell runs the tests in its background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def walkthrough(
+    request: pytest.FixtureRequest,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+    interruptible: None,
+) -> Iterator[dict[str, Future[None]]]:
+    """Someone types the README's commands, one after the other, while the other tests run."""
+    from tests.e2e.walkthrough import WAYS
+
+    if not any(item.path.name == "test_readme.py" for item in request.session.items):
+        yield {}
+        return
+    project = copy_project(pytestconfig.rootpath, tmp_path_factory.mktemp("readme"))
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        outcomes = {typed: executor.submit(way, project, *typed) for typed, way in WAYS.items()}
+        yield {command: outcome for typed, outcome in outcomes.items() for command in typed}
+        executor.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")

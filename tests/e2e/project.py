@@ -4,14 +4,13 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ class Running:
 
     process: subprocess.Popen[bytes]
     folder: Path
+    mark: str
 
     @property
     def stdout(self) -> str:
@@ -44,13 +44,19 @@ class Running:
     def said(self) -> str:
         return f"{self.stdout}\n{self.stderr}"
 
-    def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 120) -> None:
+    def wait_for(
+        self, condition: Callable[[], Any], what: str, timeout: float = 120, every: float = 0.05
+    ) -> None:
         """Poll until the condition holds; an error if the command ends before it does."""
         deadline = time.monotonic() + timeout
         while not condition():
             assert self.process.poll() is None, f"ended before {what}:\n{self.said}"
             assert time.monotonic() < deadline, f"{timeout:g} s passed before {what}:\n{self.said}"
-            time.sleep(0.002)
+            time.sleep(every)
+
+    def family(self) -> list[psutil.Process]:
+        """What it has started, in whatever session, and is still running; and itself."""
+        return [process for process in psutil.process_iter() if _has_mark(process, self.mark)]
 
     def send_to_group(self, signal_number: int) -> None:
         """Signal the whole foreground process group, as a terminal does."""
@@ -62,7 +68,7 @@ class Project:
     """A copy of the project, with an environment in which its commands find only each other."""
 
     folder: Path
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
 
     def run(
         self, command: str, timeout: float = 300, **environment: str
@@ -94,22 +100,21 @@ class Project:
                 stderr=stderr,
                 start_new_session=True,
             )
+        running = Running(process, folder, mark)
         try:
-            yield Running(process, folder)
+            yield running
         finally:
-            _stop(process, mark)
+            _stop(running)
 
     @contextlib.contextmanager
-    def served(
-        self, command: str, port: int, ready: str = "/readyz", **environment: str
-    ) -> Iterator[httpx.Client]:
+    def served(self, command: str, port: int, **environment: str) -> Iterator[httpx.Client]:
         """Start a server, wait until it is ready, and give a client that talks to it."""
         assert is_free(port), f"`{command}` needs port {port}, which another program is using"
         with (
             self.started(command, **environment) as running,
             httpx.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=60) as client,
         ):
-            running.wait_for(lambda: _answers(client, ready), f"{ready} answered")
+            running.wait_for(lambda: _is_ready(client), "the server is ready")
             yield client
 
     def with_environment(self, name: str, data: str, **files: str) -> str:
@@ -201,25 +206,22 @@ def _environment(folder: Path, scratch: Path) -> dict[str, str]:
     }
 
 
-def _answers(client: httpx.Client, path: str) -> bool:
+def _is_ready(client: httpx.Client) -> bool:
     try:
-        return client.get(path).is_success
+        return client.get("/readyz").is_success
     except httpx.TransportError:
         return False
 
 
-def _stop(process: subprocess.Popen[bytes], mark: str) -> None:
-    """Ask the group to end; whatever is left of what it started, in whatever session, must."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    left = [other for other in psutil.process_iter() if _has_mark(other, mark)]
-    for other in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            other.kill()
-    psutil.wait_procs(left)
-    process.wait()
+def _stop(running: Running) -> None:
+    """Ask the whole family to end; who has not by then must."""
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        family = running.family()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        psutil.wait_procs(family, STOP_SECONDS)
+    running.process.wait()
 
 
 def _has_mark(process: psutil.Process, mark: str) -> bool:

