@@ -119,6 +119,10 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
+def _name(parameter: object) -> str:
+    return parameter if isinstance(parameter, str) else getattr(parameter, "__name__", "")
+
+
 # raw tables
 
 
@@ -168,7 +172,7 @@ DAMAGED: dict[Callable[[Path], None], list[str]] = {
 }
 
 
-@pytest.mark.parametrize(("damage", "words"), DAMAGED.items(), ids=lambda x: _name(x))
+@pytest.mark.parametrize(("damage", "words"), DAMAGED.items(), ids=_name)
 def test_a_raw_table_that_is_not_what_it_should_be_is_named(
     trial: Trial, tmp_path: Path, damage: Callable[[Path], None], words: list[str]
 ) -> None:
@@ -200,7 +204,7 @@ MISTYPED: dict[str, list[str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("typed", "words"), MISTYPED.items(), ids=lambda x: _name(x))
+@pytest.mark.parametrize(("typed", "words"), MISTYPED.items(), ids=_name)
 def test_what_is_mistyped_is_named_with_what_was_meant(
     trial: Trial, typed: str, words: list[str]
 ) -> None:
@@ -211,10 +215,6 @@ def test_serving_before_there_is_a_champion_says_how_to_get_one(trial: Trial) ->
     env = trial.project.with_environment("nothing", NO_CHAMPION)
 
     trial.refuses(f"kedro serve --env {env}", "no champion yet", "make run")
-
-
-def _name(parameter: object) -> str:
-    return parameter if isinstance(parameter, str) else getattr(parameter, "__name__", "")
 
 
 # a full disk; a limit on the size of files stands for it
