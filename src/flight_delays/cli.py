@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
@@ -19,7 +20,9 @@ from kedro.validation import DataValidationError, ParameterValidationError
 from flight_delays import pipelines as project_pipelines
 from flight_delays.errors import ProjectError, suggestion
 
-EXPECTED = (ProjectError, DatasetError, ParameterValidationError, OSError)
+EXPECTED = (
+    ProjectError, DatasetError, MissingConfigException, ParameterValidationError, OSError,
+)  # fmt: skip
 INTERRUPTED = 130
 
 
@@ -55,6 +58,7 @@ def next_step(error: BaseException) -> str:
 
 
 _NEXT_STEPS: dict[type[BaseException], str] = {
+    MissingConfigException: "An environment is a folder in conf/, such as conf/sample.",
     ParameterValidationError: "Parameters, with their limits, are in conf/base/parameters*.yml.",
     DataValidationError: "Mend the data, or change what src/flight_delays/contracts.py asks of it.",
     FileNotFoundError: "Check the filepath of that entry in conf/base/catalog*.yml.",

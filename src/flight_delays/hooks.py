@@ -33,7 +33,7 @@ class ProjectHooks:
         base = loader.load_and_merge_dir_config(
             f"{loader.conf_source}/{loader.base_env}",
             loader.config_patterns["parameters"],
-            key="parameters",
+            key="base_parameters",  # as "parameters", Kedro would add those of the command line
             processed_files=set(),
         )
         check_parameters(context.params, known=base)
