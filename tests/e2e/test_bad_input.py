@@ -85,14 +85,17 @@ def trial(sample_loop: Loop) -> Trial:
 
 
 @pytest.fixture(scope="module")
-def promotion_due(trial: Trial) -> str:
-    """An environment in which another model has passed the gate, but has not been released."""
+def champion_before(trial: Trial) -> dict[str, str]:
+    """What is in force before anything goes wrong, and must stay so."""
+    return trial.in_force()
+
+
+@pytest.fixture(scope="module")
+def promoting(trial: Trial) -> str:
+    """An environment that makes another model, and promotes it."""
     parameters = (trial.project.folder / "conf/sample/parameters.yml").read_text()
     easy = "\nseed: 1\ngate:\n  max_loss_increase: 10\n"
-    env = trial.project.with_environment("promoting", DATA, parameters=parameters + easy)
-    trial.project.must(f"kedro run --env {env} --pipelines=modelling,gate")
-    assert json.loads(trial.path("gate_decision").read_text())["outcome"] == "promote"
-    return env
+    return trial.project.with_environment("promoting", DATA, parameters=parameters + easy)
 
 
 def _check_sqlite(path: Path) -> None:
@@ -247,52 +250,65 @@ def test_a_disk_that_is_full_while_the_model_is_stored_is_named(
 # stopped and killed
 
 
-def test_ctrl_c_while_tuning_stops_at_once_and_the_next_run_works(trial: Trial) -> None:
-    command, before = "kedro run --env trial --pipelines=modelling", trial.in_force()
-    leftovers = trial.leftovers()
-
+@pytest.fixture(scope="module")
+def stopped(trial: Trial, promoting: str) -> Running:
+    """A run that Ctrl-C has stopped while it was tuning."""
+    command = f"kedro run --env {promoting} --pipelines=modelling,gate"
     with trial.project.started(command) as running:
         running.wait_for(lambda: "0/3" in running.stderr, "tuning began")
         running.send_to_group(signal.SIGINT)
-        status = running.process.wait(30)
+        running.process.wait(30)
+    return running
 
-    assert status == INTERRUPTED
-    assert "Stopped. The champion and its release are as they were." in running.stderr
-    assert "Traceback" not in running.said
-    assert trial.in_force() == before
+
+@pytest.fixture(scope="module")
+def due(trial: Trial, promoting: str, stopped: Running) -> str:
+    """The command that is to promote what the next run has made."""
+    trial.project.must(f"kedro run --env {promoting} --pipelines=modelling,gate")
+    return f"kedro run --env {promoting}"
+
+
+def test_ctrl_c_while_tuning_stops_at_once_and_the_next_run_works(
+    trial: Trial, champion_before: dict[str, str], stopped: Running, due: str
+) -> None:
+    decision = json.loads(trial.path("gate_decision").read_text())
+
+    assert stopped.process.returncode == INTERRUPTED
+    assert "Stopped. The champion and its release are as they were." in stopped.stderr
+    assert "Traceback" not in stopped.said
+    assert decision["outcome"] == "promote"
+    assert trial.in_force() == champion_before
     assert not trial.unreadable()
-    assert trial.leftovers() == leftovers
-    trial.project.must(command)
+    assert not trial.leftovers()
 
 
 def test_a_run_that_is_ended_anywhere_in_the_release_leaves_the_champion_and_the_next_promotes(
-    trial: Trial, promotion_due: str
+    trial: Trial, champion_before: dict[str, str], due: str
 ) -> None:
-    command, before = f"kedro run --env {promotion_due}", trial.in_force()
     champion = trial.path("champion")
 
-    with trial.project.started(f"{command} --pipelines=release") as running:
+    with trial.project.started(f"{due} --pipelines=release") as running:
         running.wait_for(lambda: _is_helped(running, "build_bento"), "the Bento was being built")
         running.process.kill()
-    assert trial.in_force() == before
+    assert trial.in_force() == champion_before
 
-    with trial.project.started(f"{command} --pipelines=release") as running:
+    with trial.project.started(f"{due} --pipelines=release") as running:
         running.wait_for(lambda: _is_helped(running, "verify"), "the Bento was asked")
         running.send_to_group(signal.SIGINT)
         assert running.process.wait(30) == INTERRUPTED
         assert not running.family()
     assert "Traceback" not in running.said
-    assert trial.in_force() == before
+    assert trial.in_force() == champion_before
 
-    with trial.project.started(f"{command} --pipelines=release") as running:
+    with trial.project.started(f"{due} --pipelines=release") as running:
         running.wait_for(
             lambda: any(champion.glob("*/.partial-*")), "the champion was written", every=0.002
         )
         running.process.kill()
-    assert trial.in_force() == before
+    assert trial.in_force() == champion_before
     assert not trial.unreadable()
 
-    trial.project.must(command)
+    trial.project.must(due)
     [*_, newest] = versions(champion)
     decision = json.loads(trial.path("gate_decision").read_text())
     metadata = json.loads((newest / "metadata.json").read_text())

@@ -315,27 +315,6 @@ def test_a_second_run_makes_the_same_model_and_the_same_metrics_and_no_new_relea
     assert not changed
 
 
-# BentoML's own command
-
-
-def test_bentoml_serves_the_project_as_it_is(
-    sample_loop: Loop, row: dict[str, Any], second_run: str
-) -> None:
-    port = free_port()
-    command = f"bentoml serve --host 127.0.0.1 --port {port}"
-    store = f"sqlite:///{sample_loop.data}/04_feature/online.db"
-    on_time = row | {"scheduled_departure": "2013-03-05T17:30:00"}
-
-    with sample_loop.project.served(command, port, FEATURE_STORE_URL=store) as client:
-        response = client.post("/predict", json={"rows": [on_time]})
-
-    [answer] = response.json()["predictions"]
-    models = json.loads(sample_loop.project.must("bentoml models list -o json"))
-    newest = max(models, key=lambda model: model["creation_time"])["tag"]
-    assert f"flight_delays:{answer['model_version']}" == newest
-    assert answer["missing_features"] == []
-
-
 def _size(path: Path) -> int:
     """Number of entries, rows, files or characters, read in the way the suffix asks for."""
     readers = {

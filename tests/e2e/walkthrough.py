@@ -14,7 +14,9 @@ from tests.e2e.readme import commands, example_answer
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 [CURL] = [command for command in commands(README) if command.startswith("curl")]
+# not in the README, but a person would expect them to work
 VIZ_BUILD = "kedro viz build --include-previews"
+BENTOML_SERVE = "bentoml serve --host 127.0.0.1"
 PORT = 3000
 # a person's own settings, for conf/local; these make the loop short
 SHORT = """
@@ -38,7 +40,7 @@ def run_the_year(project: Project, command: str) -> None:
     assert len(_champions(project)) == 1
 
 
-def serve_and_ask(project: Project, serve: str, ask: str) -> None:
+def serve_and_ask(project: Project, serve: str, ask: str = CURL) -> None:
     """The service answers as the README shows, and has a page for people."""
     assert is_free(PORT), f"another program uses port {PORT}, which the README's commands need"
 
@@ -163,6 +165,7 @@ def dry_run(project: Project, *typed: str) -> None:
 WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ("make run",): run_the_year,
     ("make serve", CURL): serve_and_ask,
+    (BENTOML_SERVE,): serve_and_ask,
     ("make viz",): look,
     (VIZ_BUILD,): build_a_site,
     ("source .venv/bin/activate", "kedro registry list"): activate_and_list,
