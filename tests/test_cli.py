@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import duckdb
 import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
@@ -37,6 +38,7 @@ def caused_by(error: Exception, cause: Exception) -> Exception:
         (DataValidationError("bad rows"), "contracts.py"),
         (caused_by(DatasetError("raw: gone"), FileNotFoundError("gone")), "filepath of that entry"),
         (caused_by(DatasetError("x: full"), OSError(errno.ENOSPC, "full")), "run again"),
+        (caused_by(DatasetError("x: full"), duckdb.IOException("full")), "run again"),
         (DatasetError("raw: broken"), "the file it points to"),
     ],
 )  # fmt: skip

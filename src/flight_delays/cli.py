@@ -51,6 +51,9 @@ def next_step(error: BaseException) -> str:
     causes = list(_causes(error))
     if any(isinstance(cause, ProjectError) for cause in causes):
         return ""
+    # DuckDB has an error of its own for what the operating system refuses
+    if any(type(cause).__name__ == "IOException" for cause in causes):
+        return f"\n{_NEXT_STEPS[OSError]}"
     for kind, step in _NEXT_STEPS.items():
         if any(isinstance(cause, kind) for cause in causes):
             return f"\n{step}"
