@@ -1,22 +1,42 @@
 """How a contract says what a column is for.
 
-A contract is a plain Pandera model. ``column`` is ``pandera.Field`` with one addition: the roles
-a column plays, kept in the field's metadata. ``Columns.of(Contract)`` reads them back, so that no
+A contract is a Pandera model. ``column`` is ``pandera.Field`` with one addition: the roles a
+column plays, kept in the field's metadata. ``Columns.of(Contract)`` reads them back, so that no
 module about running models needs to name a column.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, Self
 
+import numpy as np
+import pandas as pd
 import pandera.pandas as pa
-from pandera.dtypes import DataType, is_bool, is_datetime, is_int, is_numeric
+from pandera.dtypes import DataType, is_bool, is_datetime, is_float, is_int, is_numeric
+
+from flight_delays.errors import ContractError
 
 # the columns by which every feature table is looked up
 ENTITY = "entity"
 DAY = "day"
 
 Kind = Literal["numeric", "categorical", "datetime", "boolean"]
+Task = Literal["binary", "multiclass", "regression"]
+
+FINITE = "is_finite"
+
+
+class Contract(pa.DataFrameModel):
+    """Base of contracts: a Pandera model whose numbers are numbers, and never infinite."""
+
+    @pa.check(".*", regex=True, name=FINITE, error=FINITE)
+    @classmethod
+    def is_finite(cls, values: pd.Series) -> pd.Series:
+        """Whether each value is finite; what is not a float always is."""
+        if not pd.api.types.is_float_dtype(values):
+            return pd.Series(True, index=values.index)
+        return np.isfinite(values)
 
 
 @dataclass(frozen=True)
@@ -39,14 +59,16 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Role:
-    """What a column is for."""
+    """What a column is for; see ``column``."""
 
     key: bool = False
     event_time: bool = False
-    label: bool = False
+    known_ahead: bool = False
+    label: Task | None = None
     label_time: bool = False
     feature: bool = False
     segment: bool = False
+    personal: bool = False
     lookup: Lookup | None = None
     example: Any = None
 
@@ -56,10 +78,12 @@ def column(
     *,
     key: bool = False,
     event_time: bool = False,
-    label: bool = False,
+    known_ahead: bool = False,
+    label: Task | None = None,
     label_time: bool = False,
     feature: bool = False,
     segment: bool = False,
+    personal: bool = False,
     lookup: Lookup | None = None,
     example: Any = None,
     **checks: Any,
@@ -70,15 +94,22 @@ def column(
         description: What the column holds, with its unit.
         key: Part of the observation's identity.
         event_time: The moment the prediction is about.
-        label: What really happened.
+        known_ahead: In a table of events: known before the event, when the prediction is made. All
+            that is not is hindsight, and no feature may depend on it.
+        label: What really happened, and by it the task: ``binary`` for a boolean column,
+            ``multiclass`` for a categorical one with ``isin``, ``regression`` for a number.
         label_time: The moment from which the label is known.
         feature: An input of the model.
         segment: A column by whose values metrics are sliced.
+        personal: Personal data: it may be looked up by, but never reaches the model, the
+            prediction log, a report or an error message.
         lookup: Where the service finds the value; without it, the caller sends it.
         example: A realistic value, shown in the API's documentation.
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
-    role = Role(key, event_time, label, label_time, feature, segment, lookup, example)
+    role = Role(
+        key, event_time, known_ahead, label, label_time, feature, segment, personal, lookup, example
+    )
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
 
@@ -110,7 +141,11 @@ class Columns:
 
     @classmethod
     def of(cls, contract: type[pa.DataFrameModel]) -> Self:
-        """Read the columns of a Pandera model."""
+        """Read the columns of a Pandera model.
+
+        Raises:
+            ContractError: if the roles of a column contradict each other.
+        """
         return cls(_columns_of(contract))
 
     @property
@@ -132,6 +167,13 @@ class Columns:
     def label(self) -> str:
         """What really happened."""
         return self._only("label")
+
+    @property
+    def task(self) -> Task:
+        """What is predicted: one of two outcomes, one of several, or a number."""
+        task = self[self.label].role.label
+        assert task is not None
+        return task
 
     @property
     def label_time(self) -> str:
@@ -158,6 +200,20 @@ class Columns:
         """Columns that the caller of the service sends."""
         return [c for c in self.all if c.role.lookup is None]
 
+    @property
+    def hindsight(self) -> list[str]:
+        """Columns of a table of events that are known only after the event."""
+        return [c.name for c in self.all if not c.role.known_ahead]
+
+    @property
+    def personal(self) -> list[str]:
+        """Columns that hold personal data."""
+        return [c.name for c in self.all if c.role.personal]
+
+    def without_personal(self) -> Self:
+        """The columns that may be logged and shown."""
+        return type(self)(tuple(c for c in self.all if not c.role.personal))
+
     def features_of_kind(self, *kinds: Kind) -> list[str]:
         """The inputs of the model that are of one of the kinds."""
         return [c.name for c in self.all if c.role.feature and c.kind in kinds]
@@ -168,13 +224,13 @@ class Columns:
     def _only(self, role: str) -> str:
         found = [column.name for column in self.all if getattr(column.role, role)]
         if len(found) != 1:
-            raise TypeError(f"The contract needs one column with {role}=True, it has {found}.")
+            raise ContractError(f"The contract needs one column with `{role}`, it has {found}.")
         return found[0]
 
 
 @cache
 def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
-    return tuple(
+    columns = tuple(
         Column(
             name=name,
             kind=_kind(spec.dtype),
@@ -182,10 +238,49 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
             nullable=spec.nullable,
             description=spec.description or "",
             role=(spec.metadata or {}).get("role", Role()),
-            checks={check.name: check.statistics for check in spec.checks},
+            checks={
+                check.name: check.statistics
+                for check in spec.checks
+                if check.name != FINITE or is_float(spec.dtype)
+            },
         )
         for name, spec in contract.to_schema().columns.items()
     )
+    names = {column.name for column in columns}
+    for column in columns:
+        for contradiction in _contradictions(column, names):
+            raise ContractError(
+                f"{contract.__name__}.{column.name} in contracts.py {contradiction}."
+            )
+    return columns
+
+
+def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
+    role = column.role
+    exposed = [name for name in ("feature", "segment", "key", "label") if getattr(role, name)]
+    if role.personal and exposed:
+        yield (
+            f"is personal data and {exposed[0]}: it would reach the model or its log; derive a "
+            "column that is not personal, or look values up by it"
+        )
+    if role.feature and (role.label or role.label_time):
+        yield "is the label and a feature: the model would be told the answer"
+    if role.lookup and role.lookup.by not in names:
+        yield f"is looked up by '{role.lookup.by}', which the contract does not have"
+    if role.label and not _fits_task(column, role.label):
+        yield (
+            f"is the label of a {role.label} task but {column.kind}: a boolean column is binary, "
+            "a text column with `isin` multiclass, a number regression"
+        )
+
+
+def _fits_task(column: Column, task: Task) -> bool:
+    fits = {
+        "binary": column.kind == "boolean",
+        "multiclass": column.kind == "categorical" and "isin" in column.checks,
+        "regression": column.kind == "numeric",
+    }
+    return fits[task]
 
 
 def _kind(dtype: DataType) -> Kind:

@@ -1,15 +1,15 @@
 """What the data is: the file an owner edits first.
 
-Each table is declared once, as a Pandera model. The catalog validates against it, and the model's
-preprocessing, the service's API, the prediction log and the monitoring are built from it.
+Each table is declared once, as a Pandera model. The catalog validates against it, and quarantine,
+the model's preprocessing, the service's API, the prediction log, monitoring and the data dictionary
+are built from it. Classes inherit from each other where tables share columns.
 """
 
 from typing import Annotated
 
 import pandas as pd
-import pandera.pandas as pa
 
-from flight_delays.columns import Lookup, column
+from flight_delays.columns import Contract, Lookup, column
 
 Timestamp = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
@@ -33,47 +33,35 @@ CARRIERS = [
 ]
 ORIGINS = ["EWR", "JFK", "LGA"]
 AIRPORT = r"[A-Z]{3}$"
+LATE_MINUTES = 15
 
 
-class RawTable(pa.DataFrameModel):
-    """A table as the source gives it: parsed to the declared types, and never empty."""
+class RawFlights(Contract):
+    """Departures from New York as the source gives them; times are local."""
 
-    class Config:
-        coerce = True
-
-    @pa.dataframe_check(error="the table has rows")
-    @classmethod
-    def has_rows(cls, table: pd.DataFrame) -> bool:
-        """Whether there is anything to work on."""
-        return len(table) > 0
-
-
-class RawFlights(RawTable):
-    """Departures from New York as the source gives them; times are local, as hhmm."""
-
-    year: int = column("Year of departure", ge=2000)
-    month: int = column("Month of departure", ge=1, le=12)
-    day: int = column("Day of departure", ge=1, le=31)
-    hour: int = column("Scheduled hour of departure", ge=0, le=23)
-    minute: int = column("Scheduled minute of departure", ge=0, le=59)
+    year: int = column("Year of departure", known_ahead=True, ge=2000, le=2100)
+    month: int = column("Month of departure", known_ahead=True, ge=1, le=12)
+    day: int = column("Day of departure", known_ahead=True, ge=1, le=31)
+    hour: int = column("Scheduled hour of departure", known_ahead=True, ge=0, le=23)
+    minute: int = column("Scheduled minute of departure", known_ahead=True, ge=0, le=59)
     dep_delay: float = column("Departure delay in minutes; missing if cancelled", nullable=True)
     arr_delay: float = column(
         "Arrival delay in minutes; missing if cancelled or diverted", nullable=True
     )
     air_time: float = column("Minutes in the air", ge=0, nullable=True)
-    carrier: str = column("Two-character carrier code", isin=CARRIERS)
-    flight: int = column("Flight number", ge=1)
-    tailnum: str = column("Tail number of the plane", nullable=True)
-    origin: str = column("Airport of departure", isin=ORIGINS)
-    dest: str = column("Airport of arrival", str_matches=AIRPORT)
-    distance: float = column("Miles between the airports", gt=0)
-    time_hour: Timestamp = column("Scheduled hour of departure, UTC")
+    carrier: str = column("Two-character carrier code", known_ahead=True, isin=CARRIERS)
+    flight: int = column("Flight number", known_ahead=True, ge=1)
+    tailnum: str = column("Tail number of the plane", known_ahead=True, nullable=True)
+    origin: str = column("Airport of departure", known_ahead=True, isin=ORIGINS)
+    dest: str = column("Airport of arrival", known_ahead=True, str_matches=AIRPORT)
+    distance: float = column("Miles between the airports", known_ahead=True, gt=0)
+    time_hour: Timestamp = column("Scheduled hour of departure, UTC", known_ahead=True)
 
     class Config:
         unique = ["year", "month", "day", "carrier", "flight", "origin"]
 
 
-class RawWeather(RawTable):
+class RawWeather(Contract):
     """Hourly observations at the airports of departure."""
 
     origin: str = column("Airport", isin=ORIGINS)
@@ -82,46 +70,26 @@ class RawWeather(RawTable):
     dewp: float = column("Dew point, °F", ge=-60, le=140, nullable=True)
     humid: float = column("Relative humidity, %", ge=0, le=100, nullable=True)
     wind_dir: float = column("Wind direction, degrees", ge=0, le=360, nullable=True)
-    wind_speed: float = column("Wind speed, mph; instruments err", ge=0, nullable=True)
-    wind_gust: float = column("Wind gust, mph", ge=0, nullable=True)
-    precip: float = column("Precipitation, inches", ge=0, nullable=True)
+    wind_speed: float = column("Wind speed, mph", ge=0, le=200, nullable=True)
+    wind_gust: float = column("Wind gust, mph", ge=0, le=250, nullable=True)
+    precip: float = column("Precipitation, inches", ge=0, le=20, nullable=True)
     pressure: float = column("Sea level pressure, millibars", ge=800, le=1100, nullable=True)
-    visib: float = column("Visibility, miles", ge=0, nullable=True)
+    visib: float = column("Visibility, miles", ge=0, le=100, nullable=True)
 
 
-class RawPlanes(RawTable):
+class RawPlanes(Contract):
     """The register of planes."""
 
-    tailnum: str = column("Tail number", unique=True)
-    year: float = column("Year of manufacture", ge=1900, nullable=True)
+    tailnum: str = column("Tail number")
+    year: float = column("Year of manufacture", ge=1900, le=2100, nullable=True)
     seats: float = column("Number of seats", ge=0, nullable=True)
 
-
-class DailyFeatures(pa.DataFrameModel):
-    """Aggregates of one entity on one day, from what was known when the day began."""
-
-    entity: str = column("Carrier or airport")
-    day: pd.Timestamp = column("Day on which the values may be used")
-    flights_7d: int = column("Flights whose arrival became known in the 7 days before", ge=0)
-    late_rate_7d: float = column("Share of them that were late", ge=0, le=1, nullable=True)
-
     class Config:
-        unique = ["entity", "day"]
+        unique = ["tailnum"]
 
 
-class PlaneFeatures(pa.DataFrameModel):
-    """What is known of a plane."""
-
-    entity: str = column("Tail number")
-    year: float = column("Year of manufacture", nullable=True)
-    seats: float = column("Number of seats", nullable=True)
-
-    class Config:
-        unique = ["entity"]
-
-
-class Inputs(pa.DataFrameModel):
-    """What is known of a flight when its delay is predicted."""
+class Flight(Contract):
+    """What is known of a flight, and of the weather, when it is about to depart."""
 
     carrier: str = column(
         "Two-character carrier code",
@@ -191,6 +159,59 @@ class Inputs(pa.DataFrameModel):
     visibility_mi: float = column(
         "Visibility, miles", feature=True, ge=0, le=100, nullable=True, example=10
     )
+
+    class Config:
+        unique = ["carrier", "flight_number", "origin", "scheduled_departure"]
+
+
+class Outcome(Contract):
+    """What really happened, once it is known."""
+
+    late: pd.BooleanDtype = column(
+        f"Whether the flight arrived more than {LATE_MINUTES} minutes late; missing if cancelled, "
+        "diverted or not yet known",
+        label="binary",
+        nullable=True,
+    )
+    label_known_at: pd.Timestamp = column(
+        "Moment from which the label is known", label_time=True, nullable=True
+    )
+
+
+class PrimaryFlights(Outcome, Flight):
+    """Flights with the weather at departure, and what became of them."""
+
+    departure_delay_min: float = column("Departure delay in minutes", nullable=True)
+    arrival_delay_min: float = column("Arrival delay in minutes", nullable=True)
+    air_time_min: float = column("Minutes in the air", ge=0, nullable=True)
+
+
+class DailyFeatures(Contract):
+    """Aggregates of one entity on one day, from what was known when the day began."""
+
+    entity: str = column("Carrier or airport")
+    day: pd.Timestamp = column("Day on which the values may be used")
+    flights_7d: int = column("Flights whose arrival became known in the 7 days before", ge=0)
+    late_rate_7d: float = column("Share of them that were late", ge=0, le=1, nullable=True)
+
+    class Config:
+        unique = ["entity", "day"]
+
+
+class PlaneFeatures(Contract):
+    """What is known of a plane."""
+
+    entity: str = column("Tail number")
+    year: float = column("Year of manufacture", nullable=True)
+    seats: float = column("Number of seats", nullable=True)
+
+    class Config:
+        unique = ["entity"]
+
+
+class Inputs(Flight):
+    """What is known of a flight when its delay is predicted."""
+
     carrier_late_rate_7d: float = column(
         "Late rate of the carrier in the 7 days before",
         feature=True,
@@ -229,25 +250,13 @@ class Inputs(pa.DataFrameModel):
         lookup=Lookup("plane_features", by="tail_number", column="seats", daily=False),
     )
 
-    class Config:
-        unique = ["carrier", "flight_number", "origin", "scheduled_departure"]
 
-
-class Observation(Inputs):
+class Observation(Outcome, Inputs):
     """One row to learn from: the inputs, and what really happened once it is known."""
-
-    late: pd.BooleanDtype = column(
-        "Whether the flight arrived late; missing if cancelled, diverted or not yet known",
-        label=True,
-        nullable=True,
-    )
-    label_known_at: pd.Timestamp = column(
-        "Moment from which the label is known", label_time=True, nullable=True
-    )
 
 
 class Prediction(Inputs):
-    """One row of the prediction log."""
+    """One row of the prediction log; personal data is left out of it."""
 
     prediction_id: str = column("Identifies the prediction")
     predicted_at: pd.Timestamp = column("Moment of the prediction")

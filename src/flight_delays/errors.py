@@ -8,6 +8,14 @@ class ProjectError(Exception):
     """Something a person can put right; the message says what, where and what to do next."""
 
 
+class ContractError(ProjectError):
+    """A contract that contradicts itself, or asks for what cannot be enforced everywhere."""
+
+
+class BadDataError(ProjectError):
+    """Data too bad to go on with; nothing may be decided from it but to wait."""
+
+
 def suggestion(name: str, known: Sequence[str]) -> str:
     """What a misspelt name may have meant."""
     close = difflib.get_close_matches(name, known, n=1)

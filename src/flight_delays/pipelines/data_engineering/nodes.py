@@ -1,39 +1,69 @@
 """From raw flights, weather and planes to what the model learns from."""
 
+from typing import Any
+
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 from pydantic import Field
 
+from flight_delays.agreement import disagreement
 from flight_delays.columns import DAY, ENTITY, Columns
-from flight_delays.contracts import Observation, RawFlights, RawPlanes, RawWeather
+from flight_delays.contracts import (
+    LATE_MINUTES,
+    Inputs,
+    Observation,
+    RawFlights,
+    RawPlanes,
+    RawWeather,
+)
 from flight_delays.errors import ProjectError
 from flight_delays.moments import AsOf, Horizon, Parameters
+from flight_delays.quarantine import refuse_bad_data, screen
 
 WINDOW_DAYS = 7
 ENTITIES = ("carrier", "origin", "destination")
-# the strongest wind ever measured on the ground was 253 mph; beyond this the instrument failed
-WIND_LIMIT_MPH = 200
+INPUTS = Columns.of(Inputs)
+
+Screened = tuple[ir.Table, ir.Table, dict[str, Any]]
 
 
 class DataEngineering(Parameters):
     """Parameters of the data engineering pipeline."""
 
-    label_threshold_minutes: float = Field(description="A flight that arrives later is late")
     label_delay_hours: float = Field(
         ge=0, description="Hours from landing until the arrival delay is known"
     )
     history_days: int | None = Field(gt=0, description="Days before as-of to use; null: all")
 
 
+def screen_flights(raw: pd.DataFrame) -> Screened:
+    """Part the flights that keep the raw contract from those that break it."""
+    return screen(raw, RawFlights)
+
+
+def screen_weather(raw: pd.DataFrame) -> Screened:
+    """Part the hours of weather that keep the raw contract from those that break it."""
+    return screen(raw, RawWeather)
+
+
+def screen_planes(raw: pd.DataFrame) -> Screened:
+    """Part the planes that keep the raw contract from those that break it."""
+    return screen(raw, RawPlanes)
+
+
+def admit(screening: dict[str, Any], *tables: ir.Table) -> tuple[ir.Table, ...]:
+    """Let the screened tables pass, unless too much of one is in the quarantine."""
+    refuse_bad_data(screening)
+    return tables
+
+
 def land_flights(
-    raw: pd.DataFrame, as_of: AsOf, horizon: Horizon, params: DataEngineering
+    raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering
 ) -> ir.Table:
-    """Type the flights and keep those scheduled until the end of the horizon."""
-    flights = ibis.memtable(raw[Columns.of(RawFlights).names]).mutate(
-        scheduled_departure=ibis.timestamp(_.year, _.month, _.day, _.hour, _.minute, 0)
-    )
+    """Name the columns, and keep the flights scheduled until the end of the horizon."""
+    flights = raw.mutate(scheduled_departure=_scheduled_departure(raw))
     _check_as_of(flights, as_of)
     flights = flights.filter(_.scheduled_departure < ibis.literal(as_of.after(horizon.days)))
     if params.history_days is not None:
@@ -54,6 +84,10 @@ def land_flights(
     )
 
 
+def _scheduled_departure(raw: ir.Table) -> ir.TimestampValue:
+    return ibis.timestamp(raw.year, raw.month, raw.day, raw.hour, raw.minute, 0)
+
+
 def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:
     days = flights.aggregate(
         first=_.scheduled_departure.min().date(), last=_.scheduled_departure.max().date()
@@ -68,27 +102,25 @@ def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:
         )
 
 
-def land_weather(raw: pd.DataFrame) -> ir.Table:
-    """Type the weather, one row per airport and hour, impossible winds removed."""
-    weather = ibis.memtable(raw[Columns.of(RawWeather).names])
-    hourly = weather.group_by("origin", departure_hour_utc=_.time_hour.cast("timestamp"))
+def land_weather(raw: ir.Table) -> ir.Table:
+    """Name the columns; one row per airport and hour."""
+    hourly = raw.group_by("origin", departure_hour_utc=_.time_hour.cast("timestamp"))
     return hourly.aggregate(
         temperature_f=_.temp.mean(),
         dew_point_f=_.dewp.mean(),
         humidity_pct=_.humid.mean(),
         wind_direction_deg=_.wind_dir.mean(),
-        wind_speed_mph=_.wind_speed.mean(where=_.wind_speed <= WIND_LIMIT_MPH),
-        wind_gust_mph=_.wind_gust.mean(where=_.wind_gust <= WIND_LIMIT_MPH),
+        wind_speed_mph=_.wind_speed.mean(),
+        wind_gust_mph=_.wind_gust.mean(),
         precipitation_in=_.precip.mean(),
         pressure_mb=_.pressure.mean(),
         visibility_mi=_.visib.mean(),
     )
 
 
-def land_planes(raw: pd.DataFrame) -> ir.Table:
-    """Type the register of planes; it is a feature table as it is."""
-    planes = ibis.memtable(raw[Columns.of(RawPlanes).names])
-    return planes.rename({ENTITY: "tailnum"})
+def land_planes(raw: ir.Table) -> ir.Table:
+    """Name the columns of the register of planes; it is a feature table as it is."""
+    return raw.rename({ENTITY: "tailnum"})
 
 
 def join_flights(
@@ -103,7 +135,7 @@ def join_flights(
     minutes = _.departure_delay_min + _.air_time_min + params.label_delay_hours * 60
     labelled = flights.mutate(
         label_known_at=_.scheduled_departure + minutes.ceil().cast("int64").as_interval("m"),
-        late=_.arrival_delay_min > params.label_threshold_minutes,
+        late=_.arrival_delay_min > LATE_MINUTES,
     ).mutate(known=(_.label_known_at < now) & _.late.notnull())
     labelled = labelled.mutate(
         label_known_at=_.known.ifelse(_.label_known_at, ibis.null("timestamp")),
@@ -179,6 +211,68 @@ def assemble_model_input(
     values = planes.select(_.entity, plane_year=_.year, plane_seats=_.seats)
     table = table.left_join(values, [("tail_number", ENTITY)])
     return table.select(Columns.of(Observation).names)
+
+
+def check_availability(
+    raw: ir.Table,
+    weather: ir.Table,
+    planes: ir.Table,
+    as_of: AsOf,
+    params: DataEngineering,
+) -> dict[str, Any]:
+    """Prove that no input depends on what is known only after the event.
+
+    The inputs of one day's flights are built twice: from the flights as they are, and with all
+    that the contract does not declare to be known ahead hidden from that day on.
+
+    Returns:
+        The day, the number of flights, the columns that were hidden and those that were compared.
+
+    Raises:
+        ProjectError: naming the inputs that differ.
+    """
+    day = _newest_day(raw, as_of)
+    hidden = Columns.of(RawFlights).hindsight
+    later = _scheduled_departure(raw) >= ibis.literal(day.moment)
+    blind = raw.mutate(
+        {name: later.ifelse(ibis.null(raw[name].type()), raw[name]) for name in hidden}
+    )
+    seen, unseen = (
+        _inputs_of_day(flights, weather, planes, day, params) for flights in (raw, blind)
+    )
+    compared = disagreement(seen, unseen, INPUTS.keys, INPUTS.names)
+    leaking = compared.loc[compared["n_differ"] > 0, "column"].tolist()
+    if leaking:
+        raise ProjectError(
+            f"Known only after the event: {', '.join(leaking)}. Their values for the flights of "
+            f"{day} change when {', '.join(hidden)} of these flights are hidden, so nobody could "
+            "know them when a prediction is made. Take them out of Inputs in "
+            "src/flight_delays/contracts.py, or compute them from earlier days; a raw column that "
+            "is really known before says so: `known_ahead=True`."
+        )
+    return {"day": str(day), "n_rows": len(seen), "hidden": hidden, "compared": INPUTS.names}
+
+
+def _newest_day(raw: ir.Table, as_of: AsOf) -> AsOf:
+    """The as-of day; or the last one before it that has flights."""
+    days = _scheduled_departure(raw).date()
+    newest = raw.filter(days <= ibis.literal(as_of.root)).select(day=days).day.max()
+    return AsOf(newest.to_pyarrow().as_py())
+
+
+def _inputs_of_day(
+    raw: ir.Table, weather: ir.Table, planes: ir.Table, day: AsOf, params: DataEngineering
+) -> pd.DataFrame:
+    recent = params.model_copy(update={"history_days": 2 * WINDOW_DAYS})
+    until = Horizon(days=1)
+    flights = join_flights(land_flights(raw, day, until, recent), weather, day, until, recent)
+    flights = flights.cache()
+    features = build_feature_tables(flights, day, until)
+    inputs = assemble_model_input(flights, *features, planes).select(INPUTS.names)
+    rows: pd.DataFrame = inputs.filter(
+        inputs[INPUTS.event_time] >= ibis.literal(day.moment)
+    ).to_pandas()
+    return rows
 
 
 def count_flights(flights: ir.Table) -> dict[str, int]:

@@ -1,0 +1,283 @@
+"""Quarantine: the rows of a raw table that break its contract are set aside, with their reasons.
+
+The rest goes on, in the declared types. Nothing is lost: valid and quarantined rows together are
+the rows that were read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import pandas as pd
+import pandera.pandas as pa
+from ibis import _
+from pandera.dtypes import is_int
+from pydantic import Field
+
+from flight_delays.columns import Column, Columns
+from flight_delays.errors import BadDataError
+from flight_delays.moments import Parameters
+from flight_delays.rules import Rule, column_rules, key_rule, row_key, without_nan
+
+_ROW, _RECORD = "__row", "__record"
+EXAMPLES = 3
+WORST = 3
+# whole numbers beyond these do not fit into 64 bits
+INT64_END = 2.0**63
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A column's values in the declared type.
+
+    Attributes:
+        values: The values, missing where there is none of that type.
+        given: Whether the source has a value.
+        failed: Whether it has one that is not of the declared type.
+    """
+
+    values: ir.Column
+    given: ir.BooleanValue
+    failed: ir.BooleanValue
+
+
+def screen(
+    raw: pd.DataFrame | ir.Table, contract: type[pa.DataFrameModel]
+) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+    """Part the rows of a raw table into those that keep the contract and those that break it.
+
+    Of several rows with one key, the first that breaks no other rule is kept.
+
+    Args:
+        raw: The table as the source gives it; ``RawTableValidator`` has passed it.
+        contract: What its rows must keep.
+
+    Returns:
+        The valid rows, in the contract's columns and types. The quarantined ones, as one row per
+        broken rule: ``row``, counted from 1, ``column``, ``rule``, ``value`` as text, and
+        ``record``, all that the source said. And the account: rows read, valid and quarantined,
+        and of each broken rule the number of rows and examples, worst first.
+    """
+    columns, key = Columns.of(contract), row_key(contract)
+    source = as_table(raw)
+    parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
+    broken = _broken(source, list(_rules(columns, parsed)))
+    judged = source.select(
+        **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
+        **{name: column.values for name, column in parsed.items()},
+        **{_flag(i): rule.broken for i, rule in enumerate(broken)},
+    )
+    kept = [~judged[_flag(i)] for i in range(len(broken))]
+    valid = judged.filter(*kept) if kept else judged
+    reasons = [_reasons(judged, i, rule) for i, rule in enumerate(broken)]
+    if _has_duplicates(valid, key):
+        repeated = _repeated(valid, key)
+        reasons.append(_repetitions(repeated, key))
+        valid = valid.anti_join(repeated, _ROW)
+    quarantined = _materialised(reasons, source)
+    account = _account(contract, source, valid, quarantined)
+    return valid.select(columns.names), quarantined, account
+
+
+def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
+    """The source as a table of the engine; columns of mixed types become text."""
+    if isinstance(raw, ir.Table):
+        return raw
+    mixed = raw.select_dtypes("object").columns
+    return ibis.memtable(raw.astype(dict.fromkeys(mixed, "str")))
+
+
+def parse(column: Column, source: ir.Column) -> Parsed:
+    """Read a column of the source as the declared type."""
+    source = without_nan(source)
+    values = _PARSERS[column.kind](column, source)
+    given = source.notnull()
+    return Parsed(values, given, given & values.isnull())
+
+
+class Screening(Parameters):
+    """Parameters of screening."""
+
+    max_quarantine_share: float = Field(
+        ge=0, le=1, description="Share of a table's rows beyond which it is bad data"
+    )
+
+
+def judge_screening(params: Screening, *accounts: dict[str, Any]) -> dict[str, Any]:
+    """Whether the raw tables, each with its account by ``screen``, are fit to go on with."""
+    shares = [account["share"] for account in accounts]
+    return {
+        "passed": all(share <= params.max_quarantine_share for share in shares),
+        "max_quarantine_share": params.max_quarantine_share,
+        "largest_share": max(shares, default=0.0),
+        "tables": list(accounts),
+    }
+
+
+def refuse_bad_data(screening: dict[str, Any]) -> None:
+    """Stop where more than the accepted share of a table's rows is quarantined.
+
+    Raises:
+        BadDataError: naming the table, the share, and its three worst rules.
+    """
+    limit = screening["max_quarantine_share"]
+    for account in screening["tables"]:
+        if account["share"] > limit:
+            worst = "; ".join(_in_words(rule) for rule in account["rules"][:WORST])
+            raise BadDataError(
+                f"{account['n_quarantined']:,} of {account['n_read']:,} rows "
+                f"({account['share']:.1%}) break {account['contract']}, more than "
+                f"screening.max_quarantine_share={limit:g}. Worst: {worst}. They are in the quarantine, with "
+                "their reasons: mend the source, or change what src/flight_delays/contracts.py "
+                "asks of it. Nothing was trained, and the champion stays."
+            )
+
+
+def _in_words(rule: dict[str, Any]) -> str:
+    examples = ", ".join(repr(value) for value in rule["examples"])
+    where = f"{rule['column']}: " if rule["column"] else ""
+    return f"{where}{rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples or 'missing'})"
+
+
+def _number(column: Column, source: ir.Column) -> ir.Column:
+    dtype = source.type()
+    if dtype.is_string():
+        source = without_nan(source.strip().try_cast("float64"))
+    elif not dtype.is_numeric():
+        return ibis.null("int64" if is_int(column.dtype) else "float64")
+    if not is_int(column.dtype):
+        return source.cast("float64")
+    if source.type().is_integer():
+        return source.cast("int64")
+    whole = (source == source.floor()) & (source.abs() < INT64_END)
+    return whole.ifelse(source, ibis.null(source.type())).try_cast("int64")
+
+
+def _moment(column: Column, source: ir.Column) -> ir.Column:
+    target = "timestamp('UTC')" if getattr(column.dtype, "tz", None) else "timestamp"
+    dtype = source.type()
+    if dtype.is_string():
+        return source.try_cast(target)
+    if dtype.is_timestamp() or dtype.is_date():
+        return source.cast(target)
+    return ibis.null(target)
+
+
+def _text(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
+    dtype = source.type()
+    return source.cast("string") if dtype.is_string() or dtype.is_integer() else ibis.null("string")
+
+
+def _truth(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
+    dtype = source.type()
+    return source.try_cast("boolean") if dtype.is_string() or dtype.is_boolean() else ibis.null("boolean")
+
+
+_PARSERS = {"numeric": _number, "datetime": _moment, "categorical": _text, "boolean": _truth}
+
+
+def _rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
+    for column in columns.all:
+        kind = "a whole number" if is_int(column.dtype) else column.kind
+        yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
+    for rule in column_rules(columns, {name: found.values for name, found in parsed.items()}):
+        # what could not be parsed is no longer there, which is not the source's fault
+        yield Rule(rule.column, rule.name, rule.broken & ~parsed[rule.column].failed)
+
+
+def _broken(table: ir.Table, rules: list[Rule]) -> list[Rule]:
+    """The rules that at least one row breaks, found in one query."""
+    [found] = (
+        table.aggregate(**{_flag(i): rule.broken.any() for i, rule in enumerate(rules)})
+        .to_pyarrow()
+        .to_pylist()
+    )
+    return [rule for i, rule in enumerate(rules) if found[_flag(i)]]
+
+
+def _record(source: ir.Table) -> ir.StructValue:
+    return ibis.struct({name: source[name] for name in source.columns})
+
+
+def _flag(number: int) -> str:
+    return f"__broken_{number}"
+
+
+def _reasons(judged: ir.Table, number: int, rule: Rule) -> ir.Table:
+    bad = judged.filter(judged[_flag(number)])
+    return bad.select(
+        row=_[_ROW],
+        column=ibis.literal(rule.column),
+        rule=ibis.literal(rule.name),
+        value=bad[_RECORD][rule.column].cast("string"),
+        record=bad[_RECORD],
+    )
+
+
+def _has_duplicates(valid: ir.Table, key: list[str]) -> bool:
+    if not key:
+        return False
+    repeated = valid.group_by(key).aggregate(n=_.count()).filter(_.n > 1)
+    return bool(repeated.count().to_pyarrow().as_py())
+
+
+def _repeated(valid: ir.Table, key: list[str]) -> ir.Table:
+    """All but the first row of every key."""
+    nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
+    return valid.mutate(nth=nth).filter(_.nth > 0)
+
+
+def _repetitions(repeated: ir.Table, key: list[str]) -> ir.Table:
+    value = ibis.literal(", ").join([repeated[name].cast("string").fill_null("") for name in key])
+    return repeated.select(
+        row=_[_ROW],
+        column=ibis.literal(", ".join(key)),
+        rule=ibis.literal(key_rule(key)),
+        value=value,
+        record=repeated[_RECORD],
+    )
+
+
+def _materialised(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
+    """The quarantined rows in the engine's memory: there should be few, and they are read often."""
+    schema = ibis.schema(
+        {
+            "row": "int64", "column": "string", "rule": "string", "value": "string",
+            "record": dt.Struct(dict(source.schema().items())),
+        }
+    )  # fmt: skip
+    if not reasons:
+        return ibis.memtable([], schema=schema)
+    found = ibis.union(*reasons) if len(reasons) > 1 else reasons[0]
+    return ibis.memtable(found.order_by("row", "column", "rule").to_pyarrow(), schema=schema)
+
+
+def _account(
+    contract: type[pa.DataFrameModel], source: ir.Table, valid: ir.Table, quarantined: ir.Table
+) -> dict[str, Any]:
+    columns = Columns.of(contract)
+    n_read, n_valid, n_quarantined = (
+        int(count.to_pyarrow().as_py())
+        for count in (source.count(), valid.count(), quarantined["row"].nunique())
+    )
+    assert n_valid + n_quarantined == n_read, "every row is valid or quarantined"
+    rules = quarantined.group_by("column", "rule").aggregate(n_rows=_.count())
+    worst = rules.order_by(ibis.desc("n_rows"), "column", "rule").to_pyarrow().to_pylist()
+    return {
+        "contract": contract.__name__,
+        "n_read": n_read,
+        "n_valid": n_valid,
+        "n_quarantined": n_quarantined,
+        "share": n_quarantined / max(n_read, 1),
+        "rules": [{**rule, "examples": _examples(quarantined, rule, columns)} for rule in worst],
+    }
+
+
+def _examples(quarantined: ir.Table, rule: dict[str, Any], columns: Columns) -> list[Any]:
+    found = quarantined.filter(_.column == rule["column"], _.rule == rule["rule"])
+    values = found.order_by("row").limit(EXAMPLES)["value"].to_pyarrow().to_pylist()
+    named = set(rule["column"].split(", "))
+    return ["(personal)"] if named & set(columns.personal) else values

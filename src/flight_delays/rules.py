@@ -1,0 +1,90 @@
+"""The rules of a contract, as expressions that the engine evaluates."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from flight_delays.columns import FINITE, Column, Columns
+from flight_delays.errors import ContractError
+
+_PASSES: dict[str, Callable[..., Any]] = {
+    "greater_than": lambda values, min_value: values > min_value,
+    "greater_than_or_equal_to": lambda values, min_value: values >= min_value,
+    "less_than": lambda values, max_value: values < max_value,
+    "less_than_or_equal_to": lambda values, max_value: values <= max_value,
+    "isin": lambda values, allowed_values: values.isin(allowed_values),
+    "notin": lambda values, forbidden_values: values.notin(forbidden_values),
+    # like Python's re.match, Pandera looks at the beginning of the text only
+    "str_matches": lambda values, pattern: values.re_search(f"^(?:{pattern})"),
+    FINITE: lambda values: ~values.cast("float64").isinf(),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule on one column; ``broken`` is true for rows that break it, and never null."""
+
+    column: str
+    name: str
+    broken: ir.BooleanValue
+
+
+def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
+    """What the contract asks of the values of each column, one by one."""
+    for column in columns.all:
+        found = without_nan(values[column.name])
+        if not column.nullable:
+            yield Rule(column.name, "not_nullable", found.isnull())
+        for name, statistics in column.checks.items():
+            if name not in _PASSES:
+                raise ContractError(
+                    f"The check '{name}' of column '{column.name}' cannot be pushed down to the "
+                    f"engine; use one of {', '.join(_PASSES)}."
+                )
+            passes = _PASSES[name](found, **statistics)
+            # what is missing is for `nullable` to judge
+            yield Rule(column.name, _named(name, statistics), ~passes.fill_null(True))
+
+
+def row_key(contract: Any) -> list[str]:
+    """The columns by which no two rows of a contract's table may be equal.
+
+    Raises:
+        ContractError: if the contract asks for what could be enforced only in part.
+    """
+    schema = contract.to_schema()
+    alone = [name for name, column in schema.columns.items() if column.unique]
+    if alone:
+        raise ContractError(
+            f"Column '{alone[0]}' is unique: say `unique` in the Config of {contract.__name__}."
+        )
+    if schema.checks:
+        raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
+    unique = schema.unique or []
+    return [unique] if isinstance(unique, str) else list(unique)
+
+
+def key_rule(key: list[str]) -> str:
+    """The name of the rule that rows are unique."""
+    return f"unique({', '.join(key)})"
+
+
+def without_nan(values: ir.Column) -> ir.Column:
+    """Not-a-number counts as missing, as it does in pandas."""
+    if not values.type().is_floating():
+        return values
+    return values.isnan().ifelse(ibis.null(values.type()), values)
+
+
+def shown(column: Column, values: list[Any]) -> list[Any]:
+    """Values as they may appear in a message: personal ones do not."""
+    return ["(personal)"] if column.role.personal and values else values
+
+
+def _named(check: str, statistics: Mapping[str, Any]) -> str:
+    if not statistics:
+        return check
+    return f"{check}({', '.join(str(value) for value in statistics.values())})"
