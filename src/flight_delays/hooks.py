@@ -13,7 +13,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from flight_delays.errors import ProjectError, suggestion
+from flight_delays.errors import BadDataError, ProjectError, suggestion
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,12 @@ class ProjectHooks:
         logger.info("[%2d/%d] %s", self._n_started, self._n_nodes, node.func.__name__)
 
     @hook_impl
+    def on_pipeline_error(self, error: Exception, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Leave a decision where bad data stopped the run, in place of one that is outdated."""
+        if isinstance(error, BadDataError):
+            catalog.save("retrain_decision", wait_for_better_data(str(error)))
+
+    @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
@@ -61,6 +67,19 @@ class ProjectHooks:
             made[name] = _path(catalog, name) if name.endswith("_report") else catalog.load(name)
         if made:
             click.echo(f"\n{summarise(made, run_params['env'])}\n")
+
+
+def wait_for_better_data(reason: str) -> dict[str, Any]:
+    """The decision that bad data leaves: it never retrains."""
+    return {
+        "outcome": "wait",
+        "decided_at": None,
+        "model_version": None,
+        "reasons": [f"Bad data vetoes retraining: {reason}"],
+        "rules": [],
+        "vetoes": [{"name": "rows in quarantine", "passed": False, "detail": reason}],
+        "drifted": [],
+    }
 
 
 def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:

@@ -1,14 +1,28 @@
 """Requests and answers of the service, generated from the contract."""
 
 import datetime
+import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandera.pandas as pa
 from pandera.dtypes import is_int
-from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NaiveDatetime,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from flight_delays.columns import Column, Columns
+from flight_delays.columns import FINITE, Column, Columns
+from flight_delays.errors import ContractError
 
 _BOUNDS = {
     "greater_than": "gt",
@@ -18,6 +32,11 @@ _BOUNDS = {
     "str_matches": "pattern",
 }
 _INT64 = np.iinfo(np.int64)
+# errors named in one answer, and the length to which a refused value is quoted
+MAX_ERRORS = 100
+MAX_QUOTED = 80
+# the input of these is the whole row, or a field that the contract does not know
+_NOT_QUOTED = ("missing", "extra_forbidden")
 
 
 class Answer(BaseModel):
@@ -67,8 +86,47 @@ def request_model(contract: type[pa.DataFrameModel]) -> type[BaseModel]:
     return create_model("Row", __config__=config, __doc__=contract.__doc__, **fields)
 
 
+def explained(columns: Columns) -> WrapValidator:
+    """A validator around a list of rows whose errors quote the values that were refused.
+
+    An error names the row, the field and the rule; this adds the value, unless it is personal, and
+    names no more than ``MAX_ERRORS`` of them.
+    """
+
+    def explain(rows: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(rows)
+        except ValidationError as error:
+            details = [_quoting(detail, columns) for detail in error.errors()[:MAX_ERRORS]]
+            left_out = error.error_count() - len(details)
+            if left_out:
+                error_of_many = _error("more_errors", f"and {left_out:,} more errors")
+                details.append(InitErrorDetails(type=error_of_many, loc=(), input=None))
+            raise ValidationError.from_exception_data(error.title, details) from error
+
+    return WrapValidator(explain)
+
+
+def _quoting(detail: ErrorDetails, columns: Columns) -> InitErrorDetails:
+    kind, message, value = detail["type"], detail["msg"], detail["input"]
+    if kind not in _NOT_QUOTED and len(detail["loc"]) > 1:
+        personal = detail["loc"][1] in columns.personal
+        message += f", not {'the personal value given' if personal else _quoted(value)}"
+    return InitErrorDetails(type=_error(kind, message), loc=detail["loc"], input=None)
+
+
+def _error(kind: str, message: str) -> PydanticCustomError:
+    # as a value of the template, so that braces in it stay what they are
+    return PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type]
+
+
+def _quoted(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
+
+
 def _field(column: Column) -> Any:
-    limited: Any = Annotated[_type(column), Field(**_limits(column))]
+    limited: Any = Annotated[_type(column), Field(**_limits(column)), *_refusals(column)]
     annotation = limited | None if column.nullable else limited
     default = None if column.nullable else ...
     return annotation, Field(default, description=column.description)
@@ -76,23 +134,49 @@ def _field(column: Column) -> Any:
 
 def _limits(column: Column) -> dict[str, Any]:
     """The column's checks as Pydantic knows them; ``isin`` is its type's affair."""
+    checks = {name: found for name, found in column.checks.items() if name not in _HANDLED}
     if "isin" in column.checks:
+        if checks:
+            raise ContractError(
+                f"Column '{column.name}' has `isin` and {', '.join(checks)}: name just the values "
+                "that are allowed."
+            )
         return {}
     limits: dict[str, Any] = {}
     if column.kind == "numeric":
         limits = {"strict": True, "allow_inf_nan": False}
         if is_int(column.dtype):
             limits = {"strict": True, "ge": _INT64.min, "le": _INT64.max}
-    for check, statistics in column.checks.items():
+    for check, statistics in checks.items():
         if check not in _BOUNDS:
-            raise TypeError(
+            raise ContractError(
                 f"The check '{check}' of column '{column.name}' has no counterpart in the "
-                f"service's API; use one of isin, {', '.join(_BOUNDS)}."
+                f"service's API; use one of isin, notin, {', '.join(_BOUNDS)}."
             )
         [limit] = statistics.values()
         # like Python's re.match, Pandera looks at the beginning of the text only
         limits[_BOUNDS[check]] = f"^(?:{limit})" if check == "str_matches" else limit
     return limits
+
+
+_HANDLED = ("isin", "notin", FINITE)
+
+
+def _refusals(column: Column) -> list[Any]:
+    forbidden = column.checks.get("notin", {}).get("forbidden_values")
+    if not forbidden:
+        return []
+    documented = Field(json_schema_extra={"not": {"enum": list(forbidden)}})
+    return [AfterValidator(_none_of(list(forbidden))), documented]
+
+
+def _none_of(forbidden: list[Any]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if value in forbidden:
+            raise _error("notin", f"Input should not be one of {forbidden}")
+        return value
+
+    return check
 
 
 def _type(column: Column) -> Any:

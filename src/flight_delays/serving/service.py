@@ -16,7 +16,7 @@ from flight_delays.contracts import Inputs, Prediction
 from flight_delays.model_package import ModelPackage
 from flight_delays.records import json_records
 
-from .api import Answer, ModelInfo, Predictions, request_model
+from .api import Answer, ModelInfo, Predictions, explained, request_model
 from .features import FeatureStore
 from .prediction_log import PredictionLog
 
@@ -25,6 +25,7 @@ MAX_ROWS = 10_000
 # BentoML changes into the Bento's own folder; the defaults are below the one it was started in
 DATA = Path(os.environ.get("PWD", ".")) / "data"
 COLUMNS = Columns.of(Inputs)
+EXPLAINED = explained(COLUMNS)
 
 DESCRIPTION = """# Predictions of the champion
 
@@ -69,11 +70,11 @@ class PredictionService:
             max_age_days=int(os.environ.get("MAX_FEATURE_AGE_DAYS", "7")),
         )
         folder = os.environ.get("PREDICTION_LOG_DIR", DATA / "07_model_output/prediction_log")
-        self.log = PredictionLog(Path(folder), Columns.of(Prediction))
+        self.log = PredictionLog(Path(folder), Columns.of(Prediction).without_personal())
 
     @bentoml.api
     def predict(
-        self, rows: Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS)]
+        self, rows: Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS), EXPLAINED]
     ) -> Predictions:
         """Probability and decision for each row."""
         inputs = self.features.complete(_frame(rows))

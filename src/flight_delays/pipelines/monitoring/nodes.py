@@ -9,14 +9,16 @@ import pandas as pd
 from ibis import _
 from pydantic import Field
 
+from flight_delays.agreement import disagreement, rows_that_differ
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
+from flight_delays.contracts import Inputs, Observation
 from flight_delays.metrics import METRICS, Bootstrap, measure
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
 from flight_delays.profiles import compare
 
 COLUMNS = Columns.of(Observation)
+INPUTS = Columns.of(Inputs).without_personal()
 Y = COLUMNS.label
 SCORE = "probability"
 
@@ -40,6 +42,10 @@ class Monitoring(Parameters):
     )
     max_unseen_share: float = Field(ge=0, description="Categories the reference did not have")
     min_volume_share: float = Field(ge=0, description="Rows a day, as a share of the reference's")
+    skew_sample_rows: int = Field(gt=0, description="Served rows that are built again offline")
+    max_skew_share: float = Field(
+        ge=0, le=1, description="Share of them whose looked-up features differ"
+    )
     max_psi: float = Field(gt=0, description="Population stability index shown as drift")
     max_age_days: int = Field(gt=0, description="Age at which a champion is retrained on schedule")
 
@@ -72,15 +78,50 @@ def measure_drift(predictions: ir.Table, champion: ModelPackage) -> pd.DataFrame
     return pd.concat([score, features], ignore_index=True)
 
 
+def measure_skew(
+    prediction_log: ir.Table, model_input: ir.Table, params: Monitoring
+) -> dict[str, Any]:
+    """Compare the inputs that the service worked with to those built offline for the same rows.
+
+    Looked-up features must be equal: that is training-serving skew. Sent ones differ where callers
+    know other things than the source tables do.
+
+    Returns:
+        ``share`` of the compared rows whose looked-up features differ; ``columns``, each with its
+        source, the rows compared and those that differ. ``n_unknown`` rows are not in the model
+        input.
+    """
+    newest = prediction_log.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
+    served: pd.DataFrame = newest.select(INPUTS.names).to_pandas()
+    asked = ibis.memtable(served[INPUTS.keys], schema=model_input.select(INPUTS.keys).schema())
+    known = model_input.semi_join(asked, INPUTS.keys).select(INPUTS.names)
+    offline: pd.DataFrame = known.to_pandas()
+    looked_up = [column.name for column in INPUTS.looked_up]
+    compared = disagreement(served, offline, INPUTS.keys, INPUTS.names)
+    n_compared = int(compared["n_compared"].max())
+    n_differ = rows_that_differ(served, offline, INPUTS.keys, looked_up)
+    sources = compared["column"].isin(looked_up).map({True: "looked up", False: "sent"})
+    return {
+        "n_served": int(prediction_log.count().to_pyarrow().as_py()),
+        "n_compared": n_compared,
+        "n_unknown": len(served) - n_compared,
+        "share": n_differ / max(n_compared, 1),
+        "columns": compared.assign(source=sources).to_dict(orient="records"),
+    }
+
+
 def measure_quality(
     predictions: ir.Table,
     drift: pd.DataFrame,
+    screening: dict[str, Any],
+    skew: dict[str, Any],
     champion: ModelPackage,
     params: Monitoring,
 ) -> dict[str, Any]:
-    """Whether the data is fit to be judged by: volume, missing values, unseen categories.
+    """Whether the data is fit to be judged by.
 
-    Where there are no rows at all, there is nothing to check.
+    Rows in quarantine, volume, missing values, unseen categories, and training-serving skew. Where
+    there are no rows at all, there is nothing to check.
     """
     span = predictions.aggregate(
         n_rows=_.count(), n_days=_[COLUMNS.event_time].truncate("D").nunique()
@@ -89,7 +130,11 @@ def measure_quality(
     reference_rows = champion.reference.features.n_rows / champion.reference.n_days
     volume = found["n_rows"] / max(found["n_days"], 1) / reference_rows
     worst_missing = (drift["missing_share"] - drift["reference_missing_share"]).max()
+    quarantined, most_quarantined = screening["largest_share"], screening["max_quarantine_share"]
     checks = [
+        _check(
+            "rows in quarantine", quarantined, most_quarantined, quarantined <= most_quarantined
+        ),
         _check("volume", volume, params.min_volume_share, volume >= params.min_volume_share),
         _check(
             "missing values",
@@ -102,6 +147,12 @@ def measure_quality(
             drift["unseen_share"].max(),
             params.max_unseen_share,
             drift["unseen_share"].max() <= params.max_unseen_share,
+        ),
+        _check(
+            "training-serving skew",
+            skew["share"],
+            params.max_skew_share,
+            skew["share"] <= params.max_skew_share,
         ),
     ]
     if found["n_rows"] == 0:

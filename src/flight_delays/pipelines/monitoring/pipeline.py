@@ -8,6 +8,7 @@ from .nodes import (
     measure_drift,
     measure_performance,
     measure_quality,
+    measure_skew,
     measure_weeks,
 )
 from .report import draw_monitoring, render_report
@@ -24,7 +25,12 @@ def create_pipeline() -> Pipeline:
         [
             Node(join_labels, ["predictions", "model_input", *MOMENTS], "labelled_predictions"),
             Node(measure_drift, ["predictions", "champion"], "drift"),
-            Node(measure_quality, ["predictions", "drift", "champion", PARAMS], "data_quality"),
+            Node(measure_skew, ["prediction_log", "model_input", PARAMS], "serving_skew"),
+            Node(
+                measure_quality,
+                ["predictions", "drift", "data_screening", "serving_skew", "champion", PARAMS],
+                "data_quality",
+            ),
             Node(
                 measure_performance,
                 ["labelled_predictions", "champion", "params:as_of", PARAMS, BOOTSTRAP],
@@ -57,6 +63,7 @@ def create_pipeline() -> Pipeline:
                 [
                     "retrain_decision",
                     "data_quality",
+                    "serving_skew",
                     "performance",
                     "drift",
                     *PLOTS,

@@ -44,6 +44,7 @@ def draw_monitoring(
 def render_report(
     decision: dict[str, Any],
     quality: dict[str, Any],
+    skew: dict[str, Any],
     performance: dict[str, Any],
     drift: pd.DataFrame,
     weekly_plot: go.Figure,
@@ -64,6 +65,7 @@ def render_report(
     return environment.get_template("report.html.j2").render(
         decision=decision,
         quality=quality,
+        skew=skew,
         performance=performance,
         drift=drift.head(DRIFT_ROWS).to_dict(orient="records"),
         champion=champion.metadata,

@@ -16,6 +16,7 @@ from bentoml.exceptions import NotFound
 from kedro.utils import find_kedro_project
 from pydantic import Field
 
+from flight_delays.agreement import disagreement
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
@@ -138,6 +139,8 @@ def verify(
     sent = [column.name for column in COLUMNS.sent]
     with BentoServer(bento_tag, feature_store_url, params.start_timeout_seconds) as server:
         answers = server.predict(json_records(asked[sent]))
+        logged = server.logged()
+    features = _compare_features(bento_tag, logged, asked)
     answered = np.array([answer["probability"] for answer in answers])
     worst = int(np.argmax(np.abs(answered - expected)))
     difference = float(abs(answered[worst] - expected[worst]))
@@ -154,9 +157,26 @@ def verify(
         "model": f"{PACKAGE}:{elected.version}",
         "labels": _labels(elected),
         "rows_compared": len(asked),
+        "features_compared": features,
         "largest_difference": difference,
         "tolerance": params.tolerance,
     }
+
+
+def _compare_features(bento_tag: str, logged: pd.DataFrame, asked: pd.DataFrame) -> list[str]:
+    """The inputs that the service worked with, column by column, against those built offline."""
+    names = COLUMNS.without_personal().names
+    compared = disagreement(logged, asked, COLUMNS.keys, names)
+    differ = compared[(compared["n_differ"] > 0) | (compared["n_compared"] < len(asked))]
+    if len(differ):
+        worst = differ.sort_values("n_differ", ascending=False).iloc[0]
+        raise ProjectError(
+            f"The Bento {bento_tag} works with other features than training: "
+            f"{', '.join(differ['column'])}; '{worst['column']}' differs on {worst['n_differ']} of "
+            f"{len(asked)} rows. Run data_engineering again, so that the online store has what the "
+            "model input has. It is not released; the champion that serves stays."
+        )
+    return names
 
 
 def promote(elected: ModelPackage, release: dict[str, Any]) -> ModelPackage:

@@ -13,13 +13,19 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
+
+from flight_delays.datasets import PredictionLogDataset
 from flight_delays.errors import ProjectError
 
+PREDICTION = "flight_delays.contracts.Prediction"
 HOST = "127.0.0.1"
 
 
 class BentoServer:
     """Runs ``bentoml serve`` in the background; a context manager.
+
+    Its prediction log is in ``log_folder`` until the block ends.
 
     Args:
         bento_tag: The Bento to serve.
@@ -39,13 +45,14 @@ class BentoServer:
         self._scratch = tempfile.TemporaryDirectory()
         folder = Path(self._scratch.name)
         self._output = folder / "output"
+        self.log_folder = folder / "log"
         command = [
             sys.executable, "-m", "bentoml", "serve", self._tag,
             "--host", HOST, "--port", self._url.rsplit(":", 1)[1],
         ]  # fmt: skip
         environment = os.environ | {
             "FEATURE_STORE_URL": self._feature_store_url,
-            "PREDICTION_LOG_DIR": str(folder / "log"),
+            "PREDICTION_LOG_DIR": str(self.log_folder),
             "OMP_NUM_THREADS": "1",
             # the Bento's own code is proven, whatever the shell's path finds first
             "PYTHONPATH": "",
@@ -87,6 +94,12 @@ class BentoServer:
                 f"The Bento {self._tag} answered {error.code}: {error.read().decode()[:2000]}"
             ) from error
         return answers
+
+    def logged(self) -> pd.DataFrame:
+        """What it has logged so far, in the contract's types."""
+        log = PredictionLogDataset(filepath=str(self.log_folder), contract=PREDICTION)
+        rows: pd.DataFrame = log.load().to_pandas()
+        return rows
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout

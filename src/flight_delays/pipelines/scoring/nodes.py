@@ -10,7 +10,7 @@ from flight_delays.contracts import Inputs, Prediction
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 
-INPUTS, PREDICTION = Columns.of(Inputs), Columns.of(Prediction)
+INPUTS, PREDICTION = Columns.of(Inputs), Columns.of(Prediction).without_personal()
 
 
 def score(champion: ModelPackage, model_input: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
@@ -43,7 +43,7 @@ def _identify(rows: pd.DataFrame, version: str) -> pd.Series:
 
 
 def _schema(model_input: ir.Table) -> ibis.Schema:
-    inputs = {name: model_input.schema()[name] for name in INPUTS.names}
+    inputs = {name: model_input.schema()[name] for name in INPUTS.without_personal().names}
     return ibis.schema(
         {
             **inputs,
