@@ -123,8 +123,7 @@ def serve(host: str, port: int, env: str | None) -> None:
         "--port",
         str(port),
     ]
-    # a release serves the code that it was built from, whatever the shell's path finds first
-    os.execve(sys.executable, command, os.environ | environment | {"PYTHONPATH": ""})  # noqa: S606
+    os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
 
 
 def _release_of(catalog: Any) -> str:

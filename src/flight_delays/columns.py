@@ -210,6 +210,10 @@ class Columns:
         """Columns that hold personal data."""
         return [c.name for c in self.all if c.role.personal]
 
+    def only(self, *names: str) -> Self:
+        """Just the named columns."""
+        return type(self)(tuple(c for c in self.all if c.name in names))
+
     def without_personal(self) -> Self:
         """The columns that may be logged and shown."""
         return type(self)(tuple(c for c in self.all if not c.role.personal))

@@ -29,6 +29,10 @@ class Gate(Parameters):
         "worse: the interval of the difference lies above 0",
     )
 
+    max_single_feature_auc: float = Field(
+        ge=0.5, le=1, description="ROC AUC beyond which a feature alone gives the label away"
+    )
+
     @field_validator("at_least", "at_most")
     @classmethod
     def _of_known_metrics(cls, limits: dict[str, float]) -> dict[str, float]:
@@ -44,6 +48,7 @@ def judge(
     test: pd.DataFrame,
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
+    single_feature_auc: pd.DataFrame,
     as_of: AsOf,
     params: Gate,
     bootstrap: Bootstrap,
@@ -56,6 +61,7 @@ def judge(
         test: Rows of the test window.
         predictions: The candidate's and the baselines' probabilities on them.
         metrics: The candidate's and the baselines' metrics on them.
+        single_feature_auc: How well each feature alone tells the label.
         as_of: The as-of moment.
         params: Floors and tolerance.
         bootstrap: How intervals are computed.
@@ -66,6 +72,7 @@ def judge(
         and ``checks`` that each say passed or not, value and limit.
     """
     checks = [
+        *_leakage_checks(single_feature_auc, params),
         *_floor_checks(metrics["candidate"], params),
         *_baseline_checks(predictions, metrics, bootstrap),
     ]
@@ -98,6 +105,18 @@ def _floor_checks(measured: dict[str, Any], params: Gate) -> list[Check]:
         for name, limit in params.at_most.items()
     ]
     return [*at_least, *at_most]
+
+
+def _leakage_checks(single_feature_auc: pd.DataFrame, params: Gate) -> list[Check]:
+    """One check for every feature that gives the label away; one that passes if none does."""
+    limit = params.max_single_feature_auc
+    strongest = single_feature_auc.sort_values("roc_auc", ascending=False)
+    leaking = strongest[strongest["roc_auc"] > limit]
+    named = leaking if len(leaking) else strongest.head(1)
+    return [
+        _check(f"no leak through {feature}", auc, limit, auc <= limit)
+        for feature, auc in zip(named["feature"], named["roc_auc"], strict=True)
+    ]
 
 
 def _baseline_checks(

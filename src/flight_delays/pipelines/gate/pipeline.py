@@ -17,6 +17,7 @@ def create_pipeline() -> Pipeline:
                     "test",
                     "test_predictions",
                     "metrics",
+                    "single_feature_auc",
                     "params:as_of",
                     "params:gate",
                     "params:bootstrap",

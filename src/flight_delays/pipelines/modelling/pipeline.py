@@ -10,6 +10,7 @@ from .evaluation import (
     evaluate_slices,
     measure_footprint,
     measure_importance,
+    measure_single_features,
     predict_test,
 )
 from .nodes import (
@@ -49,6 +50,7 @@ def create_pipeline() -> Pipeline:
                 ["evaluated_model", "test", PARAMS, SEED],
                 "feature_importance",
             ),
+            Node(measure_single_features, ["train", "test", SEED], "single_feature_auc"),
             Node(
                 draw_evaluation,
                 [

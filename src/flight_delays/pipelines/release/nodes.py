@@ -29,6 +29,7 @@ from .server import BentoServer
 logger = logging.getLogger(__name__)
 
 PACKAGE = __name__.split(".")[0]
+BENTO = PACKAGE.replace("_", "-")
 COLUMNS = Columns.of(Inputs)
 
 
@@ -53,7 +54,7 @@ def elect(
     if incumbent is None:
         raise ProjectError(
             "The gate did not promote the candidate, and there is no champion yet, so nothing can "
-            f"be released: {'; '.join(decision['reasons'])}. Improve the model, or change the "
+            f"be released: {' '.join(decision['reasons'])} Improve the model, or change the "
             "limits in conf/base/parameters_gate.yml, and run again."
         )
     return incumbent
@@ -96,7 +97,7 @@ def build_bento(model_tag: str, elected: ModelPackage, requirements: str) -> str
         The Bento's tag, ``name:version``; the version says which model and which code.
     """
     version = f"{elected.version}-{_code_hash(requirements)[:8]}"
-    tag = f"{PACKAGE}:{version}"
+    tag = f"{BENTO}:{version}"
     try:
         return str(bentoml.bentos.get(tag).tag)
     except NotFound:

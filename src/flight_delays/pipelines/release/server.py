@@ -54,8 +54,6 @@ class BentoServer:
             "FEATURE_STORE_URL": self._feature_store_url,
             "PREDICTION_LOG_DIR": str(self.log_folder),
             "OMP_NUM_THREADS": "1",
-            # the Bento's own code is proven, whatever the shell's path finds first
-            "PYTHONPATH": "",
         }
         with self._output.open("wb") as output:
             # a session of its own, so that the server's workers can be stopped with it
