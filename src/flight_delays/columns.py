@@ -36,7 +36,7 @@ class Contract(pa.DataFrameModel):
         """Whether each value is finite; what is not a float always is."""
         if not pd.api.types.is_float_dtype(values):
             return pd.Series(True, index=values.index)
-        return np.isfinite(values)
+        return pd.Series(np.isfinite(values), index=values.index)
 
 
 @dataclass(frozen=True)

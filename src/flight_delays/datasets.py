@@ -148,7 +148,7 @@ class PredictionLogDataset(AbstractDataset[None, ir.Table]):
         connection = ibis.duckdb.connect()
         return connection.read_json(files, columns=types, format="newline_delimited")
 
-    def save(self, data: None) -> None:
+    def save(self, data: None) -> None:  # noqa: ARG002
         """Refuse: the service writes its log."""
         raise DatasetError("The prediction log is written by the service alone.")
 

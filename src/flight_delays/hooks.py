@@ -60,11 +60,11 @@ class ProjectHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Say what was made."""
-        from flight_delays.summary import ARTEFACTS, summarise  # noqa: PLC0415 - imports the model
+        from flight_delays.summary import ARTEFACTS, PAGES, summarise  # noqa: PLC0415 - imports the model
 
         made: dict[str, Any] = {}
         for name in pipeline.all_outputs() & set(ARTEFACTS):
-            made[name] = _path(catalog, name) if name.endswith("_report") else catalog.load(name)
+            made[name] = _path(catalog, name) if name in PAGES else catalog.load(name)
         if made:
             click.echo(f"\n{summarise(made, run_params['env'])}\n")
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # skops refuses every type that is neither its own nor named here
 TRUSTED_TYPES = [
     "flight_delays.preprocessing.CalendarFeatures",
+    "flight_delays.preprocessing.Numbers",
     "numpy.dtype",
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

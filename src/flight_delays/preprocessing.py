@@ -7,7 +7,9 @@ Row-wise transforms live inside the model's pipeline, so that they travel with t
 - categorical: ordinal codes, or one-hot; categories not seen in training, and missing ones, get a
   code of their own, or all zeros;
 - datetime: minute of the day and day of the week, in bins for linear models;
-- boolean: 0 and 1.
+- boolean: 0 and 1, missing values as for numbers.
+
+``TREATMENT`` says it in words for people.
 """
 
 from typing import Any, Self
@@ -21,9 +23,35 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from flight_delays.columns import Columns
+from flight_delays.columns import Columns, Kind
 
 UNKNOWN_CATEGORY = -1
+TREATMENT: dict[Kind, str] = {
+    "numeric": "Numbers are used as they are, missing ones included; linear models get the median "
+    "in their place, an indicator, and a common scale.",
+    "categorical": "Categories become codes, or indicators for linear models; a category not seen "
+    "in training, or a missing one, gets a code of its own, or no indicator.",
+    "datetime": "Moments become minute of the day and day of the week, in bins for linear models.",
+    "boolean": "Truth values become 0 and 1, missing ones are treated as missing numbers.",
+}
+
+
+class Numbers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Truth values as 0.0 and 1.0, missing ones as NaN."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002
+        """Remember the columns."""
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Return an array of the shape of X."""
+        return X.astype("float64").to_numpy()
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the columns of ``transform``."""
+        return self.feature_names_in_
 
 
 class CalendarFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -66,7 +94,8 @@ def tree_preprocessing(columns: Columns) -> ColumnTransformer:
         [
             ("categorical", encoder, columns.features_of_kind("categorical")),
             ("calendar", CalendarFeatures(), columns.features_of_kind("datetime")),
-            ("numeric", "passthrough", columns.features_of_kind("numeric", "boolean")),
+            ("numeric", "passthrough", columns.features_of_kind("numeric")),
+            ("boolean", Numbers(), columns.features_of_kind("boolean")),
         ],
         verbose_feature_names_out=False,
     )
@@ -74,10 +103,9 @@ def tree_preprocessing(columns: Columns) -> ColumnTransformer:
 
 def linear_preprocessing(columns: Columns) -> ColumnTransformer:
     """Preprocessing for linear models: one-hot, median imputation, scaling, hours in bins."""
-    numeric = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        StandardScaler(),
-    )
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    numeric = make_pipeline(imputer, StandardScaler())
+    boolean = make_pipeline(Numbers(), imputer)
     calendar = make_pipeline(
         CalendarFeatures(), KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform")
     )
@@ -86,7 +114,8 @@ def linear_preprocessing(columns: Columns) -> ColumnTransformer:
         [
             ("categorical", one_hot, columns.features_of_kind("categorical")),
             ("calendar", calendar, columns.features_of_kind("datetime")),
-            ("numeric", numeric, columns.features_of_kind("numeric", "boolean")),
+            ("numeric", numeric, columns.features_of_kind("numeric")),
+            ("boolean", boolean, columns.features_of_kind("boolean")),
         ],
         verbose_feature_names_out=False,
     )

@@ -34,12 +34,12 @@ class Parsed:
     """A column's values in the declared type.
 
     Attributes:
-        values: The values, missing where there is none of that type.
+        typed: The values, missing where there is none of that type.
         given: Whether the source has a value.
         failed: Whether it has one that is not of the declared type.
     """
 
-    values: ir.Column
+    typed: ir.Column
     given: ir.BooleanValue
     failed: ir.BooleanValue
 
@@ -67,7 +67,7 @@ def screen(
     broken = _broken(source, list(_rules(columns, parsed)))
     judged = source.select(
         **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
-        **{name: column.values for name, column in parsed.items()},
+        **{name: found.typed for name, found in parsed.items()},
         **{_flag(i): rule.broken for i, rule in enumerate(broken)},
     )
     kept = [~judged[_flag(i)] for i in range(len(broken))]
@@ -93,9 +93,9 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
 def parse(column: Column, source: ir.Column) -> Parsed:
     """Read a column of the source as the declared type."""
     source = without_nan(source)
-    values = _PARSERS[column.kind](column, source)
+    typed = _PARSERS[column.kind](column, source)
     given = source.notnull()
-    return Parsed(values, given, given & values.isnull())
+    return Parsed(typed, given, given & typed.isnull())
 
 
 class Screening(Parameters):
@@ -130,9 +130,10 @@ def refuse_bad_data(screening: dict[str, Any]) -> None:
             raise BadDataError(
                 f"{account['n_quarantined']:,} of {account['n_read']:,} rows "
                 f"({account['share']:.1%}) break {account['contract']}, more than "
-                f"screening.max_quarantine_share={limit:g}. Worst: {worst}. They are in the quarantine, with "
-                "their reasons: mend the source, or change what src/flight_delays/contracts.py "
-                "asks of it. Nothing was trained, and the champion stays."
+                f"screening.max_quarantine_share={limit:g}. Worst: {worst}. They are in the "
+                "quarantine, with their reasons: mend the source, or change what "
+                "src/flight_delays/contracts.py asks of it. Nothing was trained, and the champion "
+                "stays."
             )
 
 
@@ -173,7 +174,11 @@ def _text(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
 
 def _truth(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
     dtype = source.type()
-    return source.try_cast("boolean") if dtype.is_string() or dtype.is_boolean() else ibis.null("boolean")
+    return (
+        source.try_cast("boolean")
+        if dtype.is_string() or dtype.is_boolean()
+        else ibis.null("boolean")
+    )
 
 
 _PARSERS = {"numeric": _number, "datetime": _moment, "categorical": _text, "boolean": _truth}
@@ -183,7 +188,7 @@ def _rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
     for column in columns.all:
         kind = "a whole number" if is_int(column.dtype) else column.kind
         yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
-    for rule in column_rules(columns, {name: found.values for name, found in parsed.items()}):
+    for rule in column_rules(columns, {name: found.typed for name, found in parsed.items()}):
         # what could not be parsed is no longer there, which is not the source's fault
         yield Rule(rule.column, rule.name, rule.broken & ~parsed[rule.column].failed)
 

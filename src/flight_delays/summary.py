@@ -7,6 +7,7 @@ from flight_delays.model_package import ModelPackage
 
 # the artefacts that a summary speaks of
 ARTEFACTS = (
+    "data_screening",
     "candidate",
     "metrics",
     "gate_decision",
@@ -14,15 +15,17 @@ ARTEFACTS = (
     "performance",
     "retrain_decision",
     "monitoring_report",
+    "model_card",
 )
+# those that are for reading: a summary says where they are
+PAGES = ("monitoring_report", "model_card")
 
 
 def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
     """Summarise a run in a few lines, one for each artefact that it made.
 
     Args:
-        artefacts: By name, those of ``ARTEFACTS`` that the run made; of ``monitoring_report``,
-            its path.
+        artefacts: By name, those of ``ARTEFACTS`` that the run made; of pages, their paths.
         env: Kedro's environment, if not the usual one.
     """
     lines = [
@@ -33,6 +36,12 @@ def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
     target = "serve" if "release" in artefacts else "run"
     next_step = f'make {target} ARGS="--env {env}"' if env else f"make {target}"
     return "\n".join(f"{title:<11}{text}" for title, text in [*lines, ("Next", next_step)])
+
+
+def _screening(screening: Mapping[str, Any]) -> str:
+    tables = screening["tables"]
+    read, kept_out = (sum(table[n] for table in tables) for n in ("n_read", "n_quarantined"))
+    return f"{read:,} rows of {len(tables)} tables, {kept_out:,} of them in quarantine"
 
 
 def _candidate(candidate: ModelPackage) -> str:
@@ -82,6 +91,7 @@ def _interval(interval: Mapping[str, float]) -> str:
 
 
 _LINES: dict[str, tuple[str, Any]] = {
+    "data_screening": ("Read", _screening),
     "candidate": ("Trained", _candidate),
     "metrics": ("Tested", _metrics),
     "gate_decision": ("Gate", _decision),
@@ -89,4 +99,5 @@ _LINES: dict[str, tuple[str, Any]] = {
     "performance": ("Watched", _performance),
     "retrain_decision": ("Retrain?", _decision),
     "monitoring_report": ("Report", str),
+    "model_card": ("Card", str),
 }

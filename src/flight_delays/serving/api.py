@@ -117,7 +117,7 @@ def _quoting(detail: ErrorDetails, columns: Columns) -> InitErrorDetails:
 
 def _error(kind: str, message: str) -> PydanticCustomError:
     # as a value of the template, so that braces in it stay what they are
-    return PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type]
+    return PydanticCustomError(kind, "{message}", {"message": message})
 
 
 def _quoted(value: Any) -> str:

@@ -59,9 +59,7 @@ def admit(screening: dict[str, Any], *tables: ir.Table) -> tuple[ir.Table, ...]:
     return tables
 
 
-def land_flights(
-    raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering
-) -> ir.Table:
+def land_flights(raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering) -> ir.Table:
     """Name the columns, and keep the flights scheduled until the end of the horizon."""
     flights = raw.mutate(scheduled_departure=_scheduled_departure(raw))
     _check_as_of(flights, as_of)
@@ -267,11 +265,10 @@ def _inputs_of_day(
     until = Horizon(days=1)
     flights = join_flights(land_flights(raw, day, until, recent), weather, day, until, recent)
     flights = flights.cache()
-    features = build_feature_tables(flights, day, until)
-    inputs = assemble_model_input(flights, *features, planes).select(INPUTS.names)
-    rows: pd.DataFrame = inputs.filter(
-        inputs[INPUTS.event_time] >= ibis.literal(day.moment)
-    ).to_pandas()
+    carriers, origins, destinations = build_feature_tables(flights, day, until)
+    inputs = assemble_model_input(flights, carriers, origins, destinations, planes)
+    due = inputs.filter(inputs[INPUTS.event_time] >= ibis.literal(day.moment))
+    rows: pd.DataFrame = due.select(INPUTS.names).to_pandas()
     return rows
 
 

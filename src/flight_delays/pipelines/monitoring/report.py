@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ from plotly.offline import get_plotlyjs
 from flight_delays import charts
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
+from flight_delays.pages import render_page
 from flight_delays.profiles import bin_labels, recount
 
 from .nodes import SCORE, Monitoring, Y
@@ -56,13 +56,9 @@ def render_report(
     horizon: Horizon,
 ) -> str:
     """Render the report as HTML that needs no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__name__.rsplit(".", 1)[0], ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
     plots = [weekly_plot, live_calibration_plot, score_plot, drift_plot]
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "monitoring_report",
         decision=decision,
         quality=quality,
         skew=skew,

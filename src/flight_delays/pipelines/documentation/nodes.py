@@ -1,0 +1,115 @@
+"""What people need to know of the data and of the model, from what the code enforces."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pandera.pandas as pa
+
+from flight_delays import contracts
+from flight_delays.columns import FINITE, Column, Columns, Contract, Task
+from flight_delays.contracts import Inputs, Observation
+from flight_delays.model_package import ModelPackage
+from flight_delays.pages import render_page
+from flight_delays.preprocessing import TREATMENT
+
+_ALLOWED = {
+    "greater_than": "more than {}",
+    "greater_than_or_equal_to": "at least {}",
+    "less_than": "less than {}",
+    "less_than_or_equal_to": "at most {}",
+    "str_matches": "like {}",
+    "isin": "one of {}",
+    "notin": "none of {}",
+}
+_ANSWERS: dict[Task, str] = {
+    "binary": "the probability that it is so, and a decision at the threshold",
+    "multiclass": "the probability of each class",
+    "regression": "the expected value",
+}
+
+
+def render_dictionary() -> str:
+    """Render every table that the contracts declare."""
+    return render_page("data_dictionary", tables=[_describe(table) for table in _tables()])
+
+
+def render_card(champion: ModelPackage, screening: dict[str, Any]) -> str:
+    """Render the champion's model card; personal columns do not appear on it."""
+    observation, inputs = Columns.of(Observation), Columns.of(Inputs)
+    kinds = {column.kind for column in inputs.all if column.role.feature}
+    return render_page(
+        "model_card",
+        champion=champion.metadata,
+        screening=screening,
+        label=observation[observation.label],
+        task=observation.task,
+        answer=_ANSWERS[observation.task],
+        inputs=_describe(Inputs, inputs.without_personal()),
+        treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
+    )
+
+
+def _tables() -> list[type[pa.DataFrameModel]]:
+    """The contracts that no other contract is made of, in the order of their declaration."""
+    declared = [
+        table
+        for table in vars(contracts).values()
+        if inspect.isclass(table) and issubclass(table, Contract) and table is not Contract
+    ]
+    bases = {base for table in declared for base in table.__mro__[1:]}
+    return [table for table in declared if table not in bases]
+
+
+def _describe(table: type[pa.DataFrameModel], columns: Columns | None = None) -> dict[str, Any]:
+    columns = columns or Columns.of(table)
+    unique = table.to_schema().unique or []
+    of_events = any(column.role.known_ahead for column in columns.all)
+    return {
+        "name": table.__name__,
+        "description": inspect.getdoc(table),
+        "key": [unique] if isinstance(unique, str) else unique,
+        "columns": [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "nullable": column.nullable,
+                "description": column.description,
+                "allowed": list(_allowed(column)),
+                "uses": list(_uses(column, of_events)),
+            }
+            for column in columns.all
+        ],
+    }
+
+
+def _allowed(column: Column) -> Iterator[str]:
+    for check, statistics in column.checks.items():
+        if check != FINITE:
+            [limit] = statistics.values()
+            values = limit if isinstance(limit, list | tuple | set) else [limit]
+            text = ", ".join(str(value) for value in values)
+            yield _ALLOWED.get(check, f"{check}: {{}}").format(text)
+
+
+def _uses(column: Column, of_events: bool) -> Iterator[str]:
+    role = column.role
+    if of_events:
+        yield "known before the event" if role.known_ahead else "known only after the event"
+    if role.key:
+        yield "identifies the row"
+    if role.event_time:
+        yield "the moment of the event"
+    if role.label:
+        yield f"label of a {role.label} task"
+    if role.label_time:
+        yield "the moment from which the label is known"
+    if role.feature:
+        yield "feature"
+    if role.lookup:
+        newest = ", the newest that is not later than the event's day" if role.lookup.daily else ""
+        yield f"looked up: {role.lookup.table}.{role.lookup.column} by {role.lookup.by}{newest}"
+    if role.segment:
+        yield "metrics are sliced by it"
+    if role.personal:
+        yield "personal: never in the model, the log, a report or a message"
