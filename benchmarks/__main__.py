@@ -16,10 +16,12 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
+import pandera.pandas as pa
 
-from flight_delays.contracts import Observation
+from flight_delays.contracts import Observation, RawFlights
 from flight_delays.pipelines.data_engineering.nodes import daily_features
 from flight_delays.profiles import profile
+from flight_delays.quarantine import screen
 from flight_delays.validation import ContractValidator
 
 DATA = Path("data")
@@ -40,6 +42,26 @@ def validate_in_pandas(folder: Path) -> None:
     schema = Observation.to_schema()
     schema.coerce = True
     schema.validate(frame, lazy=True)
+
+
+def quarantine_in_engine(folder: Path) -> None:
+    raw = ibis.duckdb.connect().read_parquet(folder / "raw.parquet")
+    valid, quarantined, _ = screen(raw, RawFlights)
+    valid.to_parquet(folder / "valid.parquet")
+    quarantined.to_parquet(folder / "quarantined.parquet")
+
+
+def quarantine_in_pandas(folder: Path) -> None:
+    raw = pd.read_parquet(folder / "raw.parquet")
+    try:
+        RawFlights.validate(raw, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+        bad = raw.index.isin(cases["index"])
+        raw[~bad].to_parquet(folder / "valid.parquet")
+        cases.astype({"failure_case": "str"}).merge(
+            raw, left_on="index", right_index=True
+        ).to_parquet(folder / "quarantined.parquet")
 
 
 def features_in_engine(folder: Path) -> None:
@@ -76,6 +98,7 @@ def profile_in_pandas(folder: Path) -> None:
 
 PAIRS: dict[str, tuple[Benchmark, Benchmark]] = {
     "validate the contract": (validate_in_engine, validate_in_pandas),
+    "quarantine, 1/3 bad": (quarantine_in_engine, quarantine_in_pandas),
     "daily feature table": (features_in_engine, features_in_pandas),
     "profile of six columns": (profile_in_engine, profile_in_pandas),
 }
@@ -111,13 +134,20 @@ def repeat_data(folder: Path, copies: int) -> int:
             f"FROM '{DATA / source}.parquet', range({copies}) AS copies(copy)) "
             f"TO '{folder / name}.parquet'"
         )
+    # a third of the raw rows with a distance that no flight has
+    connection.raw_sql(
+        f"COPY (SELECT * REPLACE (flight + 10000 * copy AS flight, "
+        f"if(flight % 3 = 0, -distance, distance) AS distance) "
+        f"FROM '{DATA}/02_intermediate/screened_flights.parquet', range({copies}) AS copies(copy)) "
+        f"TO '{folder}/raw.parquet'"
+    )
     return int(connection.read_parquet(folder / "rows.parquet").count().execute())
 
 
 def measure_apart(function: str, folder: str) -> tuple[float, float]:
     """Seconds and peak gigabytes of one function, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks", "--one", function, "--folder", folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     seconds, gigabytes = done.stdout.split()
     return float(seconds), float(gigabytes)
 

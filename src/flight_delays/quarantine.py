@@ -20,7 +20,7 @@ from pydantic import Field
 from flight_delays.columns import Column, Columns
 from flight_delays.errors import BadDataError
 from flight_delays.moments import Parameters
-from flight_delays.rules import Rule, column_rules, key_rule, row_key, without_nan
+from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key, without_nan
 
 _ROW, _RECORD = "__row", "__record"
 EXAMPLES = 3
@@ -64,22 +64,35 @@ def screen(
     columns, key = Columns.of(contract), row_key(contract)
     source = as_table(raw)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
-    broken = _broken(source, list(_rules(columns, parsed)))
+    typed = {name: found.typed for name, found in parsed.items()}
+    n_read, n_bad, broken = _count(source, list(_rules(columns, parsed)))
     judged = source.select(
         **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
-        **{name: found.typed for name, found in parsed.items()},
-        **{_flag(i): rule.broken for i, rule in enumerate(broken)},
+        **typed,
+        **{_flag(i): rule.broken for i, (rule, _) in enumerate(broken)},
     )
-    kept = [~judged[_flag(i)] for i in range(len(broken))]
-    valid = judged.filter(*kept) if kept else judged
-    reasons = [_reasons(judged, i, rule) for i, rule in enumerate(broken)]
-    if _has_duplicates(valid, key):
-        repeated = _repeated(valid, key)
+    reasons = [_reasons(judged, i, rule) for i, (rule, _) in enumerate(broken)]
+    # without the numbers of the rows, which would keep the engine from working in parallel
+    good = source.filter(*(~rule.broken for rule, _ in broken)) if broken else source
+    valid = good.select(**typed)
+    _, n_repeated = repeated_keys(valid, key)
+    if n_repeated:
+        kept = [~judged[_flag(i)] for i in range(len(broken))]
+        numbered = judged.filter(*kept) if kept else judged
+        repeated = _repeated(numbered, key)
         reasons.append(_repetitions(repeated, key))
-        valid = valid.anti_join(repeated, _ROW)
-    quarantined = _materialised(reasons, source)
-    account = _account(contract, source, valid, quarantined)
-    return valid.select(columns.names), quarantined, account
+        broken.append((_key_rule(key), n_repeated))
+        valid = numbered.anti_join(repeated, _ROW).select(columns.names)
+    n_quarantined = n_bad + n_repeated
+    account = {
+        "contract": contract.__name__,
+        "n_read": n_read,
+        "n_valid": n_read - n_quarantined,
+        "n_quarantined": n_quarantined,
+        "share": n_quarantined / max(n_read, 1),
+        "rules": _worst_first(broken, reasons, columns),
+    }
+    return valid, _together(reasons, source), account
 
 
 def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
@@ -193,14 +206,19 @@ def _rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
         yield Rule(rule.column, rule.name, rule.broken & ~parsed[rule.column].failed)
 
 
-def _broken(table: ir.Table, rules: list[Rule]) -> list[Rule]:
-    """The rules that at least one row breaks, found in one query."""
+def _count(table: ir.Table, rules: list[Rule]) -> tuple[int, int, list[tuple[Rule, int]]]:
+    """Rows, rows that break a rule, and the rules that are broken, by how many; one query."""
     [found] = (
-        table.aggregate(**{_flag(i): rule.broken.any() for i, rule in enumerate(rules)})
+        table.aggregate(
+            rows=table.count(),
+            bad=ibis.or_(*(rule.broken for rule in rules)).sum().fill_null(0),
+            **{_flag(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)},
+        )
         .to_pyarrow()
         .to_pylist()
     )
-    return [rule for i, rule in enumerate(rules) if found[_flag(i)]]
+    broken = [(rule, int(found[_flag(i)])) for i, rule in enumerate(rules) if found[_flag(i)]]
+    return int(found["rows"]), int(found["bad"]), broken
 
 
 def _record(source: ir.Table) -> ir.StructValue:
@@ -222,13 +240,6 @@ def _reasons(judged: ir.Table, number: int, rule: Rule) -> ir.Table:
     )
 
 
-def _has_duplicates(valid: ir.Table, key: list[str]) -> bool:
-    if not key:
-        return False
-    repeated = valid.group_by(key).aggregate(n=_.count()).filter(_.n > 1)
-    return bool(repeated.count().to_pyarrow().as_py())
-
-
 def _repeated(valid: ir.Table, key: list[str]) -> ir.Table:
     """All but the first row of every key."""
     nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
@@ -239,50 +250,42 @@ def _repetitions(repeated: ir.Table, key: list[str]) -> ir.Table:
     value = ibis.literal(", ").join([repeated[name].cast("string").fill_null("") for name in key])
     return repeated.select(
         row=_[_ROW],
-        column=ibis.literal(", ".join(key)),
-        rule=ibis.literal(key_rule(key)),
+        column=ibis.literal(_key_rule(key).column),
+        rule=ibis.literal(_key_rule(key).name),
         value=value,
         record=repeated[_RECORD],
     )
 
 
-def _materialised(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
-    """The quarantined rows in the engine's memory: there should be few, and they are read often."""
-    schema = ibis.schema(
-        {
-            "row": "int64", "column": "string", "rule": "string", "value": "string",
-            "record": dt.Struct(dict(source.schema().items())),
-        }
-    )  # fmt: skip
-    if not reasons:
-        return ibis.memtable([], schema=schema)
-    found = ibis.union(*reasons) if len(reasons) > 1 else reasons[0]
-    return ibis.memtable(found.order_by("row", "column", "rule").to_pyarrow(), schema=schema)
+def _key_rule(key: list[str]) -> Rule:
+    return Rule(", ".join(key), key_rule(key), ibis.literal(True))
 
 
-def _account(
-    contract: type[pa.DataFrameModel], source: ir.Table, valid: ir.Table, quarantined: ir.Table
-) -> dict[str, Any]:
-    columns = Columns.of(contract)
-    n_read, n_valid, n_quarantined = (
-        int(count.to_pyarrow().as_py())
-        for count in (source.count(), valid.count(), quarantined["row"].nunique())
+def _together(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
+    if reasons:
+        found = ibis.union(*reasons) if len(reasons) > 1 else reasons[0]
+        return found.order_by("row", "column", "rule")
+    schema = dict.fromkeys(("column", "rule", "value"), "string")
+    record = dt.Struct(dict(source.schema().items()))
+    return ibis.memtable([], schema=ibis.schema({"row": "int64", **schema, "record": record}))
+
+
+def _worst_first(
+    broken: list[tuple[Rule, int]], reasons: list[ir.Table], columns: Columns
+) -> list[dict[str, Any]]:
+    """Each broken rule, with the number of rows and the values of the first of them."""
+    personal = set(columns.personal)
+    worst = sorted(
+        zip(broken, reasons, strict=True), key=lambda found: (-found[0][1], found[0][0].column)
     )
-    assert n_valid + n_quarantined == n_read, "every row is valid or quarantined"
-    rules = quarantined.group_by("column", "rule").aggregate(n_rows=_.count())
-    worst = rules.order_by(ibis.desc("n_rows"), "column", "rule").to_pyarrow().to_pylist()
-    return {
-        "contract": contract.__name__,
-        "n_read": n_read,
-        "n_valid": n_valid,
-        "n_quarantined": n_quarantined,
-        "share": n_quarantined / max(n_read, 1),
-        "rules": [{**rule, "examples": _examples(quarantined, rule, columns)} for rule in worst],
-    }
-
-
-def _examples(quarantined: ir.Table, rule: dict[str, Any], columns: Columns) -> list[Any]:
-    found = quarantined.filter(_.column == rule["column"], _.rule == rule["rule"])
-    values = found.order_by("row").limit(EXAMPLES)["value"].to_pyarrow().to_pylist()
-    named = set(rule["column"].split(", "))
-    return ["(personal)"] if named & set(columns.personal) else values
+    return [
+        {
+            "column": rule.column,
+            "rule": rule.name,
+            "n_rows": n_rows,
+            "examples": ["(personal)"]
+            if personal & set(rule.column.split(", "))
+            else rows.limit(EXAMPLES)["value"].to_pyarrow().to_pylist(),
+        }
+        for (rule, n_rows), rows in worst
+    ]

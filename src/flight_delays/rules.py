@@ -67,6 +67,26 @@ def row_key(contract: Any) -> list[str]:
     return [unique] if isinstance(unique, str) else list(unique)
 
 
+def repeated_keys(table: ir.Table, key: list[str]) -> tuple[int, int]:
+    """Count the keys that several rows have, and the rows beyond the first of each.
+
+    Hashes are grouped first, as they take half the memory; equal ones are looked at exactly.
+    """
+    if not key:
+        return 0, 0
+    hashes = table.select(hashed=ibis.struct({name: table[name] for name in key}).hash())
+    if _repeated(hashes, ["hashed"]) == (0, 0):
+        return 0, 0
+    return _repeated(table, key)
+
+
+def _repeated(table: ir.Table, key: list[str]) -> tuple[int, int]:
+    groups = table.group_by(key).aggregate(n=ibis._.count()).filter(ibis._.n > 1)
+    counts = groups.aggregate(keys=groups.count(), beyond=(groups.n - 1).sum().fill_null(0))
+    [found] = counts.to_pyarrow().to_pylist()
+    return int(found["keys"]), int(found["beyond"])
+
+
 def key_rule(key: list[str]) -> str:
     """The name of the rule that rows are unique."""
     return f"unique({', '.join(key)})"

@@ -6,7 +6,6 @@ engine, however many there are.
 
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pandera.pandas as pa
@@ -16,7 +15,7 @@ from pandera.dtypes import is_int
 
 from flight_delays.columns import Column, Columns
 from flight_delays.quarantine import as_table, parse
-from flight_delays.rules import Rule, column_rules, key_rule, row_key, shown
+from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key, shown
 
 EXAMPLES = 5
 
@@ -49,10 +48,7 @@ class ContractValidator:
         return table
 
     def _duplicates(self, table: ir.Table) -> list[CheckFailure]:
-        if not self._key:
-            return []
-        groups = table.group_by(self._key).aggregate(n=ibis._.count())
-        count = int(groups.filter(ibis._.n > 1).count().to_pyarrow().as_py())
+        count, _ = repeated_keys(table, self._key)
         message = key_rule(self._key)
         return [CheckFailure(message, check=message, failure_count=count)] if count else []
 

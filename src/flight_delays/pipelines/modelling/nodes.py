@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.errors import ProjectError
+from flight_delays.errors import ContractError, ProjectError
 from flight_delays.metrics import cheapest_threshold
 from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash
 from flight_delays.moments import AsOf, Parameters
@@ -74,7 +74,14 @@ def split_windows(model_input: ir.Table, as_of: AsOf, params: Modelling) -> list
 
     Raises:
         ProjectError: if a window has too few rows or only one class.
+        ContractError: if the label is not that of a binary task.
     """
+    if COLUMNS.task != "binary":
+        raise ContractError(
+            f"The contract declares a {COLUMNS.task} task by '{Y}'; the families, metrics and gate "
+            "that come with the template are for binary ones. Declare a boolean label, or bring "
+            "your own in src/flight_delays/pipelines/modelling/families.py and metrics.py."
+        )
     test_start = as_of.before(params.test_days)
     validation_start = test_start - pd.Timedelta(days=params.validation_days)
     bounds = {
