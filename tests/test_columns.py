@@ -1,25 +1,28 @@
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from flight_delays.columns import Columns, Lookup, column
+from flight_delays.columns import Columns, Contract, Lookup, column
+from flight_delays.errors import ContractError
 
 PRICE = Lookup("prices", by="shop", column="price", daily=False)
 
 
-class Sale(pa.DataFrameModel):
+class Sale(Contract):
     shop: str = column("Shop", key=True, feature=True, segment=True, isin=["north", "south"])
     sold_at: pd.Timestamp = column("Moment of the sale", key=True, event_time=True, feature=True)
     pieces: int = column("Pieces", feature=True, ge=1, le=9, example=3)
     price: float = column("Price, €", feature=True, nullable=True, lookup=PRICE)
     member: bool = column("Whether the buyer is a member", feature=True)
-    returned: pd.BooleanDtype = column("Whether it came back", label=True, nullable=True)
+    returned: pd.BooleanDtype = column("Whether it came back", label="binary", nullable=True)
     returned_known_at: Annotated[pd.DatetimeTZDtype, "us", "UTC"] = column(
         "When that is known", label_time=True, nullable=True
     )
     note: str = pa.Field(nullable=True)
+    buyer: str = column("Name of the buyer", personal=True, nullable=True)
 
 
 SALE = Columns.of(Sale)
@@ -30,7 +33,7 @@ def test_the_columns_of_a_contract_keep_its_order():
 
     assert names == [
         *("shop", "sold_at", "pieces", "price", "member"),
-        *("returned", "returned_known_at", "note"),
+        *("returned", "returned_known_at", "note", "buyer"),
     ]
 
 
@@ -38,9 +41,34 @@ def test_every_role_is_read_back():
     assert SALE.keys == ["shop", "sold_at"]
     assert SALE.event_time == "sold_at"
     assert SALE.label == "returned"
+    assert SALE.task == "binary"
     assert SALE.label_time == "returned_known_at"
     assert SALE.segments == ["shop"]
     assert SALE.features == ["shop", "sold_at", "pieces", "price", "member"]
+    assert SALE.personal == ["buyer"]
+
+
+def test_columns_without_personal_ones_are_otherwise_the_same():
+    shown = SALE.without_personal()
+
+    assert shown.names == [name for name in SALE.names if name != "buyer"]
+    assert shown.personal == []
+    assert shown.keys == SALE.keys
+
+
+def test_columns_can_be_narrowed_to_some_which_keep_their_order():
+    some = SALE.only("price", "shop")
+
+    assert some.names == ["shop", "price"]
+
+
+def test_what_is_not_known_ahead_is_hindsight():
+    class Delivery(Contract):
+        promised_at: pd.Timestamp = column("Moment promised", known_ahead=True)
+        delivered_at: pd.Timestamp = column("Moment of delivery")
+        note: str = pa.Field()
+
+    assert Columns.of(Delivery).hindsight == ["delivered_at", "note"]
 
 
 def test_a_column_is_either_sent_or_looked_up():
@@ -118,3 +146,100 @@ def test_a_contract_still_validates_as_any_pandera_model():
 
     with pytest.raises(pa.errors.SchemaError, match="greater_than_or_equal_to"):
         Sale.to_schema().select_columns(["pieces"]).validate(sale)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_number_breaks_every_contract(value):
+    price = Sale.to_schema().select_columns(["price"])
+
+    with pytest.raises(pa.errors.SchemaError, match="is_finite"):
+        price.validate(pd.DataFrame({"price": [1.0, value]}))
+
+
+def test_a_missing_number_is_finite_enough_for_a_contract_that_allows_it():
+    price = Sale.to_schema().select_columns(["price"])
+    rows = pd.DataFrame({"price": [1.0, np.nan]})
+
+    checked = price.validate(rows)
+
+    assert checked.equals(rows)
+
+
+def test_only_floats_are_asked_whether_they_are_finite():
+    asked = [c.name for c in SALE.all if "is_finite" in c.checks]
+
+    assert asked == ["price"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "task", "more"),
+    [
+        (pd.BooleanDtype, "binary", {}),
+        (bool, "binary", {}),
+        (str, "multiclass", {"isin": ["a", "b", "c"]}),
+        (float, "regression", {}),
+        (int, "regression", {}),
+    ],
+)
+def test_the_label_tells_the_task(annotation, task, more):
+    class Labelled(Contract):
+        outcome: annotation = column("Outcome", label=task, nullable=True, **more)
+
+    assert Columns.of(Labelled).task == task
+
+
+@pytest.mark.parametrize(
+    ("annotation", "task"),
+    [
+        (float, "binary"),
+        (str, "binary"),
+        (str, "multiclass"),
+        (int, "multiclass"),
+        (bool, "regression"),
+        (str, "regression"),
+        (pd.Timestamp, "regression"),
+        (bool, True),
+    ],
+)
+def test_a_label_that_does_not_fit_its_task_is_refused(annotation, task):
+    class Labelled(Contract):
+        outcome: annotation = column("Outcome", label=task)
+
+    with pytest.raises(ContractError, match=f"Labelled.outcome .* label={task!r}"):
+        Columns.of(Labelled)
+
+
+@pytest.mark.parametrize(
+    ("roles", "reason"),
+    [
+        ({"personal": True, "feature": True}, "is personal data and feature"),
+        ({"personal": True, "segment": True}, "is personal data and segment"),
+        ({"personal": True, "key": True}, "is personal data and key"),
+        ({"personal": True, "label": "regression"}, "is personal data and label"),
+        ({"feature": True, "label": "regression"}, "is the label and a feature"),
+        ({"feature": True, "label_time": True}, "is the label and a feature"),
+        ({"lookup": PRICE}, "is looked up by 'shop', which the contract does not have"),
+    ],
+)
+def test_roles_that_contradict_each_other_are_refused(roles, reason):
+    class Contradiction(Contract):
+        price: float = column("Price", **roles)
+
+    with pytest.raises(ContractError, match=f"Contradiction.price in contracts.py {reason}"):
+        Columns.of(Contradiction)
+
+
+def test_a_contract_without_a_label_says_so_when_asked():
+    columns = SALE.only("shop", "price")
+
+    with pytest.raises(ContractError, match="one column with `label`"):
+        columns.label  # noqa: B018
+
+
+def test_a_contract_has_one_label():
+    class Torn(Contract):
+        returned: bool = column("Whether it came back", label="binary")
+        exchanged: bool = column("Whether it was exchanged", label="binary")
+
+    with pytest.raises(ContractError, match=r"returned.*exchanged"):
+        Columns.of(Torn).label  # noqa: B018

@@ -5,14 +5,18 @@ import pytest
 from flight_delays.columns import Columns
 from flight_delays.contracts import (
     DailyFeatures,
+    Flight,
     Inputs,
     Observation,
+    Outcome,
     PlaneFeatures,
     Prediction,
+    PrimaryFlights,
     RawFlights,
     RawPlanes,
     RawWeather,
 )
+from flight_delays.quarantine import screen
 from tests.factories import observations
 
 INPUTS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)
@@ -35,26 +39,14 @@ RAW = {RawFlights: FLIGHT, RawWeather: WEATHER, RawPlanes: PLANE}
 
 
 @pytest.mark.parametrize("contract", RAW)
-def test_raw_text_is_parsed_to_the_declared_types(contract):
+def test_raw_text_is_read_as_the_declared_types(contract):
     raw = pd.DataFrame([RAW[contract]])
 
-    parsed = contract.validate(raw)
+    valid, _, _ = screen(raw, contract)
 
-    kinds = {c.name: c.kind for c in Columns.of(contract).all}
-    assert all(
-        pd.api.types.is_numeric_dtype(parsed[name]) == (kind == "numeric")
-        for name, kind in kinds.items()
-    )
-    moments = [name for name, kind in kinds.items() if kind == "datetime"]
-    assert all(str(parsed[name].dtype) == "datetime64[us, UTC]" for name in moments)
-
-
-@pytest.mark.parametrize("contract", RAW)
-def test_a_raw_table_without_rows_is_refused(contract):
-    empty = pd.DataFrame([RAW[contract]]).head(0)
-
-    with pytest.raises(pa.errors.SchemaErrors, match="the table has rows"):
-        contract.validate(empty, lazy=True)
+    row = valid.to_pandas()
+    contract.validate(row, lazy=True)
+    assert len(row) == 1
 
 
 @pytest.mark.parametrize(
@@ -75,24 +67,30 @@ def test_a_raw_table_without_rows_is_refused(contract):
         (RawPlanes, {"tailnum": None}),
     ],
 )
-def test_an_impossible_value_in_a_raw_table_is_refused(contract, change):
+def test_an_impossible_value_in_a_raw_table_is_quarantined(contract, change):
     [name] = change
-    raw = pd.DataFrame([RAW[contract] | change])
+    raw = pd.DataFrame([RAW[contract], RAW[contract] | change])
 
-    with pytest.raises(pa.errors.SchemaErrors) as refused:
-        contract.validate(raw, lazy=True)
+    _, quarantined, _ = screen(raw, contract)
 
-    assert set(refused.value.failure_cases["column"]) == {name}
+    [entry] = quarantined.to_pyarrow().to_pylist()
+    assert (entry["row"], entry["column"]) == (2, name)
 
 
 @pytest.mark.parametrize(
     ("contract", "other"), [(RawFlights, {"hour": "6"}), (RawPlanes, {"seats": "100"})]
 )
-def test_two_raw_rows_of_one_key_are_refused_even_if_they_differ(contract, other):
+def test_the_second_raw_row_of_one_key_is_quarantined_even_if_it_differs(contract, other):
     raw = pd.DataFrame([RAW[contract], RAW[contract] | other])
 
-    with pytest.raises(pa.errors.SchemaErrors, match=r"(?i)unique"):
-        contract.validate(raw, lazy=True)
+    _, quarantined, _ = screen(raw, contract)
+
+    [entry] = quarantined.to_pyarrow().to_pylist()
+    assert (entry["row"], entry["rule"][:6]) == (2, "unique")
+
+
+def test_what_became_of_a_flight_is_hindsight():
+    assert Columns.of(RawFlights).hindsight == ["dep_delay", "arr_delay", "air_time"]
 
 
 def test_an_observation_is_identified_by_its_keys():
@@ -109,6 +107,21 @@ def test_an_observation_is_its_inputs_and_what_really_happened():
     assert OBSERVATION.names == [*INPUTS.names, OBSERVATION.label, OBSERVATION.label_time]
 
 
+def test_every_value_that_a_flight_has_is_sent_or_looked_up_and_no_outcome_is():
+    known = set(Columns.of(Flight).names) | {c.name for c in INPUTS.looked_up}
+
+    assert set(INPUTS.names) == known
+    assert known.isdisjoint(Columns.of(Outcome).names)
+
+
+def test_primary_flights_know_the_outcome_and_the_weather_but_no_aggregate():
+    primary = Columns.of(PrimaryFlights)
+
+    assert primary.label == OBSERVATION.label
+    assert primary.task == "binary"
+    assert set(primary.names).isdisjoint(c.name for c in INPUTS.looked_up)
+
+
 def test_what_really_happened_is_no_feature():
     assert {OBSERVATION.label, OBSERVATION.label_time}.isdisjoint(OBSERVATION.features)
 
@@ -120,6 +133,7 @@ def test_a_prediction_holds_every_input_and_a_probability():
     assert prediction["probability"].checks == {
         "greater_than_or_equal_to": {"min_value": 0},
         "less_than_or_equal_to": {"max_value": 1},
+        "is_finite": {},
     }
 
 

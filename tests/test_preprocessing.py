@@ -13,7 +13,7 @@ class Parcel(pa.DataFrameModel):
     pieces: int = column("Pieces", feature=True)
     weight: float = column("Weight, kg", feature=True, nullable=True)
     fragile: bool = column("Fragile", feature=True)
-    late: bool = column("Late", label=True)
+    late: bool = column("Late", label="binary")
 
 
 PARCEL = Columns.of(Parcel)

@@ -1,3 +1,4 @@
+import math
 from collections import Counter
 
 import ibis
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 from kedro.io import DataCatalog
 from kedro.validation import DataValidationError
 
-from flight_delays.columns import column
-from flight_delays.validation import EXAMPLES, ContractValidator
+from flight_delays.columns import Contract, column
+from flight_delays.errors import ContractError
+from flight_delays.validation import EXAMPLES, ContractValidator, RawTableValidator
 
 
-class Parcel(pa.DataFrameModel):
+class Parcel(Contract):
     """Every rule that can be pushed down, on columns that may be missing and that may not."""
 
     depot: str = column("Depot", isin=["north", "south"])
@@ -24,7 +26,7 @@ class Parcel(pa.DataFrameModel):
     sent_at: pd.Timestamp = column("Moment")
 
 
-class ParcelOfTheDay(pa.DataFrameModel):
+class ParcelOfTheDay(Contract):
     depot: str = column("Depot", nullable=True)
     day: int = column("Day")
 
@@ -46,8 +48,8 @@ DIRTY = {
     "depot": [None, "north", "south", "east"],
     "state": [None, "sent", "lost", "void"],
     "code": [None, "AB", "ABc", "xyz", "aAB", "b x", ""],
-    "weight": [None, 0.0, 1e-9, 99.9, 100.0, -1.0],
-    "share": [None, 0.0, 1.0, 1.1, -0.1],
+    "weight": [None, 0.0, 1e-9, 99.9, 100.0, -1.0, math.inf],
+    "share": [None, 0.0, 1.0, 1.1, -0.1, -math.inf],
     "sent_at": [None, pd.Timestamp("2013-01-01")],
 }
 ROW = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in DIRTY.items()})
@@ -151,7 +153,7 @@ def test_a_key_that_comes_twice_is_counted_and_refused_as_pandera_refuses_it(key
 def test_a_check_that_cannot_be_pushed_down_is_refused_rather_than_skipped():
     table = ibis.memtable(pd.DataFrame({"price": [0.5]}))
 
-    with pytest.raises(TypeError, match="'in_range' of column 'price' cannot be pushed down"):
+    with pytest.raises(ContractError, match="'in_range' of column 'price' cannot be pushed down"):
         ContractValidator(f"{__name__}.Priced").validate(table)
 
 
@@ -193,7 +195,7 @@ class Whole(pa.DataFrameModel):
 
 @pytest.mark.parametrize("contract", [Unique, Whole])
 def test_a_contract_that_would_be_kept_only_in_part_is_refused(contract):
-    with pytest.raises(TypeError, match=r"say `unique`|check columns instead"):
+    with pytest.raises(ContractError, match=r"say `unique`|check columns instead"):
         ContractValidator(f"{__name__}.{contract.__name__}")
 
 
@@ -209,3 +211,143 @@ def test_whole_numbers_are_not_fractions():
 
     with pytest.raises(DataValidationError, match="day: is numeric"):
         ContractValidator(f"{__name__}.ParcelOfTheDay").validate(rows)
+
+
+class Addressed(Contract):
+    depot: str = column("Depot")
+    recipient: str = column("Who gets it", personal=True, str_matches="[A-Z]")
+
+
+ADDRESSED = f"{__name__}.Addressed"
+
+
+def test_personal_values_are_not_shown_in_the_error():
+    table = ibis.memtable(pd.DataFrame({"depot": ["north"] * 2, "recipient": ["jane", "joe"]}))
+
+    with pytest.raises(DataValidationError) as error:
+        ContractValidator(ADDRESSED).validate(table)
+
+    [failure] = error.value.failures
+    assert (failure.column, failure.failure_count) == ("recipient", 2)
+    assert failure.failure_examples == ["(personal)"]
+    assert "jane" not in str(error.value)
+
+
+def test_where_personal_columns_are_to_be_left_out_the_rest_keeps_the_contract():
+    validator = ContractValidator(ADDRESSED, without_personal=True)
+    table = ibis.memtable(pd.DataFrame({"depot": ["north"]}))
+
+    assert validator.validate(table) is table
+
+
+def test_a_personal_column_that_was_to_be_left_out_is_named_without_its_values():
+    validator = ContractValidator(ADDRESSED, without_personal=True)
+    table = ibis.memtable(pd.DataFrame({"depot": ["north"], "recipient": ["Jane"]}))
+
+    with pytest.raises(DataValidationError) as error:
+        validator.validate(table)
+
+    [failure] = error.value.failures
+    assert (failure.column, failure.check) == ("recipient", "personal_column_left_out")
+    assert "Jane" not in str(error.value)
+
+
+RAW_PARCELS = RawTableValidator(f"{__name__}.Parcel")
+
+
+@pytest.fixture(params=["pandas", "engine"])
+def given_as(request):
+    """A raw table, as pandas gives it and as the engine does."""
+    return {"pandas": lambda rows: rows, "engine": ibis.memtable}[request.param]
+
+
+def test_a_raw_table_with_bad_rows_is_passed_on_unchanged(given_as):
+    rows = parcels({}, {"weight": math.inf, "depot": "east"}, {"share": 2.0, "sent_at": None})
+    raw = given_as(rows)
+
+    assert RAW_PARCELS.validate(raw) is raw
+
+
+def test_a_raw_table_without_rows_is_stopped(given_as):
+    raw = given_as(parcels())
+
+    with pytest.raises(DataValidationError, match="the table has rows"):
+        RAW_PARCELS.validate(raw)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_column_that_a_raw_table_lacks_is_named(given_as, name):
+    raw = given_as(parcels({}).drop(columns=name))
+
+    with pytest.raises(DataValidationError) as error:
+        RAW_PARCELS.validate(raw)
+
+    assert [(f.column, f.check) for f in error.value.failures] == [(name, "column_in_table")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("weight", "heavy", "numeric"),
+        ("weight", pd.Timestamp("2013-01-01"), "numeric"),
+        ("weight", True, "numeric"),
+        ("share", "", "numeric"),
+        ("sent_at", "yesterday", "datetime"),
+        ("sent_at", 20130101, "datetime"),
+        ("sent_at", 1.5, "datetime"),
+        ("state", 2.5, "categorical"),
+        ("state", pd.Timestamp("2013-01-01"), "categorical"),
+    ],
+)
+def test_a_raw_column_without_one_value_of_its_type_is_named(given_as, name, value, kind):
+    raw = given_as(parcels({}, {}).assign(**{name: [value, value]}))
+
+    with pytest.raises(DataValidationError) as error:
+        RAW_PARCELS.validate(raw)
+
+    [failure] = error.value.failures
+    assert (failure.column, failure.check, failure.failure_count) == (name, f"is {kind}", 2)
+    assert failure.failure_examples == [value, value]
+
+
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, 10**19, 10**30, 1e308, math.inf, "1e308", "1" * 40, 0.5]
+)
+def test_one_whole_number_is_enough_for_a_raw_column_of_them(value):
+    raw = pd.DataFrame({"depot": ["north", "north"], "day": [1, value]})
+
+    checked = RawTableValidator(f"{__name__}.ParcelOfTheDay").validate(raw)
+
+    assert checked is raw
+
+
+def test_one_value_of_its_type_is_enough_for_a_raw_column():
+    rows = parcels({}, {}, {}).assign(
+        weight=["heavy", 2, None], sent_at=["2013-01-01 10:00", "yesterday", 5]
+    )
+
+    assert RAW_PARCELS.validate(rows) is rows
+
+
+@pytest.mark.parametrize("dtype", ["object", "float64", "str", "datetime64[us]", "boolean"])
+@pytest.mark.parametrize("name", ["state", "share", "sent_at"])
+def test_an_empty_raw_column_passes_whatever_its_type(name, dtype):
+    rows = parcels({}, {}).assign(**{name: pd.Series([None, None], dtype=dtype)})
+
+    assert RAW_PARCELS.validate(rows) is rows
+
+
+def test_personal_values_of_another_type_are_not_shown():
+    raw = pd.DataFrame({"depot": ["north"], "recipient": [4.5]})
+
+    with pytest.raises(DataValidationError) as error:
+        RawTableValidator(ADDRESSED).validate(raw)
+
+    [failure] = error.value.failures
+    assert (failure.column, failure.failure_examples) == ("recipient", ["(personal)"])
+
+
+@pytest.mark.parametrize("contract", [Unique, Whole])
+def test_a_raw_contract_that_would_be_kept_only_in_part_is_refused(contract):
+    with pytest.raises(ContractError, match=r"say `unique`|check columns instead"):
+        RawTableValidator(f"{__name__}.{contract.__name__}")

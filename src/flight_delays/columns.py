@@ -269,12 +269,14 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         )
     if role.feature and (role.label or role.label_time):
         yield "is the label and a feature: the model would be told the answer"
+    if "str_matches" in column.checks and column.kind != "categorical":
+        yield f"is {column.kind}, and `str_matches` is for text"
     if role.lookup and role.lookup.by not in names:
         yield f"is looked up by '{role.lookup.by}', which the contract does not have"
     if role.label and not _fits_task(column, role.label):
         yield (
-            f"is the label of a {role.label} task but {column.kind}: a boolean column is binary, "
-            "a text column with `isin` multiclass, a number regression"
+            f"is {column.kind} and label={role.label!r}: a boolean column is 'binary', a text "
+            "column with `isin` 'multiclass', a number 'regression'"
         )
 
 
@@ -284,7 +286,7 @@ def _fits_task(column: Column, task: Task) -> bool:
         "multiclass": column.kind == "categorical" and "isin" in column.checks,
         "regression": column.kind == "numeric",
     }
-    return fits[task]
+    return fits.get(task, False)
 
 
 def _kind(dtype: DataType) -> Kind:

@@ -99,7 +99,7 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
     """The source as a table of the engine; columns of mixed types become text."""
     if isinstance(raw, ir.Table):
         return raw
-    mixed = raw.select_dtypes("object").columns
+    mixed = [name for name in raw.columns if raw[name].dtype == object]
     return ibis.memtable(raw.astype(dict.fromkeys(mixed, "str")))
 
 

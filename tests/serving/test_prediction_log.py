@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from flight_delays.columns import Columns
+from flight_delays.columns import Columns, column
 from flight_delays.contracts import Prediction
 from flight_delays.serving.prediction_log import PredictionLog
 
@@ -83,6 +83,21 @@ def test_lines_have_the_columns_of_the_contract_and_nothing_else(log, prediction
 
     [file] = files(tmp_path)
     assert all(list(line) == COLUMNS.names for line in read(file))
+
+
+def test_personal_columns_are_not_in_the_log(predictions, tmp_path):
+    class Private(Prediction):
+        tail_number: str = column("Tail number of a private plane", personal=True, nullable=True)
+
+    log = PredictionLog(tmp_path / "log", Columns.of(Private).without_personal())
+
+    log.append(predictions.assign(tail_number="N-ADA-1815"), TODAY)
+
+    log.close()
+    [file] = files(tmp_path)
+    logged = [name for name in COLUMNS.names if name != "tail_number"]
+    assert [list(line) for line in read(file)] == [logged] * len(predictions)
+    assert "N-ADA-1815" not in file.read_text()
 
 
 def test_what_is_read_back_is_what_was_predicted(log, predictions, tmp_path):

@@ -116,8 +116,8 @@ def _quoting(detail: ErrorDetails, columns: Columns) -> InitErrorDetails:
 
 
 def _error(kind: str, message: str) -> PydanticCustomError:
-    # as a value of the template, so that braces in it stay what they are
-    return PydanticCustomError(kind, "{message}", {"message": message})
+    # without values to fill in, braces in the message stay what they are
+    return PydanticCustomError(kind, message)
 
 
 def _quoted(value: Any) -> str:
@@ -135,18 +135,17 @@ def _field(column: Column) -> Any:
 def _limits(column: Column) -> dict[str, Any]:
     """The column's checks as Pydantic knows them; ``isin`` is its type's affair."""
     checks = {name: found for name, found in column.checks.items() if name not in _HANDLED}
-    if "isin" in column.checks:
-        if checks:
-            raise ContractError(
-                f"Column '{column.name}' has `isin` and {', '.join(checks)}: name just the values "
-                "that are allowed."
-            )
-        return {}
-    limits: dict[str, Any] = {}
-    if column.kind == "numeric":
-        limits = {"strict": True, "allow_inf_nan": False}
-        if is_int(column.dtype):
-            limits = {"strict": True, "ge": _INT64.min, "le": _INT64.max}
+    others = [name for name in column.checks if name not in ("isin", FINITE)]
+    if "isin" in column.checks and others:
+        raise ContractError(
+            f"Column '{column.name}' has `isin` and {', '.join(others)}: name just the values that "
+            "are allowed."
+        )
+    limits: dict[str, Any] = dict(_STRICT.get(column.kind, {}))
+    if is_int(column.dtype):
+        limits |= {"ge": _INT64.min, "le": _INT64.max}
+    elif column.kind == "numeric":
+        limits["allow_inf_nan"] = False
     for check, statistics in checks.items():
         if check not in _BOUNDS:
             raise ContractError(
@@ -160,14 +159,33 @@ def _limits(column: Column) -> dict[str, Any]:
 
 
 _HANDLED = ("isin", "notin", FINITE)
+_STRICT = {"numeric": {"strict": True}, "boolean": {"strict": True}}
 
 
 def _refusals(column: Column) -> list[Any]:
-    forbidden = column.checks.get("notin", {}).get("forbidden_values")
-    if not forbidden:
-        return []
-    documented = Field(json_schema_extra={"not": {"enum": list(forbidden)}})
-    return [AfterValidator(_none_of(list(forbidden))), documented]
+    refusals: list[Any] = []
+    if "notin" in column.checks:
+        forbidden = list(column.checks["notin"]["forbidden_values"])
+        documented = Field(json_schema_extra={"not": {"enum": _as_json(forbidden)}})
+        refusals += [AfterValidator(_none_of(forbidden)), documented]
+    if "isin" in column.checks and column.kind != "categorical":
+        allowed = list(column.checks["isin"]["allowed_values"])
+        documented = Field(json_schema_extra={"enum": _as_json(allowed)})
+        refusals += [AfterValidator(_one_of(allowed)), documented]
+    return refusals
+
+
+def _as_json(values: list[Any]) -> list[Any]:
+    return [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
+
+
+def _one_of(allowed: list[Any]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if value not in allowed:
+            raise _error("isin", f"Input should be one of {allowed}")
+        return value
+
+    return check
 
 
 def _none_of(forbidden: list[Any]) -> Callable[[Any], Any]:
@@ -180,9 +198,13 @@ def _none_of(forbidden: list[Any]) -> Callable[[Any], Any]:
 
 
 def _type(column: Column) -> Any:
-    allowed = column.checks.get("isin", {}).get("allowed_values")
-    if allowed:
-        return Literal[tuple(allowed)]
+    if column.kind == "categorical" and "isin" in column.checks:
+        return Literal[tuple(column.checks["isin"]["allowed_values"])]
     if column.kind == "numeric":
         return int if is_int(column.dtype) else float
+    if getattr(column.dtype, "tz", None):
+        raise ContractError(
+            f"Column '{column.name}' has a time zone, but callers send local moments: declare "
+            "pd.Timestamp."
+        )
     return {"categorical": str, "datetime": NaiveDatetime, "boolean": bool}[column.kind]

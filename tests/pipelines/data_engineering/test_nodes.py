@@ -5,22 +5,29 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import DailyFeatures, Observation
-from flight_delays.errors import ProjectError
+from flight_delays.contracts import DailyFeatures, Inputs, Observation, RawFlights, RawWeather
+from flight_delays.errors import BadDataError, ProjectError
 from flight_delays.moments import AsOf, Horizon
+from flight_delays.pipelines.data_engineering import nodes
 from flight_delays.pipelines.data_engineering.nodes import (
     ENTITIES,
+    admit,
+    assemble_model_input,
+    check_availability,
     count_flights,
     daily_features,
     join_flights,
     land_flights,
-    land_planes,
     land_weather,
     publish,
+    screen_flights,
+    screen_planes,
+    screen_weather,
 )
+from flight_delays.quarantine import Screening, judge_screening, screen
 from flight_delays.validation import ContractValidator
 
-COLUMNS = Columns.of(Observation)
+COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
 RAW_NAMES = {"carrier": "carrier", "origin": "origin", "destination": "dest"}
 OUTCOMES = ["dep_delay", "arr_delay", "air_time"]
 LABEL_DELAY = pd.Timedelta(hours=1)
@@ -46,6 +53,69 @@ def world_at(raw, moment):
 
 def pandas_rows(table, by):
     return table.to_pandas().sort_values(by, ignore_index=True)
+
+
+def test_an_hour_of_impossible_wind_is_all_that_the_quarantine_of_the_weather_holds(raw_weather):
+    [hour] = raw_weather.loc[raw_weather["wind_speed"] > 1000, "time_hour"]
+
+    valid, quarantined, account = screen_weather(raw_weather)
+
+    [entry] = quarantined.to_pyarrow().to_pylist()
+    assert (entry["column"], entry["rule"]) == ("wind_speed", "less_than_or_equal_to(200)")
+    assert entry["value"].startswith("1048")
+    assert entry["record"]["time_hour"] == hour
+    assert account["n_quarantined"] == 1
+    assert account["n_valid"] == valid.count().to_pyarrow().as_py() == len(raw_weather) - 1
+
+
+@pytest.mark.parametrize(
+    ("screening", "table"), [(screen_flights, "raw_flights"), (screen_planes, "raw_planes")]
+)
+def test_no_flight_and_no_plane_of_the_source_is_quarantined(request, screening, table):
+    raw = request.getfixturevalue(table)
+
+    valid, quarantined, account = screening(raw)
+
+    assert valid.count().to_pyarrow().as_py() == account["n_valid"] == len(raw)
+    assert quarantined.count().to_pyarrow().as_py() == account["n_quarantined"] == 0
+
+
+def test_a_flight_is_screened_into_the_declared_types(raw_flights):
+    first = raw_flights.iloc[0]
+
+    valid, _, _ = screen_flights(raw_flights)
+
+    row = valid.to_pandas().iloc[0]
+    assert list(row.index) == Columns.of(RawFlights).names
+    assert row["time_hour"] == pd.Timestamp(first["time_hour"])
+    assert (row["flight"], row["tailnum"]) == (first["flight"], first["tailnum"])
+
+
+@pytest.fixture
+def stormy(raw_weather):
+    """Weather in which one observation of fifty is impossible."""
+    wind = raw_weather["wind_speed"].mask(np.arange(len(raw_weather)) % 50 == 0, 1200)
+    return screen_weather(raw_weather.assign(wind_speed=wind))
+
+
+def test_tables_with_few_bad_rows_are_admitted_as_they_are(stormy, landed_planes):
+    valid, _, account = stormy
+    screening = judge_screening(Screening(max_quarantine_share=0.05), account)
+
+    admitted = admit(screening, valid, landed_planes)
+
+    assert admitted == (valid, landed_planes)
+
+
+def test_a_table_with_many_bad_rows_stops_the_run(stormy):
+    valid, _, account = stormy
+    screening = judge_screening(Screening(max_quarantine_share=0.01), account)
+
+    with pytest.raises(BadDataError, match="RawWeather") as refused:
+        admit(screening, valid)
+
+    assert "screening.max_quarantine_share=0.01" in str(refused.value)
+    assert "wind_speed: less_than_or_equal_to(200)" in str(refused.value)
 
 
 @pytest.fixture(scope="module", params=["2013-02-03", "2013-03-10 14:37", "2013-04-05 09:00"])
@@ -111,11 +181,12 @@ def test_every_entity_has_one_row_for_every_day_from_its_first_to_the_last(engin
 
 
 def test_an_entity_without_flights_in_the_week_has_a_row_without_rate(
-    raw_flights, raw_weather, as_of, horizon, engineering_params
+    raw_flights, landed_weather, as_of, horizon, engineering_params
 ):
     idle = (raw_flights["carrier"] == "F9") & (raw_flights["month"] > 1)
-    landed = land_flights(raw_flights[~idle], as_of, horizon, engineering_params)
-    flights = join_flights(landed, land_weather(raw_weather), as_of, horizon, engineering_params)
+    busy, _, _ = screen(raw_flights[~idle], RawFlights)
+    landed = land_flights(busy, as_of, horizon, engineering_params)
+    flights = join_flights(landed, landed_weather, as_of, horizon, engineering_params)
 
     features = daily_features(flights, "carrier", END).to_pandas()
 
@@ -210,12 +281,12 @@ def test_counts_of_no_flights_are_zero(engineered):
 
 @pytest.mark.parametrize("day", ["2012-12-31", "2013-01-01", "2013-05-02"])
 def test_as_of_outside_the_flights_is_refused_with_their_range(
-    raw_flights, horizon, engineering_params, day
+    engineered, horizon, engineering_params, day
 ):
     outside = AsOf(day)
 
     with pytest.raises(ProjectError) as refused:
-        land_flights(raw_flights, outside, horizon, engineering_params)
+        land_flights(engineered.screened, outside, horizon, engineering_params)
 
     assert f"as_of={day}" in str(refused.value)
     assert "2013-01-01 to 2013-04-30" in str(refused.value)
@@ -223,19 +294,21 @@ def test_as_of_outside_the_flights_is_refused_with_their_range(
 
 @pytest.mark.parametrize("day", ["2013-01-02", "2013-05-01"])
 def test_as_of_may_be_any_day_that_has_flights_before_it(
-    raw_flights, horizon, engineering_params, day
+    engineered, horizon, engineering_params, day
 ):
     as_of = AsOf(day)
 
-    flights = land_flights(raw_flights, as_of, horizon, engineering_params)
+    flights = land_flights(engineered.screened, as_of, horizon, engineering_params)
 
     assert flights.scheduled_departure.min().to_pyarrow().as_py() < as_of.moment
 
 
-def test_history_days_leaves_out_what_is_older(raw_flights, as_of, horizon, engineering_params):
+def test_history_days_leaves_out_what_is_older(
+    engineered, raw_flights, as_of, horizon, engineering_params
+):
     recent = engineering_params.model_copy(update={"history_days": 30})
 
-    flights = land_flights(raw_flights, as_of, horizon, recent).to_pandas()
+    flights = land_flights(engineered.screened, as_of, horizon, recent).to_pandas()
 
     departures = scheduled(raw_flights)
     assert len(flights) == departures.between("2013-03-02", END, inclusive="left").sum()
@@ -249,31 +322,18 @@ def test_the_end_of_the_horizon_is_not_in_it(raw_flights, as_of, horizon, engine
         minute=raw_flights["minute"].mask(at_the_end, 0),
     )
 
-    flights = land_flights(raw, as_of, horizon, engineering_params)
+    flights = land_flights(screen(raw, RawFlights)[0], as_of, horizon, engineering_params)
 
     assert (scheduled(raw) == END).any()
     assert flights.scheduled_departure.max().to_pyarrow().as_py() < END
 
 
-def test_impossible_winds_are_removed_and_their_hour_is_kept(raw_weather):
-    impossible = raw_weather["wind_speed"] > 200
-    raw = raw_weather.assign(wind_gust=raw_weather["wind_gust"].mask(impossible, 1200))
-
-    weather = land_weather(raw).to_pandas()
-
-    moments = raw.loc[impossible, "time_hour"].dt.tz_localize(None)
-    hours = weather.merge(raw.loc[impossible, ["origin"]].assign(departure_hour_utc=moments))
-    assert len(hours) == impossible.sum() > 0
-    assert hours[["wind_speed_mph", "wind_gust_mph"]].isna().all(axis=None)
-    assert hours["temperature_f"].notna().all()
-    assert weather["wind_speed_mph"].max() <= 200
-
-
 def test_observations_of_one_airport_and_hour_are_averaged(raw_weather):
     first = raw_weather.head(1)
     warmer = first.assign(temp=first["temp"] + 3)
+    valid, _, _ = screen(pd.concat([raw_weather, warmer]), RawWeather)
 
-    weather = land_weather(pd.concat([raw_weather, warmer])).to_pandas()
+    weather = land_weather(valid).to_pandas()
 
     assert not weather.duplicated(["origin", "departure_hour_utc"]).any()
     hour = weather.sort_values(["origin", "departure_hour_utc"]).iloc[0]
@@ -299,10 +359,10 @@ def test_flights_meet_the_weather_of_their_hour_and_airport(engineered, raw_weat
     assert row["pressure_mb"].item() == observed["pressure"].item()
 
 
-def test_planes_are_known_by_their_tail_number(raw_planes):
+def test_planes_are_known_by_their_tail_number(landed_planes, raw_planes):
     register = raw_planes.set_index("tailnum")
 
-    planes = land_planes(raw_planes).to_pandas().set_index("entity")
+    planes = landed_planes.to_pandas().set_index("entity")
 
     assert planes.loc["N14228", "year"] == register.loc["N14228", "year"]
     assert planes.loc["N14228", "seats"] == register.loc["N14228", "seats"]
@@ -323,9 +383,85 @@ def test_published_tables_are_indexed_by_what_they_are_looked_up_by(engineered):
 
 def test_every_table_keeps_its_contract(engineered):
     tables = dict.fromkeys(engineered.features.values(), "DailyFeatures") | {
+        engineered.screened: "RawFlights",
+        engineered.flights: "PrimaryFlights",
         engineered.planes: "PlaneFeatures",
         engineered.model_input: "Observation",
     }
 
     for table, contract in tables.items():
         ContractValidator(f"flight_delays.contracts.{contract}").validate(table)
+
+
+@pytest.fixture
+def available(engineered, landed_weather, landed_planes, as_of, engineering_params):
+    """What ``check_availability`` is given."""
+    return engineered.screened, landed_weather, landed_planes, as_of, engineering_params
+
+
+def test_no_input_needs_what_is_known_only_after_the_flight(available, raw_flights, as_of):
+    found = check_availability(*available)
+
+    assert found["day"] == str(as_of)
+    assert found["n_rows"] == (scheduled(raw_flights).dt.normalize() == as_of.moment).sum() > 0
+    assert found["hidden"] == OUTCOMES
+    assert found["compared"] == INPUTS.names
+
+
+def test_a_day_without_flights_is_replaced_by_the_last_one_that_had_some(
+    available, raw_flights, engineering_params
+):
+    *tables, _, _ = available
+    two_days_later = AsOf("2013-05-02")
+
+    found = check_availability(*tables, two_days_later, engineering_params)
+
+    assert found["day"] == str(scheduled(raw_flights).max().date()) == "2013-04-30"
+
+
+def assemble_with(name, told):
+    """A way to assemble the inputs in which one of them tells what only the end will show."""
+
+    def assemble(flights, *features):
+        inputs = assemble_model_input(flights, *features)
+        leak = flights.select(*COLUMNS.keys, told=told)
+        return (
+            inputs.left_join(leak, COLUMNS.keys).mutate({name: ibis._.told}).select(inputs.columns)
+        )
+
+    return assemble
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("plane_year", ibis._.departure_delay_min),
+        ("carrier_late_rate_7d", ibis._.late.cast("float64")),
+        ("pressure_mb", ibis._.arrival_delay_min.mean().over(ibis.window(group_by="destination"))),
+        (
+            "tail_number",
+            ibis._.air_time_min.notnull().ifelse(ibis._.tail_number, ibis.null("string")),
+        ),
+    ],
+    ids=["a delay", "the label", "an average over the day's flights", "what is missing"],
+)
+def test_an_input_that_tells_the_outcome_is_named(monkeypatch, available, as_of, name, told):
+    monkeypatch.setattr(nodes, "assemble_model_input", assemble_with(name, told))
+
+    with pytest.raises(ProjectError) as refused:
+        check_availability(*available)
+
+    assert f"Known only after the event: {name}. " in str(refused.value)
+    assert str(as_of) in str(refused.value)
+    assert all(outcome in str(refused.value) for outcome in OUTCOMES)
+
+
+def test_inputs_of_flights_chosen_by_their_outcome_are_refused(monkeypatch, available):
+    def assemble_departed(flights, *features):
+        departed = flights.filter(flights.departure_delay_min.notnull())
+        return assemble_model_input(departed, *features)
+
+    monkeypatch.setattr(nodes, "assemble_model_input", assemble_departed)
+
+    with pytest.raises(ProjectError, match="only after the event"):
+        check_availability(*available)
