@@ -105,7 +105,7 @@ def linear_preprocessing(columns: Columns) -> ColumnTransformer:
     """Preprocessing for linear models: one-hot, median imputation, scaling, hours in bins."""
     imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     numeric = make_pipeline(imputer, StandardScaler())
-    boolean = make_pipeline(Numbers(), imputer)
+    boolean = make_pipeline(Numbers(), imputer, StandardScaler())
     calendar = make_pipeline(
         CalendarFeatures(), KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform")
     )

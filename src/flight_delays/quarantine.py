@@ -25,8 +25,7 @@ from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row
 _ROW, _RECORD = "__row", "__record"
 EXAMPLES = 3
 WORST = 3
-# whole numbers beyond these do not fit into 64 bits
-INT64_END = 2.0**63
+DIGITS = r"^[+-]?[0-9]+$"
 
 
 @dataclass(frozen=True)
@@ -151,47 +150,58 @@ def refuse_bad_data(screening: dict[str, Any]) -> None:
 
 
 def _in_words(rule: dict[str, Any]) -> str:
-    examples = ", ".join(repr(value) for value in rule["examples"])
-    where = f"{rule['column']}: " if rule["column"] else ""
-    return f"{where}{rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples or 'missing'})"
+    examples = ", ".join("missing" if v is None else repr(v) for v in rule["examples"])
+    return f"{rule['column']}: {rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples})"
 
 
 def _number(column: Column, source: ir.Column) -> ir.Column:
     dtype = source.type()
     if dtype.is_string():
-        source = without_nan(source.strip().try_cast("float64"))
-    elif not dtype.is_numeric():
+        text = source.strip()
+        number = without_nan(text.try_cast("float64"))
+        # digits beyond the 15th get lost on the way through a float
+        whole = text.re_search(DIGITS).ifelse(text.try_cast("int64"), _whole(number))
+        return whole if is_int(column.dtype) else number
+    if not dtype.is_numeric():
         return ibis.null("int64" if is_int(column.dtype) else "float64")
     if not is_int(column.dtype):
         return source.cast("float64")
-    if source.type().is_integer():
-        return source.cast("int64")
-    whole = (source == source.floor()) & (source.abs() < INT64_END)
-    return whole.ifelse(source, ibis.null(source.type())).try_cast("int64")
+    return source.try_cast("int64") if dtype.is_integer() else _whole(source)
+
+
+def _whole(number: ir.Column) -> ir.Column:
+    """Whole numbers as integers, missing where there is a fraction or too large a number."""
+    rounded = number.try_cast("int64")
+    return (rounded.cast("float64") == number).ifelse(rounded, ibis.null("int64"))
 
 
 def _moment(column: Column, source: ir.Column) -> ir.Column:
     target = "timestamp('UTC')" if getattr(column.dtype, "tz", None) else "timestamp"
     dtype = source.type()
-    if dtype.is_string():
-        return source.try_cast(target)
-    if dtype.is_timestamp() or dtype.is_date():
-        return source.cast(target)
-    return ibis.null(target)
+    if not (dtype.is_string() or dtype.is_timestamp() or dtype.is_date()):
+        return ibis.null(target)
+    moment = source.try_cast(target) if dtype.is_string() else source.cast(target)
+    # the engine knows of more years than Python does, and of infinity
+    first, last = ("0001-01-01", "9999-12-31 23:59:59.999999")
+    known = moment.between(ibis.literal(first).cast(target), ibis.literal(last).cast(target))
+    return known.ifelse(moment, ibis.null(target))
 
 
 def _text(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
     dtype = source.type()
+    if dtype.is_floating():
+        # codes of digits, of which some are missing, come as floats out of a CSV file
+        return _whole(source).cast("string")
     return source.cast("string") if dtype.is_string() or dtype.is_integer() else ibis.null("string")
 
 
 def _truth(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
     dtype = source.type()
-    return (
-        source.try_cast("boolean")
-        if dtype.is_string() or dtype.is_boolean()
-        else ibis.null("boolean")
-    )
+    if dtype.is_numeric():
+        return source.isin([0, 1]).ifelse(source == 1, ibis.null("boolean"))
+    if dtype.is_string() or dtype.is_boolean():
+        return source.try_cast("boolean")
+    return ibis.null("boolean")
 
 
 _PARSERS = {"numeric": _number, "datetime": _moment, "categorical": _text, "boolean": _truth}
@@ -243,7 +253,7 @@ def _reasons(judged: ir.Table, number: int, rule: Rule) -> ir.Table:
 def _repeated(valid: ir.Table, key: list[str]) -> ir.Table:
     """All but the first row of every key."""
     nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
-    return valid.mutate(nth=nth).filter(_.nth > 0)
+    return valid.mutate(__nth=nth).filter(_["__nth"] > 0)
 
 
 def _repetitions(repeated: ir.Table, key: list[str]) -> ir.Table:
@@ -285,7 +295,7 @@ def _worst_first(
             "n_rows": n_rows,
             "examples": ["(personal)"]
             if personal & set(rule.column.split(", "))
-            else rows.limit(EXAMPLES)["value"].to_pyarrow().to_pylist(),
+            else rows.order_by("row").limit(EXAMPLES)["value"].to_pyarrow().to_pylist(),
         }
         for (rule, n_rows), rows in worst
     ]

@@ -74,15 +74,16 @@ def repeated_keys(table: ir.Table, key: list[str]) -> tuple[int, int]:
     """
     if not key:
         return 0, 0
-    hashes = table.select(hashed=ibis.struct({name: table[name] for name in key}).hash())
-    if _repeated(hashes, ["hashed"]) == (0, 0):
+    hashes = table.select(key=ibis.struct({name: table[name] for name in key}).hash())
+    if _repeated(hashes, ["key"]) == (0, 0):
         return 0, 0
     return _repeated(table, key)
 
 
 def _repeated(table: ir.Table, key: list[str]) -> tuple[int, int]:
-    groups = table.group_by(key).aggregate(n=ibis._.count()).filter(ibis._.n > 1)
-    counts = groups.aggregate(keys=groups.count(), beyond=(groups.n - 1).sum().fill_null(0))
+    groups = table.group_by(key).aggregate(__rows=ibis._.count())
+    rows = groups.filter(groups["__rows"] > 1)["__rows"].as_table()
+    counts = rows.aggregate(keys=rows.count(), beyond=(rows["__rows"] - 1).sum().fill_null(0))
     [found] = counts.to_pyarrow().to_pylist()
     return int(found["keys"]), int(found["beyond"])
 

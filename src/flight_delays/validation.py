@@ -63,7 +63,7 @@ class RawTableValidator:
     a single one is of the declared type.
 
     Args:
-        contract: Import path of the Pandera model, e.g. ``flight_delays.contracts.RawFlights``.
+        contract: Import path of the Pandera model, e.g. ``flight_delays.contracts.Observation``.
     """
 
     def __init__(self, contract: str) -> None:

@@ -240,6 +240,8 @@ def check_availability(
     )
     compared = disagreement(seen, unseen, INPUTS.keys, INPUTS.names)
     leaking = compared.loc[compared["n_differ"] > 0, "column"].tolist()
+    if not len(seen) == len(unseen) == compared["n_compared"].max():
+        leaking.append("which rows there are")
     if leaking:
         raise ProjectError(
             f"Known only after the event: {', '.join(leaking)}. Their values for the flights of "

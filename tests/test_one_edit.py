@@ -1,0 +1,459 @@
+"""One edit of the contract, and all that obey it follow, with no other file touched.
+
+Each edit is made in a copy of the package. A probe, run in a process of its own on that copy, says
+what each consumer now does about each column; what has changed is compared with the unedited copy.
+Where a feature is new, the node that computes it is edited too.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+CONTRACTS = "flight_delays/contracts.py"
+NODES = "flight_delays/pipelines/data_engineering/nodes.py"
+
+
+class Edit(NamedTuple):
+    """A text of a file of the package, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+LOOKED_UP, SENT = "carrier_flights_7d", "dew_point_spread_f"
+ADD = [
+    Edit(
+        CONTRACTS,
+        "    plane_year: float = column(",
+        f"""    {LOOKED_UP}: float = column(
+        "Flights of the carrier in the 7 days before",
+        feature=True,
+        ge=0,
+        nullable=True,
+        lookup=Lookup("carrier_features", by="carrier", column="flights_7d"),
+    )
+    {SENT}: float = column(
+        "Degrees by which it is warmer than the dew point",
+        feature=True,
+        ge=-1,
+        le=150,
+        nullable=True,
+        example=16.9,
+    )
+    plane_year: float = column(""",
+    ),
+    Edit(
+        NODES,
+        "    return table.select(Columns.of(Observation).names)",
+        f"""    counts = carriers.select(_.entity, _.day, {LOOKED_UP}=_.flights_7d.cast("float64"))
+    table = table.drop(ENTITY).left_join(counts, [("carrier", ENTITY), DAY])
+    table = table.mutate({SENT}=_.temperature_f - _.dew_point_f)
+    return table.select(Columns.of(Observation).names)""",
+    ),
+]
+RENAME = [
+    Edit(CONTRACTS, "    wind_gust_mph: float", "    gust_speed_mph: float"),
+    Edit(NODES, "wind_gust_mph=_.wind_gust", "gust_speed_mph=_.wind_gust"),
+]
+TIGHTEN = [
+    Edit(
+        CONTRACTS,
+        '"Wind speed, mph", ge=0, le=200, nullable=True)',
+        '"Wind speed, mph", ge=0, le=40, nullable=True)',
+    ),
+    Edit(
+        CONTRACTS,
+        '"Wind speed, mph", feature=True, ge=0, le=200,',
+        '"Wind speed, mph", feature=True, ge=0, le=40,',
+    ),
+]
+REMOVE = [
+    Edit(
+        CONTRACTS,
+        '    pressure: float = column("Sea level pressure, millibars", ge=800, le=1100, '
+        "nullable=True)\n",
+        "",
+    ),
+    Edit(
+        CONTRACTS,
+        """    pressure_mb: float = column(
+        "Sea level pressure, millibars",
+        feature=True,
+        ge=800,
+        le=1100,
+        nullable=True,
+        example=1011.2,
+    )
+""",
+        "",
+    ),
+    Edit(NODES, "        pressure_mb=_.pressure.mean(),\n", ""),
+]
+SLICE = [
+    Edit(
+        CONTRACTS,
+        '"Airport of arrival", feature=True, str_matches',
+        '"Airport of arrival", feature=True, segment=True, str_matches',
+    ),
+]
+
+EDITS = {
+    "none": [],
+    "add": ADD,
+    "rename": RENAME,
+    "tighten": TIGHTEN,
+    "remove": REMOVE,
+    "slice": SLICE,
+}
+
+# what each column of a numeric kind is asked to be, one row each
+TRIED = [-1e9, -50.0, 0.5, 30.0, 90.0, 150.0, 1e9]
+PROBE = """
+import json
+import re
+import sys
+from datetime import date
+from pathlib import Path
+
+import flight_delays
+
+assert Path(flight_delays.__file__).is_relative_to(Path.cwd()), flight_delays.__file__
+
+import ibis
+import numpy as np
+import pandas as pd
+from kedro.validation import DataValidationError
+
+from flight_delays import contracts
+from flight_delays.columns import Columns
+from flight_delays.contracts import Inputs, Observation, Prediction, RawWeather
+from flight_delays.metrics import Bootstrap
+from flight_delays.moments import AsOf
+from flight_delays.pipelines.documentation.nodes import render_card, render_dictionary
+from flight_delays.pipelines.modelling.evaluation import evaluate_slices
+from flight_delays.pipelines.modelling.nodes import profile_reference
+from flight_delays.pipelines.monitoring.nodes import Monitoring, measure_drift, measure_skew
+from flight_delays.quarantine import screen
+from flight_delays.reference import Reference
+from flight_delays.serving.api import request_model
+from flight_delays.serving.prediction_log import PredictionLog
+from flight_delays.validation import ContractValidator
+from tests.factories import observations, tiny_package
+
+TRIED = json.loads(sys.argv[1])
+OBSERVATION, RAW = Columns.of(Observation), Columns.of(RawWeather)
+AS_OF = AsOf("2013-01-14")
+
+
+def failures(table):
+    try:
+        ContractValidator("flight_delays.contracts.Observation").validate(table)
+    except DataValidationError as error:
+        return error.failures
+    return []
+
+
+def validator():
+    rows = observations(len(TRIED))
+    numeric = OBSERVATION.features_of_kind("numeric")
+    tried = rows.assign(**{name: TRIED for name in numeric})
+    assert not failures(ibis.memtable(rows))
+    lacking = {f.column for f in failures(ibis.memtable(pd.DataFrame({"other": [1]})))}
+    said = {name: {"must be there": name in lacking} for name in OBSERVATION.names}
+    for failure in failures(ibis.memtable(tried)):
+        said[failure.column][failure.check] = failure.failure_examples
+    return said
+
+
+def quarantine():
+    numbers = {c.name: TRIED for c in RAW.all if c.kind == "numeric"}
+    moments = pd.date_range("2013-01-01", periods=len(TRIED), freq="h", tz="UTC")
+    raw = pd.DataFrame({"origin": "EWR", "time_hour": moments, **numbers})
+    _, quarantined, _ = screen(raw, RawWeather)
+    said = {column.name: [] for column in RAW.all}
+    for entry in quarantined.to_pyarrow().to_pylist():
+        said[entry["column"]].append([entry["row"], entry["rule"], entry["value"]])
+    return said
+
+
+def preprocessing(package):
+    steps = package.estimator["preprocessing"]
+    said = {str(name): [] for name in steps.feature_names_in_}
+    for step, _, names in steps.transformers_:
+        for name in names:
+            said[str(name)].append(step)
+    assert list(said) == package.metadata.features
+    package.predict(observations())
+    return said
+
+
+def request():
+    schema = request_model(Inputs).model_json_schema()
+    required, example = schema["required"], schema["example"]
+    return {
+        name: [about, name in required, example[name]]
+        for name, about in schema["properties"].items()
+    }
+
+
+def predictions(package):
+    rows = observations()
+    p = package.predict(rows)
+    return rows.assign(
+        prediction_id=[str(i) for i in range(len(rows))],
+        predicted_at=pd.Timestamp("2013-01-13"),
+        model_version=package.version,
+        probability=p,
+        decision=package.decide(p),
+    )
+
+
+def log(made):
+    folder = Path("log")
+    PredictionLog(folder, Columns.of(Prediction).without_personal()).append(made, date.today())
+    [file] = folder.glob("*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return {name: len(lines) for name in set.intersection(*map(set, lines))}
+
+
+def watched(package, made):
+    table = ibis.memtable(made)
+    reference = Reference.model_validate(profile_reference(table, made, AS_OF))
+    drift = measure_drift(table, package).set_index("column")
+    params = Monitoring.model_construct(skew_sample_rows=1000)
+    skew = measure_skew(table, table, params)["columns"]
+    return {
+        "reference": {
+            name: [name in reference.features.edges, sum(counts.values())]
+            for name, counts in reference.features.counts.items()
+        },
+        "drift": np.isfinite(drift["psi"]).to_dict(),
+        "skew": {row["column"]: [row["n_compared"], row["source"]] for row in skew},
+    }
+
+
+def sliced(made):
+    made = made.assign(**{OBSERVATION.label: made[OBSERVATION.label].astype(int)})
+    made = made.assign(**dict.fromkeys(OBSERVATION.segments, "one"))
+    slices = evaluate_slices(made, Bootstrap(n_resamples=20, confidence=0.5, seed=0))
+    return dict(zip(slices["segment"], slices["n_rows"].tolist(), strict=True))
+
+
+def rows_of(page):
+    pattern = r"<tr>\\s*<td><code>(\\w+)</code></td>(.*?)</tr>"
+    return dict(re.findall(pattern, page, re.DOTALL))
+
+
+def dictionary():
+    tables = re.split(r'<h2 id="(\\w+)">', render_dictionary())[1:]
+    return {
+        f"{table}.{column}": text
+        for table, page in zip(tables[::2], tables[1::2], strict=True)
+        for column, text in rows_of(page).items()
+    }
+
+
+package = tiny_package(decision={"reasons": []})
+made = predictions(package)
+said = {
+    "validator": validator(),
+    "quarantine": quarantine(),
+    "preprocessing": preprocessing(package),
+    "request": request(),
+    "log": log(made),
+    **watched(package, made),
+    "slices": sliced(made),
+    "dictionary": dictionary(),
+    "card": rows_of(render_card(package, {"tables": []})),
+}
+print(json.dumps(said))
+"""
+
+# by consumer, what it says of each column
+Probe = dict[str, dict[str, Any]]
+
+
+def make(edits: list[Edit], source: Path) -> None:
+    """Make edits in the folder that holds the package."""
+    for file, old, new in edits:
+        text = (source / file).read_text()
+        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
+        (source / file).write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def probes(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Probe]]]:
+    """What the consumers do after each edit of a copy; two are asked at a time."""
+    root = pytestconfig.rootpath
+
+    def probe(edits: list[Edit]) -> Probe:
+        folder = tmp_path_factory.mktemp("src")
+        shutil.copytree(root / "src/flight_delays", folder / "flight_delays")
+        make(edits, folder)
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE, json.dumps(TRIED)],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(root)])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        yield {name: executor.submit(probe, edits) for name, edits in EDITS.items()}
+
+
+@pytest.fixture(scope="module")
+def before(probes: dict[str, Future[Probe]]) -> Probe:
+    return probes["none"].result()
+
+
+def changed(before: Probe, after: Probe) -> dict[str, set[str]]:
+    """By consumer, the columns about which it does something else."""
+    assert before.keys() == after.keys()
+    differing = {
+        consumer: {
+            column
+            for column in before[consumer].keys() | after[consumer].keys()
+            if before[consumer].get(column) != after[consumer].get(column)
+        }
+        for consumer in before
+    }
+    return {consumer: columns for consumer, columns in differing.items() if columns}
+
+
+def everywhere(*columns: str) -> dict[str, set[str]]:
+    """The consumers of a feature that is not looked up."""
+    named = {name: set(columns) for name in ("validator", "preprocessing", "request", "log")}
+    watched = {name: set(columns) for name in ("reference", "drift", "skew")}
+    return named | watched | {"card": set(columns), "dictionary": in_tables(*columns)}
+
+
+def in_tables(*columns: str, tables: tuple[str, ...] = ()) -> set[str]:
+    """The columns in the tables of the data dictionary that have them."""
+    tables = tables or ("PrimaryFlights", "Observation", "Prediction")
+    return {f"{table}.{column}" for table in tables for column in columns}
+
+
+def test_what_the_probe_says_of_the_contract_as_it_is(before: Probe) -> None:
+    wind = "wind_speed_mph"
+
+    said = {consumer: about[wind] for consumer, about in before.items() if wind in about}
+
+    assert said["validator"] == {
+        "must be there": True,
+        "greater_than_or_equal_to(0)": [-1e9, -50],
+        "less_than_or_equal_to(200)": [1e9],
+    }
+    assert said["preprocessing"] == ["numeric"]
+    assert said["request"][0]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 200}
+    assert said["reference"] == [True, 240]
+    assert said["skew"] == [240, "sent"]
+    assert said["log"] == 240
+    assert "at most 200" in said["card"]
+    assert [row for row, *_ in before["quarantine"]["wind_speed"]] == [1, 2, 7]
+    assert set(before["slices"]) == {"carrier", "origin"}
+
+
+def test_a_feature_that_is_added_is_obeyed_by_all(
+    before: Probe, probes: dict[str, Future[Probe]]
+) -> None:
+    after = probes["add"].result()
+
+    differing = changed(before, after)
+
+    new = (LOOKED_UP, SENT)
+    assert differing == everywhere(*new) | {
+        "request": {SENT},
+        "dictionary": in_tables(*new, tables=("Observation", "Prediction")),
+    }
+    assert all(after["validator"][name]["must be there"] for name in new)
+    assert after["validator"][SENT]["less_than_or_equal_to(150)"] == [1e9]
+    assert [after["preprocessing"][name] for name in new] == [["numeric"], ["numeric"]]
+    about, required, example = after["request"][SENT]
+    assert about["anyOf"][0] == {"type": "number", "minimum": -1, "maximum": 150}
+    assert (required, example) == (False, 16.9)
+    assert [after["skew"][name] for name in new] == [[240, "looked up"], [240, "sent"]]
+    assert [after["reference"][name] for name in new] == [[True, 240]] * 2
+    assert "looked up: carrier_features.flights_7d by carrier" in after["card"][LOOKED_UP]
+
+
+def test_a_feature_that_is_renamed_is_renamed_for_all(
+    before: Probe, probes: dict[str, Future[Probe]]
+) -> None:
+    old, new = "wind_gust_mph", "gust_speed_mph"
+
+    after = probes["rename"].result()
+
+    assert changed(before, after) == everywhere(old, new)
+    for consumer, columns in after.items():
+        was = {column.replace(old, new): said for column, said in before[consumer].items()}
+        assert consumer == "request" or columns == was
+    assert after["request"][new][1:] == before["request"][old][1:]
+
+
+def test_a_bound_that_is_tightened_is_tight_for_all(
+    before: Probe, probes: dict[str, Future[Probe]]
+) -> None:
+    raw, wind = "wind_speed", "wind_speed_mph"
+
+    after = probes["tighten"].result()
+
+    assert changed(before, after) == {
+        "validator": {wind},
+        "quarantine": {raw},
+        "request": {wind},
+        "card": {wind},
+        "dictionary": in_tables(wind) | {f"RawWeather.{raw}"},
+    }
+    assert after["validator"][wind]["less_than_or_equal_to(40)"] == [90, 150, 1e9]
+    assert [row for row, *_ in after["quarantine"][raw]] == [1, 2, 5, 6, 7]
+    assert after["quarantine"][raw][2] == [5, "less_than_or_equal_to(40)", "90.0"]
+    assert after["request"][wind][0]["anyOf"][0]["maximum"] == 40
+    assert "at most 40" in after["card"][wind]
+    assert "at most 40" in after["dictionary"][f"RawWeather.{raw}"]
+
+
+def test_a_feature_that_is_removed_is_gone_for_all(
+    before: Probe, probes: dict[str, Future[Probe]]
+) -> None:
+    raw, pressure = "pressure", "pressure_mb"
+
+    after = probes["remove"].result()
+
+    gone = everywhere(pressure)
+    assert changed(before, after) == {
+        **gone,
+        "quarantine": {raw},
+        "dictionary": gone["dictionary"] | {f"RawWeather.{raw}"},
+    }
+    assert not [about for about in after.values() if raw in about or pressure in about]
+
+
+def test_a_column_that_becomes_a_segment_is_one_by_which_is_sliced(
+    before: Probe, probes: dict[str, Future[Probe]]
+) -> None:
+    segment = "destination"
+
+    after = probes["slice"].result()
+
+    assert changed(before, after) == {
+        "slices": {segment},
+        "card": {segment},
+        "dictionary": in_tables(segment),
+    }
+    assert after["slices"][segment] == 240
+    assert "metrics are sliced by it" in after["card"][segment]
