@@ -1,7 +1,8 @@
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
 
-from flight_delays.errors import ProjectError
-from flight_delays.hooks import check_parameters
+from flight_delays.errors import BadDataError, ProjectError
+from flight_delays.hooks import ProjectHooks, check_parameters
 
 
 def test_known_parameters_pass() -> None:
@@ -11,3 +12,23 @@ def test_known_parameters_pass() -> None:
 def test_an_unknown_parameter_is_named_with_what_it_may_have_meant() -> None:
     with pytest.raises(ProjectError, match=r"no parameter 'as_off'. Did you mean 'as_of'"):
         check_parameters(["as_off"], known=["seed", "as_of"])
+
+
+@pytest.fixture
+def catalog() -> DataCatalog:
+    return DataCatalog({"retrain_decision": MemoryDataset({"outcome": "retrain"})})
+
+
+def test_bad_data_that_stops_a_run_leaves_a_decision_to_wait(catalog: DataCatalog) -> None:
+    ProjectHooks().on_pipeline_error(BadDataError("Half of it is bad."), catalog)
+
+    decision = catalog.load("retrain_decision")
+    assert decision["outcome"] == "wait"
+    assert decision["reasons"] == ["Bad data vetoes retraining: Half of it is bad."]
+    assert not decision["vetoes"][0]["passed"]
+
+
+def test_any_other_error_leaves_the_decision_as_it_was(catalog: DataCatalog) -> None:
+    ProjectHooks().on_pipeline_error(ProjectError("A typing error."), catalog)
+
+    assert catalog.load("retrain_decision") == {"outcome": "retrain"}

@@ -154,3 +154,25 @@ def test_a_category_not_seen_in_training_is_all_zeros_for_a_linear_model(depot):
     out = transformed(linear_preprocessing, one(depot=depot))
 
     assert out[["depot_north", "depot_south"]].to_numpy().tolist() == [[0, 0]]
+
+
+class Signed(pa.DataFrameModel):
+    signed: pd.BooleanDtype = column("Signed", feature=True, nullable=True)
+    weight: float = column("Weight, kg", feature=True)
+
+
+@pytest.mark.parametrize("dtype", ["boolean", object])
+def test_missing_truth_values_are_kept_for_trees_and_imputed_for_linear_models(dtype):
+    rows = pd.DataFrame(
+        {"signed": pd.Series([True, False, None, True], dtype=dtype), "weight": [1.0, 2, 3, 4]}
+    )
+    columns = Columns.of(Signed)
+
+    for_trees = tree_preprocessing(columns).fit(rows)
+    for_lines = linear_preprocessing(columns).fit(rows)
+
+    names = for_trees.get_feature_names_out().tolist()
+    kept = for_trees.transform(rows)[:, names.index("signed")]
+    np.testing.assert_array_equal(kept, [1, 0, np.nan, 1])
+    assert np.isfinite(for_lines.transform(rows)).all()
+    assert "missingindicator_signed" in for_lines.get_feature_names_out()

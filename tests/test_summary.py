@@ -8,6 +8,9 @@ INTERVAL = {"value": 0.7, "low": 0.6, "high": 0.8}
 
 def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> None:
     made: dict[str, Any] = {
+        "data_screening": {
+            "tables": [{"n_read": 1000, "n_quarantined": 2}, {"n_read": 500, "n_quarantined": 0}]
+        },
         "candidate": trained.candidate,
         "metrics": trained.packaged["metrics"],
         "gate_decision": {"outcome": "promote", "reasons": ["It is good."]},
@@ -19,16 +22,19 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
         },
         "retrain_decision": {"outcome": "wait", "reasons": ["All is well.", "Really."]},
         "monitoring_report": "data/report.html",
+        "model_card": "data/card.html",
     }
 
     lines = summarise(made).splitlines()
 
     assert [line.split()[0] for line in lines] == [
-        "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report", "Next",
+        "Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report", "Card",
+        "Next",
     ]  # fmt: skip
-    assert trained.candidate.version in lines[0]
-    assert "base rate" in lines[1]
-    assert lines[4].endswith(
+    assert lines[0].endswith("1,500 rows of 2 tables, 2 of them in quarantine")
+    assert trained.candidate.version in lines[1]
+    assert "base rate" in lines[2]
+    assert lines[5].endswith(
         "1,000 predictions, 50.0% with their label: ROC AUC 0.700 [0.600, 0.800]"
     )
     assert lines[-1].endswith("make serve")

@@ -24,7 +24,13 @@ EARLIER = {
     "trained_until": TEST_START,
     "evaluated_until": pd.Timestamp("2013-03-04"),
 }
-NO_LIMITS = {"at_least": {}, "at_most": {}, "max_loss_increase": 0.01}
+NO_LIMITS = {
+    "at_least": {},
+    "at_most": {},
+    "max_loss_increase": 0.01,
+    "max_single_feature_auc": 0.85,
+}
+HONEST = pd.DataFrame({"feature": ["humid", "windy"], "roc_auc": [0.6, 0.7]})
 
 
 @pytest.fixture
@@ -57,13 +63,14 @@ def oracle(champion, test):
 def ask(package, test, good, as_of, bootstrap):
     """Let the gate judge the package on given predictions."""
 
-    def ask(incumbent=None, predictions=good, rows=test, **limits):
+    def ask(incumbent=None, predictions=good, rows=test, alone=HONEST, **limits):
         return judge(
             package,
             incumbent,
             rows,
             predictions,
             evaluate(predictions, bootstrap),
+            alone,
             as_of,
             Gate(**(NO_LIMITS | limits)),
             bootstrap,
@@ -300,9 +307,11 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
     checks = [c for d in (ask(champion), ask(**limits)) for c in d["checks"]]
 
     assert [check["name"] for check in checks] == [
+        "no leak through windy",
         "better than base_rate",
         "better than shallow_tree",
         f"not worse than champion {champion.version}",
+        "no leak through windy",
         "roc_auc floor",
         "log_loss ceiling",
         "better than base_rate",
@@ -312,3 +321,23 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
         assert isinstance(check["passed"], bool)
         assert np.isfinite([check["value"], check["limit"]]).all()
         assert check["detail"]
+
+
+def test_a_feature_that_gives_the_label_away_blocks_by_name(ask, champion):
+    alone = pd.DataFrame({"feature": ["humid", "told", "leak"], "roc_auc": [0.6, 0.86, 0.99]})
+
+    decision = ask(champion, alone=alone)
+
+    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
+    assert decision["outcome"] == "block"
+    assert failed == ["no leak through leak", "no leak through told"]
+    assert decision["reasons"][0] == "Failed: no leak through leak (0.9900, limit 0.85)."
+
+
+def test_the_strongest_honest_feature_is_on_record(ask):
+    decision = ask()
+
+    check = named(decision, "no leak through")
+    assert check["name"] == "no leak through windy"
+    assert check["passed"]
+    assert (check["value"], check["limit"]) == (0.7, 0.85)

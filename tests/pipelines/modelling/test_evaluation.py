@@ -15,6 +15,7 @@ from flight_delays.pipelines.modelling.evaluation import (
     evaluate_slices,
     measure_footprint,
     measure_importance,
+    measure_single_features,
     predict_test,
 )
 from flight_delays.pipelines.modelling.pipeline import PLOTS
@@ -164,3 +165,39 @@ def test_every_picture_of_the_evaluation_is_drawn(trained, slices, importance, m
     titles = [figure.layout.title.text for figure in figures]
     assert len(set(titles)) == len(PLOTS)
     assert all(figure.data for figure in figures)
+
+
+def test_every_feature_is_judged_alone(windows):
+    train, _, test = windows
+
+    alone = measure_single_features(train, test, seed=0)
+
+    assert sorted(alone["feature"]) == sorted(X)
+    assert alone["roc_auc"].is_monotonic_decreasing
+    assert alone["roc_auc"].between(0.3, 0.8).all()
+
+
+@pytest.mark.parametrize("share_of_truth", [1.0, 0.95])
+def test_a_feature_that_is_nearly_the_label_stands_out(windows, share_of_truth):
+    rng = np.random.default_rng(0)
+    name = COLUMNS.features_of_kind("numeric")[0]
+    leaking = [
+        rows.assign(**{name: np.where(rng.random(len(rows)) < share_of_truth, rows[Y] * 5.0, 2.0)})
+        for rows in (windows[0], windows[2])
+    ]
+
+    alone = measure_single_features(*leaking, seed=0)
+
+    assert alone["feature"].iloc[0] == name
+    assert alone["roc_auc"].iloc[0] > 0.95
+    assert alone["roc_auc"].iloc[1] < 0.8
+
+
+def test_missing_values_that_follow_the_label_stand_out(windows):
+    name = COLUMNS.features_of_kind("numeric")[0]
+    leaking = [rows.assign(**{name: rows[name].where(rows[Y] == 0)}) for rows in windows]
+
+    alone = measure_single_features(leaking[0], leaking[2], seed=0)
+
+    assert alone["feature"].iloc[0] == name
+    assert alone["roc_auc"].iloc[0] > 0.95

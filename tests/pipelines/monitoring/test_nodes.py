@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
+from flight_delays.contracts import Inputs, Observation
 from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
@@ -16,12 +16,15 @@ from flight_delays.pipelines.monitoring.nodes import (
     measure_drift,
     measure_performance,
     measure_quality,
+    measure_skew,
     measure_weeks,
 )
 from flight_delays.pipelines.scoring.nodes import score
 from tests.conftest import Engineered
 
-COLUMNS = Columns.of(Observation)
+COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
+CLEAN = {"largest_share": 0.0, "max_quarantine_share": 0.01}
+NO_SKEW = {"share": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,14 @@ def drift(predictions: ibis.Table, package: ModelPackage) -> pd.DataFrame:
 def quality(
     predictions: ibis.Table, drift: pd.DataFrame, package: ModelPackage, params: Monitoring
 ) -> dict[str, Any]:
-    return measure_quality(predictions, drift, package, params)
+    return measure_quality(predictions, drift, CLEAN, NO_SKEW, package, params)
+
+
+@pytest.fixture(scope="module")
+def served(engineered: Engineered) -> pd.DataFrame:
+    """60 rows as a service that looks up what training had would log them."""
+    rows = engineered.model_input.order_by(INPUTS.keys).limit(60).select(INPUTS.names).to_pandas()
+    return rows.assign(predicted_at=pd.Timestamp("2013-04-02"))
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +127,111 @@ def test_missing_values_unseen_categories_and_lost_rows_fail(
         **{category: ibis.literal("never seen"), number: ibis.null("float64")}
     )
 
-    quality = measure_quality(broken, measure_drift(broken, package), package, params)
+    drift = measure_drift(broken, package)
+    quality = measure_quality(broken, drift, CLEAN, NO_SKEW, package, params)
 
     failed = {check["name"] for check in quality["checks"] if not check["passed"]}
     assert failed == {"volume", "missing values", "unseen categories"}
     assert not quality["passed"]
+
+
+@pytest.mark.parametrize(
+    ("screening", "skew", "expected"),
+    [
+        (CLEAN | {"largest_share": 0.02}, NO_SKEW, "rows in quarantine"),
+        (CLEAN, {"share": 0.001}, "training-serving skew"),
+    ],
+)
+def test_rows_in_quarantine_and_skew_fail(
+    predictions: ibis.Table,
+    drift: pd.DataFrame,
+    package: ModelPackage,
+    params: Monitoring,
+    screening: dict[str, Any],
+    skew: dict[str, Any],
+    expected: str,
+) -> None:
+    quality = measure_quality(predictions, drift, screening, skew, package, params)
+
+    failed = [check["name"] for check in quality["checks"] if not check["passed"]]
+    assert failed == [expected]
+
+
+def test_a_service_that_looks_up_what_training_had_is_not_skewed(
+    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+) -> None:
+    skew = measure_skew(ibis.memtable(served), engineered.model_input, params)
+
+    assert (skew["n_served"], skew["n_compared"], skew["n_unknown"]) == (60, 60, 0)
+    assert skew["share"] == 0
+    assert [column["column"] for column in skew["columns"]] == INPUTS.names
+    assert not any(column["n_differ"] for column in skew["columns"])
+
+
+def test_a_look_up_that_says_something_else_is_skew(
+    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+) -> None:
+    name = INPUTS.looked_up[0].name
+    wrong = served.copy()
+    wrong.loc[:11, name] = 0.123456
+    wrong.loc[12:14, name] = None
+
+    skew = measure_skew(ibis.memtable(wrong), engineered.model_input, params)
+
+    changed = int((served[name].notna() & (wrong[name] != served[name])).sum())
+    assert skew["share"] == pytest.approx(
+        (changed + served.loc[:11, name].isna().sum()) / len(served)
+    )
+    assert skew["share"] > 0.1
+    assert {c["column"] for c in skew["columns"] if c["n_differ"]} == {name}
+
+
+def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
+    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+) -> None:
+    sent = next(c.name for c in INPUTS.sent if c.kind == "numeric" and not c.role.key)
+
+    skew = measure_skew(
+        ibis.memtable(served.assign(**{sent: served[sent] + 1})), engineered.model_input, params
+    )
+
+    [differing] = [column for column in skew["columns"] if column["n_differ"]]
+    assert skew["share"] == 0
+    assert (differing["column"], differing["source"]) == (sent, "sent")
+
+
+def test_only_the_newest_served_rows_are_built_again(
+    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+) -> None:
+    name = INPUTS.looked_up[0].name
+    old = served.assign(predicted_at=pd.Timestamp("2013-04-01"), **{name: 0.123456})
+    few = params.model_copy(update={"skew_sample_rows": 60})
+
+    skew = measure_skew(ibis.memtable(pd.concat([old, served])), engineered.model_input, few)
+
+    assert (skew["n_served"], skew["n_compared"]) == (120, 60)
+    assert skew["share"] == 0
+
+
+def test_rows_that_training_does_not_know_are_counted(
+    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+) -> None:
+    number = next(name for name in INPUTS.keys if INPUTS[name].kind == "numeric")
+    unknown = served.assign(**{number: served[number] + 100_000})
+
+    skew = measure_skew(ibis.memtable(unknown), engineered.model_input, params)
+
+    assert (skew["n_compared"], skew["n_unknown"], skew["share"]) == (0, 60, 0)
+
+
+def test_before_anything_is_served_there_is_no_skew(
+    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+) -> None:
+    nothing = ibis.memtable(served).limit(0)
+
+    skew = measure_skew(nothing, engineered.model_input, params)
+
+    assert (skew["n_served"], skew["n_compared"], skew["share"]) == (0, 0, 0)
 
 
 def test_performance_says_its_coverage(
