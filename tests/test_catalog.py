@@ -1,0 +1,92 @@
+"""The catalog as a whole, as Kedro resolves it for the default pipeline."""
+
+import json
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+
+import pytest
+
+RESOLVE = """
+import json
+from pathlib import Path
+
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+bootstrap_project(Path.cwd())
+with KedroSession.create() as session:
+    context = session.load_context()
+    whole = pipelines["__default__"]
+    names = [name for name in whole.datasets() if not name.startswith("params:")]
+    resolver = context.catalog.config_resolver
+    entries = {name: resolver.resolve_pattern(name) for name in names}
+    nodes = [(sorted(node.inputs), sorted(node.outputs)) for node in whole.nodes]
+    print(json.dumps({"entries": entries, "nodes": nodes}))
+"""
+# from outside, between the layers, and on the way out
+BOUNDARIES = {
+    "raw_flights": "RawFlights",
+    "raw_weather": "RawWeather",
+    "raw_planes": "RawPlanes",
+    "screened_flights": "RawFlights",
+    "screened_weather": "RawWeather",
+    "screened_planes": "RawPlanes",
+    "primary_flights": "PrimaryFlights",
+    "carrier_features": "DailyFeatures",
+    "origin_features": "DailyFeatures",
+    "destination_features": "DailyFeatures",
+    "plane_features": "PlaneFeatures",
+    "model_input": "Observation",
+    "predictions": "Prediction",
+}
+
+
+@pytest.fixture(scope="module")
+def resolved(pytestconfig):
+    done = subprocess.run(
+        [sys.executable, "-c", RESOLVE],
+        cwd=pytestconfig.rootpath,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_boundary_is_validated_against_its_contract(resolved):
+    validators = {name: entry.get("validator") for name, entry in resolved["entries"].items()}
+
+    found = {name: validator for name, validator in validators.items() if validator}
+
+    contracts = {name: v["options"]["contract"].rsplit(".", 1)[1] for name, v in found.items()}
+    assert contracts == BOUNDARIES
+    # YAML reads an unquoted `on` as true, and Kedro reads it back
+    assert all(validator["true"] == ["load"] for validator in found.values())
+    assert found["predictions"]["options"]["without_personal"]
+
+
+def test_layers_follow_each_other_without_a_cycle(resolved):
+    entries = resolved["entries"]
+    layers = {
+        name: (entry.get("metadata") or {}).get("kedro-viz", {}).get("layer")
+        for name, entry in entries.items()
+    }
+    made_of = {output: inputs for inputs, outputs in resolved["nodes"] for output in outputs}
+
+    def upstream(name):
+        for parent in made_of.get(name, []):
+            yield parent
+            yield from upstream(parent)
+
+    before = {layer: set() for layer in layers.values() if layer}
+    for name, layer in layers.items():
+        if layer:
+            above = {layers.get(parent) for parent in upstream(name)}
+            before[layer] |= above - {None, layer}
+    order = list(TopologicalSorter(before).static_order())
+
+    assert order.index("raw") < order.index("primary") < order.index("model_input")
+    assert order[-1] == "reporting"
