@@ -59,10 +59,10 @@ def quality(
 
 
 @pytest.fixture(scope="module")
-def served(engineered: Engineered) -> pd.DataFrame:
+def served(engineered: Engineered, package: ModelPackage) -> pd.DataFrame:
     """60 rows as a service that looks up what training had would log them."""
     rows = engineered.model_input.order_by(INPUTS.keys).limit(60).select(INPUTS.names).to_pandas()
-    return rows.assign(predicted_at=pd.Timestamp("2013-04-02"))
+    return rows.assign(predicted_at=pd.Timestamp("2013-04-02"), model_version=package.version)
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +158,9 @@ def test_rows_in_quarantine_and_skew_fail(
 
 
 def test_a_service_that_looks_up_what_training_had_is_not_skewed(
-    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
-    skew = measure_skew(ibis.memtable(served), engineered.model_input, params)
+    skew = measure_skew(ibis.memtable(served), engineered.model_input, package, params)
 
     assert (skew["n_served"], skew["n_compared"], skew["n_unknown"]) == (60, 60, 0)
     assert skew["share"] == 0
@@ -169,14 +169,14 @@ def test_a_service_that_looks_up_what_training_had_is_not_skewed(
 
 
 def test_a_look_up_that_says_something_else_is_skew(
-    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
     name = INPUTS.looked_up[0].name
     wrong = served.copy()
     wrong.loc[:11, name] = 0.123456
     wrong.loc[12:14, name] = None
 
-    skew = measure_skew(ibis.memtable(wrong), engineered.model_input, params)
+    skew = measure_skew(ibis.memtable(wrong), engineered.model_input, package, params)
 
     changed = int((served[name].notna() & (wrong[name] != served[name])).sum())
     assert skew["share"] == pytest.approx(
@@ -187,12 +187,15 @@ def test_a_look_up_that_says_something_else_is_skew(
 
 
 def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
-    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
     sent = next(c.name for c in INPUTS.sent if c.kind == "numeric" and not c.role.key)
 
     skew = measure_skew(
-        ibis.memtable(served.assign(**{sent: served[sent] + 1})), engineered.model_input, params
+        ibis.memtable(served.assign(**{sent: served[sent] + 1})),
+        engineered.model_input,
+        package,
+        params,
     )
 
     [differing] = [column for column in skew["columns"] if column["n_differ"]]
@@ -201,35 +204,47 @@ def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
 
 
 def test_only_the_newest_served_rows_are_built_again(
-    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
     name = INPUTS.looked_up[0].name
     old = served.assign(predicted_at=pd.Timestamp("2013-04-01"), **{name: 0.123456})
     few = params.model_copy(update={"skew_sample_rows": 60})
 
-    skew = measure_skew(ibis.memtable(pd.concat([old, served])), engineered.model_input, few)
+    skew = measure_skew(
+        ibis.memtable(pd.concat([old, served])), engineered.model_input, package, few
+    )
 
     assert (skew["n_served"], skew["n_compared"]) == (120, 60)
     assert skew["share"] == 0
 
 
+def test_rows_that_another_model_was_served_with_are_left_out(
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
+) -> None:
+    another = served.assign(model_version="another", **{INPUTS.looked_up[0].name: None})
+
+    skew = measure_skew(ibis.memtable(another), engineered.model_input, package, params)
+
+    assert (skew["n_served"], skew["share"]) == (0, 0)
+
+
 def test_rows_that_training_does_not_know_are_counted(
-    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
     number = next(name for name in INPUTS.keys if INPUTS[name].kind == "numeric")
     unknown = served.assign(**{number: served[number] + 100_000})
 
-    skew = measure_skew(ibis.memtable(unknown), engineered.model_input, params)
+    skew = measure_skew(ibis.memtable(unknown), engineered.model_input, package, params)
 
     assert (skew["n_compared"], skew["n_unknown"], skew["share"]) == (0, 60, 0)
 
 
 def test_before_anything_is_served_there_is_no_skew(
-    served: pd.DataFrame, engineered: Engineered, params: Monitoring
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
     nothing = ibis.memtable(served).limit(0)
 
-    skew = measure_skew(nothing, engineered.model_input, params)
+    skew = measure_skew(nothing, engineered.model_input, package, params)
 
     assert (skew["n_served"], skew["n_compared"], skew["share"]) == (0, 0, 0)
 

@@ -29,7 +29,7 @@ def report_of(
     log = served(predictions)
     labelled = nodes.join_labels(predictions, engineered.model_input, as_of, horizon)
     drift = nodes.measure_drift(predictions, champion)
-    skew = nodes.measure_skew(log, engineered.model_input, params)
+    skew = nodes.measure_skew(log, engineered.model_input, champion, params)
     screening = {"largest_share": 0.0, "max_quarantine_share": 0.01}
     quality = nodes.measure_quality(predictions, drift, screening, skew, champion, params)
     performance = nodes.measure_performance(labelled, champion, as_of, params, bootstrap)
@@ -114,4 +114,4 @@ def test_before_anything_is_served_the_report_says_so(
 ) -> None:
     html = report_of(package, engineered, as_of, horizon, params, bootstrap)
 
-    assert "The service has logged no predictions yet." in html
+    assert "The service has logged no predictions of this champion yet." in html

@@ -79,9 +79,9 @@ def measure_drift(predictions: ir.Table, champion: ModelPackage) -> pd.DataFrame
 
 
 def measure_skew(
-    prediction_log: ir.Table, model_input: ir.Table, params: Monitoring
+    prediction_log: ir.Table, model_input: ir.Table, champion: ModelPackage, params: Monitoring
 ) -> dict[str, Any]:
-    """Compare the inputs that the service worked with to those built offline for the same rows.
+    """Compare the inputs that the champion was served with to those built offline.
 
     Looked-up features must be equal: that is training-serving skew. Sent ones differ where callers
     know other things than the source tables do.
@@ -91,7 +91,8 @@ def measure_skew(
         source, the rows compared and those that differ. ``n_unknown`` rows are not in the model
         input.
     """
-    newest = prediction_log.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
+    logged = prediction_log.filter(_.model_version == champion.version)
+    newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
     served: pd.DataFrame = newest.select(INPUTS.names).to_pandas()
     asked = ibis.memtable(served[INPUTS.keys], schema=model_input.select(INPUTS.keys).schema())
     known = model_input.semi_join(asked, INPUTS.keys).select(INPUTS.names)
@@ -102,7 +103,7 @@ def measure_skew(
     n_differ = rows_that_differ(served, offline, INPUTS.keys, looked_up)
     sources = compared["column"].isin(looked_up).map({True: "looked up", False: "sent"})
     return {
-        "n_served": int(prediction_log.count().to_pyarrow().as_py()),
+        "n_served": int(logged.count().to_pyarrow().as_py()),
         "n_compared": n_compared,
         "n_unknown": len(served) - n_compared,
         "share": n_differ / max(n_compared, 1),

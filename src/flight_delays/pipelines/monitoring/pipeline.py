@@ -25,7 +25,9 @@ def create_pipeline() -> Pipeline:
         [
             Node(join_labels, ["predictions", "model_input", *MOMENTS], "labelled_predictions"),
             Node(measure_drift, ["predictions", "champion"], "drift"),
-            Node(measure_skew, ["prediction_log", "model_input", PARAMS], "serving_skew"),
+            Node(
+                measure_skew, ["prediction_log", "model_input", "champion", PARAMS], "serving_skew"
+            ),
             Node(
                 measure_quality,
                 ["predictions", "drift", "data_screening", "serving_skew", "champion", PARAMS],
