@@ -5,7 +5,6 @@ the rows that were read.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import ibis
@@ -17,30 +16,15 @@ from ibis import _
 from pandera.dtypes import is_int
 from pydantic import Field
 
-from flight_delays.columns import Column, Columns
+from flight_delays.columns import Columns
 from flight_delays.errors import BadDataError
 from flight_delays.moments import Parameters
-from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key, without_nan
+from flight_delays.parsing import Parsed, as_table, parse
+from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key
 
 _ROW, _RECORD = "__row", "__record"
 EXAMPLES = 3
 WORST = 3
-DIGITS = r"^[+-]?[0-9]+$"
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """A column's values in the declared type.
-
-    Attributes:
-        typed: The values, missing where there is none of that type.
-        given: Whether the source has a value.
-        failed: Whether it has one that is not of the declared type.
-    """
-
-    typed: ir.Column
-    given: ir.BooleanValue
-    failed: ir.BooleanValue
 
 
 def screen(
@@ -94,22 +78,6 @@ def screen(
     return valid, _together(reasons, source), account
 
 
-def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
-    """The source as a table of the engine; columns of mixed types become text."""
-    if isinstance(raw, ir.Table):
-        return raw
-    mixed = [name for name in raw.columns if raw[name].dtype == object]
-    return ibis.memtable(raw.astype(dict.fromkeys(mixed, "str")))
-
-
-def parse(column: Column, source: ir.Column) -> Parsed:
-    """Read a column of the source as the declared type."""
-    source = without_nan(source)
-    typed = _PARSERS[column.kind](column, source)
-    given = source.notnull()
-    return Parsed(typed, given, given & typed.isnull())
-
-
 class Screening(Parameters):
     """Parameters of screening."""
 
@@ -152,59 +120,6 @@ def refuse_bad_data(screening: dict[str, Any]) -> None:
 def _in_words(rule: dict[str, Any]) -> str:
     examples = ", ".join("missing" if v is None else repr(v) for v in rule["examples"])
     return f"{rule['column']}: {rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples})"
-
-
-def _number(column: Column, source: ir.Column) -> ir.Column:
-    dtype = source.type()
-    if dtype.is_string():
-        text = source.strip()
-        number = without_nan(text.try_cast("float64"))
-        # digits beyond the 15th get lost on the way through a float
-        whole = text.re_search(DIGITS).ifelse(text.try_cast("int64"), _whole(number))
-        return whole if is_int(column.dtype) else number
-    if not dtype.is_numeric():
-        return ibis.null("int64" if is_int(column.dtype) else "float64")
-    if not is_int(column.dtype):
-        return source.cast("float64")
-    return source.try_cast("int64") if dtype.is_integer() else _whole(source)
-
-
-def _whole(number: ir.Column) -> ir.Column:
-    """Whole numbers as integers, missing where there is a fraction or too large a number."""
-    rounded = number.try_cast("int64")
-    return (rounded.cast("float64") == number).ifelse(rounded, ibis.null("int64"))
-
-
-def _moment(column: Column, source: ir.Column) -> ir.Column:
-    target = "timestamp('UTC')" if getattr(column.dtype, "tz", None) else "timestamp"
-    dtype = source.type()
-    if not (dtype.is_string() or dtype.is_timestamp() or dtype.is_date()):
-        return ibis.null(target)
-    moment = source.try_cast(target) if dtype.is_string() else source.cast(target)
-    # the engine knows of more years than Python does, and of infinity
-    first, last = ("0001-01-01", "9999-12-31 23:59:59.999999")
-    known = moment.between(ibis.literal(first).cast(target), ibis.literal(last).cast(target))
-    return known.ifelse(moment, ibis.null(target))
-
-
-def _text(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
-    dtype = source.type()
-    if dtype.is_floating():
-        # codes of digits, of which some are missing, come as floats out of a CSV file
-        return _whole(source).cast("string")
-    return source.cast("string") if dtype.is_string() or dtype.is_integer() else ibis.null("string")
-
-
-def _truth(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
-    dtype = source.type()
-    if dtype.is_numeric():
-        return source.isin([0, 1]).ifelse(source == 1, ibis.null("boolean"))
-    if dtype.is_string() or dtype.is_boolean():
-        return source.try_cast("boolean")
-    return ibis.null("boolean")
-
-
-_PARSERS = {"numeric": _number, "datetime": _moment, "categorical": _text, "boolean": _truth}
 
 
 def _rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:

@@ -14,7 +14,7 @@ from kedro.validation import CheckFailure, DataValidationError
 from pandera.dtypes import is_int
 
 from flight_delays.columns import Column, Columns
-from flight_delays.quarantine import as_table, parse
+from flight_delays.parsing import as_table, parse
 from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key, shown
 
 EXAMPLES = 5
