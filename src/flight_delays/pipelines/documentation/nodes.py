@@ -62,6 +62,7 @@ def _tables() -> list[type[pa.DataFrameModel]]:
 
 
 def _describe(table: type[pa.DataFrameModel], columns: Columns | None = None) -> dict[str, Any]:
+    """What a template says of a table, or of just some of its columns."""
     columns = columns or Columns.of(table)
     unique = table.to_schema().unique or []
     of_events = any(column.role.known_ahead for column in columns.all)
@@ -76,7 +77,7 @@ def _describe(table: type[pa.DataFrameModel], columns: Columns | None = None) ->
                 "nullable": column.nullable,
                 "description": column.description,
                 "allowed": list(_allowed(column)),
-                "uses": list(_uses(column, of_events)),
+                "uses": list(_uses(column, columns, of_events)),
             }
             for column in columns.all
         ],
@@ -92,7 +93,7 @@ def _allowed(column: Column) -> Iterator[str]:
             yield _ALLOWED.get(check, f"{check}: {{}}").format(text)
 
 
-def _uses(column: Column, of_events: bool) -> Iterator[str]:
+def _uses(column: Column, shown: Columns, of_events: bool) -> Iterator[str]:
     role = column.role
     if of_events:
         yield "known before the event" if role.known_ahead else "known only after the event"
@@ -108,7 +109,8 @@ def _uses(column: Column, of_events: bool) -> Iterator[str]:
         yield "feature"
     if role.lookup:
         newest = ", the newest that is not later than the event's day" if role.lookup.daily else ""
-        yield f"looked up: {role.lookup.table}.{role.lookup.column} by {role.lookup.by}{newest}"
+        key = role.lookup.by if role.lookup.by in shown.names else "personal data"
+        yield f"looked up: {role.lookup.table}.{role.lookup.column} by {key}{newest}"
     if role.segment:
         yield "metrics are sliced by it"
     if role.personal:
