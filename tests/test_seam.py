@@ -153,16 +153,18 @@ def test_the_bento_has_every_module_that_the_service_imports(pytestconfig):
 
 
 def test_the_bento_serves_without_any_training_library(pytestconfig, package, real_rows, tmp_path):
+    # where coverage takes it for the package
+    folder = tmp_path / "project/src"
     for place, path in bento_files(pytestconfig.rootpath).items():
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, tmp_path / place)
-    (tmp_path / "model").mkdir()
-    package.write(tmp_path / "model", serving_only=True)
-    real_rows.head(3).to_parquet(tmp_path / "rows.parquet")
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / place)
+    (folder / "model").mkdir()
+    package.write(folder / "model", serving_only=True)
+    real_rows.head(3).to_parquet(folder / "rows.parquet")
 
     done = subprocess.run(
         [sys.executable, "-c", SERVE.format(blocked=TRAINING_LIBRARIES)],
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"},
         capture_output=True,
         text=True,
@@ -171,5 +173,5 @@ def test_the_bento_serves_without_any_training_library(pytestconfig, package, re
 
     assert done.returncode == 0, done.stderr
     module, probabilities = done.stdout.splitlines()
-    assert module == str(tmp_path / PACKAGE / "__init__.py")
+    assert module == str(folder / PACKAGE / "__init__.py")
     assert [float(p) for p in probabilities.split()] == package.predict(real_rows.head(3)).tolist()
