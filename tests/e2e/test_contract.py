@@ -20,7 +20,7 @@ from pandas.testing import assert_frame_equal
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from tests.e2e.project import Loop, Project, copy_project, free_port, versions
-from tests.test_one_edit import (
+from tests.edits import (
     ADD,
     CONTRACTS,
     LOOKED_UP,
