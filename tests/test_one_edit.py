@@ -201,6 +201,9 @@ def probes(
     """What the consumers do after each edit of a copy; two are asked at a time."""
     root = pytestconfig.rootpath
 
+    # the edited copies are not what coverage is about
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+
     def probe(edits: list[Edit]) -> Probe:
         folder = tmp_path_factory.mktemp("src")
         shutil.copytree(root / "src/flight_delays", folder / "flight_delays")
@@ -208,7 +211,7 @@ def probes(
         done = subprocess.run(
             [sys.executable, "-c", PROBE, json.dumps(TRIED)],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(root)])},
+            env=inherited | {"PYTHONPATH": os.pathsep.join([str(folder), str(root)])},
             capture_output=True,
             text=True,
             check=False,
