@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 from pydantic import Field
 
-from flight_delays.agreement import disagreement
+from flight_delays.agreement import differences
 from flight_delays.columns import DAY, ENTITY, Columns
 from flight_delays.contracts import (
     LATE_MINUTES,
@@ -238,9 +238,9 @@ def check_availability(
     seen, unseen = (
         _inputs_of_day(flights, weather, planes, day, params) for flights in (raw, blind)
     )
-    compared = disagreement(seen, unseen, INPUTS.keys, INPUTS.names)
-    leaking = compared.loc[compared["n_differ"] > 0, "column"].tolist()
-    if not len(seen) == len(unseen) == compared["n_compared"].max():
+    differ = differences(seen, unseen, INPUTS.keys, INPUTS.names)
+    leaking = differ.columns[differ.any()].tolist()
+    if not len(seen) == len(unseen) == len(differ):
         leaking.append("which rows there are")
     if leaking:
         raise ProjectError(

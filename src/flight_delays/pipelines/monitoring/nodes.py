@@ -9,7 +9,7 @@ import pandas as pd
 from ibis import _
 from pydantic import Field
 
-from flight_delays.agreement import disagreement, rows_that_differ
+from flight_delays.agreement import differences
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
 from flight_delays.metrics import METRICS, Bootstrap, measure
@@ -88,7 +88,7 @@ def measure_skew(
 
     Returns:
         ``share`` of the compared rows whose looked-up features differ; ``columns``, each with its
-        source, the rows compared and those that differ. ``n_unknown`` rows are not in the model
+        source and the rows that differ. ``n_unknown`` rows are not in the model
         input.
     """
     logged = prediction_log.filter(_.model_version == champion.version)
@@ -98,16 +98,21 @@ def measure_skew(
     known = model_input.semi_join(asked, INPUTS.keys).select(INPUTS.names)
     offline: pd.DataFrame = known.to_pandas()
     looked_up = [column.name for column in INPUTS.looked_up]
-    compared = disagreement(served, offline, INPUTS.keys, INPUTS.names)
-    n_compared = int(compared["n_compared"].max())
-    n_differ = rows_that_differ(served, offline, INPUTS.keys, looked_up)
-    sources = compared["column"].isin(looked_up).map({True: "looked up", False: "sent"})
+    differ = differences(served, offline, INPUTS.keys, INPUTS.names)
+    n_compared = len(differ)
     return {
         "n_served": int(logged.count().to_pyarrow().as_py()),
         "n_compared": n_compared,
         "n_unknown": len(served) - n_compared,
-        "share": n_differ / max(n_compared, 1),
-        "columns": compared.assign(source=sources).to_dict(orient="records"),
+        "share": int(differ[looked_up].any(axis=1).sum()) / max(n_compared, 1),
+        "columns": [
+            {
+                "column": name,
+                "source": "looked up" if name in looked_up else "sent",
+                "n_differ": int(n_differ),
+            }
+            for name, n_differ in differ.sum().items()
+        ],
     }
 
 
@@ -121,8 +126,8 @@ def measure_quality(
 ) -> dict[str, Any]:
     """Whether the data is fit to be judged by.
 
-    Rows in quarantine, volume, missing values, unseen categories, and training-serving skew. Where
-    there are no rows at all, there is nothing to check.
+    Rows in quarantine and training-serving skew; and where there are predictions, their volume,
+    missing values and unseen categories.
     """
     span = predictions.aggregate(
         n_rows=_.count(), n_days=_[COLUMNS.event_time].truncate("D").nunique()
@@ -131,33 +136,19 @@ def measure_quality(
     reference_rows = champion.reference.features.n_rows / champion.reference.n_days
     volume = found["n_rows"] / max(found["n_days"], 1) / reference_rows
     worst_missing = (drift["missing_share"] - drift["reference_missing_share"]).max()
-    quarantined, most_quarantined = screening["largest_share"], screening["max_quarantine_share"]
     checks = [
-        _check(
-            "rows in quarantine", quarantined, most_quarantined, quarantined <= most_quarantined
+        _at_most(
+            "rows in quarantine", screening["largest_share"], screening["max_quarantine_share"]
         ),
-        _check("volume", volume, params.min_volume_share, volume >= params.min_volume_share),
-        _check(
-            "missing values",
-            worst_missing,
-            params.max_missing_share_increase,
-            worst_missing <= params.max_missing_share_increase,
-        ),
-        _check(
-            "unseen categories",
-            drift["unseen_share"].max(),
-            params.max_unseen_share,
-            drift["unseen_share"].max() <= params.max_unseen_share,
-        ),
-        _check(
-            "training-serving skew",
-            skew["share"],
-            params.max_skew_share,
-            skew["share"] <= params.max_skew_share,
-        ),
+        _at_most("training-serving skew", skew["share"], params.max_skew_share),
     ]
-    if found["n_rows"] == 0:
-        checks = []
+    if found["n_rows"]:
+        unseen = drift["unseen_share"].max()
+        checks += [
+            _check("volume", volume, params.min_volume_share, volume >= params.min_volume_share),
+            _at_most("missing values", worst_missing, params.max_missing_share_increase),
+            _at_most("unseen categories", unseen, params.max_unseen_share),
+        ]
     return {
         "n_rows": found["n_rows"],
         "n_days": found["n_days"],
@@ -311,6 +302,10 @@ def _rule(name: str, fired: bool, value: float | None, limit: float, reason: str
 
 def _check(name: str, value: float, limit: float, passed: bool) -> Check:
     return {"name": name, "passed": bool(passed), "value": float(value), "limit": limit}
+
+
+def _at_most(name: str, value: float, limit: float) -> Check:
+    return _check(name, value, limit, value <= limit)
 
 
 def _describe(check: Check) -> str:

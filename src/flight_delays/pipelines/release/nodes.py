@@ -16,7 +16,7 @@ from bentoml.exceptions import NotFound
 from kedro.utils import find_kedro_project
 from pydantic import Field
 
-from flight_delays.agreement import disagreement
+from flight_delays.agreement import differences
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
@@ -167,13 +167,18 @@ def verify(
 def _compare_features(bento_tag: str, logged: pd.DataFrame, asked: pd.DataFrame) -> list[str]:
     """The inputs that the service worked with, column by column, against those built offline."""
     names = COLUMNS.without_personal().names
-    compared = disagreement(logged, asked, COLUMNS.keys, names)
-    differ = compared[(compared["n_differ"] > 0) | (compared["n_compared"] < len(asked))]
+    found = differences(logged, asked, COLUMNS.keys, names)
+    if len(found) != len(asked):
+        raise ProjectError(
+            f"The Bento {bento_tag} logged {len(found)} of the {len(asked)} rows that it answered. "
+            "It is not released; the champion that serves stays."
+        )
+    counts = found.sum()
+    differ = counts[counts > 0].sort_values(ascending=False)
     if len(differ):
-        worst = differ.sort_values("n_differ", ascending=False).iloc[0]
         raise ProjectError(
             f"The Bento {bento_tag} works with other features than training: "
-            f"{', '.join(differ['column'])}; '{worst['column']}' differs on {worst['n_differ']} of "
+            f"{', '.join(differ.index)}; '{differ.index[0]}' differs on {differ.iloc[0]} of "
             f"{len(asked)} rows. Run data_engineering again, so that the online store has what the "
             "model input has. It is not released; the champion that serves stays."
         )
