@@ -142,14 +142,14 @@ def watched(package, made):
     reference = Reference.model_validate(profile_reference(table, made, AS_OF))
     drift = measure_drift(table, package).set_index("column")
     params = Monitoring.model_construct(skew_sample_rows=1000)
-    skew = measure_skew(table, table, package, params)["columns"]
+    skew = measure_skew(table, table, package, params)
     return {
         "reference": {
             name: [name in reference.features.edges, sum(counts.values())]
             for name, counts in reference.features.counts.items()
         },
         "drift": np.isfinite(drift["psi"]).to_dict(),
-        "skew": {row["column"]: [row["n_compared"], row["source"]] for row in skew},
+        "skew": {row["column"]: [skew["n_compared"], row["source"]] for row in skew["columns"]},
     }
 
 
