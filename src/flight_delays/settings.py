@@ -3,9 +3,8 @@
 import os
 import warnings
 
-from kedro.config import OmegaConfigLoader
-
 from flight_delays import resolvers, storage
+from flight_delays.config_loader import ProjectConfigLoader
 from flight_delays.hooks import ProjectHooks
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -19,7 +18,7 @@ warnings.filterwarnings("ignore", message="register_new_resolver")
 
 HOOKS = (ProjectHooks(),)
 
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
