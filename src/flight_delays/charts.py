@@ -157,45 +157,47 @@ def trials(table: pd.DataFrame) -> go.Figure:
     return chart
 
 
-def weekly_performance(table: pd.DataFrame, reference: Mapping[str, float]) -> go.Figure:
-    """Log loss of each week, with intervals, over the interval of the test window."""
-    chart = figure("Log loss by week", "week of", "log loss", xaxis={"type": "category"})
+def performance(table: pd.DataFrame, reference: Mapping[str, float]) -> go.Figure:
+    """Log loss of each window, realised and estimated, over the interval of the test window."""
+    chart = figure("Log loss by window", "window from", "log loss", xaxis={"type": "category"})
     chart.add_hrect(
         y0=reference["low"], y1=reference["high"], fillcolor=GREY, opacity=0.2, line_width=0
     )
     chart.add_hline(
         y=reference["value"], line_color=GREY, line_dash="dot", annotation_text="test window"
     )
-    chart.add_scatter(
-        x=table["week_of"],
-        y=table["log_loss"],
-        mode="lines+markers",
-        line={"color": BLUE},
-        error_y={
-            "type": "data",
-            "array": table["log_loss_high"] - table["log_loss"],
-            "arrayminus": table["log_loss"] - table["log_loss_low"],
-        },
-    )
+    series = {"realised": ("log_loss", BLUE), "estimated": ("estimated_log_loss", GREEN)}
+    for name, (column, color) in series.items():
+        chart.add_scatter(
+            x=table["window_start"],
+            y=table[column],
+            mode="lines+markers",
+            line={"color": color, "dash": "solid" if name == "realised" else "dot"},
+            error_y={
+                "type": "data",
+                "array": table[f"{column}_high"] - table[column],
+                "arrayminus": table[column] - table[f"{column}_low"],
+            },
+            name=name,
+        )
     return chart
 
 
-def distributions(bins: list[str], counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
+def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figure:
     """Shares of the rows in numbered bins, side by side."""
     chart = figure("Score", "probability", "share of rows", barmode="group")
-    for color, (name, count) in zip((GREY, BLUE), counts.items(), strict=True):
-        total = max(sum(count.values()), 1)
-        shares = [count.get(str(number), 0) / total for number in range(len(bins))]
-        chart.add_bar(x=bins, y=shares, marker_color=color, name=name)
+    for color, (name, share) in zip((GREY, BLUE), shares.items(), strict=True):
+        chart.add_bar(x=bins, y=share, marker_color=color, name=name)
     return chart
 
 
-def drift(table: pd.DataFrame, limit: float) -> go.Figure:
-    """Population stability index of every column."""
-    chart = figure("Drift", "PSI", "", yaxis={"autorange": "reversed"})
-    colors = [RED if value > limit else BLUE for value in table["psi"]]
-    chart.add_bar(x=table["psi"], y=table["column"], orientation="h", marker_color=colors)
-    chart.add_vline(x=limit, line_color=GREY, line_dash="dot", annotation_text=f"{limit:g}")
+def drift(table: pd.DataFrame) -> go.Figure:
+    """How far each column is, as a share of its own limit; 1 and more has drifted."""
+    chart = figure("Drift", "PSI as a share of its limit", "", yaxis={"autorange": "reversed"})
+    share = table["psi"] / table["psi_limit"]
+    colors = [RED if drifted else BLUE for drifted in table["drifted"]]
+    chart.add_bar(x=share, y=table["column"], orientation="h", marker_color=colors)
+    chart.add_vline(x=1, line_color=GREY, line_dash="dot", annotation_text="limit")
     return chart
 
 

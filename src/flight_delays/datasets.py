@@ -1,11 +1,13 @@
 """Kedro datasets of the project's own kinds of artefact."""
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import fsspec
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -18,6 +20,7 @@ from flight_delays.columns import Column, Columns
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.storage import new_folder
+from flight_delays.webhook import notify
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +160,96 @@ class PredictionLogDataset(AbstractDataset[None, ir.Table]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+class HistoryDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """A table that grows: JSON lines, to which saving adds rows or replaces those of the same key.
+
+    Loading gives no rows while there is no file.
+
+    Args:
+        filepath: The file.
+        key: Columns that identify a row; what is said of it again replaces what was said.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self, *, filepath: str, key: list[str], metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._path = Path(filepath)
+        self._key = key
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Read all rows, ordered by key."""
+        if not self._exists():
+            return pd.DataFrame()
+        try:
+            lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        except ValueError as error:
+            raise DatasetError(
+                f"{self._path} is not JSON lines: {error}. Mend or remove it; what it held of the "
+                "past is then forgotten."
+            ) from error
+        return pd.DataFrame(lines)
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Add the rows, in place of those that have their key."""
+        if data.empty:
+            return
+        table = pd.concat([self.load(), data], ignore_index=True)
+        table = table.drop_duplicates(self._key, keep="last").sort_values(self._key)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with fsspec.open(f"file://{self._path.absolute()}", "w") as file:
+            file.write(table.to_json(orient="records", lines=True, double_precision=15))
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path), "key": self._key}
+
+
+class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]]):
+    """What somebody should hear of: in a JSON file, in the log, and posted to a webhook.
+
+    Args:
+        filepath: File of the newest alerts.
+        credentials: ``webhook``, a URL to which alerts are posted as JSON, or null.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, str | None],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._path = Path(filepath)
+        self._webhook = credentials["webhook"]
+        self.metadata = metadata
+
+    def load(self) -> list[dict[str, Any]]:
+        """Read the newest alerts."""
+        alerts: list[dict[str, Any]] = json.loads(self._path.read_text())
+        return alerts
+
+    def save(self, data: list[dict[str, Any]]) -> None:
+        """Write, log, and post; what cannot be posted is logged, and never an error."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with fsspec.open(f"file://{self._path.absolute()}", "w") as file:
+            json.dump(data, file, indent=2)
+        for alert in data:
+            logger.warning("%s: %s", alert["kind"], alert["message"])
+        if data and self._webhook:
+            notify(self._webhook, {"alerts": data})
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
 
 
 def _sql_type(column: Column) -> str:

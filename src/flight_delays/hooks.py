@@ -53,7 +53,10 @@ class ProjectHooks:
     def on_pipeline_error(self, error: Exception, catalog: CatalogProtocol[Any, Any]) -> None:
         """Leave a decision where bad data stopped the run, in place of one that is outdated."""
         if isinstance(error, BadDataError):
-            catalog.save("retrain_decision", wait_for_better_data(str(error)))
+            decision = wait_for_better_data(str(error))
+            catalog.save("retrain_decision", decision)
+            alert = {"kind": "bad data", "at": None, "model_version": None, "message": str(error)}
+            catalog.save("alerts", [alert])
 
     @hook_impl
     def after_pipeline_run(
@@ -71,12 +74,15 @@ class ProjectHooks:
 
 def wait_for_better_data(reason: str) -> dict[str, Any]:
     """The decision that bad data leaves: it never retrains."""
+    reason = f"Bad data vetoes retraining: {reason}"
     return {
         "outcome": "wait",
+        "without_guards": "wait",
         "decided_at": None,
         "model_version": None,
-        "reasons": [f"Bad data vetoes retraining: {reason}"],
+        "reasons": [reason],
         "rules": [],
+        "guards": [{"guard": "bad data", "refused": True, "reason": reason}],
         "vetoes": [{"name": "rows in quarantine", "passed": False, "detail": reason}],
         "drifted": [],
     }

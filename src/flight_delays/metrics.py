@@ -132,9 +132,12 @@ def resample_days(days: pd.Series, bootstrap: Bootstrap) -> Floats:
 
 
 def row_log_loss(y: Floats, p: Floats) -> Floats:
-    """Negative log-likelihood of each row, shape (n_rows,)."""
+    """Negative log-likelihood of each row, shape (n_rows,).
+
+    A label may also be the probability that it is 1; this is the expected loss then.
+    """
     clipped = np.clip(p, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
-    return np.asarray(-np.log(np.where(y == 1, clipped, 1 - clipped)), dtype=np.float64)
+    return np.asarray(-(y * np.log(clipped) + (1 - y) * np.log1p(-clipped)), dtype=np.float64)
 
 
 def cheapest_threshold(

@@ -38,3 +38,9 @@ class Horizon(Parameters):
     """How far beyond the as-of moment the champion is watched."""
 
     days: int = Field(gt=0, description="Days after the as-of moment that are scored and watched")
+
+
+class Window(Parameters):
+    """The stretch of time that is looked at as one."""
+
+    days: int = Field(gt=0, description="Days of a window")

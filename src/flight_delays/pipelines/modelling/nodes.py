@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 from pydantic import Field, PositiveInt
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -18,9 +19,9 @@ from flight_delays.contracts import Observation
 from flight_delays.errors import ContractError, ProjectError
 from flight_delays.metrics import cheapest_threshold
 from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash
-from flight_delays.moments import AsOf, Parameters
-from flight_delays.profiles import profile
-from flight_delays.reference import Reference
+from flight_delays.moments import AsOf, Parameters, Window
+from flight_delays.profiles import profile, windows_back
+from flight_delays.reference import Calibration, Reference, logit
 
 from .families import FAMILIES, Hyperparameters
 
@@ -160,21 +161,39 @@ def choose_threshold(validation_predictions: pd.DataFrame, params: Modelling) ->
 
 
 def profile_reference(
-    model_input: ir.Table, test_predictions: pd.DataFrame, as_of: AsOf
+    model_input: ir.Table, test_predictions: pd.DataFrame, as_of: AsOf, window: Window
 ) -> dict[str, Any]:
-    """What the features looked like in training, and the scores on the test window."""
+    """What the features looked like in training, and the scores on the test window.
+
+    Both with how much windows of that time differed, which is what monitoring calls normal.
+    """
     known = model_input.filter(_[COLUMNS.label_time] < ibis.literal(as_of.moment))
     n_days = known[COLUMNS.event_time].truncate("D").nunique().to_pyarrow().as_py()
+    scores = ibis.memtable(test_predictions[[COLUMNS.event_time, "probability"]])
     reference = Reference(
         n_days=int(n_days),
         features=profile(
             known,
             COLUMNS.features_of_kind("numeric"),
             COLUMNS.features_of_kind("categorical", "boolean"),
+            windows_back(known[COLUMNS.event_time], as_of.moment, window.days),
         ),
-        score=profile(ibis.memtable(test_predictions[["probability"]]), ["probability"], []),
+        score=profile(
+            scores,
+            ["probability"],
+            [],
+            windows_back(scores[COLUMNS.event_time], as_of.moment, window.days),
+        ),
+        calibration=_calibrate(test_predictions),
     )
     return reference.model_dump()
+
+
+def _calibrate(test_predictions: pd.DataFrame) -> Calibration:
+    """The logistic map from scores to labels, fitted on rows the scores were not learned from."""
+    log_odds = logit(test_predictions["probability"].to_numpy())[:, None]
+    fitted = LogisticRegression(C=np.inf).fit(log_odds, test_predictions[Y])
+    return Calibration(intercept=float(fitted.intercept_[0]), slope=float(fitted.coef_[0, 0]))
 
 
 def package_candidate(

@@ -66,7 +66,7 @@ def create_pipeline() -> Pipeline:
             Node(fit_final, [*WINDOWS, "recipe", SEED], ["final_model", "training_seconds"]),
             Node(
                 profile_reference,
-                ["model_input", "test_predictions", "params:as_of"],
+                ["model_input", "test_predictions", "params:as_of", "params:window"],
                 "reference_profile",
             ),
             Node(

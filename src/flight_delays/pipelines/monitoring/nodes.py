@@ -1,10 +1,9 @@
-"""Watching the champion: the data it met, how it did, and whether to train again."""
+"""Watching the champion: the labels that came in, what it was served with, and the data it met."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 from ibis import _
 from pydantic import Field
@@ -12,70 +11,101 @@ from pydantic import Field
 from flight_delays.agreement import differences
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
-from flight_delays.metrics import METRICS, Bootstrap, measure
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
-from flight_delays.profiles import compare
 
 COLUMNS = Columns.of(Observation)
 INPUTS = Columns.of(Inputs).without_personal()
 Y = COLUMNS.label
 SCORE = "probability"
 
-WEEKLY_COLUMNS = [
-    "week_of",
-    "n_predictions",
-    "label_coverage",
-    *(f"{metric}{end}" for metric in ("log_loss", "roc_auc") for end in ("", "_low", "_high")),
-]
-
 Check = dict[str, Any]
-Rule = dict[str, Any]
+Distance = Literal["psi", "jensen_shannon", "wasserstein"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+
+
+class Drift(Parameters):
+    """How far a window may be from the training rows.
+
+    A column has drifted if its measure is beyond ``margin`` times what was normal in training,
+    and beyond the floor.
+    """
+
+    margin: float = Field(ge=1, description="Times the farthest that a training window was")
+    floors: dict[Distance, float] = Field(description="No limit is below these")
+    measure: Distance = Field(description="The measure by which a column is said to have drifted")
+    min_features: int = Field(gt=0, description="Drifted features that make a drifted window")
 
 
 class Monitoring(Parameters):
     """Parameters of the monitoring pipeline."""
 
     min_labelled_rows: int = Field(gt=0, description="Fewer say nothing about performance")
+    min_label_coverage: float = Field(
+        ge=0, le=1, description="Below it, labels may not speak for all predictions"
+    )
     max_missing_share_increase: float = Field(
-        ge=0, description="Missing values beyond the reference's share"
+        ge=0, description="Missing values beyond the reference's share, if more than is normal"
     )
     max_unseen_share: float = Field(ge=0, description="Categories the reference did not have")
     min_volume_share: float = Field(ge=0, description="Rows a day, as a share of the reference's")
+    max_staleness_days: float = Field(gt=0, description="Days since the newest row")
     skew_sample_rows: int = Field(gt=0, description="Served rows that are built again offline")
     max_skew_share: float = Field(
         ge=0, le=1, description="Share of them whose looked-up features differ"
     )
-    max_psi: float = Field(gt=0, description="Population stability index shown as drift")
-    max_age_days: int = Field(gt=0, description="Age at which a champion is retrained on schedule")
+    drift: Drift
 
 
 def join_labels(
     predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Join the predictions with the labels known at the end of the horizon.
+
+    A label that came twice counts once; labels that contradict each other count as none.
 
     Returns:
         Event time, segments, probability and decision of every prediction, and its label,
-        missing where it is not known.
+        missing where it is not known; and an account of the labels: those that are ``known``,
+        ``pending`` predictions without one, and labels that are ``repeated``, ``contradicting``
+        or of ``unknown`` predictions.
     """
-    now = ibis.literal(as_of.after(horizon.days))
-    known = model_input.filter(_[COLUMNS.label_time] < now).select(*COLUMNS.keys, Y)
-    joined = predictions.left_join(known, COLUMNS.keys)
+    start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
+    event_time = _[COLUMNS.event_time]
+    labels = model_input.filter(
+        _[COLUMNS.label_time] < now, _[Y].notnull(), event_time >= start, event_time < now
+    )
+    by_key = labels.group_by(COLUMNS.keys).aggregate(
+        n=_.count(), n_kinds=_[Y].nunique(), **{Y: _[Y].max()}
+    )
+    by_key = by_key.mutate(**{Y: (_.n_kinds == 1).ifelse(_[Y], ibis.null("boolean"))}).cache()
+    joined = predictions.left_join(by_key, COLUMNS.keys)
     kept = dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, SCORE, "decision", Y])
     rows: pd.DataFrame = joined.select(*kept).order_by(COLUMNS.keys).to_pandas()
-    return rows.astype({Y: "Int8"})
+    labelled = rows.astype({Y: "Int8"})
+    return labelled, _account(by_key, predictions, labelled)
 
 
-def measure_drift(predictions: ir.Table, champion: ModelPackage) -> pd.DataFrame:
-    """Compare features and score with the reference profile stored with the champion.
+def _account(by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame) -> dict[str, int]:
+    unknown = by_key.anti_join(predictions, COLUMNS.keys).count()
+    found = by_key.aggregate(
+        repeated=(_.n - 1).sum(where=_.n_kinds == 1),
+        contradicting=_.n.sum(where=_.n_kinds > 1),
+    )
+    [counted] = found.mutate(unknown=unknown.as_scalar()).to_pyarrow().to_pylist()
+    known = int(labelled[Y].notna().sum())
+    account = {"predictions": len(labelled), "known": known, "pending": len(labelled) - known}
+    return account | {name: int(n or 0) for name, n in counted.items()}
 
-    Returns:
-        One row per column, most drifted first; see ``profiles.compare``.
-    """
-    features = compare(champion.reference.features, predictions).assign(kind="feature")
-    score = compare(champion.reference.score, predictions).assign(kind="score")
-    return pd.concat([score, features], ignore_index=True)
+
+def count_new_labels(
+    model_input: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
+) -> int:
+    """Labels that became known since the champion was trained."""
+    label_time, now = model_input[COLUMNS.label_time], ibis.literal(as_of.after(horizon.days))
+    since = ibis.literal(pd.Timestamp(champion.metadata.trained_until))
+    new = model_input.filter(label_time >= since, label_time < now, model_input[Y].notnull())
+    return int(new.count().to_pyarrow().as_py())
 
 
 def measure_skew(
@@ -122,20 +152,21 @@ def measure_quality(
     screening: dict[str, Any],
     skew: dict[str, Any],
     champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
     params: Monitoring,
 ) -> dict[str, Any]:
     """Whether the data is fit to be judged by.
 
     Rows in quarantine and training-serving skew; and where there are predictions, their volume,
-    missing values and unseen categories.
+    freshness, missing values and unseen categories, by the window that is worst.
     """
     span = predictions.aggregate(
-        n_rows=_.count(), n_days=_[COLUMNS.event_time].truncate("D").nunique()
+        n_rows=_.count(),
+        n_days=_[COLUMNS.event_time].truncate("D").nunique(),
+        newest=_[COLUMNS.event_time].max(),
     )
     [found] = span.to_pyarrow().to_pylist()
-    reference_rows = champion.reference.features.n_rows / champion.reference.n_days
-    volume = found["n_rows"] / max(found["n_days"], 1) / reference_rows
-    worst_missing = (drift["missing_share"] - drift["reference_missing_share"]).max()
     checks = [
         _at_most(
             "rows in quarantine", screening["largest_share"], screening["max_quarantine_share"]
@@ -143,170 +174,40 @@ def measure_quality(
         _at_most("training-serving skew", skew["share"], params.max_skew_share),
     ]
     if found["n_rows"]:
-        unseen = drift["unseen_share"].max()
+        staleness = as_of.after(horizon.days) - pd.Timestamp(found["newest"])
+        days = staleness / pd.Timedelta(days=1)
         checks += [
-            _check("volume", volume, params.min_volume_share, volume >= params.min_volume_share),
-            _at_most("missing values", worst_missing, params.max_missing_share_increase),
-            _at_most("unseen categories", unseen, params.max_unseen_share),
+            _at_most("days since the newest row", days, params.max_staleness_days),
+            *_window_checks(drift, champion, params),
         ]
     return {
         "n_rows": found["n_rows"],
         "n_days": found["n_days"],
-        "rows_a_day_against_reference": volume,
         "passed": all(check["passed"] for check in checks),
         "checks": checks,
     }
 
 
-def measure_performance(
-    labelled: pd.DataFrame,
-    champion: ModelPackage,
-    as_of: AsOf,
-    params: Monitoring,
-    bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    """Metrics on the labels known so far, with intervals and label coverage.
-
-    Returns:
-        ``metrics`` is empty, and ``unknown_because`` says why, where the labels say nothing.
-    """
-    known = labelled.dropna(subset=[Y])
-    unknown_because = _unknown_because(len(known), champion, as_of, params)
-    return {
-        "model_version": champion.version,
-        "n_predictions": len(labelled),
-        "n_labelled": len(known),
-        "label_coverage": len(known) / max(len(labelled), 1),
-        "unknown_because": unknown_because,
-        "metrics": {} if unknown_because else _measure(known, bootstrap),
-        "reference": champion.metadata.metrics,
-    }
-
-
-def _unknown_because(
-    n_known: int, champion: ModelPackage, as_of: AsOf, params: Monitoring
-) -> str | None:
-    if champion.metadata.trained_until > as_of.moment:
-        return (
-            f"The champion was trained as of {champion.metadata.as_of:%Y-%m-%d}: it has learned "
-            f"from rows after {as_of}, and its figures on them would flatter it."
-        )
-    if n_known < params.min_labelled_rows:
-        return (
-            f"Not enough data to judge performance: {n_known} labelled rows, "
-            f"{params.min_labelled_rows} are needed."
-        )
-    return None
-
-
-def measure_weeks(labelled: pd.DataFrame, as_of: AsOf, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Log loss and ROC AUC of each week after the as-of moment, with intervals.
-
-    Returns:
-        One row per week with labels: first day, rows, coverage, metrics.
-    """
-    week = (labelled[COLUMNS.event_time] - as_of.moment).dt.days // 7
-    rows = []
-    for number, part in labelled.groupby(week):
-        known = part.dropna(subset=[Y])
-        measured = _measure(known, bootstrap, ("log_loss", "roc_auc")) if len(known) else {}
-        rows.append(
-            {
-                "week_of": as_of.after(7 * int(number)).date().isoformat(),
-                "n_predictions": len(part),
-                "label_coverage": len(known) / len(part),
-                **{
-                    f"{metric}{'' if end == 'value' else f'_{end}'}": value
-                    for metric, interval in measured.items()
-                    for end, value in interval.items()
-                },
-            }
-        )
-    return pd.DataFrame(rows, columns=WEEKLY_COLUMNS)
-
-
-def _measure(
-    known: pd.DataFrame, bootstrap: Bootstrap, names: tuple[str, ...] = tuple(METRICS)
-) -> dict[str, Any]:
-    days = known[COLUMNS.event_time].dt.normalize()
-    return measure(known[Y].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names)
-
-
-def decide(
-    quality: dict[str, Any],
-    drift: pd.DataFrame,
-    performance: dict[str, Any],
-    champion: ModelPackage,
-    as_of: AsOf,
-    horizon: Horizon,
-    params: Monitoring,
-) -> dict[str, Any]:
-    """Retrain or wait.
-
-    Performance lost beyond its interval, or age, ask for retraining; bad data vetoes it; drift is
-    shown, but alone never retrains.
-
-    Returns:
-        The decision: ``outcome`` is ``retrain`` or ``wait``, with ``reasons``, and ``rules`` that
-        each say fired or not, value and limit.
-    """
-    now = as_of.after(horizon.days)
-    rules = [
-        _performance_rule(performance),
-        _age_rule(max((now - champion.metadata.as_of).days, 0), params),
+def _window_checks(drift: pd.DataFrame, champion: ModelPackage, params: Monitoring) -> list[Check]:
+    reference_rows = champion.reference.features.n_rows / champion.reference.n_days
+    volume = (drift["n_rows"] / drift["n_days"] / reference_rows).min()
+    excess = drift["missing_increase"] - drift["missing_limit"]
+    beyond = drift.iloc[int(excess.to_numpy().argmax())]
+    least = params.min_volume_share
+    return [
+        _check("rows a day against the reference's", volume, least, volume >= least),
+        _at_most(
+            f"more missing values of {beyond['column']}",
+            beyond["missing_increase"],
+            beyond["missing_limit"],
+        ),
+        _at_most("unseen categories", drift["unseen_share"].max(), params.max_unseen_share),
     ]
-    drifted = drift.loc[drift["psi"] > params.max_psi, "column"].tolist()
-    fired = [rule for rule in rules if rule["fired"]]
-    vetoed = [check for check in quality["checks"] if not check["passed"]]
-    if vetoed:
-        reasons = [f"Bad data vetoes retraining: {_describe(check)}." for check in vetoed]
-    elif fired:
-        reasons = [rule["reason"] for rule in fired]
-    else:
-        reasons = [rule["reason"] for rule in rules]
-    return {
-        "outcome": "retrain" if fired and not vetoed else "wait",
-        "decided_at": now.isoformat(),
-        "model_version": champion.version,
-        "reasons": reasons,
-        "rules": rules,
-        "vetoes": vetoed,
-        "drifted": drifted,
-    }
-
-
-def _performance_rule(performance: dict[str, Any]) -> Rule:
-    """Fires if even the lower end of the realised loss is beyond the upper end of the measured."""
-    limit = performance["reference"]["log_loss"]["high"]
-    if performance["unknown_because"]:
-        return _rule("performance", False, None, limit, performance["unknown_because"])
-    realised = performance["metrics"]["log_loss"]
-    fired = realised["low"] > limit
-    compared = "worse than" if fired else "not beyond"
-    reason = (
-        f"Log loss {realised['value']:.3f} [{realised['low']:.3f}, {realised['high']:.3f}] is "
-        f"{compared} what the test window led to expect (up to {limit:.3f})."
-    )
-    return _rule("performance", fired, realised["low"], limit, reason)
-
-
-def _age_rule(age_days: int, params: Monitoring) -> Rule:
-    limit = params.max_age_days
-    reason = f"The champion is {age_days} days old; {limit} are allowed."
-    return _rule("age", age_days > limit, age_days, limit, reason)
-
-
-def _rule(name: str, fired: bool, value: float | None, limit: float, reason: str) -> Rule:
-    return {"rule": name, "fired": fired, "value": value, "limit": limit, "reason": reason}
 
 
 def _check(name: str, value: float, limit: float, passed: bool) -> Check:
-    return {"name": name, "passed": bool(passed), "value": float(value), "limit": limit}
+    return {"name": name, "passed": bool(passed), "value": float(value), "limit": float(limit)}
 
 
 def _at_most(name: str, value: float, limit: float) -> Check:
     return _check(name, value, limit, value <= limit)
-
-
-def _describe(check: Check) -> str:
-    return f"{check['name']} {check['value']:.3g}, limit {check['limit']:g}"

@@ -5,40 +5,48 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from ibis.expr import types as ir
 from plotly.offline import get_plotlyjs
 
 from flight_delays import charts
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 from flight_delays.pages import render_page
-from flight_delays.profiles import bin_labels, recount
+from flight_delays.profiles import bin_labels
 
-from .nodes import SCORE, Monitoring, Y
+from .nodes import SCORE, Y
 
 DRIFT_ROWS = 8
 
 
 def draw_monitoring(
-    labelled: pd.DataFrame,
-    weekly: pd.DataFrame,
-    drift: pd.DataFrame,
-    predictions: ir.Table,
-    champion: ModelPackage,
-    params: Monitoring,
+    labelled: pd.DataFrame, windows: pd.DataFrame, drift: pd.DataFrame, champion: ModelPackage
 ) -> list[go.Figure]:
-    """Pictures of the horizon: performance by week, calibration, score, drift."""
-    reference = champion.reference.score
+    """Pictures of the horizon: performance by window, calibration, score, drift."""
     known = labelled.dropna(subset=[Y])
     return [
-        charts.weekly_performance(weekly, champion.metadata.metrics["log_loss"]),
+        charts.performance(windows, champion.metadata.metrics["log_loss"]),
         charts.calibration(known[Y].astype(np.int8), known[SCORE].to_numpy()),
-        charts.distributions(
-            bin_labels(reference.edges[SCORE]),
-            {"test window": reference.counts[SCORE], "now": recount(reference, predictions)[SCORE]},
-        ),
-        charts.drift(drift, params.max_psi),
+        _draw_scores(labelled, champion),
+        charts.drift(_newest(drift)),
     ]
+
+
+def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
+    reference = champion.reference.score
+    edges = reference.edges[SCORE]
+    n_bins = len(edges) + 1
+    before = np.array([reference.counts[SCORE].get(str(i), 0) for i in range(n_bins)])
+    now = np.bincount(np.digitize(labelled[SCORE], edges), minlength=n_bins)
+    shares = {
+        name: (counts / max(counts.sum(), 1)).tolist()
+        for name, counts in {"test window": before, "now": now}.items()
+    }
+    return charts.distributions(bin_labels(edges), shares)
+
+
+def _newest(drift: pd.DataFrame) -> pd.DataFrame:
+    newest: pd.DataFrame = drift[drift["window_end"] == drift["window_end"].max()]
+    return newest
 
 
 def render_report(
@@ -47,7 +55,7 @@ def render_report(
     skew: dict[str, Any],
     performance: dict[str, Any],
     drift: pd.DataFrame,
-    weekly_plot: go.Figure,
+    performance_plot: go.Figure,
     live_calibration_plot: go.Figure,
     score_plot: go.Figure,
     drift_plot: go.Figure,
@@ -56,14 +64,15 @@ def render_report(
     horizon: Horizon,
 ) -> str:
     """Render the report as HTML that needs no network."""
-    plots = [weekly_plot, live_calibration_plot, score_plot, drift_plot]
+    plots = [performance_plot, live_calibration_plot, score_plot, drift_plot]
     return render_page(
         "monitoring_report",
         decision=decision,
         quality=quality,
         skew=skew,
         performance=performance,
-        drift=drift.head(DRIFT_ROWS).to_dict(orient="records"),
+        drift=_newest(drift).head(DRIFT_ROWS).to_dict(orient="records"),
+        n_windows=drift["window_end"].nunique(),
         champion=champion.metadata,
         first_day=as_of.moment,
         last_day=as_of.after(horizon.days - 1),

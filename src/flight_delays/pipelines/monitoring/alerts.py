@@ -1,0 +1,39 @@
+"""What somebody should hear of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Alert = dict[str, Any]
+
+
+def raise_alerts(
+    decision: dict[str, Any], quality: dict[str, Any], performance: dict[str, Any]
+) -> list[Alert]:
+    """Alerts of this look at the champion; none if all is well.
+
+    Returns:
+        Each with ``kind``, ``at``, ``model_version`` and ``message``.
+    """
+    common = {"at": decision["decided_at"], "model_version": decision["model_version"]}
+    return [
+        {"kind": kind, **common, "message": message}
+        for kind, message in _found(decision, quality, performance)
+    ]
+
+
+def _found(
+    decision: dict[str, Any], quality: dict[str, Any], performance: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
+    for check in quality["checks"]:
+        if not check["passed"]:
+            yield "bad data", f"{check['name']}: {check['value']:.3g}, limit {check['limit']:g}."
+    for rule in decision["rules"]:
+        if rule["fired"]:
+            yield rule["rule"], rule["reason"]
+    for guard in decision["guards"]:
+        if guard["refused"] and decision["without_guards"] == "retrain":
+            yield "retraining refused", guard["reason"]
+    wrong = {n: performance["labels"][n] for n in ("contradicting", "unknown")}
+    for name, n in wrong.items():
+        if n:
+            yield "labels", f"{n:,} labels are {name}."

@@ -1,0 +1,87 @@
+"""How far data and scores are from training, window by window, in one pass over the rows."""
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import AsOf, Horizon, Window
+from flight_delays.profiles import MEASURES, Tally, compare, tally_windows, windows_back
+from flight_delays.reference import Profile
+
+from .nodes import COLUMNS, DISTANCES, Monitoring
+
+DRIFT_COLUMNS = [
+    "window_start", "window_end", "n_rows", "n_days", "kind", "column", "drifted",
+    *(name for distance in DISTANCES for name in (distance, f"{distance}_limit")),
+    "p_value", "missing_share", "reference_missing_share", "missing_increase", "missing_limit",
+    "unseen_share",
+]  # fmt: skip
+
+
+def measure_drift(
+    predictions: ir.Table,
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    window: Window,
+    params: Monitoring,
+) -> pd.DataFrame:
+    """Compare features and score with the reference that travels with the champion.
+
+    Returns:
+        One row per window and column, the newest window first and in it the most drifted column;
+        see ``profiles.compare``. ``drifted`` says whether the measure that counts is beyond its
+        limit. No rows where nothing was predicted.
+    """
+    # windows are counted back from the end; the oldest takes what is left of the horizon
+    oldest = max(horizon.days // window.days, 1) - 1
+    number = windows_back(predictions[COLUMNS.event_time], as_of.after(horizon.days), window.days)
+    number = ibis.least(number, ibis.literal(oldest, "int32"))
+    profiles = {"score": champion.reference.score, "feature": champion.reference.features}
+    tallies = tally_windows(predictions, *_bins_of(profiles), number)
+    n_days = _days(predictions, number)
+    parts = []
+    for back in sorted(tallies):
+        end = as_of.after(horizon.days - back * window.days)
+        start = as_of.moment if back == oldest else end - pd.Timedelta(days=window.days)
+        rows = pd.concat([_judge(kind, p, tallies[back], params) for kind, p in profiles.items()])
+        parts.append(
+            rows.assign(
+                window_start=start.date().isoformat(),
+                window_end=end.date().isoformat(),
+                n_days=n_days[back],
+            )
+        )
+    drift = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return drift.reindex(columns=DRIFT_COLUMNS)
+
+
+def _bins_of(profiles: dict[str, Profile]) -> tuple[dict[str, list[float]], list[str]]:
+    edges = {name: inner for p in profiles.values() for name, inner in p.edges.items()}
+    return edges, [name for p in profiles.values() for name in p.counts if name not in p.edges]
+
+
+def _days(predictions: ir.Table, number: ir.IntegerValue) -> dict[int, int]:
+    days = predictions.select(window=number, day=_[COLUMNS.event_time].truncate("D"))
+    counted = days.group_by("window").aggregate(n=_.day.nunique()).to_pyarrow().to_pylist()
+    return {row["window"]: row["n"] for row in counted}
+
+
+def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> pd.DataFrame:
+    """Compare, and set each measure beside its limit."""
+    table = compare(reference, {name: tally[name] for name in reference.counts})
+    normal = pd.DataFrame.from_dict(reference.normal, orient="index", columns=list(MEASURES))
+    levels = params.drift.margin * normal.reindex(table["column"]).fillna(0.0)
+    for distance in DISTANCES:
+        floor = params.drift.floors[distance]
+        table[f"{distance}_limit"] = levels[distance].clip(lower=floor).to_numpy()
+    missing = levels["missing_increase"].clip(lower=params.max_missing_share_increase)
+    counted = params.drift.measure
+    return table.assign(
+        kind=kind,
+        n_rows=[sum(n for n, _ in tally[name].values()) for name in table["column"]],
+        missing_limit=missing.to_numpy(),
+        drifted=table[counted] > table[f"{counted}_limit"],
+    )

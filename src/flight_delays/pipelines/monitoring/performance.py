@@ -1,0 +1,150 @@
+"""How the champion does: on the labels that are known, and by estimate where they are not yet."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flight_delays.metrics import METRICS, Bootstrap, Interval, measure
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import AsOf
+
+from .nodes import COLUMNS, SCORE, Monitoring, Y
+
+# the expected value of these is had by putting the expected label in the place of the label
+ESTIMATED = ("log_loss", "roc_auc")
+WINDOW_METRICS = [
+    f"{prefix}{metric}{end}"
+    for prefix in ("", "estimated_")
+    for metric in ESTIMATED
+    for end in ("", "_low", "_high")
+]
+WINDOW_COLUMNS = [
+    "model_version", "window_start", "window_end", "n_predictions", "n_labelled",
+    "label_coverage", "drifted", "drifted_columns", *WINDOW_METRICS,
+]  # fmt: skip
+
+
+def measure_performance(
+    labelled: pd.DataFrame,
+    labels: dict[str, int],
+    new_labels: int,
+    champion: ModelPackage,
+    as_of: AsOf,
+    params: Monitoring,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Metrics on the labels known so far, with intervals and label coverage, and an estimate.
+
+    The estimate needs no labels. It takes the calibrated score for the chance of a positive, and is
+    right as long as the relation between score and label is what it was on the test window: it
+    sees rows that are harder, and not a world that has changed. (Confidence-based performance
+    estimation; Białek et al., 2024, arXiv:2401.08348.)
+
+    Returns:
+        ``metrics`` is empty, and ``unknown_because`` says why, where the labels say nothing.
+    """
+    known = labelled.dropna(subset=[Y])
+    learned = _learned_from_these(champion, as_of)
+    unknown_because = learned or _too_few(labelled, known, params)
+    return {
+        "model_version": champion.version,
+        "n_predictions": len(labelled),
+        "n_labelled": len(known),
+        "label_coverage": len(known) / max(len(labelled), 1),
+        "labels": labels,
+        "new_labels": new_labels,
+        "unknown_because": unknown_because,
+        "metrics": {} if unknown_because else _realised(known, bootstrap),
+        "estimated": {} if learned else _estimated(labelled, champion, bootstrap),
+        "reference": champion.metadata.metrics,
+    }
+
+
+def measure_windows(
+    labelled: pd.DataFrame,
+    drift: pd.DataFrame,
+    champion: ModelPackage,
+    params: Monitoring,
+    bootstrap: Bootstrap,
+) -> pd.DataFrame:
+    """What is known of each window: predictions, labels, performance, estimate, drift.
+
+    Returns:
+        One row per window with predictions, oldest first; see ``WINDOW_COLUMNS``.
+    """
+    rows = []
+    for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
+        moment = labelled[COLUMNS.event_time]
+        inside = labelled[(moment >= pd.Timestamp(str(start))) & (moment < pd.Timestamp(str(end)))]
+        known = inside.dropna(subset=[Y])
+        drifted = part[part["drifted"]]
+        beyond = drifted["kind"].value_counts()
+        rows.append(
+            {
+                "model_version": champion.version,
+                "window_start": start,
+                "window_end": end,
+                "n_predictions": len(inside),
+                "n_labelled": len(known),
+                "label_coverage": len(known) / max(len(inside), 1),
+                "drifted": bool(
+                    beyond.get("score", 0) or beyond.get("feature", 0) >= params.drift.min_features
+                ),
+                "drifted_columns": ", ".join(drifted["column"]),
+                **_flat("", _realised(known, bootstrap, ESTIMATED)),
+                **_flat("estimated_", _estimated(inside, champion, bootstrap)),
+            }
+        )
+    return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
+
+
+def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
+    if champion.metadata.trained_until <= as_of.moment:
+        return None
+    return (
+        f"The champion was trained as of {champion.metadata.as_of:%Y-%m-%d}: it has learned "
+        f"from rows after {as_of}, and its figures on them would flatter it."
+    )
+
+
+def _too_few(labelled: pd.DataFrame, known: pd.DataFrame, params: Monitoring) -> str | None:
+    needed = params.min_labelled_rows
+    if len(known) < needed:
+        return (
+            f"Not enough data to judge performance: {len(known)} labelled rows, {needed} are "
+            "needed."
+        )
+    coverage = len(known) / len(labelled)
+    if coverage < params.min_label_coverage:
+        return (
+            f"Not enough data to judge performance: {coverage:.1%} of the predictions have their "
+            f"label, {params.min_label_coverage:.0%} are needed."
+        )
+    if known[Y].nunique() < 2:
+        return "Not enough data to judge performance: all labels are of one class."
+    return None
+
+
+def _realised(
+    known: pd.DataFrame, bootstrap: Bootstrap, names: tuple[str, ...] = tuple(METRICS)
+) -> dict[str, Interval]:
+    days = known[COLUMNS.event_time].dt.normalize()
+    return measure(known[Y].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names)
+
+
+def _estimated(
+    rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    scores = rows[SCORE].to_numpy(np.float64)
+    expected = pd.Series(champion.reference.calibration.apply(scores))
+    days = rows[COLUMNS.event_time].dt.normalize()
+    return measure(expected, scores, days, bootstrap, ESTIMATED)
+
+
+def _flat(prefix: str, measured: dict[str, Interval]) -> dict[str, float]:
+    return {
+        f"{prefix}{metric}{'' if end == 'value' else f'_{end}'}": value
+        for metric, interval in measured.items()
+        for end, value in interval.items()
+    }
