@@ -16,7 +16,7 @@ from flight_delays.metrics import CALIBRATION_BINS, cost_curve
 Floats = NDArray[np.float64]
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
-COLORS = (BLUE, GREEN, RED, GREY)
+COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
 MAX_POINTS = 400
 
 
@@ -199,6 +199,49 @@ def drift(table: pd.DataFrame) -> go.Figure:
     chart.add_bar(x=share, y=table["column"], orientation="h", marker_color=colors)
     chart.add_vline(x=1, line_color=GREY, line_dash="dot", annotation_text="limit")
     return chart
+
+
+def replay_losses(ticks: pd.DataFrame) -> go.Figure:
+    """Log loss of every policy at every tick; a large marker where it had retrained."""
+    chart = figure("Log loss by tick", "from", "log loss", xaxis={"type": "category"})
+    for color, (policy, part) in zip(
+        cycle(COLORS), ticks.sort_values("tick").groupby("policy"), strict=False
+    ):
+        chart.add_scatter(
+            x=part["tick"],
+            y=part["log_loss"],
+            mode="lines+markers",
+            line={"color": color},
+            marker={"size": np.where(part["retrained"], 12, 4)},
+            name=str(policy).replace("_", " "),
+        )
+    return chart
+
+
+def retraining_costs(policies: pd.DataFrame) -> go.Figure:
+    """Cost of wrong decisions and of retrainings, over the price of one retraining."""
+    chart = figure(
+        "Cost", "price of a retraining, in false positives", "cost of decisions and retrainings"
+    )
+    spread = policies["total_cost"].max() - policies["total_cost"].min()
+    prices = np.array([0.0, spread / 4])
+    for color, row in zip(cycle(COLORS), policies.to_dict(orient="records"), strict=False):
+        chart.add_scatter(
+            x=prices,
+            y=row["total_cost"] + prices * row["n_retrained"],
+            mode="lines",
+            line={"color": color},
+            name=row["policy"].replace("_", " "),
+        )
+    return chart
+
+
+def embed(chart: go.Figure) -> str:
+    """The chart as a piece of HTML, for a page that has plotly's script."""
+    html: str = chart.to_html(
+        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
+    )
+    return html
 
 
 def _thin(n: int) -> NDArray[np.int64]:

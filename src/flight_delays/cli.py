@@ -6,6 +6,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
 from kedro.io import DatasetError
+from kedro.utils import find_kedro_project
 from kedro.validation import DataValidationError, ParameterValidationError
 
 from flight_delays import pipelines as project_pipelines
@@ -137,6 +139,36 @@ def serve(host: str, port: int, env: str | None) -> None:
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
 
 
+@click.command()
+@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
+@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="Day at which it ends.")
+@click.option("--every", help="Length of a tick: MS (month), W-MON (week), 14D and so on.")
+@click.option("--fresh", is_flag=True, help="Forget what was lived before.")
+@click.option("--env", default="replay", show_default=True, help="Kedro environment.")
+@explained
+def replay(
+    start: datetime | None, end: datetime | None, every: str | None, fresh: bool, env: str
+) -> None:
+    """Live many days in a row, for several policies of retraining, and compare them.
+
+    Days and ticks are those of conf/base/parameters_replay.yml, if not given. A replay that was
+    stopped goes on where it was.
+    """
+    from flight_delays import replay as lived  # noqa: PLC0415 - heavy, and only needed here
+    from flight_delays.summary import summarise_replay  # noqa: PLC0415
+
+    _check_contracts()
+    # a replay speaks for itself; what every node says would drown it
+    for name in ("flight_delays", "kedro", "kedro_viz"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    policies = lived.replay(_project(), env, start, end, every, fresh=fresh)
+    click.echo(f"\n{summarise_replay(policies)}\n")
+
+
+def _project() -> Path:
+    return Path(find_kedro_project(Path.cwd()) or Path.cwd())
+
+
 def _release_of(catalog: Any) -> str:
     import bentoml  # noqa: PLC0415 - heavy, and only needed here
     from bentoml.exceptions import NotFound  # noqa: PLC0415
@@ -153,4 +185,4 @@ def _release_of(catalog: Any) -> str:
         ) from error
 
 
-cli = click.Group(name="flight_delays", commands=[run, serve])
+cli = click.Group(name="flight_delays", commands=[run, serve, replay])

@@ -68,7 +68,7 @@ class ProjectHooks:
         made: dict[str, Any] = {}
         for name in pipeline.all_outputs() & set(ARTEFACTS):
             made[name] = _path(catalog, name) if name in PAGES else catalog.load(name)
-        if made:
+        if made and logger.isEnabledFor(logging.INFO):
             click.echo(f"\n{summarise(made, run_params['env'])}\n")
 
 

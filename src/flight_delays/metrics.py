@@ -30,6 +30,13 @@ class Bootstrap(Parameters):
     seed: int
 
 
+class Costs(Parameters):
+    """What a wrong decision costs, in any unit."""
+
+    false_negative: float = Field(gt=0)
+    false_positive: float = Field(gt=0)
+
+
 def log_loss(y: Floats, p: Floats, weights: Floats) -> Floats:
     """Mean negative log-likelihood."""
     return _weighted_mean(row_log_loss(y, p), weights)
@@ -96,7 +103,9 @@ def measure(
         return {}
     labels = y.to_numpy(np.float64)
     weights = resample_days(days, bootstrap)
-    measured = {name: _interval(METRICS[name](labels, p, weights), bootstrap) for name in names}
+    measured = {
+        name: percentile_interval(METRICS[name](labels, p, weights), bootstrap) for name in names
+    }
     return {name: interval for name, interval in measured.items() if np.isfinite(interval["value"])}
 
 
@@ -114,7 +123,21 @@ def paired_difference(
     """
     labels = y.to_numpy(np.float64)
     difference = row_log_loss(labels, p) - row_log_loss(labels, q)
-    return _interval(_weighted_mean(difference, resample_days(days, bootstrap)), bootstrap)
+    return percentile_interval(resampled_mean(difference, days, bootstrap), bootstrap)
+
+
+def resampled_mean(values: Floats, days: pd.Series, bootstrap: Bootstrap) -> Floats:
+    """Mean of the rows as they are, and of each resample of days, shape (1 + n_resamples,)."""
+    return _weighted_mean(values, resample_days(days, bootstrap))
+
+
+def percentile_interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
+    """The value on the rows as they are, and the percentile interval of the resamples."""
+    value, *others = resampled
+    tail = (1 - bootstrap.confidence) / 2
+    defined = [other for other in others if np.isfinite(other)] or [np.nan]
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return {"value": float(value), "low": float(low), "high": float(high)}
 
 
 def resample_days(days: pd.Series, bootstrap: Bootstrap) -> Floats:
@@ -170,15 +193,6 @@ def cost_curve(
     cost = (false_negative * missed + false_positive * alarms) / len(labels)
     first = np.concatenate([[True], np.diff(scores) > 0])
     return scores[first], cost[first]
-
-
-def _interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
-    """The value on the rows as they are, and the percentile interval of the resamples."""
-    value, *others = resampled
-    tail = (1 - bootstrap.confidence) / 2
-    defined = [other for other in others if np.isfinite(other)] or [np.nan]
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return {"value": float(value), "low": float(low), "high": float(high)}
 
 
 def _cumulated(y: Floats, p: Floats, weights: Floats) -> tuple[Floats, Floats]:

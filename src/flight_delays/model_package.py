@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -174,6 +175,8 @@ def dump_estimator(estimator: "Pipeline") -> bytes:
     return buffer.getvalue()
 
 
+# a run loads the champion for many nodes, and models do not change once they are fitted
+@lru_cache(maxsize=8)
 def load_estimator(data: bytes) -> "Pipeline":
     """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn."""
     import skops.io  # noqa: PLC0415

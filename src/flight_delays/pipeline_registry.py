@@ -3,8 +3,12 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
+# walked on its own: it needs what `kedro replay` has lived
+APART = ("replay",)
+
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Find the pipelines; together they are the default."""
     pipelines = find_pipelines(raise_errors=True)
-    return {**pipelines, "__default__": Pipeline(list(pipelines.values()))}
+    loop = [pipeline for name, pipeline in pipelines.items() if name not in APART]
+    return {**pipelines, "__default__": Pipeline(loop)}

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from flight_delays.model_package import ModelPackage
 
 # the artefacts that a summary speaks of
@@ -36,6 +38,18 @@ def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
     target = "serve" if "release" in artefacts else "run"
     next_step = f'make {target} ARGS="--env {env}"' if env else f"make {target}"
     return "\n".join(f"{title:<11}{text}" for title, text in [*lines, ("Next", next_step)])
+
+
+def summarise_replay(policies: pd.DataFrame) -> str:
+    """What each policy of a replay was worth, a line each."""
+    lines = [
+        f"{row['policy'].replace('_', ' '):<16}log loss {row['log_loss']:.4f} "
+        f"[{row['log_loss_low']:.4f}, {row['log_loss_high']:.4f}], ROC AUC {row['roc_auc']:.3f}, "
+        f"cost {row['cost']:.3f} a row, {row['n_retrained']} retrainings, "
+        f"{row['n_false_alarms']} of them for nothing"
+        for row in policies.to_dict(orient="records")
+    ]
+    return "\n".join(lines)
 
 
 def _screening(screening: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from flight_delays import charts
-from flight_delays.metrics import Bootstrap, measure
+from flight_delays.metrics import Bootstrap, Costs, measure
 from flight_delays.model_package import ModelPackage, dump_estimator, probability
 
 from .families import shallow_tree
@@ -147,11 +147,10 @@ def draw_evaluation(
     slices: pd.DataFrame,
     importance: pd.DataFrame,
     threshold: float,
-    params: Modelling,
+    costs: Costs,
 ) -> list[go.Figure]:
     """Pictures of the evaluation: models, calibration, ranking, cost, slices, importance."""
     y, p = predictions[Y], predictions["probability"].to_numpy()
-    costs = params.costs
     return [
         charts.compare_models(metrics, "log_loss", ["candidate", *BASELINES]),
         charts.calibration(y, p),

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ContractError, ProjectError
-from flight_delays.metrics import cheapest_threshold
+from flight_delays.metrics import Costs, cheapest_threshold
 from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash
 from flight_delays.moments import AsOf, Parameters, Window
 from flight_delays.profiles import profile, windows_back
@@ -27,13 +27,6 @@ from .families import FAMILIES, Hyperparameters
 
 COLUMNS = Columns.of(Observation)
 X, Y = COLUMNS.features, COLUMNS.label
-
-
-class Costs(Parameters):
-    """What a wrong decision costs, in any unit."""
-
-    false_negative: float = Field(gt=0)
-    false_positive: float = Field(gt=0)
 
 
 class Importance(Parameters):
@@ -53,7 +46,6 @@ class Modelling(Parameters):
         min_length=1, description="Trials for each family of models"
     )
     n_workers: int = Field(gt=0, description="Trials at the same time, a core each")
-    costs: Costs
     importance: Importance
 
 
@@ -150,13 +142,13 @@ def fit_final(
     return model, time.perf_counter() - start
 
 
-def choose_threshold(validation_predictions: pd.DataFrame, params: Modelling) -> float:
+def choose_threshold(validation_predictions: pd.DataFrame, costs: Costs) -> float:
     """The decision threshold with the lowest cost on the validation window."""
     return cheapest_threshold(
         validation_predictions[Y],
         validation_predictions["probability"].to_numpy(),
-        params.costs.false_negative,
-        params.costs.false_positive,
+        costs.false_negative,
+        costs.false_positive,
     )
 
 

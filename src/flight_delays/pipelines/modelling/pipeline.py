@@ -25,6 +25,7 @@ from .tuning import tune
 
 WINDOWS = ["train", "validation", "test"]
 PARAMS = "params:modelling"
+COSTS = "params:costs"
 SEED = "params:seed"
 PLOTS = ["models", "calibration", "roc", "cost", "slices", "importance"]
 
@@ -40,7 +41,7 @@ def create_pipeline() -> Pipeline:
                 ["recipe", "tuning_trials", "validation_predictions"],
             ),
             Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),
-            Node(choose_threshold, ["validation_predictions", PARAMS], "threshold"),
+            Node(choose_threshold, ["validation_predictions", COSTS], "threshold"),
             Node(fit_evaluated, ["train", "validation", "recipe", SEED], "evaluated_model"),
             Node(predict_test, ["evaluated_model", *WINDOWS, SEED], "test_predictions"),
             Node(evaluate, ["test_predictions", "params:bootstrap"], "metrics"),
@@ -59,7 +60,7 @@ def create_pipeline() -> Pipeline:
                     "slice_metrics",
                     "feature_importance",
                     "threshold",
-                    PARAMS,
+                    COSTS,
                 ],
                 [f"{plot}_plot" for plot in PLOTS],
             ),

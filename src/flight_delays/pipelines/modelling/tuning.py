@@ -1,5 +1,6 @@
 """The search for the family and the hyperparameters with the lowest log loss."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from flight_delays.model_package import probability
 from .families import FAMILIES, Hyperparameters
 from .nodes import COLUMNS, Modelling, X, Y, fit
 
+logger = logging.getLogger(__name__)
+
 
 def tune(
     train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
@@ -34,9 +37,11 @@ def tune(
             )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials: list[Trial] = []
-    with tqdm(total=sum(params.n_trials.values()), desc="Tuning", unit="trial") as progress:
-        for family, n_trials in params.n_trials.items():
-            for trial in _search(family, n_trials, train, validation, params.n_workers, seed):
+    quiet = not logger.isEnabledFor(logging.INFO)
+    n_trials = sum(params.n_trials.values())
+    with tqdm(total=n_trials, desc="Tuning", unit="trial", disable=quiet) as progress:
+        for family, n_tried in params.n_trials.items():
+            for trial in _search(family, n_tried, train, validation, params.n_workers, seed):
                 trials.append(trial)
                 best = min(trials, key=lambda tried: tried.log_loss)
                 progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")

@@ -10,7 +10,7 @@ from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.profiles import MEASURES, Tally, compare, tally_windows, windows_back
 from flight_delays.reference import Profile
 
-from .nodes import COLUMNS, DISTANCES, Monitoring
+from .nodes import COLUMNS, DISTANCES, Drift, Monitoring
 
 DRIFT_COLUMNS = [
     "window_start", "window_end", "n_rows", "n_days", "kind", "column", "drifted",
@@ -78,10 +78,15 @@ def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> p
         floor = params.drift.floors[distance]
         table[f"{distance}_limit"] = levels[distance].clip(lower=floor).to_numpy()
     missing = levels["missing_increase"].clip(lower=params.max_missing_share_increase)
-    counted = params.drift.measure
     return table.assign(
         kind=kind,
         n_rows=[sum(n for n, _ in tally[name].values()) for name in table["column"]],
         missing_limit=missing.to_numpy(),
-        drifted=table[counted] > table[f"{counted}_limit"],
+        drifted=_beyond(table, params.drift),
     )
+
+
+def _beyond(table: pd.DataFrame, params: Drift) -> pd.Series:
+    if params.measure == "p_value":
+        return table["p_value"] < params.max_p_value
+    return table[params.measure] > table[f"{params.measure}_limit"]

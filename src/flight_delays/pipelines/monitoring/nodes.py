@@ -33,7 +33,11 @@ class Drift(Parameters):
 
     margin: float = Field(ge=1, description="Times the farthest that a training window was")
     floors: dict[Distance, float] = Field(description="No limit is below these")
-    measure: Distance = Field(description="The measure by which a column is said to have drifted")
+    measure: Distance | Literal["p_value"] = Field(
+        description="The measure by which a column is said to have drifted; the significance of a "
+        "chi-square test is there to be compared with: with many rows it always is"
+    )
+    max_p_value: float = Field(gt=0, lt=1, description="Significance, if that is the measure")
     min_features: int = Field(gt=0, description="Drifted features that make a drifted window")
 
 

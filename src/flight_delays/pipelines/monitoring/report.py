@@ -76,13 +76,6 @@ def render_report(
         champion=champion.metadata,
         first_day=as_of.moment,
         last_day=as_of.after(horizon.days - 1),
-        plots=[_embed(plot) for plot in plots],
+        plots=[charts.embed(plot) for plot in plots],
         plotly_js=get_plotlyjs(),
     )
-
-
-def _embed(plot: go.Figure) -> str:
-    html: str = plot.to_html(
-        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
-    )
-    return html

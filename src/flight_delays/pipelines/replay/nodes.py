@@ -1,0 +1,155 @@
+"""Policies that lived the same days, compared."""
+
+from datetime import date
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.offline import get_plotlyjs
+from pydantic import Field
+
+from flight_delays import charts
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation
+from flight_delays.metrics import (
+    Bootstrap,
+    Costs,
+    percentile_interval,
+    resampled_mean,
+    roc_auc,
+    row_log_loss,
+)
+from flight_delays.moments import Parameters
+from flight_delays.pages import render_page
+
+COLUMNS = Columns.of(Observation)
+Y = COLUMNS.label
+ORACLE = "oracle"
+
+Floats = NDArray[np.float64]
+
+
+class Replay(Parameters):
+    """Parameters of a replay."""
+
+    start: date = Field(description="The first champions are trained as of this day")
+    end: date = Field(description="The last tick ends here")
+    every: str = Field(description="Length of a tick, as a pandas frequency")
+    benchmark: str = Field(description="The policy that the others are compared with")
+    policies: dict[str, dict[str, dict[str, Any]]] = Field(
+        description="By name, the parameters in which each differs, as groups"
+    )
+
+
+def compare_policies(
+    scores: ir.Table, ticks: pd.DataFrame, params: Replay, costs: Costs, bootstrap: Bootstrap
+) -> pd.DataFrame:
+    """What each policy was worth, over all ticks.
+
+    Every tick counts the same; intervals resample the days of each.
+
+    Args:
+        scores: Per tick, policy and row the probability and the decision, and the label.
+        ticks: What each policy did at each tick.
+        params: The policies, and the one that the others are compared with.
+        costs: What wrong decisions cost.
+        bootstrap: How intervals are computed.
+
+    Returns:
+        One row per policy: ``log_loss`` with its interval, its ``difference`` from the benchmark's
+        on the same resampled days with its interval, ``roc_auc``, ``cost`` per row,
+        ``n_rows``, ``n_ticks``, and how often it retrained, promoted, and retrained for nothing.
+    """
+    columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
+    rows: pd.DataFrame = scores.select(columns).order_by(columns[:3]).to_pandas()
+    losses = {str(p): _resampled_losses(part, bootstrap) for p, part in rows.groupby("policy")}
+    table = []
+    for policy, part in rows.groupby("policy"):
+        done = ticks[ticks["policy"] == policy]
+        table.append(
+            {
+                "policy": policy,
+                **_interval("log_loss", losses[str(policy)], bootstrap),
+                **_interval(
+                    "difference", losses[str(policy)] - losses[params.benchmark], bootstrap
+                ),
+                "roc_auc": float(part.groupby("tick").apply(_auc).mean()),
+                "cost": float(part.groupby("tick").apply(lambda p: _cost(p, costs).mean()).mean()),
+                "total_cost": float(_cost(part, costs).sum()),
+                "n_rows": len(part),
+                "n_ticks": part["tick"].nunique(),
+                "n_retrained": int(done["retrained"].sum()),
+                "n_promoted": int(done["promoted"].sum()),
+                "n_false_alarms": int(done["false_alarm"].sum()),
+            }
+        )
+    return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
+
+
+def _resampled_losses(rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
+    """Mean log loss over the ticks: of the rows as they are, and of each resample of days.
+
+    Returns:
+        Shape (1 + n_resamples,). Policies that lived the same rows get the same resamples.
+    """
+    means = [
+        resampled_mean(
+            _losses(part),
+            part[COLUMNS.event_time].dt.normalize(),
+            bootstrap.model_copy(update={"seed": bootstrap.seed + number}),
+        )
+        for number, (_, part) in enumerate(rows.groupby("tick", sort=True))
+    ]
+    return np.asarray(np.mean(means, axis=0))
+
+
+def _losses(rows: pd.DataFrame) -> Floats:
+    return row_log_loss(rows[Y].to_numpy(np.float64), rows["probability"].to_numpy(np.float64))
+
+
+def _interval(name: str, resampled: Floats, bootstrap: Bootstrap) -> dict[str, float]:
+    interval = percentile_interval(resampled, bootstrap)
+    return {
+        name: interval["value"],
+        f"{name}_low": interval["low"],
+        f"{name}_high": interval["high"],
+    }
+
+
+def _auc(rows: pd.DataFrame) -> float:
+    y, p = rows[Y].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+    return float(roc_auc(y, p, np.ones((1, len(rows))))[0])
+
+
+def _cost(rows: pd.DataFrame, costs: Costs) -> Floats:
+    y, decided = rows[Y].to_numpy(bool), rows["decision"].to_numpy(bool)
+    return np.asarray(costs.false_negative * (y & ~decided) + costs.false_positive * (~y & decided))
+
+
+def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame) -> list[go.Figure]:
+    """Log loss of each tick, and what each policy cost over the price of a retraining."""
+    return [charts.replay_losses(ticks), charts.retraining_costs(table)]
+
+
+def render_replay(
+    table: pd.DataFrame,
+    ticks: pd.DataFrame,
+    params: Replay,
+    loss_plot: go.Figure,
+    cost_plot: go.Figure,
+) -> str:
+    """Render the comparison as HTML that needs no network."""
+    by_tick = ticks.sort_values(["tick", "policy"])
+    return render_page(
+        "replay_report",
+        policies=table.to_dict(orient="records"),
+        benchmark=params.benchmark,
+        retrainings=by_tick[by_tick["retrained"]].to_dict(orient="records"),
+        first=ticks["tick"].min(),
+        last=ticks["until"].max(),
+        plots=[charts.embed(plot) for plot in (loss_plot, cost_plot)],
+        plotly_js=get_plotlyjs(),
+    )
