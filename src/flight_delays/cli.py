@@ -139,6 +139,46 @@ def serve(host: str, port: int, env: str | None) -> None:
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
 
 
+def _retrain(demand: str | None, env: str | None, params: dict[str, Any]) -> None:
+    """Look at the champion, decide, and train again only if that is the decision.
+
+    Looks at the horizon after the as-of day; a retraining is as of that horizon's end. Made to be
+    called on schedule, or when new data has come in.
+    """
+    _check_contracts()
+    if demand:
+        params = {**params, "retraining": {**params.get("retraining", {}), "demand": demand}}
+    with _session(env) as session:
+        catalog = session.load_context().catalog
+        if not catalog.exists("champion"):
+            raise ProjectError("There is no champion yet. Make one with `make run`.")
+    with _session(env, params) as session:
+        session.run(pipeline_names=["data_engineering", "scoring", "monitoring"])
+    decision = catalog.load("retrain_decision")
+    if decision["outcome"] != "retrain":
+        return
+    as_of = str(decision["decided_at"]).partition("T")[0]
+    click.echo(f"Retraining as of {as_of}.")
+    loop = ["data_engineering", "modelling", "gate", "release", "documentation"]
+    with _session(env, {**params, "as_of": as_of}) as session:
+        session.run(pipeline_names=loop)
+
+
+def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
+    return settings.SESSION_CLASS.create(project_path=_project(), env=env, runtime_params=params)
+
+
+retrain = click.Command(
+    name="retrain",
+    params=[
+        click.Option(["--demand"], help="Why it has to be, whatever the other rules say."),
+        *(option for option in kedro_run.params if option.name in ("env", "params")),
+    ],
+    help=_retrain.__doc__,
+    callback=explained(_retrain),
+)
+
+
 @click.command()
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="Day at which it ends.")
@@ -159,8 +199,7 @@ def replay(
 
     _check_contracts()
     # a replay speaks for itself; what every node says would drown it
-    for name in ("flight_delays", "kedro", "kedro_viz"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.disable(logging.INFO)
     policies = lived.replay(_project(), env, start, end, every, fresh=fresh)
     click.echo(f"\n{summarise_replay(policies)}\n")
 
@@ -185,4 +224,4 @@ def _release_of(catalog: Any) -> str:
         ) from error
 
 
-cli = click.Group(name="flight_delays", commands=[run, serve, replay])
+cli = click.Group(name="flight_delays", commands=[run, serve, retrain, replay])
