@@ -37,7 +37,6 @@ TRUSTED_TYPES = [
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
 
-
 _UNREADABLE = (
     OSError, ValueError, TypeError, KeyError, NotImplementedError, UserWarning,
     zipfile.BadZipFile, zlib.error,
@@ -75,15 +74,31 @@ class Metadata(BaseModel):
     decision: dict[str, Any] | None = None
     release: str | None = None
 
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the metadata alone of the package in a folder.
+
+        Raises:
+            ProjectError: if there is none, or it is damaged.
+        """
+        try:
+            return cls.model_validate_json((folder / "metadata.json").read_text())
+        except (OSError, ValueError) as error:
+            raise _unreadable(folder, error) from error
+
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A model that can be saved, released and served."""
+    """A model that can be saved, released and served.
+
+    ``base`` is the saved version that it was made from, if any; it is not part of the package.
+    """
 
     estimator: "Pipeline"
     metadata: Metadata
     reference: Reference
     evaluated: "Pipeline | None" = None
+    base: str | None = None
 
     @property
     def version(self) -> str:
@@ -120,10 +135,7 @@ class ModelPackage:
         """
         try:
             evaluated = folder / "evaluated.skops"
-            metadata = Metadata.model_validate_json((folder / "metadata.json").read_text())
-            model = (folder / "model.skops").read_bytes()
-            if hashlib.sha256(model).hexdigest() != metadata.content_hash:
-                raise ValueError("model.skops is not the file that metadata.json describes")
+            metadata, model = read_intact(folder)
             return cls(
                 estimator=load_estimator(model),
                 metadata=metadata,
@@ -131,10 +143,30 @@ class ModelPackage:
                 evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
             )
         except _UNREADABLE as error:
-            raise ProjectError(
-                f"The model in {folder} cannot be read: {error}. "
-                "Remove that folder; the version before it then counts. Or train anew: `kedro run`."
-            ) from error
+            raise _unreadable(folder, error) from error
+
+
+def read_intact(folder: Path) -> tuple[Metadata, bytes]:
+    """Read what is known about a package's model, and the model's bytes, but do not load it.
+
+    Raises:
+        ProjectError: if a file is missing or damaged.
+    """
+    metadata = Metadata.read(folder)
+    try:
+        model = (folder / "model.skops").read_bytes()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if hashlib.sha256(model).hexdigest() != metadata.content_hash:
+        raise _unreadable(folder, "model.skops is not the file that metadata.json describes")
+    return metadata, model
+
+
+def _unreadable(folder: Path, error: object) -> ProjectError:
+    return ProjectError(
+        f"The model in {folder} cannot be read: {error}. "
+        "Remove that folder; the version before it then counts. Or train anew: `kedro run`."
+    )
 
 
 def probability(estimator: "Pipeline", rows: pd.DataFrame) -> NDArray[np.float64]:
