@@ -154,6 +154,16 @@ def test_nothing_in_a_package_is_a_pickle(written):
     assert suffixes == {".json", ".npy"}
 
 
+def test_a_package_from_before_parameters_were_recorded_can_be_read(written):
+    metadata = json.loads((written / "metadata.json").read_text())
+    del metadata["parameters"], metadata["withdrawn"]
+    (written / "metadata.json").write_text(json.dumps(metadata))
+
+    back = ModelPackage.read(written)
+
+    assert back.metadata == tiny_package().metadata
+
+
 def test_the_metadata_can_be_read_alone(written):
     (written / "model.skops").unlink()
 

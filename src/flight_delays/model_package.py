@@ -2,7 +2,8 @@
 
 ``model.skops``      the fitted scikit-learn pipeline that serves
 ``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
-``metadata.json``    version, threshold, metrics, lineage, and the decision that made it champion
+``metadata.json``    version, threshold, metrics, lineage, the parameters that it was trained with,
+                     the decision that made it champion, and the versions withdrawn until then
 ``reference.json``   the reference profile that monitoring compares with
 """
 
@@ -36,6 +37,9 @@ TRUSTED_TYPES = [
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
+
+# who decides, where no person does
+GATE = "gate"
 
 _UNREADABLE = (
     OSError, ValueError, TypeError, KeyError, NotImplementedError, UserWarning,
@@ -71,8 +75,10 @@ class Metadata(BaseModel):
     metrics: dict[str, dict[str, float]]
     lineage: Lineage
     seed: int
+    parameters: dict[str, Any] = {}
     decision: dict[str, Any] | None = None
     release: str | None = None
+    withdrawn: list[str] = []
 
     @classmethod
     def read(cls, folder: Path) -> Self:
