@@ -1,4 +1,4 @@
-"""The project's commands: Kedro's own ``run``, with errors a person can read, and ``serve``."""
+"""The project's commands: Kedro's own ``run``, ``serve`` and ``champion``, with readable errors."""
 
 import os
 import pkgutil
@@ -12,6 +12,7 @@ from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
 
 from flight_delays import pipelines as project_pipelines
+from flight_delays.champion_cli import champion
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.explained import explained
 
@@ -93,4 +94,4 @@ def _release_of(catalog: Any) -> str:
         ) from error
 
 
-cli = click.Group(name="flight_delays", commands=[run, serve])
+cli = click.Group(name="flight_delays", commands=[run, serve, champion])
