@@ -232,9 +232,8 @@ def test_a_champion_that_stays_is_not_refused(guarded, first):
 
 def test_who_waits_too_long_for_another_process_is_told_so(guarded, monkeypatch, first, tmp_path):
     monkeypatch.setattr("flight_delays.datasets.LOCK_TIMEOUT_SECONDS", 0.1)
-    (tmp_path / "champion").mkdir()
 
-    with FileLock(tmp_path / "champion/.lock"), pytest.raises(DatasetError) as refused:
+    with FileLock(tmp_path / "champion.lock"), pytest.raises(DatasetError) as refused:
         guarded().save(first)
 
     assert "Another process has been saving" in str(refused.value.__cause__)
@@ -250,7 +249,7 @@ def in_child(work: Callable[[], None]) -> BaseProcess:
 
 def leftovers(folder: Path) -> list[Path]:
     """What a killed save leaves behind."""
-    empty = [path for path in folder.glob("[!.]*") if not (path / "champion").exists()]
+    empty = [path for path in folder.iterdir() if not (path / "champion").exists()]
     return [*folder.glob("*/.partial-*"), *empty]
 
 

@@ -94,7 +94,7 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
         folder = Path(self._filepath)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            held = FileLock(folder / ".lock").acquire(LOCK_TIMEOUT_SECONDS)
+            held = FileLock(folder.with_name(f"{folder.name}.lock")).acquire(LOCK_TIMEOUT_SECONDS)
         except Timeout as error:
             raise ProjectError(
                 f"Another process has been saving to {folder} for {LOCK_TIMEOUT_SECONDS:g} "
