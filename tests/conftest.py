@@ -199,6 +199,7 @@ def trained(
         "as_of": as_of,
         "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),
         "seed": seed,
+        "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
     }
     candidate = modelling.package_candidate(**packaged)
     return Trained(recipe, trials, tuned, predictions, seconds, packaged, candidate)

@@ -1,71 +1,9 @@
-import errno
-from collections.abc import Callable
 from typing import Any
 
-import click
-import duckdb
 import pytest
 from click.testing import CliRunner
-from kedro.io import DatasetError
-from kedro.validation import DataValidationError, ParameterValidationError
 
-from flight_delays.cli import explained, run
-from flight_delays.errors import ProjectError
-
-
-def command(fail: Callable[[], None]) -> click.Command:
-    return click.Command("fail", callback=explained(fail))
-
-
-def failing(error: BaseException) -> click.Command:
-    def fail() -> None:
-        raise error
-
-    return command(fail)
-
-
-def caused_by(error: Exception, cause: Exception) -> Exception:
-    error.__cause__ = cause
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "shown"),
-    [
-        (ProjectError("Do this."), "Error: Do this.\n"),
-        (caused_by(DatasetError("model: No."), ProjectError("No.")), "Error: model: No.\n"),
-        (ParameterValidationError("'a' is wrong"), "parameters*.yml"),
-        (DataValidationError("bad rows"), "contracts.py"),
-        (caused_by(DatasetError("raw: gone"), FileNotFoundError("gone")), "filepath of that entry"),
-        (caused_by(DatasetError("x: full"), OSError(errno.ENOSPC, "full")), "run again"),
-        (caused_by(DatasetError("x: full"), duckdb.IOException("full")), "run again"),
-        (DatasetError("raw: broken"), "the file it points to"),
-    ],
-)  # fmt: skip
-def test_expected_errors_end_with_their_message_and_the_next_step(
-    error: Exception, shown: str
-) -> None:
-    result = CliRunner().invoke(failing(error))
-
-    assert result.exit_code == 1
-    assert str(error) in result.output
-    assert shown in result.output
-    assert "Traceback" not in result.output
-
-
-def test_errors_that_nobody_expected_keep_their_traceback() -> None:
-    bug = ZeroDivisionError("a bug")
-
-    result = CliRunner().invoke(failing(bug))
-
-    assert result.exception is bug
-
-
-def test_an_interruption_says_what_is_still_in_force() -> None:
-    result = CliRunner().invoke(failing(KeyboardInterrupt()))
-
-    assert result.exit_code == 130
-    assert "The champion and its release are as they were" in result.output
+from flight_delays.cli import run
 
 
 @pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])

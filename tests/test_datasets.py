@@ -1,19 +1,30 @@
 import datetime
+import multiprocessing
+import os
+import random
 import runpy
+import signal
+import sys
+import time
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from filelock import FileLock
 from kedro.io import DatasetError, Version
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Prediction
 from flight_delays.datasets import ModelPackageDataset, OnlineStoreDataset, PredictionLogDataset
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage
+from flight_delays.model_package import Metadata, ModelPackage
 from flight_delays.serving.prediction_log import PredictionLog
 from flight_delays.storage import new_folder
 from tests.factories import observations, tiny_package
@@ -142,6 +153,189 @@ def test_a_damaged_version_is_refused_when_loaded_and_followed_by_the_next_save(
 
     assert isinstance(refused.value.__cause__, ProjectError)
     assert champion().load().version == first.version
+
+
+@pytest.mark.parametrize("moment", ["2026-01-01T00.00.00.000Z", "2999-01-01T00.00.00.999Z"])
+def test_a_new_version_comes_after_all_others_whatever_the_clock_says(
+    champion, monkeypatch, moment, first, second
+):
+    monkeypatch.setattr("flight_delays.datasets.generate_timestamp", lambda: moment)
+    champion().save(first)
+    monkeypatch.setattr(
+        "flight_delays.datasets.generate_timestamp", lambda: "2026-01-01T00.00.00.000Z"
+    )
+
+    for package in (second, first, second):
+        champion().save(package)
+
+    listed = champion().list_versions(full_path=False)
+    assert len(set(listed)) == 4
+    assert listed == sorted(listed, reverse=True)
+    assert champion().load().version == second.version
+    assert ModelPackage.read(Path(champion().list_versions()[-1])).version == first.version
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """Opens the champion anew, guarded as in the catalog."""
+
+    def open_anew() -> ModelPackageDataset:
+        return ModelPackageDataset(
+            filepath=str(tmp_path / "champion"),
+            load_args={"missing_ok": True},
+            save_args={"guarded": True},
+            # Kedro's name for a version, the start of the run, is not what it is called
+            version=Version(load=None, save="2026-01-01T00.00.00.000Z"),
+        )
+
+    return open_anew
+
+
+def test_what_was_made_from_the_champion_that_serves_follows_it(guarded, first, second):
+    guarded().save(first)
+    serving = guarded().load()
+
+    guarded().save(replace(second, base=serving.base))
+
+    assert guarded().load().version == second.version
+
+
+@pytest.mark.parametrize("base", [None, "loaded"])
+def test_what_was_judged_against_a_champion_that_no_longer_serves_is_refused(
+    guarded, base, first, second
+):
+    third = tiny_package(seed=0, version="third")
+    if base:
+        guarded().save(first)
+    before = guarded().load()
+    base = before.base if before else None
+    guarded().save(replace(second, base=base))
+
+    with pytest.raises(DatasetError) as refused:
+        guarded().save(replace(third, base=base))
+
+    message = str(refused.value.__cause__)
+    against = before.version if before else "no champion"
+    assert isinstance(refused.value.__cause__, ProjectError)
+    assert f"third was judged against {against}, but {second.version} serves since" in message
+    assert "kedro run --pipelines=gate,release" in message
+    assert guarded().load().version == second.version
+
+
+def test_a_champion_that_stays_is_not_refused(guarded, first):
+    guarded().save(first)
+
+    guarded().save(first)
+
+    assert len(guarded().list_versions()) == 1
+
+
+def test_who_waits_too_long_for_another_process_is_told_so(guarded, monkeypatch, first, tmp_path):
+    monkeypatch.setattr("flight_delays.datasets.LOCK_TIMEOUT_SECONDS", 0.1)
+
+    with FileLock(tmp_path / "champion.lock"), pytest.raises(DatasetError) as refused:
+        guarded().save(first)
+
+    assert "Another process has been saving" in str(refused.value.__cause__)
+    assert not guarded().exists()
+
+
+def in_child(work: Callable[[], None]) -> BaseProcess:
+    """Start a process that does the work with what is already in memory."""
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    return child
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What a killed save leaves behind."""
+    empty = [path for path in folder.iterdir() if not (path / "champion").exists()]
+    return [*folder.glob("*/.partial-*"), *empty]
+
+
+def move_on(open_anew: Callable[[], ModelPackageDataset], *packages: ModelPackage) -> None:
+    """Make whichever of two packages is not the champion the champion."""
+    newest = Path(open_anew().list_versions()[0])
+    serving = Metadata.read(newest).version
+    [other] = [package for package in packages if package.version != serving]
+    open_anew().save(replace(other, base=newest.parent.name))
+
+
+def test_whenever_a_save_is_killed_one_champion_is_there_whole(guarded, first, second, tmp_path):
+    def move_on_forever():
+        while True:
+            move_on(guarded, first, second)
+
+    moments = random.Random(0)
+    guarded().save(first)
+    n_killed = 12
+
+    for _ in range(n_killed):
+        child = in_child(move_on_forever)
+        time.sleep(moments.uniform(0.05, 0.25))
+        child.kill()
+        child.join()
+
+        listed = [ModelPackage.read(Path(path)) for path in guarded().list_versions()]
+        assert child.exitcode == -signal.SIGKILL
+        assert guarded().load().metadata == listed[0].metadata
+    before = len(guarded().list_versions())
+    move_on(guarded, first, second)
+
+    assert before > n_killed / 2
+    assert len(guarded().list_versions()) == before + 1
+    assert not leftovers(tmp_path / "champion")
+
+
+@pytest.mark.parametrize("last", ["model.skops", "metadata.json", "reference.json"])
+def test_a_save_that_is_killed_half_way_is_not_listed_and_is_cleared_by_the_next(
+    guarded, monkeypatch, last, first, second, tmp_path
+):
+    write = ModelPackage.write
+    names = ["model.skops", "evaluated.skops", "metadata.json", "reference.json"]
+
+    def write_until_last(package, folder):
+        write(package, folder)
+        for name in names[names.index(last) + 1 :]:
+            (folder / name).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def die_saving():
+        monkeypatch.setattr(ModelPackage, "write", write_until_last)
+        move_on(guarded, first, second)
+
+    guarded().save(first)
+    in_child(die_saving).join()
+
+    assert leftovers(tmp_path / "champion")
+    assert len(guarded().list_versions()) == 1
+    assert guarded().load().version == first.version
+    move_on(guarded, first, second)
+    assert guarded().load().version == second.version
+    assert not leftovers(tmp_path / "champion")
+
+
+def test_of_two_that_move_the_champion_at_once_one_succeeds(guarded, first, second):
+    def move(package, base, barrier):
+        barrier.wait()
+        try:
+            guarded().save(replace(package, base=base))
+        except DatasetError as error:
+            sys.exit(3 if isinstance(error.__cause__, ProjectError) else 1)
+
+    guarded().save(first)
+
+    for i in range(4):
+        rivals = [tiny_package(seed=seed, version=f"rival-{i}-{seed}") for seed in (0, 1)]
+        base, barrier = guarded().load().base, multiprocessing.get_context("fork").Barrier(2)
+        children = [in_child(partial(move, rival, base, barrier)) for rival in rivals]
+        for child in children:
+            child.join()
+
+        codes = [child.exitcode for child in children]
+        assert sorted(codes) == [0, 3]
+        assert guarded().load().version == rivals[codes.index(0)].version
+        assert len(guarded().list_versions()) == i + 2
 
 
 def rates(*values: float, **more: list) -> pd.DataFrame:

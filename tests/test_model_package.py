@@ -14,7 +14,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage, content_hash, dump_estimator, load_estimator
+from flight_delays.model_package import (
+    Metadata,
+    ModelPackage,
+    content_hash,
+    dump_estimator,
+    load_estimator,
+    read_intact,
+)
 from tests.factories import X, Y, fitted, observations, tiny_package
 
 FAMILIES = pytest.mark.parametrize("family", ["gradient_boosting", "logistic_regression"])
@@ -145,6 +152,43 @@ def test_nothing_in_a_package_is_a_pickle(written):
     suffixes = {Path(name).suffix for model in models for name in model.namelist()}
 
     assert suffixes == {".json", ".npy"}
+
+
+def test_a_package_from_before_parameters_were_recorded_can_be_read(written):
+    metadata = json.loads((written / "metadata.json").read_text())
+    del metadata["parameters"], metadata["withdrawn"]
+    (written / "metadata.json").write_text(json.dumps(metadata))
+
+    back = ModelPackage.read(written)
+
+    assert back.metadata == tiny_package().metadata
+
+
+def test_the_metadata_can_be_read_alone(written):
+    (written / "model.skops").unlink()
+
+    assert Metadata.read(written) == tiny_package().metadata
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_metadata_that_is_missing_or_damaged_is_refused(written, content):
+    (written / "metadata.json").unlink()
+    if content:
+        (written / "metadata.json").write_text(content)
+
+    with pytest.raises(ProjectError, match=r"(?s)cannot be read.*Remove that folder"):
+        Metadata.read(written)
+
+
+def test_whether_the_model_is_intact_is_known_without_loading_it(written):
+    metadata, model = read_intact(written)
+    replace_model(written, b"not a model, but as described")
+    read_intact(written)
+    (written / "model.skops").write_bytes(b"exchanged")
+
+    assert hashlib.sha256(model).hexdigest() == metadata.content_hash
+    with pytest.raises(ProjectError, match=r"model\.skops is not the file"):
+        read_intact(written)
 
 
 @pytest.mark.parametrize("name", ["model.skops", "metadata.json", "reference.json"])

@@ -1,81 +1,23 @@
-"""The project's commands: Kedro's own ``run``, with errors a person can read, and ``serve``."""
+"""The project's commands: Kedro's own ``run``, ``serve`` and ``champion``, with readable errors."""
 
-import functools
 import logging
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
-from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
-from kedro.validation import DataValidationError, ParameterValidationError
 
 from flight_delays import pipelines as project_pipelines
+from flight_delays.champion_cli import champion
 from flight_delays.errors import ProjectError, suggestion
-
-EXPECTED = (
-    ProjectError, DatasetError, MissingConfigException, ParameterValidationError, OSError,
-)  # fmt: skip
-INTERRUPTED = 130
-
-
-def explained(command: Callable[..., Any]) -> Callable[..., Any]:
-    """End expected errors with their message; the traceback goes to the log file only.
-
-    Errors that nobody expected keep their traceback: they are bugs.
-    """
-
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except EXPECTED as error:
-            logging.getLogger("flight_delays.traceback").error("Failed", exc_info=error)
-            raise click.ClickException(f"{error}{next_step(error)}") from error
-        except KeyboardInterrupt:
-            click.echo("\nStopped. The champion and its release are as they were.", err=True)
-            sys.exit(INTERRUPTED)
-
-    return wrapper
-
-
-def next_step(error: BaseException) -> str:
-    """What a person can do about an error that does not say so itself."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, ProjectError) for cause in causes):
-        return ""
-    # DuckDB has an error of its own for what the operating system refuses
-    if any(type(cause).__name__ == "IOException" for cause in causes):
-        return f"\n{_NEXT_STEPS[OSError]}"
-    for kind, step in _NEXT_STEPS.items():
-        if any(isinstance(cause, kind) for cause in causes):
-            return f"\n{step}"
-    return "\nThe traceback is in logs/kedro.log."
-
-
-_NEXT_STEPS: dict[type[BaseException], str] = {
-    MissingConfigException: "An environment is a folder in conf/, such as conf/sample.",
-    ParameterValidationError: "Parameters, with their limits, are in conf/base/parameters*.yml.",
-    DataValidationError: "Mend the data, or change what src/flight_delays/contracts.py asks of it.",
-    FileNotFoundError: "Check the filepath of that entry in conf/base/catalog*.yml.",
-    OSError: "Nothing that was in force has changed; run again when that is put right.",
-    DatasetError: "Check that entry in conf/base/catalog*.yml, and the file it points to.",
-}
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+from flight_delays.explained import explained
 
 
 def _run(**options: Any) -> Any:
@@ -224,4 +166,4 @@ def _release_of(catalog: Any) -> str:
         ) from error
 
 
-cli = click.Group(name="flight_delays", commands=[run, serve, retrain, replay])
+cli = click.Group(name="flight_delays", commands=[run, serve, retrain, replay, champion])

@@ -2,7 +2,8 @@
 
 ``model.skops``      the fitted scikit-learn pipeline that serves
 ``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
-``metadata.json``    version, threshold, metrics, lineage, and the decision that made it champion
+``metadata.json``    version, threshold, metrics, lineage, the parameters that it was trained with,
+                     the decision that made it champion, and the versions withdrawn until then
 ``reference.json``   the reference profile that monitoring compares with
 """
 
@@ -38,6 +39,8 @@ TRUSTED_TYPES = [
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
 
+# who decides, where no person does
+GATE = "gate"
 
 _UNREADABLE = (
     OSError, ValueError, TypeError, KeyError, NotImplementedError, UserWarning,
@@ -73,18 +76,36 @@ class Metadata(BaseModel):
     metrics: dict[str, dict[str, float]]
     lineage: Lineage
     seed: int
+    parameters: dict[str, Any] = {}
     decision: dict[str, Any] | None = None
     release: str | None = None
+    withdrawn: list[str] = []
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the metadata alone of the package in a folder.
+
+        Raises:
+            ProjectError: if there is none, or it is damaged.
+        """
+        try:
+            return cls.model_validate_json((folder / "metadata.json").read_text())
+        except (OSError, ValueError) as error:
+            raise _unreadable(folder, error) from error
 
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A model that can be saved, released and served."""
+    """A model that can be saved, released and served.
+
+    ``base`` is the saved version that it was made from, if any; it is not part of the package.
+    """
 
     estimator: "Pipeline"
     metadata: Metadata
     reference: Reference
     evaluated: "Pipeline | None" = None
+    base: str | None = None
 
     @property
     def version(self) -> str:
@@ -121,10 +142,7 @@ class ModelPackage:
         """
         try:
             evaluated = folder / "evaluated.skops"
-            metadata = Metadata.model_validate_json((folder / "metadata.json").read_text())
-            model = (folder / "model.skops").read_bytes()
-            if hashlib.sha256(model).hexdigest() != metadata.content_hash:
-                raise ValueError("model.skops is not the file that metadata.json describes")
+            metadata, model = read_intact(folder)
             return cls(
                 estimator=load_estimator(model),
                 metadata=metadata,
@@ -132,10 +150,30 @@ class ModelPackage:
                 evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
             )
         except _UNREADABLE as error:
-            raise ProjectError(
-                f"The model in {folder} cannot be read: {error}. "
-                "Remove that folder; the version before it then counts. Or train anew: `kedro run`."
-            ) from error
+            raise _unreadable(folder, error) from error
+
+
+def read_intact(folder: Path) -> tuple[Metadata, bytes]:
+    """Read what is known about a package's model, and the model's bytes, but do not load it.
+
+    Raises:
+        ProjectError: if a file is missing or damaged.
+    """
+    metadata = Metadata.read(folder)
+    try:
+        model = (folder / "model.skops").read_bytes()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if hashlib.sha256(model).hexdigest() != metadata.content_hash:
+        raise _unreadable(folder, "model.skops is not the file that metadata.json describes")
+    return metadata, model
+
+
+def _unreadable(folder: Path, error: object) -> ProjectError:
+    return ProjectError(
+        f"The model in {folder} cannot be read: {error}. "
+        "Remove that folder; the version before it then counts. Or train anew: `kedro run`."
+    )
 
 
 def probability(estimator: "Pipeline", rows: pd.DataFrame) -> NDArray[np.float64]:

@@ -16,6 +16,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
 
+PARTIAL = ".partial-"
+
 
 class AtomicFileSystem(LocalFileSystem):  # type: ignore[misc]
     """A local filesystem on which a file appears under its name only when it is complete."""
@@ -75,7 +77,7 @@ def register() -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that appears under its name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as scratch:
         staged = Path(scratch) / path.name
         staged.mkdir()
         yield staged

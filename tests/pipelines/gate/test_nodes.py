@@ -29,6 +29,7 @@ NO_LIMITS = {
     "at_most": {},
     "max_loss_increase": 0.01,
     "max_single_feature_auc": 0.85,
+    "require_approval": False,
 }
 HONEST = pd.DataFrame({"feature": ["humid", "windy"], "roc_auc": [0.6, 0.7]})
 
@@ -341,3 +342,43 @@ def test_the_strongest_honest_feature_is_on_record(ask):
     assert check["name"] == "no leak through windy"
     assert check["passed"]
     assert (check["value"], check["limit"]) == (0.7, 0.85)
+
+
+def test_a_candidate_that_was_rolled_back_is_not_promoted_again(ask, champion, package):
+    returned_to = champion.with_record(withdrawn=["another", package.version])
+
+    decision = ask(returned_to)
+
+    assert decision["outcome"] == "keep"
+    [reason] = decision["reasons"]
+    assert "was rolled back" in reason
+    assert f"`kedro champion promote {package.version} --reason …`" in reason
+
+
+def test_where_a_person_approves_a_candidate_that_passed_waits(ask, champion, package):
+    promoted = ask(champion)
+
+    decision = ask(champion, require_approval=True)
+
+    assert decision["outcome"] == "await_approval"
+    [*reasons, last] = decision["reasons"]
+    assert reasons == promoted["reasons"]
+    assert f"`kedro champion promote {package.version} --reason …`" in last
+
+
+def test_what_is_not_fit_waits_for_nobody(ask, champion, oracle, package):
+    withdrawn = oracle.with_record(withdrawn=[package.version])
+
+    blocked = ask(champion, at_least={"roc_auc": 0.999}, require_approval=True)
+    kept = ask(withdrawn, require_approval=True)
+
+    assert blocked["outcome"] == "block"
+    assert kept["outcome"] == "keep"
+    assert "is worse than the champion" in kept["reasons"][0]
+
+
+def test_a_decision_says_that_the_gate_took_it_and_as_of_when(ask):
+    decision = ask()
+
+    assert decision["decided_by"] == "gate"
+    assert decision["decided_at"] == "2013-04-01T00:00:00"

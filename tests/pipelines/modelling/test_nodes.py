@@ -1,3 +1,5 @@
+import json
+
 import ibis
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from flight_delays.errors import ProjectError
 from flight_delays.model_package import content_hash, probability
 from flight_delays.moments import AsOf
 from flight_delays.pipelines.modelling.nodes import (
+    Modelling,
     choose_threshold,
     fit,
     fit_evaluated,
@@ -155,6 +158,16 @@ def test_a_candidate_carries_where_it_comes_from(trained, windows):
     assert metadata.lineage.lock_hash == "1" * 64
     assert metadata.lineage.data_hash == hash_rows(pd.concat(windows, ignore_index=True))
     assert metadata.content_hash == content_hash(trained.packaged["final_model"])
+
+
+def test_a_candidate_carries_the_parameters_it_was_trained_with_as_plain_json(
+    trained, modelling_params
+):
+    parameters = trained.candidate.metadata.parameters
+
+    assert json.loads(json.dumps(parameters)) == parameters
+    assert parameters["as_of"] == f"{AS_OF:%Y-%m-%d}"
+    assert Modelling(**parameters["modelling"]) == modelling_params
 
 
 def test_a_candidate_predicts_as_its_final_model(trained, windows):

@@ -1,27 +1,37 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flight_delays.errors import ProjectError
+from flight_delays.model_package import ModelPackage
 from flight_delays.pipelines.release.nodes import elect, export_requirements, promote
 from tests.factories import tiny_package
 
-CANDIDATE, INCUMBENT = tiny_package(seed=1), tiny_package(seed=2)
+CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
 
 
-def decision(outcome: str) -> dict[str, Any]:
-    return {"outcome": outcome, "candidate": CANDIDATE.version, "reasons": ["It had to be so."]}
+def decision(outcome: str, by: str = "gate") -> dict[str, Any]:
+    return {
+        "outcome": outcome,
+        "candidate": CANDIDATE.version,
+        "champion_before": INCUMBENT.version,
+        "decided_by": by,
+        "reasons": ["It had to be so."],
+    }
 
 
-def test_a_promoted_candidate_is_elected_with_the_decision_on_record() -> None:
-    elected = elect(CANDIDATE, INCUMBENT, decision("promote"))
+@pytest.mark.parametrize("made", [decision("promote"), decision("rollback", by="ann")])
+def test_who_was_chosen_is_elected_with_the_decision_on_record(made: dict[str, Any]) -> None:
+    elected = elect(CANDIDATE, INCUMBENT, made)
 
     assert elected.version == CANDIDATE.version
-    assert elected.metadata.decision == decision("promote")
+    assert elected.metadata.decision == made
+    assert elected.base == INCUMBENT.base
 
 
-@pytest.mark.parametrize("outcome", ["keep", "block"])
+@pytest.mark.parametrize("outcome", ["keep", "block", "await_approval"])
 def test_otherwise_the_champion_stays_as_it_is(outcome: str) -> None:
     elected = elect(CANDIDATE, INCUMBENT, decision(outcome))
 
@@ -36,9 +46,66 @@ def test_a_decision_about_another_candidate_elects_nobody_new() -> None:
     assert elected is INCUMBENT
 
 
+def test_a_promotion_that_was_carried_out_is_not_carried_out_again() -> None:
+    champion = CANDIDATE.with_record(decision=decision("promote", by="ann"))
+
+    elected = elect(CANDIDATE, champion, decision("promote"))
+
+    assert elected is champion
+
+
+def test_the_first_champion_follows_nobody() -> None:
+    first = decision("promote") | {"champion_before": None}
+
+    elected = elect(replace(CANDIDATE, base="of the candidate"), None, first)
+
+    assert elected.base is None
+    assert elected.metadata.withdrawn == []
+
+
+def test_a_model_that_is_rolled_back_is_withdrawn_with_those_before_it() -> None:
+    incumbent = INCUMBENT.with_record(withdrawn=["older"])
+
+    elected = elect(CANDIDATE, incumbent, decision("rollback", by="ann"))
+
+    assert elected.metadata.withdrawn == ["older", INCUMBENT.version]
+
+
+def test_what_was_withdrawn_stays_so_under_the_next_champion() -> None:
+    elected = elect(CANDIDATE, INCUMBENT.with_record(withdrawn=["older"]), decision("promote"))
+
+    assert elected.metadata.withdrawn == ["older"]
+
+
+@pytest.mark.parametrize(("by", "elects"), [("gate", INCUMBENT), ("ann", CANDIDATE)])
+def test_a_withdrawn_model_is_promoted_by_a_person_only(by: str, elects: ModelPackage) -> None:
+    incumbent = INCUMBENT.with_record(withdrawn=["older", CANDIDATE.version])
+
+    elected = elect(CANDIDATE, incumbent, decision("promote", by))
+
+    withdrawn = {"gate": ["older", CANDIDATE.version], "ann": ["older"]}[by]
+    assert elected.version == elects.version
+    assert elected.metadata.withdrawn == withdrawn
+
+
+@pytest.mark.parametrize("serving", [INCUMBENT, None])
+def test_a_decision_against_another_champion_is_refused(serving: ModelPackage | None) -> None:
+    outdated = decision("promote") | {"champion_before": "20120101-before"}
+
+    with pytest.raises(
+        ProjectError, match=r"judged against 20120101-before, but .* serves now.*gate,release"
+    ):
+        elect(CANDIDATE, serving, outdated)
+
+
 def test_without_champion_a_blocked_candidate_is_an_error_with_the_reasons() -> None:
     with pytest.raises(ProjectError, match=r"no champion yet.*It had to be so\..*parameters_gate"):
         elect(CANDIDATE, None, decision("block"))
+
+
+def test_without_champion_a_candidate_that_awaits_approval_is_an_error_with_the_reasons() -> None:
+    with pytest.raises(ProjectError, match=r"no champion yet.*It had to be so\.$"):
+        elect(CANDIDATE, None, decision("await_approval"))
 
 
 def test_the_champion_says_which_release_serves_it() -> None:

@@ -9,7 +9,7 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import suggestion
 from flight_delays.metrics import METRICS, Bootstrap, paired_difference
-from flight_delays.model_package import ModelPackage, probability
+from flight_delays.model_package import GATE, ModelPackage, probability
 from flight_delays.moments import AsOf, Parameters
 
 COLUMNS = Columns.of(Observation)
@@ -32,6 +32,7 @@ class Gate(Parameters):
     max_single_feature_auc: float = Field(
         ge=0.5, le=1, description="ROC AUC beyond which a feature alone gives the label away"
     )
+    require_approval: bool = Field(description="Whether a person promotes, not the gate")
 
     @field_validator("at_least", "at_most")
     @classmethod
@@ -67,9 +68,10 @@ def judge(
         bootstrap: How intervals are computed.
 
     Returns:
-        The decision: ``outcome`` is ``promote``; ``keep``, the champion stays because the
-        candidate is not better; or ``block``, the candidate is not fit to serve. With ``reasons``,
-        and ``checks`` that each say passed or not, value and limit.
+        The decision: ``outcome`` is ``promote``; ``await_approval``, a person is to promote it;
+        ``keep``, the champion stays because the candidate is not better, or was rolled back; or
+        ``block``, the candidate is not fit to serve. With ``reasons``, and ``checks`` that each
+        say passed or not, value and limit.
     """
     checks = [
         *_leakage_checks(single_feature_auc, params),
@@ -85,14 +87,34 @@ def judge(
         reasons, outcome = [contest["reason"]], contest["outcome"]
     elif fit:
         reasons = ["There is no champion yet, and the candidate passed every check."]
-    return {
+    decision = {
         "outcome": outcome,
         "candidate": candidate.version,
         "champion_before": incumbent.version if incumbent else None,
         "as_of": str(as_of),
+        "decided_by": GATE,
+        "decided_at": as_of.moment.isoformat(),
         "reasons": reasons,
         "checks": checks,
     }
+    return _leave_to_people(decision, incumbent, params)
+
+
+def _leave_to_people(
+    decision: dict[str, Any], incumbent: ModelPackage | None, params: Gate
+) -> dict[str, Any]:
+    """Promote neither what a person has rolled back, nor what a person wants to approve."""
+    if decision["outcome"] != "promote":
+        return decision
+    version, reasons = decision["candidate"], decision["reasons"]
+    command = f"`kedro champion promote {version} --reason …`"
+    if incumbent is not None and version in incumbent.metadata.withdrawn:
+        reason = f"{version} was rolled back, so only a person promotes it again: {command}."
+        return decision | {"outcome": "keep", "reasons": [reason]}
+    if params.require_approval:
+        reason = f"It awaits the approval of a person: {command}."
+        return decision | {"outcome": "await_approval", "reasons": [*reasons, reason]}
+    return decision
 
 
 def _floor_checks(measured: dict[str, Any], params: Gate) -> list[Check]:

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, TypeAdapter
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
@@ -201,6 +201,7 @@ def package_candidate(
     as_of: AsOf,
     code: CodeVersion,
     seed: int,
+    parameters: dict[str, Any],
 ) -> ModelPackage:
     """Put the model together with all that must travel with it."""
     fitted_hash = content_hash(final_model)
@@ -223,6 +224,7 @@ def package_candidate(
         metrics=metrics["candidate"],
         lineage=lineage,
         seed=seed,
+        parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
     )
     return ModelPackage(
         final_model, metadata, Reference.model_validate(reference), evaluated=evaluated_model

@@ -85,6 +85,7 @@ def create_pipeline() -> Pipeline:
                     "as_of": "params:as_of",
                     "code": "params:code_version",
                     "seed": SEED,
+                    "parameters": "parameters",
                 },
                 "candidate",
             ),

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from flight_delays.agreement import differences
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage
+from flight_delays.model_package import GATE, ModelPackage
 from flight_delays.moments import Parameters
 from flight_delays.records import json_records
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 PACKAGE = __name__.split(".")[0]
 BENTO = PACKAGE.replace("_", "-")
 COLUMNS = Columns.of(Inputs)
+# the outcomes that change the champion
+MOVES = ("promote", "rollback")
 
 
 class Release(Parameters):
@@ -44,20 +47,61 @@ class Release(Parameters):
 def elect(
     candidate: ModelPackage, incumbent: ModelPackage | None, decision: dict[str, Any]
 ) -> ModelPackage:
-    """The model that should serve: the candidate if it was promoted, else the champion.
+    """The model that should serve: the one that was promoted or returned to, else the champion.
+
+    It keeps the list of the models that were rolled back, which the gate does not promote again.
 
     Raises:
-        ProjectError: if the candidate was not promoted and there is no champion to fall back on.
+        ProjectError: if the decision was taken against another champion than the present one; or
+            if the candidate was not promoted and there is no champion to fall back on.
     """
-    if decision["outcome"] == "promote" and decision["candidate"] == candidate.version:
-        return candidate.with_record(decision=decision)
-    if incumbent is None:
+    if not _moves(decision, candidate, incumbent):
+        if incumbent is None:
+            raise ProjectError(_why_nothing_serves(decision))
+        return incumbent
+    before = incumbent.version if incumbent else None
+    if decision["champion_before"] != before:
         raise ProjectError(
-            "The gate did not promote the candidate, and there is no champion yet, so nothing can "
-            f"be released: {' '.join(decision['reasons'])} Improve the model, or change the "
-            "limits in conf/base/parameters_gate.yml, and run again."
+            f"{candidate.version} was judged against {decision['champion_before']}, but "
+            f"{before or 'no champion'} serves now. Nothing has changed; run the gate again: "
+            "`kedro run --pipelines=gate,release`."
         )
-    return incumbent
+    withdrawn = _withdrawn(decision, candidate, incumbent)
+    elected = candidate.with_record(decision=decision, withdrawn=withdrawn)
+    return replace(elected, base=incumbent.base if incumbent else None)
+
+
+def _moves(
+    decision: dict[str, Any], candidate: ModelPackage, incumbent: ModelPackage | None
+) -> bool:
+    """Whether the decision makes the candidate champion."""
+    if decision["outcome"] not in MOVES or decision["candidate"] != candidate.version:
+        return False
+    if incumbent is None or decision["decided_by"] != GATE:
+        return True
+    return candidate.version not in (incumbent.version, *incumbent.metadata.withdrawn)
+
+
+def _why_nothing_serves(decision: dict[str, Any]) -> str:
+    said = " ".join(decision["reasons"])
+    if decision["outcome"] == "await_approval":
+        return f"There is no champion yet, so nothing can be released: {said}"
+    return (
+        "The gate did not promote the candidate, and there is no champion yet, so nothing can "
+        f"be released: {said} Improve the model, or change the "
+        "limits in conf/base/parameters_gate.yml, and run again."
+    )
+
+
+def _withdrawn(
+    decision: dict[str, Any], candidate: ModelPackage, incumbent: ModelPackage | None
+) -> list[str]:
+    """What has been rolled back, by now."""
+    if incumbent is None:
+        return []
+    more = [incumbent.version] if decision["outcome"] == "rollback" else []
+    known = [*incumbent.metadata.withdrawn, *more]
+    return [version for version in known if version != candidate.version]
 
 
 def export_requirements() -> str:

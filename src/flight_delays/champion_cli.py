@@ -1,0 +1,106 @@
+"""The command ``champion``: which model serves and why, what served before, and other choices."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from kedro.framework.cli.utils import env_option
+from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines, settings
+
+from flight_delays.explained import explained
+
+
+@click.group()
+def champion() -> None:
+    """The one model that serves: what it is, what served before, and other choices."""
+
+
+@champion.command()
+@env_option
+@explained
+def show(env: str | None) -> None:
+    """Say which model serves, since when, on whose decision, and how good it is."""
+    from flight_delays import champion_texts, champions
+
+    with _opened(env) as context:
+        current = champions.champions(context.catalog)[0]
+    click.echo(champion_texts.describe(current, champions.release_problem(current.metadata)))
+
+
+@champion.command()
+@env_option
+@explained
+def history(env: str | None) -> None:
+    """List the champions there have been, newest first, and what awaits approval."""
+    from flight_delays import champion_texts, champions
+
+    with _opened(env) as context:
+        awaiting = champions.awaiting(context.catalog)
+        saved = champions.saved_versions(context.catalog, champions.CHAMPION)
+    click.echo(champion_texts.list_history(saved, awaiting, env))
+
+
+@champion.command()
+@click.argument("version", required=False)
+@click.option("--reason", help="Why; it is kept with the decision.")
+@env_option
+@explained
+def rollback(version: str | None, reason: str | None, env: str | None) -> None:
+    """Return to the champion before, or to VERSION.
+
+    The model that is left is promoted again only by a person.
+    """
+    from flight_delays import champion_texts, champions
+
+    start = time.perf_counter()
+    with _opened(env) as context:
+        returned = champions.roll_back(context.catalog, version, reason)
+    click.echo(champion_texts.tell_move(returned, time.perf_counter() - start, env))
+
+
+@champion.command()
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; it is kept with the decision.")
+@env_option
+@explained
+def promote(version: str, reason: str, env: str | None) -> None:
+    """Make VERSION the champion, whatever the gate said, once its release is built and proven."""
+    from flight_delays import champion_texts, champions
+
+    start = time.perf_counter()
+    with _opened(env) as context:
+        promoted = champions.promote(context.catalog, version, reason)
+    click.echo(champion_texts.tell_move(promoted, time.perf_counter() - start, env))
+
+
+@champion.command()
+@click.argument("version")
+@env_option
+@explained
+def reproduce(version: str, env: str | None) -> None:
+    """Train VERSION again from its record, and compare; exit with 1 if the model differs."""
+    from flight_delays import champion_texts, champions, reproduction
+
+    start = time.perf_counter()
+    with _opened(env) as context:
+        recorded = champions.find(version, champions.models(context.catalog)).metadata
+        data = Path(context.project_path) / context.config_loader["globals"]["data"]
+        code = context.config_loader["parameters"]["code_version"]
+    for difference in reproduction.code_differences(recorded.lineage, code):
+        click.echo(difference)
+    found = reproduction.differences(recorded, reproduction.retrain(recorded, data, env))
+    seconds = time.perf_counter() - start
+    click.echo(champion_texts.tell_reproduction(recorded.version, found, seconds))
+    sys.exit(1 if found else 0)
+
+
+@contextlib.contextmanager
+def _opened(env: str | None) -> Iterator[KedroContext]:
+    """The project's context, with the parameters of the one pipeline that may be run."""
+    pipelines.set_requested(["release"])  # checking those of all imports all: it takes seconds
+    with settings.SESSION_CLASS.create(env=env) as session:
+        yield session.load_context()

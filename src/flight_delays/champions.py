@@ -1,0 +1,244 @@
+"""The champions there have been, and how a person moves from one to another."""
+
+import getpass
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kedro.io import CatalogProtocol
+
+from flight_delays.errors import ProjectError, suggestion
+from flight_delays.model_package import Metadata, ModelPackage, read_intact
+
+logger = logging.getLogger(__name__)
+
+CHAMPION, CANDIDATE = "champion", "candidate"
+
+Catalog = CatalogProtocol[Any, Any]
+Decision = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved version of a model: the moment of its saving, and what is known about it."""
+
+    moment: str
+    folder: Path
+    metadata: Metadata
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.metadata.version
+
+    @property
+    def decision(self) -> Decision:
+        """What made it champion."""
+        return self.metadata.decision or {}
+
+    def package(self) -> ModelPackage:
+        """Read the whole of it."""
+        return replace(ModelPackage.read(self.folder), base=self.moment)
+
+
+def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
+    """The saved versions of a catalog entry, newest first; older ones only if they can be read.
+
+    Raises:
+        ProjectError: if the newest cannot be read.
+    """
+    folders = [Path(path) for path in catalog[entry].list_versions()]
+    saved = []
+    for folder in folders:
+        try:
+            saved.append(Saved(folder.parent.name, folder, Metadata.read(folder)))
+        except ProjectError as error:
+            if folder == folders[0]:
+                raise
+            logger.warning("%s", error)
+    return saved
+
+
+def champions(catalog: Catalog) -> list[Saved]:
+    """The champion, and those before it.
+
+    Raises:
+        ProjectError: if there is none yet.
+    """
+    history = saved_versions(catalog, CHAMPION)
+    if not history:
+        raise ProjectError("There is no champion yet. Make one with `make run`.")
+    return history
+
+
+def models(catalog: Catalog) -> list[Saved]:
+    """Whatever can be promoted: the candidates, then the champions."""
+    return [*saved_versions(catalog, CANDIDATE), *saved_versions(catalog, CHAMPION)]
+
+
+def find(version: str, saved: Sequence[Saved]) -> Saved:
+    """The first that has a model's version, or the beginning of just one model's version.
+
+    Raises:
+        ProjectError: naming the versions that there are, or that it may be.
+    """
+    found = [one for one in saved if one.version == version]
+    found = found or [one for one in saved if one.version.startswith(version)]
+    names = list(dict.fromkeys(one.version for one in found or saved))
+    if not names:
+        raise ProjectError("There is no model yet. Train one with `make run`.")
+    if not found:
+        raise ProjectError(f"There is no model '{version}' here. {suggestion(version, names)}")
+    if len(names) > 1:
+        raise ProjectError(f"'{version}' may be {' or '.join(names)}. Type more of it.")
+    return found[0]
+
+
+def predecessor(history: Sequence[Saved]) -> Saved:
+    """The champion before the present one that was not rolled back itself.
+
+    Raises:
+        ProjectError: if there is none.
+    """
+    current = history[0]
+    for earlier in history[1:]:
+        if earlier.version not in (current.version, *current.metadata.withdrawn):
+            return earlier
+    raise ProjectError(
+        f"There is no champion before {current.version} to roll back to. What has been: "
+        "`kedro champion history`. A candidate is made champion by `kedro champion promote`."
+    )
+
+
+def awaiting(catalog: Catalog) -> str | None:
+    """The candidate that passed the gate and awaits a person's approval, if there is one."""
+    if not catalog.exists("gate_decision"):
+        return None
+    decision = catalog.load("gate_decision")
+    serving = [one.version for one in saved_versions(catalog, CHAMPION)[:1]]
+    if decision["outcome"] != "await_approval" or decision["candidate"] in serving:
+        return None
+    return str(decision["candidate"])
+
+
+def roll_back(catalog: Catalog, version: str | None, reason: str | None) -> Saved:
+    """Return to an earlier champion, and keep the present one from being promoted again by itself.
+
+    Its release serves at once if BentoML's store has it; else it is built and proven again, before
+    the champion moves.
+
+    Args:
+        catalog: The catalog.
+        version: The model to return to; the champion before the present one if not given.
+        reason: Why.
+
+    Raises:
+        ProjectError: if there is nothing to return to, or that was rolled back itself.
+    """
+    from flight_delays.pipelines.release.nodes import elect  # noqa: PLC0415 - imports BentoML
+
+    history = champions(catalog)
+    current = history[0]
+    target = find(version, history) if version else predecessor(history)
+    _check_target(target, current)
+    move = {"from": current.version, "to": target.version}
+    said = f"Rolled back from {current.version}{f': {reason}' if reason else '.'}"
+    decision = _by_person("rollback", target, current, said) | move
+    problem = release_problem(target.metadata)
+    if problem:
+        logger.info("%s", problem)
+        _release(catalog, target.package(), decision)
+    else:
+        catalog.save(CHAMPION, elect(target.package(), current.package(), decision))
+    return champions(catalog)[0]
+
+
+def _check_target(target: Saved, current: Saved) -> None:
+    if target.version == current.version:
+        raise ProjectError(f"{target.version} is the champion. Nothing has changed.")
+    if target.version in current.metadata.withdrawn:
+        raise ProjectError(
+            f"{target.version} was rolled back itself. To make it champion all the same: "
+            f"`kedro champion promote {target.version} --reason …`."
+        )
+
+
+def promote(catalog: Catalog, version: str, reason: str) -> Saved:
+    """Make a candidate, or an earlier champion, the champion, whatever the gate said.
+
+    Its release is built and proven first, as any other.
+
+    Raises:
+        ProjectError: if there is no such model, or it is the champion, or its release fails.
+    """
+    target = find(version, models(catalog))
+    current = next(iter(saved_versions(catalog, CHAMPION)), None)
+    if current is not None and current.version == target.version:
+        raise ProjectError(f"{target.version} is the champion already. Nothing has changed.")
+    decision = _by_person("promote", target, current, reason)
+    _release(catalog, target.package(), decision | {"checks": _checks_of(target, catalog)})
+    return champions(catalog)[0]
+
+
+def _checks_of(target: Saved, catalog: Catalog) -> list[dict[str, Any]]:
+    """What the gate has measured, if this is the candidate that it judged last."""
+    judged = catalog.load("gate_decision") if catalog.exists("gate_decision") else {}
+    return list(judged["checks"]) if judged.get("candidate") == target.version else []
+
+
+def _by_person(outcome: str, target: Saved, current: Saved | None, reason: str) -> Decision:
+    """The record of what a person decides now."""
+    return {
+        "outcome": outcome,
+        "candidate": target.version,
+        "champion_before": current.version if current else None,
+        "as_of": f"{target.metadata.as_of:%Y-%m-%d}",
+        "decided_by": _login(),
+        "decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "reasons": [reason],
+        "checks": [],
+    }
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, a person may have a number only
+        return f"user {os.getuid()}"
+
+
+def _release(catalog: Catalog, package: ModelPackage, decision: Decision) -> None:
+    """Build, prove and promote a model by the release pipeline, on a decision of its own."""
+    from kedro.pipeline import Pipeline  # noqa: PLC0415
+    from kedro.runner import SequentialRunner  # noqa: PLC0415
+
+    from flight_delays.pipelines import release  # noqa: PLC0415
+
+    logger.info("Building the release of %s, and asking it for real rows", package.version)
+    decided = {CANDIDATE: "chosen", "gate_decision": "ruling"}
+    catalog["chosen"], catalog["ruling"] = package, decision
+    SequentialRunner().run(Pipeline([release.create_pipeline()], inputs=decided), catalog)
+
+
+def release_problem(metadata: Metadata) -> str | None:
+    """Why a champion's release cannot serve as it is; nothing if it can."""
+    import bentoml  # noqa: PLC0415 - heavy
+    from bentoml.exceptions import NotFound  # noqa: PLC0415
+
+    from flight_delays.pipelines.release.nodes import PACKAGE  # noqa: PLC0415
+
+    release, model = str(metadata.release), f"{PACKAGE}:{metadata.version}"
+    try:
+        bentoml.bentos.get(release)
+        stored, _ = read_intact(Path(bentoml.models.get(model).path))
+    except NotFound:
+        return f"The release {release} is not whole in BentoML's store."
+    except ProjectError:
+        return f"The model {model} in BentoML's store is damaged."
+    if stored.content_hash != metadata.content_hash:
+        return f"The model {model} in BentoML's store is another one."
+    return None

@@ -1,0 +1,35 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from flight_delays.cli import cli
+
+HEAVY = ["bentoml", "ibis", "pandas", "sklearn"]
+
+
+def test_the_commands_explain_themselves() -> None:
+    said = CliRunner().invoke(cli, ["champion", "--help"]).output
+
+    for command in ("show", "history", "rollback", "promote", "reproduce"):
+        assert f"  {command} " in said
+        assert CliRunner().invoke(cli, ["champion", command, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [["promote", "2013-a"], ["promote"], ["reproduce"]])
+def test_what_a_command_cannot_do_without_is_asked_for(arguments: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["champion", *arguments])
+
+    assert done.exit_code == 2
+    assert "Missing" in done.output
+
+
+def test_help_does_not_wait_for_what_is_heavy() -> None:
+    script = f"import sys, flight_delays.cli; print(*set({HEAVY}) & set(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == ""

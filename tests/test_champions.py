@@ -1,0 +1,414 @@
+import getpass
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bentoml.bentos
+import bentoml.models
+import pytest
+from bentoml.exceptions import NotFound
+from kedro.io import DataCatalog, Version
+from kedro.pipeline import Node, Pipeline
+from kedro_datasets.json import JSONDataset
+
+from flight_delays import champions
+from flight_delays.champions import promote, roll_back
+from flight_delays.datasets import ModelPackageDataset
+from flight_delays.errors import ProjectError
+from flight_delays.model_package import ModelPackage
+from flight_delays.pipelines import release
+from flight_delays.pipelines.release.nodes import elect
+from flight_delays.pipelines.release.nodes import promote as record_release
+from tests.factories import tiny_package
+
+pytestmark = pytest.mark.filterwarnings("ignore:Save version")
+BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
+
+
+class OpenedAnew(ModelPackageDataset):
+    """Looks for the newest version whenever it is loaded, as the catalog of every run does."""
+
+    def load(self) -> ModelPackage | None:
+        self._clear_version_cache()
+        return super().load()
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ModelPackage]:
+    """Three models, as they were candidates."""
+    return {name: tiny_package(evaluated=False, version=f"2013-{name}") for name in "abc"}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> DataCatalog:
+    """Champion, incumbent and candidate as in the project, with nothing in them."""
+
+    def entry(name: str, **options: Any) -> OpenedAnew:
+        version = Version(load=None, save=None)
+        return OpenedAnew(filepath=str(tmp_path / name), version=version, **options)
+
+    guarded = {"guarded": True}
+    return DataCatalog(
+        {
+            "champion": entry("champion", save_args=guarded),
+            "incumbent": entry("champion", load_args={"missing_ok": True}),
+            "candidate": entry("candidate"),
+            "gate_decision": JSONDataset(filepath=str(tmp_path / "gate_decision.json")),
+        }
+    )
+
+
+@pytest.fixture
+def promoted(catalog: DataCatalog, models: dict[str, ModelPackage]) -> Callable[..., None]:
+    """Trains models, and lets the gate promote them, one after the other."""
+
+    def promote_each(*names: str) -> None:
+        for name in names:
+            incumbent = catalog.load("incumbent")
+            before = incumbent.version if incumbent else None
+            decided = BY_GATE | {"candidate": f"2013-{name}", "champion_before": before}
+            catalog.save("candidate", models[name])
+            catalog.save("gate_decision", decided)
+            elected = elect(models[name], incumbent, decided)
+            catalog.save("champion", record_release(elected, {"bento": f"bento:{name}"}))
+
+    return promote_each
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Path]:
+    """What is in BentoML's store: the folders of models, by their tags."""
+    folders: dict[str, Path] = {}
+
+    def get_bento(tag: str) -> str:
+        if f"flight_delays:2013-{tag.removeprefix('bento:')}" not in folders:
+            raise NotFound(tag)
+        return tag
+
+    def get_model(tag: str) -> SimpleNamespace:
+        return SimpleNamespace(path=folders[tag])
+
+    monkeypatch.setattr(bentoml.bentos, "get", get_bento)
+    monkeypatch.setattr(bentoml.models, "get", get_model)
+    return folders
+
+
+@pytest.fixture
+def stored(
+    store: dict[str, Path], models: dict[str, ModelPackage], tmp_path: Path
+) -> dict[str, Path]:
+    """All the releases are in BentoML's store."""
+    for package in models.values():
+        folder = tmp_path / "store" / package.version
+        folder.mkdir(parents=True)
+        package.write(folder, serving_only=True)
+        store[f"flight_delays:{package.version}"] = folder
+    return store
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models whose releases were built, by a pipeline that only says so."""
+    releases: list[str] = []
+
+    def build(elected: ModelPackage) -> ModelPackage:
+        releases.append(elected.version)
+        return record_release(elected, {"bento": f"anew:{elected.version}"})
+
+    steps = [
+        Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
+        Node(build, "elected", "champion"),
+    ]
+    monkeypatch.setattr(release, "create_pipeline", lambda: Pipeline(steps))
+    return releases
+
+
+def serving(catalog: DataCatalog) -> str:
+    return champions.champions(catalog)[0].version
+
+
+# what there is
+
+
+def test_the_history_has_every_champion_the_newest_first(catalog, promoted):
+    promoted("a", "b")
+
+    history = champions.champions(catalog)
+
+    assert [one.version for one in history] == ["2013-b", "2013-a"]
+    assert history[0].moment > history[1].moment
+    assert history[0].decision["champion_before"] == "2013-a"
+    assert history[0].package().base == history[0].moment
+
+
+def test_without_champion_the_next_step_is_said(catalog):
+    with pytest.raises(ProjectError, match=r"no champion yet.*make run"):
+        champions.champions(catalog)
+
+
+def test_a_damaged_champion_of_old_is_left_out_and_named(catalog, promoted, caplog):
+    promoted("a", "b")
+    old = champions.champions(catalog)[1].folder
+    (old / "metadata.json").write_text("{")
+
+    history = champions.champions(catalog)
+
+    assert [one.version for one in history] == ["2013-b"]
+    assert str(old) in caplog.text
+
+
+def test_a_damaged_champion_is_an_error_not_the_one_before_it(catalog, promoted):
+    promoted("a", "b")
+    (champions.champions(catalog)[0].folder / "metadata.json").write_text("{")
+
+    with pytest.raises(ProjectError, match="cannot be read"):
+        champions.champions(catalog)
+
+
+@pytest.mark.parametrize("typed", ["2013-b", "2013-bb"])
+def test_a_model_is_found_by_its_version_even_if_another_begins_with_it(typed):
+    saved = [
+        champions.Saved(str(i), Path(), tiny_package(version=version).metadata)
+        for i, version in enumerate(["2013-bb", "2013-b", "2013-b"])
+    ]
+
+    found = champions.find(typed, saved)
+
+    assert found is saved[["2013-bb", "2013-b"].index(typed)]
+
+
+def test_a_model_is_found_by_the_beginning_of_its_version(catalog, promoted):
+    promoted("a")
+    catalog.save("candidate", tiny_package(version="2014-a"))
+
+    assert champions.find("2014", champions.models(catalog)).version == "2014-a"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("2013", "'2013' may be 2013-b or 2013-a"),
+        ("2013-x", r"no model '2013-x' here. Did you mean '2013-"),
+        ("zzz", "no model 'zzz' here. There are 2013-b, 2013-a"),
+    ],
+)
+def test_a_version_that_names_no_single_model_is_refused_with_those_that_do(
+    catalog, promoted, typed, said
+):
+    promoted("a", "b")
+
+    with pytest.raises(ProjectError, match=said):
+        champions.find(typed, champions.models(catalog))
+
+
+def test_where_nothing_was_trained_the_next_step_is_said(catalog):
+    with pytest.raises(ProjectError, match=r"no model yet.*make run"):
+        champions.find("2013", champions.models(catalog))
+
+
+# rolling back
+
+
+def test_a_roll_back_returns_to_the_champion_before_and_its_release(
+    catalog, promoted, stored, built, monkeypatch
+):
+    promoted("a", "b")
+    monkeypatch.setattr(getpass, "getuser", lambda: "ann")
+
+    returned = roll_back(catalog, None, "it was wrong")
+
+    assert returned.version == serving(catalog) == "2013-a"
+    assert returned.metadata.release == "bento:a"
+    assert returned.metadata.withdrawn == ["2013-b"]
+    assert not built
+    decision = returned.decision
+    assert (decision["outcome"], decision["decided_by"]) == ("rollback", "ann")
+    assert (decision["from"], decision["to"]) == ("2013-b", "2013-a")
+    assert decision["reasons"] == ["Rolled back from 2013-b: it was wrong"]
+    assert decision["decided_at"].endswith("+00:00")
+
+
+def test_rolling_back_twice_goes_further_back(catalog, promoted, stored):
+    promoted("a", "b", "c")
+
+    roll_back(catalog, None, None)
+    returned = roll_back(catalog, None, None)
+
+    assert returned.version == "2013-a"
+    assert returned.metadata.withdrawn == ["2013-c", "2013-b"]
+    with pytest.raises(ProjectError, match=r"no champion before 2013-a.*champion history"):
+        roll_back(catalog, None, None)
+
+
+def test_a_roll_back_to_a_version_skips_those_between(catalog, promoted, stored):
+    promoted("a", "b", "c")
+
+    returned = roll_back(catalog, "2013-a", None)
+
+    assert returned.version == "2013-a"
+    assert returned.metadata.withdrawn == ["2013-c"]
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("2013-a", "2013-a is the champion"), ("2013-b", "rolled back itself.*champion promote 2013")],
+)
+def test_a_roll_back_to_what_is_no_way_back_is_refused(catalog, promoted, stored, version, said):
+    promoted("a", "b")
+    roll_back(catalog, None, None)
+
+    with pytest.raises(ProjectError, match=said):
+        roll_back(catalog, version, None)
+
+    assert serving(catalog) == "2013-a"
+
+
+def exchange(folder: Path) -> None:
+    tiny_package(seed=5, evaluated=False).write(folder)
+
+
+def halve(folder: Path) -> None:
+    (folder / "model.skops").write_bytes(b"half")
+
+
+@pytest.mark.parametrize("damage", [exchange, halve])
+def test_a_release_that_is_not_intact_is_built_again_before_the_champion_moves(
+    catalog, promoted, stored, built, damage
+):
+    promoted("a", "b")
+    damage(stored["flight_delays:2013-a"])
+
+    returned = roll_back(catalog, None, None)
+
+    assert built == ["2013-a"]
+    assert returned.metadata.release == "anew:2013-a"
+    assert returned.metadata.withdrawn == ["2013-b"]
+    assert returned.decision["outcome"] == "rollback"
+
+
+def test_a_release_that_is_lost_is_built_again(catalog, promoted, store, built):
+    promoted("a", "b")
+
+    returned = roll_back(catalog, None, None)
+
+    assert built == [returned.version] == ["2013-a"]
+
+
+def test_a_release_that_cannot_be_built_again_leaves_the_champion(
+    catalog, promoted, store, monkeypatch
+):
+    def fail(elected: ModelPackage) -> None:
+        raise ProjectError("It answers otherwise.")
+
+    promoted("a", "b")
+    steps = [
+        Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
+        Node(fail, "elected", "champion"),
+    ]
+    monkeypatch.setattr(release, "create_pipeline", lambda: Pipeline(steps))
+
+    with pytest.raises(ProjectError, match="answers otherwise"):
+        roll_back(catalog, None, None)
+
+    assert serving(catalog) == "2013-b"
+
+
+def test_a_champion_whose_files_are_damaged_is_not_returned_to(catalog, promoted, stored):
+    promoted("a", "b")
+    (champions.champions(catalog)[1].folder / "model.skops").write_bytes(b"")
+
+    with pytest.raises(ProjectError, match="cannot be read"):
+        roll_back(catalog, None, None)
+
+    assert serving(catalog) == "2013-b"
+
+
+# promoting by hand
+
+
+def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, built):
+    promoted("a")
+    catalog.save("candidate", models["b"])
+    kept = {"outcome": "keep", "candidate": "2013-b", "checks": [{"name": "auc"}]}
+    catalog.save("gate_decision", kept)
+
+    champion = promote(catalog, "2013-b", "it is needed")
+
+    decision = champion.decision
+    assert champion.version == serving(catalog) == "2013-b"
+    assert built == ["2013-b"]
+    assert decision["reasons"] == ["it is needed"]
+    assert decision["champion_before"] == "2013-a"
+    assert decision["checks"] == kept["checks"]
+    assert catalog.load("gate_decision") == kept
+
+
+def test_a_person_approves_the_first_champion(catalog, models, built):
+    catalog.save("candidate", models["a"])
+    waiting = {"outcome": "await_approval", "candidate": "2013-a", "checks": []}
+    catalog.save("gate_decision", waiting)
+    before = champions.awaiting(catalog)
+
+    champion = promote(catalog, "2013-a", "approved")
+
+    assert before == champion.version == "2013-a"
+    assert champion.decision["champion_before"] is None
+    assert champions.awaiting(catalog) is None
+
+
+@pytest.mark.parametrize("outcome", [None, "keep"])
+def test_only_what_awaits_approval_is_listed_as_such(catalog, outcome):
+    if outcome:
+        catalog.save("gate_decision", {"outcome": outcome, "candidate": "2013-a"})
+
+    assert champions.awaiting(catalog) is None
+
+
+def test_a_withdrawn_model_that_a_person_promotes_is_no_longer_withdrawn(
+    catalog, promoted, stored, built
+):
+    promoted("a", "b")
+    roll_back(catalog, None, None)
+
+    champion = promote(catalog, "2013-b", "the fault was elsewhere")
+
+    assert champion.version == "2013-b"
+    assert champion.metadata.withdrawn == []
+    assert champion.decision["checks"] == []
+
+
+def test_an_earlier_champion_is_promoted_even_if_its_candidate_is_gone(
+    catalog, promoted, models, built, tmp_path
+):
+    promoted("a", "b")
+    for folder in (tmp_path / "candidate").glob("*/candidate"):
+        if json.loads((folder / "metadata.json").read_text())["version"] == "2013-a":
+            (folder / "metadata.json").unlink()
+
+    assert promote(catalog, "2013-a", "it was better").version == "2013-a"
+
+
+def test_the_champion_is_not_promoted_again(catalog, promoted, built):
+    promoted("a")
+
+    with pytest.raises(ProjectError, match="2013-a is the champion already"):
+        promote(catalog, "2013-a", "why not")
+
+    assert not built
+
+
+def test_a_person_without_a_name_is_known_by_a_number(
+    catalog, promoted, built, models, monkeypatch
+):
+    def fail() -> str:
+        raise KeyError("uid not found")
+
+    promoted("a")
+    catalog.save("candidate", models["b"])
+    monkeypatch.setattr(getpass, "getuser", fail)
+
+    champion = promote(catalog, "2013-b", "it is needed")
+
+    assert champion.decision["decided_by"].startswith("user ")
