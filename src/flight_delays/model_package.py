@@ -4,6 +4,7 @@
 ``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
 ``metadata.json``    version, threshold, metrics, lineage, and the decision that made it champion
 ``reference.json``   the reference profile that monitoring compares with
+``evaluation.json``  what was found of the data and the model; only people need it
 """
 
 import hashlib
@@ -54,6 +55,43 @@ class Lineage(BaseModel):
     lock_hash: str
 
 
+class Window(BaseModel):
+    """The rows that a model was measured on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n_rows: int
+    positive_share: float
+    first_day: str
+    last_day: str
+
+
+# one dictionary a row
+Table = list[dict[str, str | int | float | None]]
+
+
+class Evaluation(BaseModel):
+    """What was found of the data and of the model, beyond its metrics, for those who read about it.
+
+    Attributes:
+        screened: Rows read, and put into quarantine, of every raw table.
+        window: The rows of the test window, on which all the rest was measured.
+        baselines: The metrics of each baseline on them, with intervals.
+        calibration: Mean probability, share of positives and rows of every bin.
+        slices: The metrics of every value of every segment, with intervals.
+        importance: What each feature is worth to the model, highest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    screened: Table
+    window: Window
+    baselines: dict[str, dict[str, dict[str, float]]]
+    calibration: Table
+    slices: Table
+    importance: Table
+
+
 class Metadata(BaseModel):
     """What is known about a model besides its parameters."""
 
@@ -84,6 +122,7 @@ class ModelPackage:
     metadata: Metadata
     reference: Reference
     evaluated: "Pipeline | None" = None
+    evaluation: Evaluation | None = None
 
     @property
     def version(self) -> str:
@@ -107,6 +146,8 @@ class ModelPackage:
         (folder / "model.skops").write_bytes(dump_estimator(self.estimator))
         if self.evaluated is not None and not serving_only:
             (folder / "evaluated.skops").write_bytes(dump_estimator(self.evaluated))
+        if self.evaluation is not None and not serving_only:
+            (folder / "evaluation.json").write_text(self.evaluation.model_dump_json(indent=2))
         (folder / "metadata.json").write_text(self.metadata.model_dump_json(indent=2))
         (folder / "reference.json").write_text(self.reference.model_dump_json())
 
@@ -119,7 +160,7 @@ class ModelPackage:
                 written by another version of scikit-learn.
         """
         try:
-            evaluated = folder / "evaluated.skops"
+            evaluated, evaluation = folder / "evaluated.skops", folder / "evaluation.json"
             metadata = Metadata.model_validate_json((folder / "metadata.json").read_text())
             model = (folder / "model.skops").read_bytes()
             if hashlib.sha256(model).hexdigest() != metadata.content_hash:
@@ -129,6 +170,9 @@ class ModelPackage:
                 metadata=metadata,
                 reference=Reference.model_validate_json((folder / "reference.json").read_text()),
                 evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
+                evaluation=Evaluation.model_validate_json(evaluation.read_text())
+                if evaluation.exists()
+                else None,
             )
         except _UNREADABLE as error:
             raise ProjectError(

@@ -9,6 +9,7 @@ from ibis.expr import types as ir
 from plotly.offline import get_plotlyjs
 
 from flight_delays import charts
+from flight_delays.metrics import calibration_curve
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 from flight_delays.pages import render_page
@@ -32,7 +33,7 @@ def draw_monitoring(
     known = labelled.dropna(subset=[Y])
     return [
         charts.weekly_performance(weekly, champion.metadata.metrics["log_loss"]),
-        charts.calibration(known[Y].astype(np.int8), known[SCORE].to_numpy()),
+        charts.calibration(calibration_curve(known[Y].astype(np.int8), known[SCORE].to_numpy())),
         charts.distributions(
             bin_labels(reference.edges[SCORE]),
             {"test window": reference.counts[SCORE], "now": recount(reference, predictions)[SCORE]},
@@ -67,13 +68,6 @@ def render_report(
         champion=champion.metadata,
         first_day=as_of.moment,
         last_day=as_of.after(horizon.days - 1),
-        plots=[_embed(plot) for plot in plots],
+        plots=[charts.embed(plot) for plot in plots],
         plotly_js=get_plotlyjs(),
     )
-
-
-def _embed(plot: go.Figure) -> str:
-    html: str = plot.to_html(
-        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
-    )
-    return html
