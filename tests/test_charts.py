@@ -5,6 +5,7 @@ from kedro_datasets.plotly import JSONDataset
 from sklearn.metrics import roc_auc_score
 
 from flight_delays import charts
+from flight_delays.metrics import calibration_curve
 
 RNG = np.random.default_rng(0)
 P = RNG.random(5000)
@@ -33,7 +34,7 @@ def test_models_are_compared_by_value_and_interval():
 
 
 def test_a_calibrated_model_lies_on_the_diagonal():
-    ideal, model = charts.calibration(Y, P).data
+    ideal, model = charts.calibration(calibration_curve(Y, P)).data
 
     assert points(ideal) == [(0, 0), (1, 1)]
     assert len(model.x) == 10
@@ -41,7 +42,7 @@ def test_a_calibrated_model_lies_on_the_diagonal():
 
 
 def test_without_labels_there_is_only_the_diagonal():
-    [ideal] = charts.calibration(Y.head(0), P[:0]).data
+    [ideal] = charts.calibration(calibration_curve(Y.head(0), P[:0])).data
 
     assert ideal.name == "ideal"
 

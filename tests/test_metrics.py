@@ -9,6 +9,7 @@ from flight_delays.metrics import (
     CALIBRATION_BINS,
     METRICS,
     Bootstrap,
+    calibration_curve,
     cheapest_threshold,
     cost_curve,
     measure,
@@ -76,6 +77,31 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins(rows):
                 np.average(y[inside], weights=w) - np.average(p[inside], weights=w)
             )
     assert value == pytest.approx(expected)
+
+
+def test_the_calibration_curve_has_a_point_for_every_bin_that_has_rows():
+    p = np.array([0.02, 0.08, 0.55, 1.0])
+    y = pd.Series([0, 1, 1, 1])
+
+    curve = calibration_curve(y, p)
+
+    assert curve.to_dict("list") == {
+        "predicted": [0.05, 0.55, 1.0],
+        "observed": [0.5, 1.0, 1.0],
+        "n_rows": [2, 1, 1],
+    }
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=30))
+@quick
+def test_the_calibration_error_is_the_mean_gap_of_the_calibration_curve(rows):
+    y, p, _, _ = arrays(rows)
+
+    curve = calibration_curve(pd.Series(y), p)
+
+    [error] = METRICS["calibration_error"](y, p, np.ones((1, len(y))))
+    gaps = (curve["observed"] - curve["predicted"]).abs()
+    assert error == pytest.approx(np.average(gaps, weights=curve["n_rows"]))
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision"])

@@ -71,6 +71,7 @@ def test_a_package_that_was_read_back_predicts_exactly_the_same(family, tmp_path
     )
     assert back.metadata == package.metadata
     assert back.reference == package.reference
+    assert back.evaluation == package.evaluation is not None
 
 
 def test_models_trained_alike_in_two_processes_have_the_same_hash():
@@ -137,13 +138,21 @@ def test_a_record_is_added_to_a_copy():
     assert promoted.estimator is package.estimator
 
 
-def test_for_serving_the_model_that_was_only_evaluated_is_left_out(tmp_path):
+def test_for_serving_what_only_the_gate_and_people_need_is_left_out(tmp_path):
     tiny_package().write(tmp_path, serving_only=True)
 
     assert {path.name for path in tmp_path.iterdir()} == {
         *("model.skops", "metadata.json", "reference.json")
     }
-    assert ModelPackage.read(tmp_path).evaluated is None
+    back = ModelPackage.read(tmp_path)
+    assert (back.evaluated, back.evaluation) == (None, None)
+
+
+def test_a_slice_that_has_no_value_of_a_metric_has_none_when_it_was_read_back(written):
+    _, one_class = ModelPackage.read(written).evaluation.slices
+
+    assert one_class["roc_auc"] is None
+    assert one_class["n_rows"] == 1234
 
 
 def test_nothing_in_a_package_is_a_pickle(written):
@@ -200,7 +209,8 @@ def test_a_package_without_one_of_its_files_is_refused(written, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["model.skops", "evaluated.skops", "metadata.json", "reference.json"]
+    "name",
+    ["model.skops", "evaluated.skops", "metadata.json", "reference.json", "evaluation.json"],
 )
 def test_a_package_with_half_a_file_is_refused(written, name):
     content = (written / name).read_bytes()

@@ -50,7 +50,7 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, Prediction, RawWeather
 from flight_delays.metrics import Bootstrap
 from flight_delays.moments import AsOf
-from flight_delays.pipelines.documentation.nodes import render_card, render_dictionary
+from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
 from flight_delays.pipelines.modelling.evaluation import evaluate_slices
 from flight_delays.pipelines.modelling.nodes import profile_reference
 from flight_delays.pipelines.monitoring.nodes import Monitoring, measure_drift, measure_skew
@@ -175,6 +175,7 @@ def dictionary():
 
 
 package = tiny_package(decision={"reasons": []})
+people = ModelCard(owner="us", intended_use="to know", out_of_scope=["the rest"], limits=["many"])
 made = predictions(package)
 said = {
     "validator": validator(),
@@ -185,7 +186,7 @@ said = {
     **watched(package, made),
     "slices": sliced(made),
     "dictionary": dictionary(),
-    "card": rows_of(render_card(package, {"tables": []})),
+    "card": rows_of(render_card(package, people)),
 }
 print(json.dumps(said))
 """

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from flight_delays.metrics import CALIBRATION_BINS, cost_curve
+from flight_delays.metrics import cost_curve
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +34,14 @@ def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:
     )
 
 
+def embed(chart: go.Figure) -> str:
+    """The figure as HTML for a page that has Plotly's script already."""
+    html: str = chart.to_html(
+        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
+    )
+    return html
+
+
 def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -> go.Figure:
     """One metric of several models, with intervals."""
     intervals = [metrics[model][metric] for model in models]
@@ -55,16 +62,20 @@ def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -
     return chart
 
 
-def calibration(y: pd.Series, p: Floats) -> go.Figure:
+def calibration(curve: pd.DataFrame) -> go.Figure:
     """Observed share against predicted probability, in bins of equal width."""
     chart = figure("Calibration", "predicted probability", "observed share")
     chart.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal"
     )
-    if len(y):
-        observed, predicted = calibration_curve(y, p, n_bins=CALIBRATION_BINS)
+    if len(curve):
         chart.add_scatter(
-            x=predicted, y=observed, mode="lines+markers", line={"color": BLUE}, name="model"
+            x=curve["predicted"],
+            y=curve["observed"],
+            mode="lines+markers",
+            line={"color": BLUE},
+            text=curve["n_rows"].map("{:,} rows".format),
+            name="model",
         )
     return chart
 
@@ -234,14 +245,6 @@ def retraining_costs(policies: pd.DataFrame) -> go.Figure:
             name=row["policy"].replace("_", " "),
         )
     return chart
-
-
-def embed(chart: go.Figure) -> str:
-    """The chart as a piece of HTML, for a page that has plotly's script."""
-    html: str = chart.to_html(
-        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
-    )
-    return html
 
 
 def _thin(n: int) -> NDArray[np.int64]:

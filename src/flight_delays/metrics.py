@@ -49,8 +49,7 @@ def brier_score(y: Floats, p: Floats, weights: Floats) -> Floats:
 
 def calibration_error(y: Floats, p: Floats, weights: Floats) -> Floats:
     """Expected calibration error over bins of equal width (Naeini et al., 2015)."""
-    bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    members = np.eye(CALIBRATION_BINS)[bins]
+    members = np.eye(CALIBRATION_BINS)[_calibration_bins(p)]
     gaps = weights @ (members * (y - p)[:, None])
     return np.asarray(np.abs(gaps).sum(axis=1) / weights.sum(axis=1))
 
@@ -140,6 +139,18 @@ def percentile_interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
     return {"value": float(value), "low": float(low), "high": float(high)}
 
 
+def calibration_curve(y: pd.Series, p: Floats) -> pd.DataFrame:
+    """What was predicted and what was observed, in the bins of ``calibration_error``.
+
+    Returns:
+        ``predicted``, the mean probability, ``observed``, the share of positives, and ``n_rows`` of
+        each bin that has rows.
+    """
+    rows = pd.DataFrame({"predicted": p, "observed": y.to_numpy(np.float64)})
+    bins = rows.groupby(_calibration_bins(p))
+    return bins.mean().assign(n_rows=bins.size()).reset_index(drop=True)
+
+
 def resample_days(days: pd.Series, bootstrap: Bootstrap) -> Floats:
     """Row weights of the rows as they are, and of each resample: how often their day was drawn.
 
@@ -193,6 +204,10 @@ def cost_curve(
     cost = (false_negative * missed + false_positive * alarms) / len(labels)
     first = np.concatenate([[True], np.diff(scores) > 0])
     return scores[first], cost[first]
+
+
+def _calibration_bins(p: Floats) -> NDArray[np.int64]:
+    return np.minimum((p * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
 def _cumulated(y: Floats, p: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -5,6 +5,7 @@
 ``metadata.json``    version, threshold, metrics, lineage, the parameters that it was trained with,
                      the decision that made it champion, and the versions withdrawn until then
 ``reference.json``   the reference profile that monitoring compares with
+``evaluation.json``  what was found of the data and the model; only people need it
 """
 
 import hashlib
@@ -58,6 +59,43 @@ class Lineage(BaseModel):
     lock_hash: str
 
 
+class Window(BaseModel):
+    """The rows that a model was measured on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n_rows: int
+    positive_share: float
+    first_day: str
+    last_day: str
+
+
+# one dictionary a row
+Table = list[dict[str, str | int | float | None]]
+
+
+class Evaluation(BaseModel):
+    """What was found of the data and of the model, beyond its metrics, for those who read about it.
+
+    Attributes:
+        screened: Rows read, and put into quarantine, of every raw table.
+        window: The rows of the test window, on which all the rest was measured.
+        baselines: The metrics of each baseline on them, with intervals.
+        calibration: Mean probability, share of positives and rows of every bin.
+        slices: The metrics of every value of every segment, with intervals.
+        importance: What each feature is worth to the model, highest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    screened: Table
+    window: Window
+    baselines: dict[str, dict[str, dict[str, float]]]
+    calibration: Table
+    slices: Table
+    importance: Table
+
+
 class Metadata(BaseModel):
     """What is known about a model besides its parameters."""
 
@@ -105,6 +143,7 @@ class ModelPackage:
     metadata: Metadata
     reference: Reference
     evaluated: "Pipeline | None" = None
+    evaluation: Evaluation | None = None
     base: str | None = None
 
     @property
@@ -129,6 +168,8 @@ class ModelPackage:
         (folder / "model.skops").write_bytes(dump_estimator(self.estimator))
         if self.evaluated is not None and not serving_only:
             (folder / "evaluated.skops").write_bytes(dump_estimator(self.evaluated))
+        if self.evaluation is not None and not serving_only:
+            (folder / "evaluation.json").write_text(self.evaluation.model_dump_json(indent=2))
         (folder / "metadata.json").write_text(self.metadata.model_dump_json(indent=2))
         (folder / "reference.json").write_text(self.reference.model_dump_json())
 
@@ -141,13 +182,16 @@ class ModelPackage:
                 written by another version of scikit-learn.
         """
         try:
-            evaluated = folder / "evaluated.skops"
+            evaluated, evaluation = folder / "evaluated.skops", folder / "evaluation.json"
             metadata, model = read_intact(folder)
             return cls(
                 estimator=load_estimator(model),
                 metadata=metadata,
                 reference=Reference.model_validate_json((folder / "reference.json").read_text()),
                 evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
+                evaluation=Evaluation.model_validate_json(evaluation.read_text())
+                if evaluation.exists()
+                else None,
             )
         except _UNREADABLE as error:
             raise _unreadable(folder, error) from error

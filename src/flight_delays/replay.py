@@ -34,7 +34,10 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = Columns.of(Observation)
 LOOKS = ["scoring", "monitoring"]
-JUDGED = ["candidate", "test_predictions", "metrics", "single_feature_auc"]
+JUDGED = [
+    "candidate", "candidate_footprint", "test_predictions", "metrics", "slice_metrics",
+    "single_feature_auc",
+]  # fmt: skip
 SCORE_COLUMNS = [*COLUMNS.keys, COLUMNS.label, "probability", "decision"]
 
 NO_GAIN = {"value": 0.0, "low": 0.0, "high": 0.0}

@@ -94,7 +94,7 @@ def champion_before(trial: Trial) -> dict[str, str]:
 def promoting(trial: Trial) -> str:
     """An environment that makes another model, and promotes it."""
     parameters = (trial.project.folder / "conf/sample/parameters.yml").read_text()
-    easy = "\nseed: 1\ngate:\n  max_loss_increase: 10\n"
+    easy = "\nseed: 1\ngate:\n  max_loss_increase: 10\n  slices: { max_loss_increase: 10 }\n"
     return trial.project.with_environment("promoting", DATA, parameters=parameters + easy)
 
 

@@ -1,13 +1,18 @@
 import html
 import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pandera.pandas as pa
 import pytest
+from pydantic import ValidationError
 
 from flight_delays import contracts
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
-from flight_delays.pipelines.documentation.nodes import render_card, render_dictionary
+from flight_delays.model_package import ModelPackage
+from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
 from tests.factories import tiny_package
 
 TABLES = [
@@ -20,7 +25,16 @@ TABLES = [
     contracts.Observation,
     contracts.Prediction,
 ]
-SCREENING = {"tables": [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]}
+WORDS = {
+    "owner": "The people <owners@example.org>",
+    "intended_use": "To plan by.",
+    "out_of_scope": ["To decide who is right."],
+    "limits": ["It has seen one year.", "It knows no strikes."],
+}
+CHECKS = [
+    {"name": "roc_auc floor", "passed": True, "value": 0.71234, "limit": 0.6, "detail": "fine"},
+    {"name": "model megabytes", "passed": False, "value": 21.5, "limit": 20, "detail": "too much"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +45,20 @@ def dictionary() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def card() -> str:
-    champion = tiny_package().with_record(
-        decision={"reasons": ["It was the first."]}, release="name:v1"
-    )
-    return html.unescape(render_card(champion, SCREENING))
+def champion() -> ModelPackage:
+    decision = {"reasons": ["It was the first."], "checks": CHECKS}
+    return tiny_package().with_record(decision=decision, release="name:v1")
+
+
+@pytest.fixture(scope="module")
+def page(champion: ModelPackage) -> str:
+    return render_card(champion, ModelCard(**WORDS))
+
+
+@pytest.fixture(scope="module")
+def card(page: str) -> str:
+    """The page without its scripts."""
+    return html.unescape(re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL))
 
 
 def test_every_table_has_a_section_and_its_bases_have_none(dictionary: dict[str, str]) -> None:
@@ -72,11 +95,83 @@ def test_a_card_says_what_where_from_how_good_and_why(card: str) -> None:
 
     assert label.description in card
     assert all(f"<code>{name}</code>" in card for name in Columns.of(Inputs).names)
-    assert "Of 1,200 rows of RawFlights, 7 were in quarantine" in card
+    assert "Of 1,200 rows of Raw, 7 were in quarantine" in card
     assert "0.400 to 0.600" in card
     assert "It was the first." in card
     assert "da7a" in card
     assert "name:v1" in card
+
+
+def test_a_card_says_what_its_owner_wants_known(card: str) -> None:
+    texts = [
+        text for value in WORDS.values() for text in ([value] if isinstance(value, str) else value)
+    ]
+
+    assert [text for text in texts if text not in card] == []
+
+
+def test_a_card_has_the_window_the_baselines_and_every_slice(card: str) -> None:
+    rows = [
+        re.findall(r"<td[^>]*>(.*?)</td>", row)
+        for row in re.findall(r"<tr>(.*?)</tr>", card, re.DOTALL)
+    ]
+
+    slices = {
+        row[1]: row[2:] for row in rows if row and row[0] == Columns.of(Observation).segments[0]
+    }
+
+    assert "On 5,678 rows of the test window, 2013-01-10 to\n2013-01-12, 23.4% of them" in card
+    assert ["log loss", "0.500", "0.400 to 0.600", "0.600"] in rows
+    loss = ["0.610", "0.510 to 0.710"]
+    assert slices == {
+        "both": ["1,234", "25.0%", "0.810", "0.720 to 0.880", *loss],
+        "one class": ["1,234", "25.0%", "-", "", *loss],
+    }
+
+
+def test_a_card_has_every_check_passed_or_failed(card: str) -> None:
+    rows = re.findall(r"<tr>\s*<td>([^<]*)</td>\s*<td>(.*?)</td>(.*?)</tr>", card, re.DOTALL)
+
+    checks = {name: (result, re.findall(r">([^<]+)</td>", rest)) for name, result, rest in rows}
+
+    assert checks["roc_auc floor"] == ("passed", ["0.7123", "0.6", "fine"])
+    failed, numbers = checks["model megabytes"]
+    assert "failed" in failed
+    assert numbers == ["21.5", "20", "too much"]
+
+
+def test_a_card_draws_what_came_with_the_model(page: str) -> None:
+    titles = re.findall(r'"title":\{"text":"([^"]+)"', page)
+
+    drawn = {"Log loss on the test window", "Calibration", "ROC AUC by slice"}
+    assert drawn <= set(titles)
+    assert any(title.startswith("Importance") for title in titles)
+
+
+def test_a_champion_that_came_without_an_evaluation_has_a_card_too(champion: ModelPackage) -> None:
+    bare = replace(champion, evaluation=None)
+
+    card = render_card(bare, ModelCard(**WORDS))
+
+    assert "It was the first." in card
+    assert "0.400 to 0.600" in card
+    assert "<script" not in card
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"owner": ""}, {"limits": []}, {"intended_user": "me"}],
+    ids=["owner", "limits", "other"],
+)
+def test_a_card_is_not_made_without_its_owners_words(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        ModelCard(**(WORDS | wrong))
+
+
+def test_the_project_has_its_words(configured: Callable[..., dict[str, Any]]) -> None:
+    words = ModelCard(**configured("documentation", "model_card"))
+
+    assert len(words.limits) >= 4
 
 
 def test_pages_are_complete_in_themselves(card: str) -> None:

@@ -4,15 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.model_package import probability
+from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
 from flight_delays.pipelines.gate.nodes import Gate, judge
-from flight_delays.pipelines.modelling.evaluation import evaluate
+from flight_delays.pipelines.modelling.evaluation import evaluate, evaluate_slices
 from flight_delays.preprocessing import tree_preprocessing
 
 COLUMNS = Columns.of(Observation)
@@ -28,10 +31,17 @@ NO_LIMITS = {
     "at_least": {},
     "at_most": {},
     "max_loss_increase": 0.01,
+    "slices": {"min_rows": 10_000, "min_roc_auc": 0.5, "max_loss_increase": 0.05},
     "max_single_feature_auc": 0.85,
+    "max_model_megabytes": 20,
+    "max_one_row_milliseconds": 100,
     "require_approval": False,
 }
 HONEST = pd.DataFrame({"feature": ["humid", "windy"], "roc_auc": [0.6, 0.7]})
+WELL_BEHAVED = pd.DataFrame(
+    {"name": ["calm"], "value": [0.01], "limit": [0.02], "passed": [True], "detail": ["little"]}
+)
+SMALL = {"model_bytes": 500_000, "one_row_milliseconds": 5.0}
 
 
 @pytest.fixture
@@ -61,17 +71,38 @@ def oracle(champion, test):
 
 
 @pytest.fixture
+def collapsed(good):
+    """Predictions that are good everywhere but at one airport, where they are turned around."""
+    there = good["origin"] == "JFK"
+    turned = (1 - good["probability"]).clip(0.2, 0.8)
+    return good.assign(
+        probability=good["probability"].where(~there, turned), base_rate=0.99, shallow_tree=0.99
+    )
+
+
+@pytest.fixture
 def ask(package, test, good, as_of, bootstrap):
     """Let the gate judge the package on given predictions."""
 
-    def ask(incumbent=None, predictions=good, rows=test, alone=HONEST, **limits):
+    def ask(
+        incumbent=None,
+        predictions=good,
+        rows=test,
+        alone=HONEST,
+        behaviour=WELL_BEHAVED,
+        footprint=SMALL,
+        **limits,
+    ):
         return judge(
             package,
             incumbent,
             rows,
             predictions,
             evaluate(predictions, bootstrap),
+            evaluate_slices(predictions, bootstrap),
             alone,
+            behaviour,
+            footprint,
             as_of,
             Gate(**(NO_LIMITS | limits)),
             bootstrap,
@@ -311,12 +342,18 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
         "no leak through windy",
         "better than base_rate",
         "better than shallow_tree",
+        "behaviour: calm",
+        "model megabytes",
+        "one-row milliseconds",
         f"not worse than champion {champion.version}",
         "no leak through windy",
         "roc_auc floor",
         "log_loss ceiling",
         "better than base_rate",
         "better than shallow_tree",
+        "behaviour: calm",
+        "model megabytes",
+        "one-row milliseconds",
     ]
     for check in checks:
         assert isinstance(check["passed"], bool)
@@ -342,6 +379,73 @@ def test_the_strongest_honest_feature_is_on_record(ask):
     assert check["name"] == "no leak through windy"
     assert check["passed"]
     assert (check["value"], check["limit"]) == (0.7, 0.85)
+
+
+# only the airports have so many rows
+SLICES = {"min_rows": 250, "min_roc_auc": 0.55, "max_loss_increase": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ({"footprint": {**SMALL, "model_bytes": 20_500_000}}, "model megabytes"),
+        ({"footprint": {**SMALL, "one_row_milliseconds": 130.0}}, "one-row milliseconds"),
+        ({"behaviour": WELL_BEHAVED.assign(value=0.3, passed=False)}, "behaviour: calm"),
+    ],
+)
+def test_a_candidate_too_large_too_slow_or_ill_behaved_is_blocked_by_name(
+    ask, champion, found, name
+):
+    decision = ask(champion, **found)
+
+    assert decision["outcome"] == "block"
+    assert [check["name"] for check in decision["checks"] if not check["passed"]] == [name]
+    assert decision["reasons"][0].startswith(f"Failed: {name} (")
+
+
+def test_a_candidate_that_lowers_risk_with_wind_is_blocked_by_name(ask, package, test, configured):
+    lowering = make_pipeline(FunctionTransformer(_calm), LogisticRegression())
+    lowering.fit(test[X], np.arange(len(test)) % 2)
+    lowering[-1].coef_, lowering[-1].intercept_ = np.array([[-0.05]]), np.array([0.0])
+    suite = Behaviour(**configured("behaviour"))
+
+    found = check_behaviour(replace(package, estimator=lowering), test, suite, seed=0)
+    decision = ask(behaviour=found)
+
+    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
+    assert decision["outcome"] == "block"
+    assert failed == ["behaviour: more wind does not lower the risk"]
+
+
+def _calm(rows):
+    return rows[["wind_speed_mph"]].fillna(0)
+
+
+def test_a_candidate_one_slice_of_which_collapses_is_blocked_by_its_name(ask, collapsed):
+    whole = ask(predictions=collapsed)
+
+    decision = ask(predictions=collapsed, slices=SLICES)
+
+    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
+    assert whole["outcome"] == "promote"
+    assert decision["outcome"] == "block"
+    assert failed == ["slice origin=JFK: roc_auc floor"]
+
+
+def test_a_candidate_surely_worse_than_the_champion_on_a_slice_is_kept_out(
+    ask, champion, test, good
+):
+    serving, label = champion.predict(test), good[Y]
+    step = np.where(good["origin"] == "JFK", -0.2, 0.4)
+    torn = good.assign(probability=(serving + step * (label - serving)).clip(0.001, 0.999))
+
+    decision = ask(champion, torn, slices={**SLICES, "min_roc_auc": 0})
+
+    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
+    assert named(decision, "not worse than champion")["value"] < 0
+    assert decision["outcome"] == "keep"
+    assert failed == ["slice origin=JFK: not worse than champion"]
+    assert "worse than the champion on a slice: slice origin=JFK" in decision["reasons"][0]
 
 
 def test_a_candidate_that_was_rolled_back_is_not_promoted_again(ask, champion, package):

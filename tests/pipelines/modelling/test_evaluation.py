@@ -201,3 +201,15 @@ def test_missing_values_that_follow_the_label_stand_out(windows):
 
     assert alone["feature"].iloc[0] == name
     assert alone["roc_auc"].iloc[0] > 0.95
+
+
+def test_what_was_found_travels_with_the_candidate(trained, slices, importance):
+    found = trained.candidate.evaluation
+
+    measured = trained.packaged["metrics"]
+    assert found.screened == [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]
+    assert found.window.model_dump() == measured["window"]
+    assert found.baselines == {name: measured[name] for name in BASELINES}
+    assert_frame_equal(pd.DataFrame(found.slices), slices, check_dtype=False)
+    assert_frame_equal(pd.DataFrame(found.importance), importance, check_dtype=False)
+    assert sum(point["n_rows"] for point in found.calibration) == found.window.n_rows

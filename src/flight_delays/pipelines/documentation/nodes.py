@@ -4,12 +4,17 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pandera.pandas as pa
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from pydantic import Field
 
-from flight_delays import contracts
+from flight_delays import charts, contracts
 from flight_delays.columns import FINITE, Column, Columns, Contract, Task
 from flight_delays.contracts import Inputs, Observation
 from flight_delays.model_package import ModelPackage
+from flight_delays.moments import Parameters
 from flight_delays.pages import render_page
 from flight_delays.preprocessing import TREATMENT
 
@@ -29,25 +34,55 @@ _ANSWERS: dict[Task, str] = {
 }
 
 
+class ModelCard(Parameters):
+    """What only people know of the model."""
+
+    owner: str = Field(min_length=1, description="Who answers for the model")
+    intended_use: str = Field(min_length=1, description="Who uses it, when, and for what")
+    out_of_scope: list[str] = Field(min_length=1, description="What it must not be used for")
+    limits: list[str] = Field(min_length=1, description="What it cannot know or do")
+
+
 def render_dictionary() -> str:
     """Render every table that the contracts declare."""
     return render_page("data_dictionary", tables=[_describe(table) for table in _tables()])
 
 
-def render_card(champion: ModelPackage, screening: dict[str, Any]) -> str:
-    """Render the champion's model card; personal columns do not appear on it."""
+def render_card(champion: ModelPackage, people: ModelCard) -> str:
+    """Render the champion's model card; personal columns do not appear on it.
+
+    All that it says of the model was measured when the model was a candidate, and has travelled
+    with it: artefacts of the last run may be those of another candidate.
+    """
     observation, inputs = Columns.of(Observation), Columns.of(Inputs)
     kinds = {column.kind for column in inputs.all if column.role.feature}
     return render_page(
         "model_card",
         champion=champion.metadata,
-        screening=screening,
+        evaluation=champion.evaluation,
+        people=people,
+        plots=[charts.embed(plot) for plot in _draw(champion)],
+        plotly_js=get_plotlyjs(),
         label=observation[observation.label],
         task=observation.task,
         answer=_ANSWERS[observation.task],
         inputs=_describe(Inputs, inputs.without_personal()),
         treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
     )
+
+
+def _draw(champion: ModelPackage) -> Iterator[go.Figure]:
+    """Pictures of the evaluation, as far as one came with the model."""
+    found = champion.evaluation
+    if found is not None:
+        yield charts.compare_models(
+            {"champion": champion.metadata.metrics, **found.baselines},
+            "log_loss",
+            ["champion", *found.baselines],
+        )
+        yield charts.calibration(pd.DataFrame(found.calibration))
+        yield charts.importance(pd.DataFrame(found.importance))
+        yield charts.slices(pd.DataFrame(found.slices))
 
 
 def _tables() -> list[type[pa.DataFrameModel]]:

@@ -1,4 +1,4 @@
-"""The contract and the champion in; pages for people out."""
+"""The contract, the champion and its owner's words in; pages for people out."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(render_dictionary, None, "data_dictionary"),
-            Node(render_card, ["champion", "data_screening"], "model_card"),
+            Node(render_card, ["champion", "params:model_card"], "model_card"),
         ],
         namespace="documentation",
         prefix_datasets_with_namespace=False,

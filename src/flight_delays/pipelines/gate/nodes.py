@@ -1,5 +1,6 @@
 """A candidate becomes champion only if it earns it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -8,14 +9,24 @@ from pydantic import Field, field_validator
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import suggestion
-from flight_delays.metrics import METRICS, Bootstrap, paired_difference
+from flight_delays.metrics import METRICS, Bootstrap
 from flight_delays.model_package import GATE, ModelPackage, probability
 from flight_delays.moments import AsOf, Parameters
 
-COLUMNS = Columns.of(Observation)
-Y = COLUMNS.label
+from .checks import (
+    Check,
+    SliceLimits,
+    baseline_checks,
+    behaviour_checks,
+    budget_checks,
+    compare,
+    leakage_checks,
+    metric_checks,
+    slice_checks,
+    slice_contest_checks,
+)
 
-Check = dict[str, Any]
+COLUMNS = Columns.of(Observation)
 
 
 class Gate(Parameters):
@@ -28,10 +39,12 @@ class Gate(Parameters):
         description="Log loss by which a candidate may exceed the champion, unless it is surely "
         "worse: the interval of the difference lies above 0",
     )
-
+    slices: SliceLimits
     max_single_feature_auc: float = Field(
         ge=0.5, le=1, description="ROC AUC beyond which a feature alone gives the label away"
     )
+    max_model_megabytes: float = Field(gt=0, description="Size of the model's file")
+    max_one_row_milliseconds: float = Field(gt=0, description="Time to predict one row")
     require_approval: bool = Field(description="Whether a person promotes, not the gate")
 
     @field_validator("at_least", "at_most")
@@ -49,7 +62,10 @@ def judge(
     test: pd.DataFrame,
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
+    slice_metrics: pd.DataFrame,
     single_feature_auc: pd.DataFrame,
+    behaviour: pd.DataFrame,
+    footprint: dict[str, float],
     as_of: AsOf,
     params: Gate,
     bootstrap: Bootstrap,
@@ -62,9 +78,12 @@ def judge(
         test: Rows of the test window.
         predictions: The candidate's and the baselines' probabilities on them.
         metrics: The candidate's and the baselines' metrics on them.
+        slice_metrics: The candidate's metrics on the slices of the test window.
         single_feature_auc: How well each feature alone tells the label.
+        behaviour: What the behaviour suite has found.
+        footprint: What the candidate takes to keep and to ask.
         as_of: The as-of moment.
-        params: Floors and tolerance.
+        params: Limits and tolerances.
         bootstrap: How intervals are computed.
 
     Returns:
@@ -74,9 +93,12 @@ def judge(
         say passed or not, value and limit.
     """
     checks = [
-        *_leakage_checks(single_feature_auc, params),
-        *_floor_checks(metrics["candidate"], params),
-        *_baseline_checks(predictions, metrics, bootstrap),
+        *leakage_checks(single_feature_auc, params.max_single_feature_auc),
+        *metric_checks(metrics["candidate"], params.at_least, params.at_most),
+        *slice_checks(slice_metrics, params.slices),
+        *baseline_checks(predictions, metrics, bootstrap),
+        *behaviour_checks(behaviour),
+        *budget_checks(footprint, params.max_model_megabytes, params.max_one_row_milliseconds),
     ]
     fit = all(check["passed"] for check in checks)
     reasons = [f"Failed: {c['name']} ({c['detail']})." for c in checks if not c["passed"]]
@@ -117,67 +139,6 @@ def _leave_to_people(
     return decision
 
 
-def _floor_checks(measured: dict[str, Any], params: Gate) -> list[Check]:
-    at_least = [
-        _check(f"{name} floor", measured[name]["value"], limit, measured[name]["value"] >= limit)
-        for name, limit in params.at_least.items()
-    ]
-    at_most = [
-        _check(f"{name} ceiling", measured[name]["value"], limit, measured[name]["value"] <= limit)
-        for name, limit in params.at_most.items()
-    ]
-    return [*at_least, *at_most]
-
-
-def _leakage_checks(single_feature_auc: pd.DataFrame, params: Gate) -> list[Check]:
-    """One check for every feature that gives the label away; one that passes if none does."""
-    limit = params.max_single_feature_auc
-    strongest = single_feature_auc.sort_values("roc_auc", ascending=False)
-    leaking = strongest[strongest["roc_auc"] > limit]
-    named = leaking if len(leaking) else strongest.head(1)
-    return [
-        _check(f"no leak through {feature}", auc, limit, auc <= limit)
-        for feature, auc in zip(named["feature"], named["roc_auc"], strict=True)
-    ]
-
-
-def _baseline_checks(
-    predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
-) -> list[Check]:
-    baselines = [name for name in metrics if name in predictions.columns]
-    compared = [
-        _compare(f"better than {name}", predictions, predictions[name], 0, bootstrap)
-        for name in baselines
-    ]
-    return [{**check, "passed": check["value"] < 0} for check in compared]
-
-
-def _compare(
-    name: str, predictions: pd.DataFrame, other: Any, limit: float, bootstrap: Bootstrap
-) -> Check:
-    """The candidate's log loss against another's, on the same rows.
-
-    Passed if it is higher by no more than the limit, and not surely higher: the interval of the
-    difference does not lie above zero.
-    """
-    difference = paired_difference(
-        predictions[Y],
-        predictions["probability"].to_numpy(),
-        pd.Series(other).to_numpy(),
-        predictions[COLUMNS.event_time].dt.normalize(),
-        bootstrap,
-    )
-    value, low, high = difference["value"], difference["low"], difference["high"]
-    detail = f"log loss differs by {value:+.4f} [{low:+.4f}, {high:+.4f}]"
-    check = _check(name, value, limit, value <= limit and low <= 0)
-    return {**check, "detail": detail, "interval": difference}
-
-
-def _check(name: str, value: float, limit: float, passed: bool) -> Check:
-    detail = f"{value:.4f}, limit {limit:g}"
-    return {"name": name, "passed": bool(passed), "value": value, "limit": limit, "detail": detail}
-
-
 def _contest(
     candidate: ModelPackage,
     incumbent: ModelPackage,
@@ -206,21 +167,31 @@ def _contest(
     opponent, unseen = _fair_opponent(incumbent, test)
     if not unseen.any():
         return _verdict("keep", "The champion has learned from every row of the test window.")
-    check = _compare(
-        f"not worse than champion {incumbent.version}",
-        predictions[unseen],
-        probability(opponent, test.loc[unseen, incumbent.metadata.features]),
-        params.max_loss_increase,
-        bootstrap,
-    )
-    if check["passed"]:
-        reason = f"The candidate is not worse than the champion: {check['detail']}."
-        return _verdict("promote", reason, check)
-    reason = (
-        f"The candidate is worse than the champion: {check['detail']}; up to "
-        f"{params.max_loss_increase:+g} is accepted, if the interval reaches 0."
-    )
-    return _verdict("keep", reason, check)
+    rows = predictions[unseen]
+    other = probability(opponent, test.loc[unseen, incumbent.metadata.features])
+    name = f"not worse than champion {incumbent.version}"
+    overall = compare(name, rows, other, params.max_loss_increase, bootstrap)
+    slices = slice_contest_checks(rows, other, params.slices, bootstrap)
+    reasons = list(_lost(overall, slices))
+    if reasons:
+        return _verdict("keep", " ".join(reasons), overall, *slices)
+    reason = f"The candidate is not worse than the champion: {overall['detail']}."
+    return _verdict("promote", reason, overall, *slices)
+
+
+def _lost(overall: Check, slices: list[Check]) -> Iterator[str]:
+    """Where the candidate is worse than the champion, if anywhere."""
+    if not overall["passed"]:
+        yield (
+            f"The candidate is worse than the champion: {overall['detail']}; up to "
+            f"{overall['limit']:+g} is accepted, if the interval reaches 0."
+        )
+    for found in slices:
+        if not found["passed"]:
+            yield (
+                f"The candidate is worse than the champion on a slice: {found['name']} "
+                f"({found['detail']}); beyond {found['limit']:+g} the interval must reach 0."
+            )
 
 
 def _verdict(outcome: str, reason: str, *checks: Check) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from .behaviour import check_behaviour
 from .nodes import judge
 
 
 def create_pipeline() -> Pipeline:
-    """Judge the candidate."""
+    """Try the candidate's behaviour, and judge it."""
     return Pipeline(
         [
+            Node(
+                check_behaviour,
+                ["candidate", "test", "params:behaviour", "params:seed"],
+                "behaviour",
+            ),
             Node(
                 judge,
                 [
@@ -17,13 +23,16 @@ def create_pipeline() -> Pipeline:
                     "test",
                     "test_predictions",
                     "metrics",
+                    "slice_metrics",
                     "single_feature_auc",
+                    "behaviour",
+                    "candidate_footprint",
                     "params:as_of",
                     "params:gate",
                     "params:bootstrap",
                 ],
                 "gate_decision",
-            )
+            ),
         ],
         namespace="gate",
         prefix_datasets_with_namespace=False,

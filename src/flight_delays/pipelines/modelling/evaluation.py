@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from flight_delays import charts
-from flight_delays.metrics import Bootstrap, Costs, measure
-from flight_delays.model_package import ModelPackage, dump_estimator, probability
+from flight_delays.metrics import Bootstrap, Costs, calibration_curve, measure
+from flight_delays.model_package import Evaluation, ModelPackage, dump_estimator, probability
+from flight_delays.records import json_records
 
 from .families import shallow_tree
 from .nodes import COLUMNS, Modelling, X, Y
@@ -141,6 +142,27 @@ def measure_footprint(
     }
 
 
+def collect_evaluation(
+    screening: dict[str, Any],
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+    slices: pd.DataFrame,
+    importance: pd.DataFrame,
+) -> dict[str, Any]:
+    """What was found of the data and of the candidate, and is to travel with it."""
+    curve = calibration_curve(predictions[Y], predictions["probability"].to_numpy())
+    counts = ["contract", "n_read", "n_quarantined"]
+    evaluation = Evaluation(
+        screened=[{name: table[name] for name in counts} for table in screening["tables"]],
+        window=metrics["window"],
+        baselines={name: metrics[name] for name in BASELINES},
+        calibration=json_records(curve),
+        slices=json_records(slices),
+        importance=json_records(importance),
+    )
+    return evaluation.model_dump()
+
+
 def draw_evaluation(
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
@@ -153,7 +175,7 @@ def draw_evaluation(
     y, p = predictions[Y], predictions["probability"].to_numpy()
     return [
         charts.compare_models(metrics, "log_loss", ["candidate", *BASELINES]),
-        charts.calibration(y, p),
+        charts.calibration(calibration_curve(y, p)),
         charts.roc_curves(y, {"candidate": p, "shallow_tree": predictions["shallow_tree"]}),
         charts.costs(y, p, threshold, costs.false_negative, costs.false_positive),
         charts.slices(slices),

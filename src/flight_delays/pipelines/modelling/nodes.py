@@ -18,7 +18,13 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ContractError, ProjectError
 from flight_delays.metrics import Costs, cheapest_threshold
-from flight_delays.model_package import Lineage, Metadata, ModelPackage, content_hash
+from flight_delays.model_package import (
+    Evaluation,
+    Lineage,
+    Metadata,
+    ModelPackage,
+    content_hash,
+)
 from flight_delays.moments import AsOf, Parameters, Window
 from flight_delays.profiles import profile, windows_back
 from flight_delays.reference import Calibration, Reference, logit
@@ -198,6 +204,7 @@ def package_candidate(
     threshold: float,
     metrics: dict[str, Any],
     reference: dict[str, Any],
+    evaluation: dict[str, Any],
     as_of: AsOf,
     code: CodeVersion,
     seed: int,
@@ -227,7 +234,11 @@ def package_candidate(
         parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
     )
     return ModelPackage(
-        final_model, metadata, Reference.model_validate(reference), evaluated=evaluated_model
+        final_model,
+        metadata,
+        Reference.model_validate(reference),
+        evaluated=evaluated_model,
+        evaluation=Evaluation.model_validate(evaluation),
     )
 
 

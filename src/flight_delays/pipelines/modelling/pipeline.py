@@ -5,6 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from flight_delays import charts
 
 from .evaluation import (
+    collect_evaluation,
     draw_evaluation,
     evaluate,
     evaluate_slices,
@@ -71,6 +72,17 @@ def create_pipeline() -> Pipeline:
                 "reference_profile",
             ),
             Node(
+                collect_evaluation,
+                [
+                    "data_screening",
+                    "test_predictions",
+                    "metrics",
+                    "slice_metrics",
+                    "feature_importance",
+                ],
+                "evaluation",
+            ),
+            Node(
                 package_candidate,
                 {
                     "final_model": "final_model",
@@ -82,6 +94,7 @@ def create_pipeline() -> Pipeline:
                     "threshold": "threshold",
                     "metrics": "metrics",
                     "reference": "reference_profile",
+                    "evaluation": "evaluation",
                     "as_of": "params:as_of",
                     "code": "params:code_version",
                     "seed": SEED,

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from flight_delays import charts
+from flight_delays.metrics import calibration_curve
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 from flight_delays.pages import render_page
@@ -25,7 +26,7 @@ def draw_monitoring(
     known = labelled.dropna(subset=[Y])
     return [
         charts.performance(windows, champion.metadata.metrics["log_loss"]),
-        charts.calibration(known[Y].astype(np.int8), known[SCORE].to_numpy()),
+        charts.calibration(calibration_curve(known[Y].astype(np.int8), known[SCORE].to_numpy())),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
     ]
