@@ -20,7 +20,7 @@ from flight_delays.contracts import Inputs, RawFlights, RawPlanes, RawWeather
 from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
+from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.data_engineering import nodes as engineering
 from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling
@@ -80,6 +80,11 @@ def as_of() -> AsOf:
 @pytest.fixture(scope="session")
 def horizon() -> Horizon:
     return Horizon(days=14)
+
+
+@pytest.fixture(scope="session")
+def window() -> Window:
+    return Window(days=7)
 
 
 @pytest.fixture(scope="session")
@@ -176,6 +181,7 @@ def trained(
     engineered: Engineered,
     windows: list[pd.DataFrame],
     as_of: AsOf,
+    window: Window,
     modelling_params: modelling.Modelling,
     bootstrap: Bootstrap,
 ) -> Trained:
@@ -195,7 +201,9 @@ def trained(
         "recipe": recipe,
         "threshold": modelling.choose_threshold(tuned, modelling_params),
         "metrics": evaluation.evaluate(predictions, bootstrap),
-        "reference": modelling.profile_reference(engineered.model_input, predictions, as_of),
+        "reference": modelling.profile_reference(
+            engineered.model_input, predictions, as_of, window
+        ),
         "as_of": as_of,
         "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),
         "seed": seed,

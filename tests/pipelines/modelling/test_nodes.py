@@ -127,11 +127,11 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
     assert cost(threshold) == min(cost(limit) for limit in rows["probability"])
 
 
-def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, engineered, as_of):
+def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, engineered, as_of, window):
     rows = engineered.model_input.to_pandas()
     known = rows[rows["label_known_at"] < as_of.moment]
 
-    reference = profile_reference(engineered.model_input, trained.predictions, as_of)
+    reference = profile_reference(engineered.model_input, trained.predictions, as_of, window)
 
     features = reference["features"]
     assert features["n_rows"] == len(known)
