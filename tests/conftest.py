@@ -88,26 +88,26 @@ def window() -> Window:
 
 
 @pytest.fixture(scope="session")
-def configured(pytestconfig: pytest.Config) -> Callable[[str], dict[str, Any]]:
-    """The project's own parameters of a pipeline."""
+def configured(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
+    """The project's own parameters of a pipeline, or others in their file."""
 
-    def load(pipeline: str) -> dict[str, Any]:
+    def load(pipeline: str, name: str | None = None) -> dict[str, Any]:
         file = pytestconfig.rootpath / "conf" / "base" / f"parameters_{pipeline}.yml"
-        return yaml.safe_load(file.read_text())[pipeline]
+        return yaml.safe_load(file.read_text())[name or pipeline]
 
     return load
 
 
 @pytest.fixture(scope="session")
 def engineering_params(
-    configured: Callable[[str], dict[str, Any]],
+    configured: Callable[..., dict[str, Any]],
 ) -> engineering.DataEngineering:
     given = {"label_delay_hours": 1, "history_days": None}
     return engineering.DataEngineering(**(configured("data_engineering") | given))
 
 
 @pytest.fixture(scope="session")
-def modelling_params(configured: Callable[[str], dict[str, Any]]) -> modelling.Modelling:
+def modelling_params(configured: Callable[..., dict[str, Any]]) -> modelling.Modelling:
     small = {
         "validation_days": 14,
         "test_days": 14,

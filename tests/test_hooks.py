@@ -44,7 +44,7 @@ def test_bad_data_that_stops_a_run_leaves_a_decision_to_wait_and_an_alert(
 
 
 def test_the_decision_that_bad_data_leaves_has_all_that_any_decision_has() -> None:
-    rules = {name: None for name in Retraining.model_fields} | {
+    rules = dict.fromkeys(Retraining.model_fields) | {
         "lost_performance": False,
         "cooldown_days": 0,
     }
