@@ -31,9 +31,9 @@ def measure_drift(
     """Compare features and score with the reference that travels with the champion.
 
     Returns:
-        One row per window and column, the newest window first and in it the most drifted column;
-        see ``profiles.compare``. ``drifted`` says whether the measure that counts is beyond its
-        limit. No rows where nothing was predicted.
+        One row per window and column, the newest window first, in it the score, then the features,
+        those first that are farthest for their limit; see ``profiles.compare``. ``drifted`` says
+        whether the measure that counts is beyond its limit. No rows where nothing was predicted.
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
@@ -79,9 +79,11 @@ def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> p
         table[f"{distance}_limit"] = levels[distance].clip(lower=floor).to_numpy()
     missing = levels["missing_increase"].clip(lower=params.max_missing_share_increase)
     counted = params.drift.measure
-    return table.assign(
+    share = table[counted] / table[f"{counted}_limit"]
+    judged = table.assign(
         kind=kind,
         n_rows=[sum(n for n, _ in tally[name].values()) for name in table["column"]],
         missing_limit=missing.to_numpy(),
-        drifted=table[counted] > table[f"{counted}_limit"],
+        drifted=share > 1,
     )
+    return judged.loc[share.sort_values(ascending=False, kind="stable").index]
