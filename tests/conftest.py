@@ -18,9 +18,9 @@ import yaml
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, RawFlights, RawPlanes, RawWeather
 from flight_delays.datasets import OnlineStoreDataset
-from flight_delays.metrics import Bootstrap
+from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
+from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.data_engineering import nodes as engineering
 from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling
@@ -84,6 +84,11 @@ def horizon() -> Horizon:
 
 
 @pytest.fixture(scope="session")
+def window() -> Window:
+    return Window(days=7)
+
+
+@pytest.fixture(scope="session")
 def configured(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
     """The project's own parameters: of a file, and under a key if it is not that of the file."""
 
@@ -109,10 +114,14 @@ def modelling_params(configured: Callable[..., dict[str, Any]]) -> modelling.Mod
         "test_days": 14,
         "min_rows": 500,
         "n_trials": {"logistic_regression": 4},
-        "costs": {"false_negative": 3, "false_positive": 1},
         "importance": {"n_rows": 300, "n_repeats": 2},
     }
     return modelling.Modelling(**(configured("modelling") | small))
+
+
+@pytest.fixture(scope="session")
+def costs() -> Costs:
+    return Costs(false_negative=3, false_positive=1)
 
 
 @pytest.fixture(scope="session")
@@ -177,8 +186,10 @@ def trained(
     engineered: Engineered,
     windows: list[pd.DataFrame],
     as_of: AsOf,
+    window: Window,
     modelling_params: modelling.Modelling,
     bootstrap: Bootstrap,
+    costs: Costs,
 ) -> Trained:
     """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
     seed = 0
@@ -197,9 +208,11 @@ def trained(
         "validation": validation,
         "test": test,
         "recipe": recipe,
-        "threshold": modelling.choose_threshold(tuned, modelling_params),
+        "threshold": modelling.choose_threshold(tuned, costs),
         "metrics": metrics,
-        "reference": modelling.profile_reference(engineered.model_input, predictions, as_of),
+        "reference": modelling.profile_reference(
+            engineered.model_input, predictions, as_of, window
+        ),
         "evaluation": evaluation.collect_evaluation(
             SCREENING, predictions, metrics, slices, importance
         ),

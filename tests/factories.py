@@ -21,8 +21,8 @@ from flight_delays.model_package import (
     content_hash,
 )
 from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
-from flight_delays.profiles import profile
-from flight_delays.reference import Reference
+from flight_delays.profiles import profile, windows_back
+from flight_delays.reference import Calibration, Reference
 
 COLUMNS = Columns.of(Observation)
 X, Y = COLUMNS.features, COLUMNS.label
@@ -72,15 +72,21 @@ def fitted(family: str = "gradient_boosting", seed: int = 0) -> Pipeline:
 
 @cache
 def tiny_reference() -> Reference:
-    """The reference profile of ``observations``."""
+    """The reference of ``observations``: four windows of three days, and calibrated scores."""
     rows = ibis.memtable(observations())
     score = ibis.memtable(pd.DataFrame({"probability": np.linspace(0, 1, 100)}))
     numeric = COLUMNS.features_of_kind("numeric")
     categorical = COLUMNS.features_of_kind("categorical", "boolean")
     return Reference(
         n_days=12,
-        features=profile(rows, numeric, categorical),
+        features=profile(
+            rows,
+            numeric,
+            categorical,
+            windows_back(rows[COLUMNS.event_time], FIRST_DAY + pd.Timedelta(days=12), 3),
+        ),
         score=profile(score, ["probability"], []),
+        calibration=Calibration(intercept=0, slope=1),
     )
 
 

@@ -115,41 +115,53 @@ def test_trials_are_grouped_by_family_and_the_best_so_far_never_rises():
     assert points(best) == [(0, 0.6), (1, 0.6), (2, 0.5), (3, 0.5)]
 
 
-def test_weeks_are_shown_over_the_interval_of_the_test_window():
+def test_windows_are_shown_realised_and_estimated_over_the_interval_of_the_test_window():
     table = pd.DataFrame(
         {
-            "week_of": ["2013-07-01", "2013-07-08"],
+            "window_start": ["2013-07-01", "2013-07-08"],
             "log_loss": [0.5, 0.6],
             "log_loss_low": [0.4, 0.5],
             "log_loss_high": [0.6, 0.8],
+            "estimated_log_loss": [0.51, 0.52],
+            "estimated_log_loss_low": [0.41, 0.42],
+            "estimated_log_loss_high": [0.61, 0.62],
         }
     )
 
-    chart = charts.weekly_performance(table, {"value": 0.45, "low": 0.42, "high": 0.48})
+    chart = charts.performance(table, {"value": 0.45, "low": 0.42, "high": 0.48})
 
-    [weeks], (band, line) = chart.data, chart.layout.shapes
-    assert points(weeks) == [("2013-07-01", 0.5, 0.4, 0.6), ("2013-07-08", 0.6, 0.5, 0.8)]
+    (realised, estimated), (band, line) = chart.data, chart.layout.shapes
+    assert points(realised) == [("2013-07-01", 0.5, 0.4, 0.6), ("2013-07-08", 0.6, 0.5, 0.8)]
+    assert points(estimated) == [("2013-07-01", 0.51, 0.41, 0.61), ("2013-07-08", 0.52, 0.42, 0.62)]
+    assert (realised.name, estimated.name) == ("realised", "estimated")
     assert (band.y0, band.y1, line.y0) == (0.42, 0.48, 0.45)
 
 
-def test_distributions_are_shares_of_the_rows_with_empty_bins_at_nought():
-    counts = {"reference": {"0": 3, "1": 1}, "now": {"1": 5}}
+def test_distributions_stand_side_by_side():
+    shares = {"reference": [0.75, 0.25], "now": [0, 1]}
 
-    reference, now = charts.distributions(["low", "high"], counts).data
+    reference, now = charts.distributions(["low", "high"], shares).data
 
-    assert points(reference) == [("low", 0.75), ("high", 0.25)]
-    assert points(now) == [("low", 0), ("high", 1)]
+    assert (reference.name, points(reference)) == ("reference", [("low", 0.75), ("high", 0.25)])
+    assert (now.name, points(now)) == ("now", [("low", 0), ("high", 1)])
 
 
-def test_drift_beyond_the_limit_is_red():
-    table = pd.DataFrame({"column": ["a", "b"], "psi": [0.3, 0.1]})
+def test_every_column_is_shown_as_a_share_of_its_own_limit_and_red_if_it_has_drifted():
+    table = pd.DataFrame(
+        {
+            "column": ["a", "b"],
+            "psi": [0.5, 1.5],
+            "psi_limit": [0.25, 3.0],
+            "drifted": [True, False],
+        }
+    )
 
-    chart = charts.drift(table, 0.2)
+    chart = charts.drift(table)
 
     [bars], [limit] = chart.data, chart.layout.shapes
-    assert points(bars) == [(0.3, "a"), (0.1, "b")]
+    assert points(bars) == [(2, "a"), (0.5, "b")]
     assert bars.marker.color == (charts.RED, charts.BLUE)
-    assert limit.x0 == 0.2
+    assert limit.x0 == 1
 
 
 def test_a_picture_comes_back_from_the_catalogs_file(tmp_path):

@@ -1,15 +1,19 @@
 import datetime
+import json
+import logging
 import multiprocessing
 import os
 import random
 import runpy
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -22,7 +26,13 @@ from kedro.io import DatasetError, Version
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Prediction
-from flight_delays.datasets import ModelPackageDataset, OnlineStoreDataset, PredictionLogDataset
+from flight_delays.datasets import (
+    AlertsDataset,
+    HistoryDataset,
+    ModelPackageDataset,
+    OnlineStoreDataset,
+    PredictionLogDataset,
+)
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import Metadata, ModelPackage
 from flight_delays.serving.prediction_log import PredictionLog
@@ -469,3 +479,173 @@ def test_before_anything_is_served_the_log_is_empty_and_typed(log, tmp_path):
 def test_only_the_service_writes_its_log(log):
     with pytest.raises(DatasetError, match="written by the service alone"):
         log.save(pd.DataFrame())
+
+
+@pytest.fixture
+def history(tmp_path):
+    """Opens the history anew, as every run does."""
+
+    def open_anew() -> HistoryDataset:
+        file = tmp_path / "new" / "history.jsonl"
+        return HistoryDataset(filepath=str(file), key=["model", "week"])
+
+    return open_anew
+
+
+def seen(*weeks: str, model: str = "v1", **more) -> pd.DataFrame:
+    return pd.DataFrame({"model": model, "week": list(weeks)} | more)
+
+
+def test_a_history_that_has_not_begun_has_no_rows(history):
+    assert not history().exists()
+    assert history().load().empty
+
+
+def test_a_history_grows_and_is_in_the_order_of_its_key(history):
+    history().save(seen("2013-02", "2013-03"))
+    history().save(seen("2013-01"))
+    history().save(seen("2013-02", model="v0"))
+
+    rows = history().load()
+
+    assert rows.to_records(index=False).tolist() == [
+        ("v0", "2013-02"),
+        ("v1", "2013-01"),
+        ("v1", "2013-02"),
+        ("v1", "2013-03"),
+    ]
+
+
+def test_what_is_said_of_a_key_again_replaces_what_was_said(history):
+    history().save(seen("2013-01", "2013-02", loss=[0.5, 0.6]))
+
+    history().save(seen("2013-02", loss=0.7))
+
+    assert history().load()["loss"].tolist() == [0.5, 0.7]
+
+
+def test_a_history_comes_back_as_it_was(history):
+    rows = seen(
+        *("2013-01", "2013-02", "2013-03"),
+        drifted=[True, False, True],
+        loss=[1 / 3, np.nan, 1e-12],
+        never=[None] * 3,
+        n=[1, 2, 3],
+        names=["größe, 大きさ", "", 'a "quoted"\nline\u2028'],
+    )
+
+    history().save(rows)
+    back = history().load()
+    history().save(back)
+
+    pd.testing.assert_frame_equal(back, rows, check_dtype=False, atol=1e-15)
+    assert (back["drifted"].dtype, back["n"].dtype, back["loss"].dtype) == (bool, int, float)
+    assert back["never"].isna().all()
+    pd.testing.assert_frame_equal(history().load(), back)
+
+
+def test_a_column_that_is_new_is_missing_of_what_was_before(history):
+    history().save(seen("2013-01"))
+
+    history().save(seen("2013-02", drifted=True))
+
+    before, now = history().load()["drifted"]
+    assert not before or np.isnan(before)
+    assert now
+
+
+def test_saving_no_rows_leaves_a_history_as_it_is(history):
+    history().save(pd.DataFrame())
+    not_begun = history().exists()
+    history().save(seen("2013-01"))
+
+    history().save(seen())
+
+    assert not not_begun
+    assert len(history().load()) == 1
+
+
+def test_a_history_that_is_broken_is_refused_and_not_overwritten(history, tmp_path):
+    history().save(seen("2013-01", "2013-02"))
+    file = tmp_path / "new" / "history.jsonl"
+    file.write_text(file.read_text()[:-10])
+    broken = file.read_bytes()
+
+    with pytest.raises(DatasetError, match=r"history.jsonl is not JSON lines.* Mend or remove it"):
+        history().load()
+    with pytest.raises(DatasetError, match="Mend or remove it"):
+        history().save(seen("2013-03"))
+
+    assert file.read_bytes() == broken
+
+
+ALERT = {"kind": "drift", "at": "2013-05-01T00:00:00", "model_version": "v1", "message": "Far."}
+
+
+@pytest.fixture
+def received():
+    """A server that somebody runs to hear of alerts: its address, and the bodies it got."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hooks/s3cret", bodies
+        server.shutdown()
+
+
+def alerts_of(folder: Path, webhook: str | None = None) -> AlertsDataset:
+    return AlertsDataset(filepath=str(folder / "new/alerts.json"), credentials={"webhook": webhook})
+
+
+def wait_for_posts() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "webhook":
+            thread.join()
+
+
+def test_alerts_are_written_logged_and_posted(tmp_path, received, caplog):
+    url, bodies = received
+    alerts = alerts_of(tmp_path, url)
+
+    alerts.save([ALERT, ALERT | {"kind": "bad data"}])
+    wait_for_posts()
+
+    assert alerts.load() == [ALERT, ALERT | {"kind": "bad data"}]
+    logged = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert logged == ["drift: Far.", "bad data: Far."]
+    assert [json.loads(body) for body in bodies] == [{"alerts": alerts.load()}]
+
+
+def test_where_all_is_well_nobody_is_told_and_older_alerts_are_gone(tmp_path, received, caplog):
+    url, bodies = received
+    alerts_of(tmp_path).save([ALERT])
+    caplog.clear()
+
+    alerts_of(tmp_path, url).save([])
+    wait_for_posts()
+
+    assert alerts_of(tmp_path).load() == []
+    assert bodies == []
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_without_a_webhook_nothing_is_posted(tmp_path):
+    alerts = alerts_of(tmp_path)
+
+    alerts.save([ALERT])
+
+    assert alerts.load() == [ALERT]
+    assert "webhook" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_address_of_the_webhook_is_not_shown(tmp_path):
+    assert "s3cret" not in str(alerts_of(tmp_path, "https://hooks.example.org/s3cret"))

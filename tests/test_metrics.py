@@ -15,6 +15,7 @@ from flight_delays.metrics import (
     measure,
     paired_difference,
     resample_days,
+    row_log_loss,
 )
 
 BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.9, seed=0)
@@ -167,6 +168,27 @@ def test_a_resample_draws_whole_days_as_many_as_there_are(days, seed):
     assert (weights == of_day[:, day_of_row]).all()
     assert (of_day.sum(axis=1) == len(unique_days)).all()
     assert (weights[0] == 1).all()
+
+
+@given(rows=st.lists(st.tuples(PROBABILITY, PROBABILITY), min_size=1, max_size=20))
+@quick
+def test_the_loss_on_a_chance_is_the_loss_to_expect_of_its_labels(rows):
+    chance, p = arrays(rows)
+
+    expected = row_log_loss(chance, p)
+
+    of_one, of_nought = row_log_loss(np.ones_like(p), p), row_log_loss(np.zeros_like(p), p)
+    assert expected == pytest.approx(chance * of_one + (1 - chance) * of_nought)
+
+
+def test_the_auc_on_chances_is_that_of_as_many_labels_as_they_promise():
+    p = np.array([0.2, 0.5, 0.9])
+    repeated = np.repeat(p, 10)
+    labels = np.concatenate([np.arange(10) < 10 * chance for chance in p]).astype(float)
+
+    [on_chances] = METRICS["roc_auc"](p, p, np.ones((1, 3)))
+
+    assert on_chances == pytest.approx(sklearn_metrics.roc_auc_score(labels, repeated))
 
 
 def test_the_better_model_is_favoured(month):

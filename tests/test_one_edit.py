@@ -49,11 +49,12 @@ from flight_delays import contracts
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, Prediction, RawWeather
 from flight_delays.metrics import Bootstrap
-from flight_delays.moments import AsOf
+from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
 from flight_delays.pipelines.modelling.evaluation import evaluate_slices
 from flight_delays.pipelines.modelling.nodes import profile_reference
-from flight_delays.pipelines.monitoring.nodes import Monitoring, measure_drift, measure_skew
+from flight_delays.pipelines.monitoring.drift import measure_drift
+from flight_delays.pipelines.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
 from flight_delays.quarantine import screen
 from flight_delays.reference import Reference
 from flight_delays.serving.api import request_model
@@ -63,7 +64,8 @@ from tests.factories import observations, tiny_package
 
 TRIED = json.loads(sys.argv[1])
 OBSERVATION, RAW = Columns.of(Observation), Columns.of(RawWeather)
-AS_OF = AsOf("2013-01-14")
+AS_OF, HORIZON, WINDOW = AsOf("2013-01-14"), Horizon(days=14), Window(days=14)
+FIRST_DAY = AsOf("2013-01-01")
 
 
 def failures(table):
@@ -139,9 +141,16 @@ def log(made):
 
 def watched(package, made):
     table = ibis.memtable(made)
-    reference = Reference.model_validate(profile_reference(table, made, AS_OF))
-    drift = measure_drift(table, package).set_index("column")
-    params = Monitoring.model_construct(skew_sample_rows=1000)
+    scores = made.assign(**{OBSERVATION.label: made[OBSERVATION.label].astype(int)})
+    reference = Reference.model_validate(profile_reference(table, scores, AS_OF, WINDOW))
+    params = Monitoring.model_construct(
+        skew_sample_rows=1000,
+        max_missing_share_increase=0.3,
+        drift=Drift(
+            margin=1, floors=dict.fromkeys(DISTANCES, 0.2), measure="psi", min_features=1
+        ),
+    )
+    drift = measure_drift(table, package, FIRST_DAY, HORIZON, WINDOW, params).set_index("column")
     skew = measure_skew(table, table, package, params)
     return {
         "reference": {

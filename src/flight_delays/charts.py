@@ -196,7 +196,8 @@ def performance(table: pd.DataFrame, reference: Mapping[str, float]) -> go.Figur
 
 def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figure:
     """Shares of the rows in numbered bins, side by side."""
-    chart = figure("Score", "probability", "share of rows", barmode="group")
+    above = {"orientation": "h", "y": 1.1, "x": 1, "xanchor": "right"}
+    chart = figure("Score", "probability", "share of rows", barmode="group", legend=above)
     for color, (name, share) in zip((GREY, BLUE), shares.items(), strict=True):
         chart.add_bar(x=bins, y=share, marker_color=color, name=name)
     return chart

@@ -76,7 +76,9 @@ def profile(
 
 def windows_back(event_time: ir.TimestampValue, end: pd.Timestamp, days: int) -> ir.IntegerValue:
     """The window of so many days that a moment lies in, counted back from the end: 0 the newest."""
-    seconds = ibis.literal(end).epoch_seconds() - event_time.epoch_seconds() - 1
+    # DuckDB would round fractions of a second up
+    since = event_time.truncate("s").epoch_seconds()
+    seconds = ibis.literal(end).epoch_seconds() - since - 1
     return (seconds // (days * SECONDS_A_DAY)).cast("int32")
 
 

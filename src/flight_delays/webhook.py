@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 4
 BACKOFF_SECONDS = 0.5
 TIMEOUT_SECONDS = 5
+THREAD = "webhook"
 
 
 def notify(url: str, message: dict[str, Any]) -> threading.Thread:
@@ -22,7 +23,7 @@ def notify(url: str, message: dict[str, Any]) -> threading.Thread:
         url: Where to post; it may hold a secret, and only its host is ever logged.
         message: What JSON can say.
     """
-    thread = threading.Thread(target=_post, args=(url, message), name="webhook")
+    thread = threading.Thread(target=_post, args=(url, message), name=THREAD)
     thread.start()
     return thread
 
@@ -39,6 +40,9 @@ def _post(url: str, message: dict[str, Any]) -> None:
         allowed_methods=None,
         respect_retry_after_header=False,
     )
+    # they tell of every attempt that failed, with the path
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_is_not_ours)
     host = urlsplit(url).hostname
     try:
         with requests.Session() as session:
@@ -54,3 +58,7 @@ def _post(url: str, message: dict[str, Any]) -> None:
         )
     else:
         logger.info("The webhook at %s has been told", host)
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return record.threadName != THREAD

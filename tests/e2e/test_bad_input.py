@@ -245,6 +245,9 @@ def test_too_many_bad_rows_stop_the_run_and_leave_the_decision_to_wait(
     assert decision["outcome"] == "wait"
     assert "Bad data vetoes retraining" in decision["reasons"][0]
     assert "RawFlights" in decision["reasons"][0]
+    [alert] = json.loads(trial.path("alerts").read_text())
+    assert alert["kind"] == "bad data"
+    assert "RawFlights" in alert["message"]
 
 
 def test_a_few_bad_rows_are_set_aside_and_each_is_accounted_for(

@@ -383,7 +383,7 @@ def watched(sample_loop: Loop, request: pytest.FixtureRequest) -> Iterator[Loop]
     shutil.copytree(sample_loop.data, project.folder / data)
     shutil.rmtree(project.folder / data / "07_model_output/prediction_log", ignore_errors=True)
     parameters = yaml.safe_load((project.folder / "conf/sample/parameters.yml").read_text())
-    parameters["monitoring"]["max_age_days"] = 1
+    parameters["retraining"] = {"max_age_days": 1, "cooldown_days": 0}
     project.with_environment(name, data, parameters=yaml.safe_dump(parameters))
     files = {
         name: project.folder / data / path.relative_to(sample_loop.data)

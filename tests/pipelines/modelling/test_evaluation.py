@@ -154,12 +154,12 @@ def test_the_footprint_says_what_the_candidate_takes(trained, windows, tmp_path)
     assert 0 < footprint["one_row_milliseconds"] < 1000
 
 
-def test_every_picture_of_the_evaluation_is_drawn(trained, slices, importance, modelling_params):
+def test_every_picture_of_the_evaluation_is_drawn(
+    trained, slices, importance, modelling_params, costs
+):
     threshold, metrics = trained.packaged["threshold"], trained.packaged["metrics"]
 
-    figures = draw_evaluation(
-        trained.predictions, metrics, slices, importance, threshold, modelling_params
-    )
+    figures = draw_evaluation(trained.predictions, metrics, slices, importance, threshold, costs)
 
     assert len(figures) == len(PLOTS)
     titles = [figure.layout.title.text for figure in figures]

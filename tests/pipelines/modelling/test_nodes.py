@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError
+from flight_delays.metrics import Costs
 from flight_delays.model_package import content_hash, probability
 from flight_delays.moments import AsOf
 from flight_delays.pipelines.modelling.nodes import (
@@ -109,18 +110,15 @@ def test_the_measured_model_has_not_learned_from_the_test_window(windows, traine
     assert seconds > 0
 
 
-@pytest.mark.parametrize("costs", [(3, 1), (1, 1), (1, 5)])
+@pytest.mark.parametrize(("false_negative", "false_positive"), [(3, 1), (1, 1), (1, 5)])
 def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
-    trained, modelling_params, costs
+    trained, false_negative, false_positive
 ):
-    false_negative, false_positive = costs
-    update = {"false_negative": false_negative, "false_positive": false_positive}
-    params = modelling_params.model_copy(
-        update={"costs": modelling_params.costs.model_copy(update=update)}
-    )
     rows = trained.validation_predictions
 
-    threshold = choose_threshold(rows, params)
+    threshold = choose_threshold(
+        rows, Costs(false_negative=false_negative, false_positive=false_positive)
+    )
 
     def cost(limit):
         decided = rows["probability"] >= limit
@@ -130,17 +128,58 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
     assert cost(threshold) == min(cost(limit) for limit in rows["probability"])
 
 
-def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, engineered, as_of):
+def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, engineered, as_of, window):
     rows = engineered.model_input.to_pandas()
     known = rows[rows["label_known_at"] < as_of.moment]
 
-    reference = profile_reference(engineered.model_input, trained.predictions, as_of)
+    reference = profile_reference(engineered.model_input, trained.predictions, as_of, window)
 
     features = reference["features"]
     assert features["n_rows"] == len(known)
     assert features["counts"]["origin"] == known["origin"].value_counts().to_dict()
     assert features["counts"]["plane_year"]["missing"] == known["plane_year"].isna().sum()
     assert sum(reference["score"]["counts"]["probability"].values()) == len(trained.predictions)
+
+
+def test_the_reference_says_what_was_normal_of_every_column(trained):
+    reference = trained.candidate.reference
+
+    far = {name: levels["psi"] for name, levels in reference.features.normal.items()}
+    assert far.keys() == reference.features.counts.keys()
+    # the weather turns from week to week; where flights start does not
+    assert far["temperature_f"] > 1
+    assert far["origin"] < 0.1
+    assert reference.score.normal["probability"]["psi"] > 0
+    assert reference.n_days == 90
+
+
+def test_calibrated_scores_of_the_test_window_are_as_high_as_its_labels(trained):
+    scores, labels = trained.predictions["probability"], trained.predictions[Y]
+
+    calibrated = trained.candidate.reference.calibration.apply(scores.to_numpy())
+
+    assert calibrated.mean() == pytest.approx(labels.mean(), abs=1e-4)
+    assert np.corrcoef(calibrated, scores)[0, 1] > 0.9
+
+
+def test_scores_that_were_distorted_are_undone_by_the_calibration(
+    trained, engineered, as_of, window
+):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.05, 0.95, 20_000)
+    log_odds = np.log(truth / (1 - truth))
+    distorted = pd.DataFrame(
+        {
+            TIME: pd.Timestamp("2013-03-20"),
+            "probability": 1 / (1 + np.exp(-(2 * log_odds - 1))),
+            Y: (rng.random(len(truth)) < truth).astype(int),
+        }
+    )
+
+    reference = profile_reference(engineered.model_input, distorted, as_of, window)
+
+    assert reference["calibration"]["slope"] == pytest.approx(0.5, abs=0.03)
+    assert reference["calibration"]["intercept"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_candidate_carries_where_it_comes_from(trained, windows):

@@ -1,61 +1,30 @@
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
-from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
+from flight_delays.moments import AsOf, Horizon, Window
+from flight_delays.pipelines.monitoring.drift import measure_drift
 from flight_delays.pipelines.monitoring.nodes import (
+    Drift,
     Monitoring,
-    decide,
+    count_new_labels,
     join_labels,
-    measure_drift,
-    measure_performance,
     measure_quality,
     measure_skew,
-    measure_weeks,
 )
-from flight_delays.pipelines.scoring.nodes import score
 from tests.conftest import Engineered
 
 COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
+Y = COLUMNS.label
 CLEAN = {"largest_share": 0.0, "max_quarantine_share": 0.01}
 NO_SKEW = {"share": 0.0}
-
-
-@pytest.fixture(scope="module")
-def params(configured: Any) -> Monitoring:
-    return Monitoring(**(configured("monitoring") | {"min_labelled_rows": 100}))
-
-
-@pytest.fixture(scope="module")
-def predictions(
-    package: ModelPackage, engineered: Engineered, as_of: AsOf, horizon: Horizon
-) -> ibis.Table:
-    return score(package, engineered.model_input, as_of, horizon).cache()
-
-
-@pytest.fixture(scope="module")
-def labelled(
-    predictions: ibis.Table, engineered: Engineered, as_of: AsOf, horizon: Horizon
-) -> pd.DataFrame:
-    return join_labels(predictions, engineered.model_input, as_of, horizon)
-
-
-@pytest.fixture(scope="module")
-def drift(predictions: ibis.Table, package: ModelPackage) -> pd.DataFrame:
-    return measure_drift(predictions, package)
-
-
-@pytest.fixture(scope="module")
-def quality(
-    predictions: ibis.Table, drift: pd.DataFrame, package: ModelPackage, params: Monitoring
-) -> dict[str, Any]:
-    return measure_quality(predictions, drift, CLEAN, NO_SKEW, package, params)
 
 
 @pytest.fixture(scope="module")
@@ -65,74 +34,230 @@ def served(engineered: Engineered, package: ModelPackage) -> pd.DataFrame:
     return rows.assign(predicted_at=pd.Timestamp("2013-04-02"), model_version=package.version)
 
 
-@pytest.fixture(scope="module")
-def performance(
-    labelled: pd.DataFrame,
-    package: ModelPackage,
-    as_of: AsOf,
-    params: Monitoring,
-    bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    return measure_performance(labelled, package, as_of, params, bootstrap)
+def after(engineered: Engineered, as_of: AsOf, n: int) -> ir.Table:
+    """The first labelled rows of the horizon."""
+    table = engineered.model_input
+    due = table.filter(table[COLUMNS.event_time] >= ibis.literal(as_of.moment), table[Y].notnull())
+    return due.order_by(COLUMNS.keys).limit(n).cache()
+
+
+def same_with(rows: ir.Table, **changed: ir.Value) -> ir.Table:
+    """The rows, with columns changed, in the types of the table."""
+    return rows.mutate(**changed).cast(rows.schema())
 
 
 def test_no_prediction_is_lost_or_doubled_by_its_label(
-    labelled: pd.DataFrame, predictions: ibis.Table
+    labelled: pd.DataFrame, account: dict[str, int], predictions: ir.Table
 ) -> None:
-    keys = labelled[COLUMNS.keys]
+    n_predictions = predictions.count().execute()
 
-    assert len(labelled) == predictions.count().execute()
-    assert not keys.duplicated().any()
+    assert len(labelled) == n_predictions
+    assert not labelled[COLUMNS.keys].duplicated().any()
+    assert account["predictions"] == n_predictions
+    assert account["known"] == labelled[Y].notna().sum() > 0
+    assert account["known"] + account["pending"] == n_predictions
+    assert account["repeated"] == account["contradicting"] == account["unknown"] == 0
+
+
+def test_predictions_keep_the_label_that_the_source_gives_them(
+    labelled: pd.DataFrame, engineered: Engineered
+) -> None:
+    truth = engineered.model_input.select(*COLUMNS.keys, Y).to_pandas().set_index(COLUMNS.keys)[Y]
+
+    known = labelled.dropna(subset=[Y]).set_index(COLUMNS.keys)[Y]
+
+    assert (known == truth.loc[known.index].astype(int)).all()
+    assert set(known) == {0, 1}
 
 
 def test_only_labels_known_at_the_end_of_the_horizon_are_joined(
-    predictions: ibis.Table, engineered: Engineered, as_of: AsOf
+    predictions: ir.Table, engineered: Engineered, as_of: AsOf
 ) -> None:
     two_days = Horizon(days=2)
     end = as_of.after(2)
     known = engineered.model_input.to_pandas().set_index(COLUMNS.keys)[COLUMNS.label_time]
 
-    labelled = join_labels(predictions, engineered.model_input, as_of, two_days)
+    labelled, account = join_labels(predictions, engineered.model_input, as_of, two_days)
 
-    with_label = labelled.dropna(subset=[COLUMNS.label]).set_index(COLUMNS.keys).index
-    assert len(with_label) > 0
+    with_label = labelled.dropna(subset=[Y]).set_index(COLUMNS.keys).index
+    assert len(with_label) == account["known"] > 0
     assert (known.loc[with_label] < end).all()
 
 
-def test_rows_like_the_reference_do_not_drift(
-    engineered: Engineered, package: ModelPackage, as_of: AsOf
+def test_a_label_that_came_twice_counts_once(
+    predictions: ir.Table,
+    labelled: pd.DataFrame,
+    engineered: Engineered,
+    as_of: AsOf,
+    horizon: Horizon,
 ) -> None:
-    reference = engineered.model_input.filter(
-        engineered.model_input[COLUMNS.label_time] < ibis.literal(as_of.moment)
-    ).mutate(probability=0.5)
+    table = engineered.model_input
+    ten, three = after(engineered, as_of, 10), after(engineered, as_of, 3)
 
-    drift = measure_drift(reference, package)
+    again, account = join_labels(predictions, ibis.union(table, ten, three), as_of, horizon)
 
-    features = drift[drift["kind"] == "feature"]
-    assert set(features["column"]) == set(COLUMNS.features) - {COLUMNS.event_time}
-    assert features["psi"].max() < 0.01
+    pd.testing.assert_frame_equal(again, labelled)
+    assert (account["repeated"], account["contradicting"]) == (13, 0)
+
+
+def test_labels_that_contradict_each_other_count_as_none(
+    predictions: ir.Table,
+    account: dict[str, int],
+    engineered: Engineered,
+    as_of: AsOf,
+    horizon: Horizon,
+) -> None:
+    table, ten = engineered.model_input, after(engineered, as_of, 10)
+    otherwise = ibis.union(table, same_with(ten, **{Y: ~ten[Y]}))
+
+    labelled, counted = join_labels(predictions, otherwise, as_of, horizon)
+
+    keys = ten.select(COLUMNS.keys).to_pandas()
+    assert labelled.merge(keys, on=COLUMNS.keys)[Y].isna().tolist() == [True] * 10
+    assert len(labelled) == account["predictions"]
+    assert (counted["contradicting"], counted["repeated"]) == (20, 0)
+    assert counted["known"] == account["known"] - 10
+
+
+def test_labels_of_rows_that_nobody_predicted_are_counted_and_left_out(
+    predictions: ir.Table,
+    labelled: pd.DataFrame,
+    engineered: Engineered,
+    as_of: AsOf,
+    horizon: Horizon,
+) -> None:
+    ten = after(engineered, as_of, 10)
+    predicted = predictions.anti_join(ten, COLUMNS.keys)
+
+    kept, account = join_labels(predicted, engineered.model_input, as_of, horizon)
+
+    assert account["unknown"] == 10
+    assert len(kept) == account["predictions"] == len(labelled) - 10
+
+
+def test_a_label_that_is_late_is_pending_and_known_when_looked_at_again(
+    predictions: ir.Table, engineered: Engineered, as_of: AsOf, horizon: Horizon
+) -> None:
+    table, ten = engineered.model_input, after(engineered, as_of, 10)
+    soon, late = ibis.literal(as_of.after(1)), ibis.literal(as_of.after(horizon.days + 3))
+    is_late = table[COLUMNS.keys[0]].isnull()
+    for key in ten.select(COLUMNS.keys).to_pandas().itertuples(index=False):
+        is_one = [table[name] == value for name, value in key._asdict().items()]
+        is_late = is_late | ibis.and_(*is_one)
+    when = ibis.ifelse(is_late, late, ibis.least(table[COLUMNS.label_time], soon))
+    slow = same_with(table, **{COLUMNS.label_time: when}).cache()
+
+    now, pending = join_labels(predictions, slow, as_of, horizon)
+    later, _ = join_labels(predictions, slow, as_of, Horizon(days=horizon.days + 7))
+
+    keys = ten.select(COLUMNS.keys).to_pandas()
+    assert now.merge(keys, on=COLUMNS.keys)[Y].isna().all()
+    assert pending["pending"] == later[Y].isna().sum() + 10
+    assert later.merge(keys, on=COLUMNS.keys)[Y].notna().all()
+    assert len(now) == len(later) == pending["predictions"]
+
+
+def test_where_no_label_is_known_all_are_pending(
+    predictions: ir.Table, engineered: Engineered, as_of: AsOf, horizon: Horizon
+) -> None:
+    silent = same_with(engineered.model_input, **{Y: ibis.null("boolean")})
+
+    labelled, account = join_labels(predictions, silent, as_of, horizon)
+
+    assert labelled[Y].isna().all()
+    assert labelled[Y].dtype == "Int8"
+    assert (account["known"], account["pending"]) == (0, len(labelled))
+
+
+def test_new_labels_are_those_that_training_did_not_know(
+    package: ModelPackage, engineered: Engineered, as_of: AsOf, horizon: Horizon
+) -> None:
+    rows = engineered.model_input.to_pandas()
+    since = rows[COLUMNS.label_time].between(as_of.moment, as_of.after(14), inclusive="left")
+
+    n_new = count_new_labels(engineered.model_input, package, as_of, horizon)
+
+    assert n_new == (since & rows[Y].notna()).sum()
+    # those that landed after midnight began before it, and training did not know them
+    assert rows.loc[since, COLUMNS.event_time].min() < as_of.moment
 
 
 def test_good_data_passes(quality: dict[str, Any], horizon: Horizon) -> None:
     assert quality["passed"]
     assert quality["n_days"] == horizon.days
+    assert len(quality["checks"]) == 6
+
+
+def broken(quality: dict[str, Any]) -> set[str]:
+    """The checks that failed."""
+    assert quality["passed"] == all(check["passed"] for check in quality["checks"])
+    return {check["name"] for check in quality["checks"] if not check["passed"]}
 
 
 def test_missing_values_unseen_categories_and_lost_rows_fail(
-    predictions: ibis.Table, package: ModelPackage, params: Monitoring
+    predictions: ir.Table,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    window: Window,
+    params: Monitoring,
 ) -> None:
     category = COLUMNS.features_of_kind("categorical")[0]
     number = COLUMNS.features_of_kind("numeric")[0]
-    broken = predictions.filter(ibis._.prediction_id.endswith("7")).mutate(
+    few = predictions.filter(ibis._.prediction_id.endswith("7")).mutate(
         **{category: ibis.literal("never seen"), number: ibis.null("float64")}
     )
 
-    drift = measure_drift(broken, package)
-    quality = measure_quality(broken, drift, CLEAN, NO_SKEW, package, params)
+    drift = measure_drift(few, package, as_of, horizon, window, params)
+    quality = measure_quality(few, drift, CLEAN, NO_SKEW, package, as_of, horizon, params)
 
-    failed = {check["name"] for check in quality["checks"] if not check["passed"]}
-    assert failed == {"volume", "missing values", "unseen categories"}
-    assert not quality["passed"]
+    assert broken(quality) == {
+        "rows a day against the reference's",
+        f"more missing values of {number}",
+        "unseen categories",
+    }
+
+
+def test_one_bad_window_among_good_ones_is_found(
+    predictions: ir.Table,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    window: Window,
+    params: Monitoring,
+) -> None:
+    number = COLUMNS.features_of_kind("numeric")[0]
+    in_first = predictions[COLUMNS.event_time] < ibis.literal(as_of.after(7))
+    half = predictions.mutate(
+        **{number: ibis.ifelse(in_first, ibis.null("float64"), predictions[number])}
+    ).filter(~in_first | ibis._.prediction_id.substr(18, 1).isin(list("012")))
+
+    drift = measure_drift(half, package, as_of, horizon, window, params)
+    quality = measure_quality(half, drift, CLEAN, NO_SKEW, package, as_of, horizon, params)
+
+    assert broken(quality) == {
+        "rows a day against the reference's",
+        f"more missing values of {number}",
+    }
+
+
+@pytest.mark.parametrize(("n_days", "stale"), [(13, False), (11, True)])
+def test_data_that_stopped_coming_is_stale(
+    predictions: ir.Table,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    window: Window,
+    params: Monitoring,
+    n_days: int,
+    stale: bool,
+) -> None:
+    until = predictions.filter(predictions[COLUMNS.event_time] < ibis.literal(as_of.after(n_days)))
+
+    drift = measure_drift(until, package, as_of, horizon, window, params)
+    quality = measure_quality(until, drift, CLEAN, NO_SKEW, package, as_of, horizon, params)
+
+    assert broken(quality) == ({"days since the newest row"} if stale else set())
 
 
 @pytest.mark.parametrize(
@@ -143,18 +268,49 @@ def test_missing_values_unseen_categories_and_lost_rows_fail(
     ],
 )
 def test_rows_in_quarantine_and_skew_fail(
-    predictions: ibis.Table,
+    predictions: ir.Table,
     drift: pd.DataFrame,
     package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
     params: Monitoring,
     screening: dict[str, Any],
     skew: dict[str, Any],
     expected: str,
 ) -> None:
-    quality = measure_quality(predictions, drift, screening, skew, package, params)
+    quality = measure_quality(predictions, drift, screening, skew, package, as_of, horizon, params)
+    of_nothing = measure_quality(
+        predictions.limit(0), drift.head(0), screening, skew, package, as_of, horizon, params
+    )
 
-    failed = [check["name"] for check in quality["checks"] if not check["passed"]]
-    assert failed == [expected]
+    assert broken(quality) == broken(of_nothing) == {expected}
+
+
+def test_where_nothing_was_predicted_there_is_nothing_to_find_fault_with(
+    predictions: ir.Table,
+    drift: pd.DataFrame,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Monitoring,
+) -> None:
+    quality = measure_quality(
+        predictions.limit(0), drift.head(0), CLEAN, NO_SKEW, package, as_of, horizon, params
+    )
+
+    assert quality["passed"]
+    assert (quality["n_rows"], len(quality["checks"])) == (0, 2)
+
+
+def test_a_margin_below_one_and_a_distance_that_is_unknown_are_refused(
+    params: Monitoring,
+) -> None:
+    given = params.drift.model_dump()
+
+    with pytest.raises(ValidationError) as refused:
+        Drift(**(given | {"margin": 0.9, "measure": "kolmogorov_smirnov"}))
+
+    assert {error["loc"] for error in refused.value.errors()} == {("margin",), ("measure",)}
 
 
 def test_a_service_that_looks_up_what_training_had_is_not_skewed(
@@ -247,156 +403,3 @@ def test_before_anything_is_served_there_is_no_skew(
     skew = measure_skew(nothing, engineered.model_input, package, params)
 
     assert (skew["n_served"], skew["n_compared"], skew["share"]) == (0, 0, 0)
-
-
-def test_performance_says_its_coverage(
-    performance: dict[str, Any], labelled: pd.DataFrame, package: ModelPackage
-) -> None:
-    known = labelled[COLUMNS.label].notna().sum()
-
-    assert performance["n_labelled"] == known
-    assert performance["label_coverage"] == known / len(labelled)
-    assert performance["metrics"]["roc_auc"]["low"] < performance["metrics"]["roc_auc"]["value"]
-    assert performance["reference"] == package.metadata.metrics
-
-
-def test_too_few_labels_say_nothing(
-    labelled: pd.DataFrame,
-    package: ModelPackage,
-    as_of: AsOf,
-    params: Monitoring,
-    bootstrap: Bootstrap,
-) -> None:
-    few = labelled.dropna(subset=[COLUMNS.label]).head(params.min_labelled_rows - 1)
-
-    performance = measure_performance(few, package, as_of, params, bootstrap)
-
-    assert "99 labelled rows, 100 are needed" in performance["unknown_because"]
-    assert performance["metrics"] == {}
-
-
-def test_a_champion_that_has_learned_from_the_rows_is_not_judged_by_them(
-    labelled: pd.DataFrame, package: ModelPackage, params: Monitoring, bootstrap: Bootstrap
-) -> None:
-    before_it_was_trained = AsOf("2013-03-20")
-
-    performance = measure_performance(labelled, package, before_it_was_trained, params, bootstrap)
-
-    assert "trained as of 2013-04-01" in performance["unknown_because"]
-    assert performance["metrics"] == {}
-
-
-def test_weeks_cover_every_prediction(
-    labelled: pd.DataFrame, as_of: AsOf, bootstrap: Bootstrap
-) -> None:
-    weekly = measure_weeks(labelled, as_of, bootstrap)
-
-    assert weekly["n_predictions"].sum() == len(labelled)
-    assert weekly["week_of"].tolist() == ["2013-04-01", "2013-04-08"]
-    assert (weekly["log_loss_low"] <= weekly["log_loss"]).all()
-
-
-def test_an_empty_horizon_has_no_weeks(
-    labelled: pd.DataFrame, as_of: AsOf, bootstrap: Bootstrap
-) -> None:
-    weekly = measure_weeks(labelled.head(0), as_of, bootstrap)
-
-    assert len(weekly) == 0
-    assert "log_loss" in weekly
-
-
-@pytest.fixture
-def decided(
-    quality: dict[str, Any],
-    drift: pd.DataFrame,
-    performance: dict[str, Any],
-    package: ModelPackage,
-    as_of: AsOf,
-    horizon: Horizon,
-    params: Monitoring,
-) -> Any:
-    """Decide, with some of the inputs replaced."""
-
-    def run(**replaced: Any) -> dict[str, Any]:
-        given = {
-            "quality": quality,
-            "drift": drift,
-            "performance": performance,
-            "champion": package,
-            "as_of": as_of,
-            "horizon": horizon,
-            "params": params,
-        }
-        return decide(**(given | replaced))
-
-    return run
-
-
-def as_expected(performance: dict[str, Any], log_loss: float) -> dict[str, Any]:
-    interval = {"value": log_loss, "low": log_loss - 0.01, "high": log_loss + 0.01}
-    reference = {"log_loss": {"value": 0.5, "low": 0.45, "high": 0.55}}
-    return performance | {"metrics": {"log_loss": interval}, "reference": reference}
-
-
-def test_a_champion_that_does_as_expected_is_left_alone(
-    decided: Any, performance: dict[str, Any]
-) -> None:
-    decision = decided(performance=as_expected(performance, 0.52))
-
-    assert decision["outcome"] == "wait"
-    assert len(decision["reasons"]) == 2
-
-
-def test_performance_lost_beyond_its_interval_retrains(
-    decided: Any, performance: dict[str, Any]
-) -> None:
-    decision = decided(performance=as_expected(performance, 0.60))
-
-    assert decision["outcome"] == "retrain"
-    assert "worse than" in decision["reasons"][0]
-
-
-def test_an_old_champion_is_retrained_on_schedule(
-    decided: Any, performance: dict[str, Any], params: Monitoring
-) -> None:
-    strict = params.model_copy(update={"max_age_days": 3})
-
-    decision = decided(performance=as_expected(performance, 0.5), params=strict)
-
-    assert decision["outcome"] == "retrain"
-    assert "14 days old" in decision["reasons"][0]
-
-
-def test_bad_data_vetoes_retraining(
-    decided: Any, performance: dict[str, Any], quality: dict[str, Any]
-) -> None:
-    failed = {"name": "volume", "passed": False, "value": 0.1, "limit": 0.5}
-    bad = quality | {"passed": False, "checks": [failed]}
-
-    decision = decided(performance=as_expected(performance, 0.60), quality=bad)
-
-    assert decision["outcome"] == "wait"
-    assert decision["reasons"] == ["Bad data vetoes retraining: volume 0.1, limit 0.5."]
-    assert decision["vetoes"] == [failed]
-
-
-def test_drift_alone_never_retrains(
-    decided: Any, performance: dict[str, Any], drift: pd.DataFrame
-) -> None:
-    drifted = drift.assign(psi=9.0)
-
-    decision = decided(performance=as_expected(performance, 0.5), drift=drifted)
-
-    assert decision["outcome"] == "wait"
-    assert set(decision["drifted"]) == set(drift["column"])
-
-
-def test_without_enough_labels_the_decision_says_so(
-    decided: Any, performance: dict[str, Any]
-) -> None:
-    unknown = performance | {"metrics": {}, "unknown_because": "Not enough data: 7 rows."}
-
-    decision = decided(performance=unknown)
-
-    assert decision["outcome"] == "wait"
-    assert decision["reasons"][0] == "Not enough data: 7 rows."

@@ -1,117 +1,230 @@
+"""The whole pipeline, as its nodes are wired, and the page that it ends in."""
+
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 import pytest
 
 from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.monitoring import nodes
-from flight_delays.pipelines.monitoring.report import draw_monitoring, render_report
+from flight_delays.moments import AsOf, Horizon, Window
+from flight_delays.pipelines.monitoring import create_pipeline
+from flight_delays.pipelines.monitoring.nodes import COLUMNS, INPUTS, Monitoring, Y
+from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from tests.conftest import Engineered
 
-
-def report_of(
-    champion: ModelPackage,
-    engineered: Engineered,
-    as_of: AsOf,
-    horizon: Horizon,
-    params: nodes.Monitoring,
-    bootstrap: Bootstrap,
-    served: Callable[[ir.Table], ir.Table] = lambda predictions: predictions.limit(0),
-) -> str:
-    """The whole monitoring pipeline, as its nodes are wired."""
-    predictions = score(champion, engineered.model_input, as_of, horizon).cache()
-    log = served(predictions)
-    labelled = nodes.join_labels(predictions, engineered.model_input, as_of, horizon)
-    drift = nodes.measure_drift(predictions, champion)
-    skew = nodes.measure_skew(log, engineered.model_input, champion, params)
-    screening = {"largest_share": 0.0, "max_quarantine_share": 0.01}
-    quality = nodes.measure_quality(predictions, drift, screening, skew, champion, params)
-    performance = nodes.measure_performance(labelled, champion, as_of, params, bootstrap)
-    weekly = nodes.measure_weeks(labelled, as_of, bootstrap)
-    decision = nodes.decide(quality, drift, performance, champion, as_of, horizon, params)
-    plots = draw_monitoring(labelled, weekly, drift, predictions, champion, params)
-    return render_report(
-        decision, quality, skew, performance, drift, *plots, champion, as_of, horizon
-    )
+Made = dict[str, Any]
+Watch = Callable[..., Made]
+NOBODY_YET = AsOf("2013-06-01")
 
 
 @pytest.fixture(scope="module")
-def params(configured: Any) -> nodes.Monitoring:
-    return nodes.Monitoring(**(configured("monitoring") | {"min_labelled_rows": 100}))
-
-
-def test_the_report_is_complete_in_itself(
+def watch(
     package: ModelPackage,
     engineered: Engineered,
     as_of: AsOf,
     horizon: Horizon,
-    params: nodes.Monitoring,
+    window: Window,
+    params: Monitoring,
+    retraining: Retraining,
     bootstrap: Bootstrap,
-) -> None:
-    html = report_of(package, engineered, as_of, horizon, params, bootstrap)
+) -> Watch:
+    """Runs all nodes; what they are given may be replaced by name, labels by what they become."""
+
+    def run(as_of: AsOf = as_of, label: ir.Value | None = None, **replaced: Any) -> Made:
+        model_input = engineered.model_input
+        predictions = score(package, model_input, as_of, horizon).cache()
+        if label is not None:
+            model_input = model_input.mutate(**{Y: label}).cast(model_input.schema()).cache()
+        made: Made = {
+            "predictions": predictions,
+            "model_input": model_input,
+            "prediction_log": predictions.limit(0),
+            "champion": package,
+            "data_screening": {"largest_share": 0.0, "max_quarantine_share": 0.01},
+            "past_windows": pd.DataFrame(),
+            "past_decisions": pd.DataFrame(),
+            "params:as_of": as_of,
+            "params:horizon": horizon,
+            "params:window": window,
+            "params:monitoring": params,
+            "params:retraining": retraining,
+            "params:bootstrap": bootstrap,
+        } | replaced
+        for node in create_pipeline().nodes:
+            made |= node.run({name: made[name] for name in node.inputs})
+        return made
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def usual(watch: Watch) -> Made:
+    return watch()
+
+
+def text_of(made: Made) -> str:
+    """What the page says, but for its pictures."""
+    page = re.sub(r"<(script|style).*?</\1>", " ", made["monitoring_report"], flags=re.DOTALL)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)))
+
+
+def test_the_report_is_complete_in_itself(usual: Made, package: ModelPackage) -> None:
+    html = usual["monitoring_report"]
 
     assert package.version in html
     assert html.count("plotly-graph-div") >= 4
     assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="', html)
 
 
-def test_a_horizon_without_rows_gives_a_report_that_says_so(
-    package: ModelPackage,
-    engineered: Engineered,
-    horizon: Horizon,
-    params: nodes.Monitoring,
-    bootstrap: Bootstrap,
+def test_the_report_says_what_was_measured_and_decided(usual: Made) -> None:
+    page, performance = text_of(usual), usual["performance"]
+    drift = usual["drift"]
+    newest = drift[drift["window_end"] == drift["window_end"].max()]
+
+    for reason in usual["retrain_decision"]["reasons"]:
+        assert page.count(reason) == 2
+    for metric, now in performance["metrics"].items():
+        assert f"{metric.replace('_', ' ')} {now['value']:.3f}" in page
+    estimate = performance["estimated"]["log_loss"]
+    assert "Estimated without labels, from calibrated scores" in page
+    assert f"log loss {estimate['value']:.3f} [{estimate['low']:.3f}" in page
+    assert f"{performance['labels']['pending']:,} pending" in page
+    assert "The newest of 2 windows, from 2013-04-08 until before 2013-04-15" in page
+    for row in newest.head(5).itertuples():
+        assert f"{row.column} {row.psi:.3f} {row.psi_limit:.3f}" in page
+    for check in usual["data_quality"]["checks"]:
+        assert f"{check['name']} {check['value']:.3f} {check['limit']:g} passed" in page
+    assert "Without the guards: wait" in page
+
+
+def test_every_column_that_drifted_is_in_the_table(usual: Made) -> None:
+    html, drift = usual["monitoring_report"], usual["drift"]
+
+    newest = drift[drift["window_end"] == drift["window_end"].max()]
+
+    marked = re.findall(r'<td class="failed">(\w+)</td>', html)
+    assert marked == newest.loc[newest["drifted"], "column"].tolist() != []
+
+
+def test_a_usual_month_is_left_alone_and_alarms_nobody(usual: Made) -> None:
+    assert usual["retrain_decision"]["outcome"] == "wait"
+    assert usual["alerts"] == []
+    assert len(usual["window_history"]) == 2
+    assert usual["decision_history"]["outcome"].tolist() == ["wait"]
+
+
+NO_LABELS = ibis.null("boolean")
+ALL_LATE, NONE_LATE = ibis.literal(True), ibis.literal(False)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"as_of": NOBODY_YET}, "0 labelled rows, 100 are needed"),
+        ({"label": NO_LABELS}, "0 labelled rows, 100 are needed"),
+        ({"label": NONE_LATE}, "all labels are of one class"),
+        ({"label": ALL_LATE}, "all labels are of one class"),
+    ],
+    ids=["no predictions", "no labels", "no positive", "no negative"],
+)
+def test_a_month_that_says_nothing_is_waited_out_without_a_false_alarm(
+    watch: Watch, given: dict[str, Any], says: str
 ) -> None:
-    nothing_yet = AsOf("2013-12-31")
-    patient = params.model_copy(update={"max_age_days": 1000})
+    made = watch(**given)
 
-    html = report_of(package, engineered, nothing_yet, horizon, patient, bootstrap)
+    assert made["retrain_decision"]["outcome"] == "wait"
+    assert made["retrain_decision"]["without_guards"] == "wait"
+    assert made["alerts"] == []
+    assert made["performance"]["metrics"] == {}
+    page = text_of(made)
+    assert "Not enough data to judge performance: " in page
+    assert says in page
+    assert "Bad data" not in page
+    assert '<div class="decision wait">' in made["monitoring_report"]
 
-    assert "Not enough data" in html
-    assert "Bad data" not in html
-    assert '<div class="decision wait">' in html
+
+def test_without_predictions_there_is_nothing_to_compare_and_nothing_to_remember(
+    watch: Watch,
+) -> None:
+    made = watch(as_of=NOBODY_YET)
+
+    assert "There is nothing to compare." in text_of(made)
+    assert made["window_history"].empty
+    assert made["decision_history"]["decided_at"].tolist() == ["2013-06-15T00:00:00"]
+
+
+def test_a_few_predictions_do_not_make_an_estimate_that_alarms(watch: Watch, usual: Made) -> None:
+    predictions = usual["predictions"]
+    undecided = predictions.order_by((predictions["probability"] - 0.5).abs())
+
+    made = watch(label=NO_LABELS, predictions=undecided.limit(20).cache())
+
+    assert made["performance"]["estimated"] == {}
+    assert "performance" not in {alert["kind"] for alert in made["alerts"]}
+    assert made["retrain_decision"]["outcome"] == "wait"
+
+
+def test_lost_performance_is_told_and_held_back_by_the_cooldown(
+    watch: Watch, engineered: Engineered
+) -> None:
+    flipped = ~engineered.model_input[Y]
+
+    made = watch(label=flipped)
+
+    decision = made["retrain_decision"]
+    assert (decision["outcome"], decision["without_guards"]) == ("wait", "retrain")
+    assert [alert["kind"] for alert in made["alerts"]] == ["performance", "retraining refused"]
+    page = text_of(made)
+    assert "performance fired" in page
+    assert "guard: cooldown refuses The last training was 2013-04-01, 14 days before" in page
+    assert "Without the guards: retrain" in page
+
+
+def test_without_the_cooldown_it_retrains(
+    watch: Watch, engineered: Engineered, retraining: Retraining
+) -> None:
+    at_once = retraining.model_copy(update={"cooldown_days": 0})
+
+    made = watch(label=~engineered.model_input[Y], **{"params:retraining": at_once})
+
+    assert '<div class="decision retrain">' in made["monitoring_report"]
+    assert made["decision_history"]["fired"].tolist() == ["performance"]
+
+
+def test_labels_that_contradict_each_other_are_told(watch: Watch, usual: Made) -> None:
+    table = usual["model_input"]
+    some = table.filter(table[Y].notnull()).filter(
+        table[COLUMNS.event_time] >= ibis.literal(pd.Timestamp("2013-04-01"))
+    )
+    ten = some.order_by(COLUMNS.keys).limit(10)
+    otherwise = ten.mutate(**{Y: ~ten[Y]}).cast(table.schema())
+
+    made = watch(model_input=ibis.union(table, otherwise).cache())
+
+    assert [alert["message"] for alert in made["alerts"]] == ["20 labels contradict each other."]
+    assert "20 contradict each other and count as none" in text_of(made)
 
 
 def test_the_report_names_the_columns_that_the_service_saw_otherwise(
-    package: ModelPackage,
-    engineered: Engineered,
-    as_of: AsOf,
-    horizon: Horizon,
-    params: nodes.Monitoring,
-    bootstrap: Bootstrap,
+    watch: Watch, usual: Made
 ) -> None:
-    name = nodes.INPUTS.looked_up[0].name
-    half = {name: ibis.literal(0.123456)}
+    name = INPUTS.looked_up[0].name
+    served = usual["predictions"].mutate(**{name: ibis.literal(0.123456)}).limit(50)
 
-    html = report_of(
-        package,
-        engineered,
-        as_of,
-        horizon,
-        params,
-        bootstrap,
-        served=lambda predictions: predictions.mutate(**half).limit(50),
-    )
+    made = watch(prediction_log=served)
 
-    assert "looked-up features differ on" in html
-    assert f"<td>{name}</td><td>looked up</td>" in html
-    assert "Bad data vetoes retraining: training-serving skew" in html
+    assert "looked-up features differ on" in text_of(made)
+    assert f"<td>{name}</td><td>looked up</td>" in made["monitoring_report"]
+    assert "Bad data vetoes retraining: training-serving skew" in text_of(made)
+    assert [alert["kind"] for alert in made["alerts"]] == ["bad data"]
 
 
-def test_before_anything_is_served_the_report_says_so(
-    package: ModelPackage,
-    engineered: Engineered,
-    as_of: AsOf,
-    horizon: Horizon,
-    params: nodes.Monitoring,
-    bootstrap: Bootstrap,
-) -> None:
-    html = report_of(package, engineered, as_of, horizon, params, bootstrap)
-
-    assert "The service has logged no predictions of this champion yet." in html
+def test_before_anything_is_served_the_report_says_so(usual: Made) -> None:
+    assert "The service has logged no predictions of this champion yet." in text_of(usual)

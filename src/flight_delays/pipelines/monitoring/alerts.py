@@ -5,6 +5,8 @@ from typing import Any
 
 Alert = dict[str, Any]
 
+WRONG_LABELS = {"contradicting": "contradict each other", "unknown": "are of unknown predictions"}
+
 
 def raise_alerts(
     decision: dict[str, Any], quality: dict[str, Any], performance: dict[str, Any]
@@ -33,7 +35,6 @@ def _found(
     for guard in decision["guards"]:
         if guard["refused"] and decision["without_guards"] == "retrain":
             yield "retraining refused", guard["reason"]
-    wrong = {n: performance["labels"][n] for n in ("contradicting", "unknown")}
-    for name, n in wrong.items():
-        if n:
-            yield "labels", f"{n:,} labels are {name}."
+    for name, what_is_wrong in WRONG_LABELS.items():
+        if n := performance["labels"][name]:
+            yield "labels", f"{n:,} labels {what_is_wrong}."

@@ -12,6 +12,9 @@ from flight_delays.reference import Profile
 
 from .nodes import COLUMNS, DISTANCES, Drift, Monitoring
 
+# of p-values, which may be 0
+SMALLEST = 1e-300
+
 DRIFT_COLUMNS = [
     "window_start", "window_end", "n_rows", "n_days", "kind", "column", "drifted",
     *(name for distance in DISTANCES for name in (distance, f"{distance}_limit")),
@@ -31,9 +34,9 @@ def measure_drift(
     """Compare features and score with the reference that travels with the champion.
 
     Returns:
-        One row per window and column, the newest window first and in it the most drifted column;
-        see ``profiles.compare``. ``drifted`` says whether the measure that counts is beyond its
-        limit. No rows where nothing was predicted.
+        One row per window and column, the newest window first, in it the score, then the features,
+        those first that are farthest for their limit; see ``profiles.compare``. ``drifted`` says
+        whether the measure that counts is beyond its limit. No rows where nothing was predicted.
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
@@ -78,15 +81,18 @@ def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> p
         floor = params.drift.floors[distance]
         table[f"{distance}_limit"] = levels[distance].clip(lower=floor).to_numpy()
     missing = levels["missing_increase"].clip(lower=params.max_missing_share_increase)
-    return table.assign(
+    judged = table.assign(
         kind=kind,
         n_rows=[sum(n for n, _ in tally[name].values()) for name in table["column"]],
         missing_limit=missing.to_numpy(),
-        drifted=_beyond(table, params.drift),
     )
+    beyond = _beyond(judged, params.drift)
+    judged = judged.assign(drifted=beyond > 1)
+    return judged.loc[beyond.sort_values(ascending=False, kind="stable").index]
 
 
 def _beyond(table: pd.DataFrame, params: Drift) -> pd.Series:
+    """The measure that counts, as a multiple of its limit."""
     if params.measure == "p_value":
-        return table["p_value"] < params.max_p_value
-    return table[params.measure] > table[f"{params.measure}_limit"]
+        return params.max_p_value / table["p_value"].clip(lower=SMALLEST)
+    return table[params.measure] / table[f"{params.measure}_limit"]

@@ -44,7 +44,7 @@ class Drift(Parameters):
 class Monitoring(Parameters):
     """Parameters of the monitoring pipeline."""
 
-    min_labelled_rows: int = Field(gt=0, description="Fewer say nothing about performance")
+    min_labelled_rows: int = Field(gt=0, description="Fewer rows say nothing about performance")
     min_label_coverage: float = Field(
         ge=0, le=1, description="Below it, labels may not speak for all predictions"
     )

@@ -42,11 +42,13 @@ def measure_performance(
     estimation; Białek et al., 2024, arXiv:2401.08348.)
 
     Returns:
-        ``metrics`` is empty, and ``unknown_because`` says why, where the labels say nothing.
+        ``metrics`` is empty, and ``unknown_because`` says why, where the labels say nothing;
+        ``estimated`` is empty where there are too few predictions even for that.
     """
     known = labelled.dropna(subset=[Y])
     learned = _learned_from_these(champion, as_of)
     unknown_because = learned or _too_few(labelled, known, params)
+    can_estimate = not learned and len(labelled) >= params.min_labelled_rows
     return {
         "model_version": champion.version,
         "n_predictions": len(labelled),
@@ -56,7 +58,7 @@ def measure_performance(
         "new_labels": new_labels,
         "unknown_because": unknown_because,
         "metrics": {} if unknown_because else _realised(known, bootstrap),
-        "estimated": {} if learned else _estimated(labelled, champion, bootstrap),
+        "estimated": _estimated(labelled, champion, bootstrap) if can_estimate else {},
         "reference": champion.metadata.metrics,
     }
 

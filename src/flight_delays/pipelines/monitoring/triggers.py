@@ -119,7 +119,7 @@ def _rules(
 
 def _demand(params: Retraining) -> Rule:
     reason = f"It is demanded: {params.demand}." if params.demand else "Nobody demands it."
-    return _rule("demand", params.demand is not None, None, None, reason)
+    return _rule("demand", bool(params.demand), None, None, reason)
 
 
 def _performance(performance: dict[str, Any]) -> Rule:

@@ -1,0 +1,91 @@
+"""A champion fitted on real rows, and what it predicted in the two weeks after."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+import pytest
+
+from flight_delays.metrics import Bootstrap
+from flight_delays.model_package import ModelPackage
+from flight_delays.moments import AsOf, Horizon, Window
+from flight_delays.pipelines.monitoring.drift import measure_drift
+from flight_delays.pipelines.monitoring.nodes import Monitoring, join_labels, measure_quality
+from flight_delays.pipelines.monitoring.performance import measure_performance
+from flight_delays.pipelines.monitoring.triggers import Retraining
+from flight_delays.pipelines.scoring.nodes import score
+from tests.conftest import Engineered
+
+CLEAN = {"largest_share": 0.0, "max_quarantine_share": 0.01}
+NO_SKEW = {"share": 0.0}
+
+
+@pytest.fixture(scope="session")
+def params(configured: Callable[..., dict[str, Any]]) -> Monitoring:
+    return Monitoring(**(configured("monitoring") | {"min_labelled_rows": 100}))
+
+
+@pytest.fixture(scope="session")
+def retraining(configured: Callable[..., dict[str, Any]]) -> Retraining:
+    return Retraining(**configured("monitoring", "retraining"))
+
+
+@pytest.fixture(scope="session")
+def predictions(
+    package: ModelPackage, engineered: Engineered, as_of: AsOf, horizon: Horizon
+) -> ir.Table:
+    return score(package, engineered.model_input, as_of, horizon).cache()
+
+
+@pytest.fixture(scope="session")
+def joined(
+    predictions: ir.Table, engineered: Engineered, as_of: AsOf, horizon: Horizon
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    return join_labels(predictions, engineered.model_input, as_of, horizon)
+
+
+@pytest.fixture(scope="session")
+def labelled(joined: tuple[pd.DataFrame, dict[str, int]]) -> pd.DataFrame:
+    return joined[0]
+
+
+@pytest.fixture(scope="session")
+def account(joined: tuple[pd.DataFrame, dict[str, int]]) -> dict[str, int]:
+    return joined[1]
+
+
+@pytest.fixture(scope="session")
+def drift(
+    predictions: ir.Table,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    window: Window,
+    params: Monitoring,
+) -> pd.DataFrame:
+    return measure_drift(predictions, package, as_of, horizon, window, params)
+
+
+@pytest.fixture(scope="session")
+def quality(
+    predictions: ir.Table,
+    drift: pd.DataFrame,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Monitoring,
+) -> dict[str, Any]:
+    return measure_quality(predictions, drift, CLEAN, NO_SKEW, package, as_of, horizon, params)
+
+
+@pytest.fixture(scope="session")
+def performance(
+    labelled: pd.DataFrame,
+    account: dict[str, int],
+    package: ModelPackage,
+    as_of: AsOf,
+    params: Monitoring,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    return measure_performance(labelled, account, 1234, package, as_of, params, bootstrap)
