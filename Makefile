@@ -3,7 +3,7 @@ export BENTOML_DO_NOT_TRACK := True
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 BIN := .venv/bin
 
-.PHONY: run test lint serve viz bench clean
+.PHONY: run test lint serve viz bench faults clean
 
 run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, scoring, monitoring
 	$(BIN)/kedro run $(ARGS)
@@ -22,6 +22,9 @@ lint: .venv/.synced  ## formatting, lint, types and the direction of imports
 
 bench: .venv/.synced  ## measure, side by side, on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: .venv/.synced  ## kill the real commands at random moments, and look at what they leave
+	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 clean:  ## remove everything a run made; the environment stays
 	git clean -fdxq data logs .viz build
