@@ -147,7 +147,11 @@ def watched(package, made):
         skew_sample_rows=1000,
         max_missing_share_increase=0.3,
         drift=Drift(
-            margin=1, floors=dict.fromkeys(DISTANCES, 0.2), measure="psi", min_features=1
+            margin=1,
+            floors=dict.fromkeys(DISTANCES, 0.2),
+            measure="psi",
+            max_p_value=0.05,
+            min_features=1,
         ),
     )
     drift = measure_drift(table, package, FIRST_DAY, HORIZON, WINDOW, params).set_index("column")

@@ -105,6 +105,25 @@ def test_a_replay_is_the_ticks_run_by_hand(
         assert seen["trained"] == (seen["decision"] == "retrain")
 
 
+def test_what_a_person_demands_is_done(by_hand: list[dict[str, Any]], worlds: Project) -> None:
+    look = f"kedro retrain --env {BY_HAND} --params as_of={DAYS[-2]},horizon.days=7"
+
+    said = worlds.must(f"{look} --demand 'a new season'")
+
+    assert "retrain: It is demanded: a new season." in said
+    assert f"Retraining as of {DAYS[-1]}." in said
+    assert "Gate " in said
+
+
+def test_without_a_champion_there_is_nothing_to_look_at(project: Project) -> None:
+    nobody = project.with_environment("nobody", "data/nobody")
+
+    done = project.run(f"kedro retrain --env {nobody}")
+
+    assert done.returncode == 1
+    assert "There is no champion yet. Make one with `make run`." in done.stderr
+
+
 def test_policies_differ_by_what_they_ask_for(lived: pd.DataFrame) -> None:
     never, ours = lived.xs("never", level="policy"), lived.xs("ours", level="policy")
 

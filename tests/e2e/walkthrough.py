@@ -1,9 +1,11 @@
 """How each command of README.md is run, word by word, and what must come of it."""
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -98,15 +100,76 @@ def activate_and_list(project: Project, activate: str, registry: str) -> None:
     assert {file.parent.name for file in pipelines} < set(listed)
 
 
-def run_another_day(project: Project, command: str) -> None:
-    """The candidate of another day is judged against the champion on rows new to both."""
-    [incumbent] = _champions(project)
-    settings = project.folder / "conf/local/parameters.yml"
-    settings.write_text(SHORT)
+def look_and_wait(project: Project, command: str) -> None:
+    """A champion that does as expected is left alone."""
+    before = _champions(project)
 
     said = project.must(command, timeout=900)
 
-    settings.unlink()
+    assert re.search(r"^Retrain\? +wait: ", said, re.MULTILINE)
+    assert "Trained" not in said
+    assert _champions(project) == before
+
+
+def retrain_on_demand(project: Project, command: str) -> None:
+    """A person's demand trains a candidate as of the end of the days that were looked at."""
+    with _short(project):
+        said = project.must(command, timeout=900)
+
+    assert "retrain: It is demanded: a new season." in said
+    assert "rows known as of 2013-08-01" in said
+    assert re.search(r"^Gate +\w+: ", said, re.MULTILINE)
+
+
+def ask_about_champions(project: Project, show: str, history: str) -> None:
+    """They say which model serves, and which ones did."""
+    *_, newest = _champions(project)
+    metadata = json.loads((newest / "metadata.json").read_text())
+
+    shown, listed = project.must(show), project.must(history)
+
+    assert all(said in shown for said in (metadata["version"], metadata["release"], "ready"))
+    assert f"{metadata['version']} *" in listed
+    assert len(listed.splitlines()) == 1 + len(_champions(project))
+
+
+def roll_back(project: Project, command: str) -> None:
+    """The champion before serves again, and the one that was left stays out."""
+    first, *_, newest = [
+        json.loads((champion / "metadata.json").read_text()) for champion in _champions(project)
+    ]
+    if newest["version"] == first["version"]:
+        candidate = json.loads((_candidates(project)[-1] / "metadata.json").read_text())
+        newest = candidate
+        project.must(f"kedro champion promote {candidate['version']} --reason 'to come back from'")
+
+    said = project.must(command)
+
+    now = json.loads((_champions(project)[-1] / "metadata.json").read_text())
+    assert re.search(rf"Rolled back +to \S+ from {newest['version']} in [\d.]+ s", said)
+    assert f"{now['release']}, ready to serve" in said
+    assert newest["version"] in now["withdrawn"]
+
+
+def replay_and_stop(project: Project, command: str) -> None:
+    """A replay can be stopped at any moment; what it has lived stays."""
+    lived = project.folder / "data/replay/ticks.jsonl"
+    with project.started(command) as running:
+        running.wait_for(lived.exists, "the first tick is complete", timeout=600)
+        running.send_to_group(signal.SIGINT)
+        status = running.process.wait(60)
+
+    assert status == 130
+    assert "Stopped." in running.stderr
+    assert {json.loads(line)["tick"] for line in lived.read_text().splitlines()} == {"2013-03-01"}
+
+
+def run_another_day(project: Project, command: str) -> None:
+    """The candidate of another day is judged against the champion on rows new to both."""
+    *_, incumbent = _champions(project)
+    with _short(project):
+        said = project.must(command, timeout=900)
+
     before = json.loads((incumbent / "metadata.json").read_text())["version"]
     [*_, newest] = _champions(project)
     decision = json.loads((project.folder / "data/06_models/gate_decision.json").read_text())
@@ -157,7 +220,7 @@ def dry_run(project: Project, *typed: str) -> None:
     """What continuous integration runs anyway is there to be run."""
     planned = [project.must(command.replace("make", "make -n", 1)) for command in typed]
 
-    tools = ["pytest", "ruff", "benchmarks"]
+    tools = ["pytest", "ruff", "benchmarks", "benchmarks.faults"]
     assert all(tool in plan for tool, plan in zip(tools, planned, strict=True))
 
 
@@ -169,16 +232,34 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ("make viz",): look,
     (VIZ_BUILD,): build_a_site,
     ("source .venv/bin/activate", "kedro registry list"): activate_and_list,
+    ("kedro retrain",): look_and_wait,
+    ('kedro retrain --demand "a new season"',): retrain_on_demand,
     ("kedro run --params as_of=2013-09-01",): run_another_day,
+    ("kedro champion show", "kedro champion history"): ask_about_champions,
+    ("kedro champion rollback",): roll_back,
+    ("kedro replay",): replay_and_stop,
     ("kedro run --pipelines=monitoring",): run_a_part,
     ("bentoml list",): list_releases,
     ("bentoml build",): build_a_bento,
-    ("make test", "make lint", "make bench"): dry_run,
+    ("make test", "make lint", "make bench", "make faults"): dry_run,
 }
+
+
+@contextlib.contextmanager
+def _short(project: Project) -> Iterator[None]:
+    """With a person's own settings, that make the loop short."""
+    settings = project.folder / "conf/local/parameters.yml"
+    settings.write_text(SHORT)
+    yield
+    settings.unlink()
 
 
 def _champions(project: Project) -> list[Path]:
     return versions(project.folder / "data/06_models/champion")
+
+
+def _candidates(project: Project) -> list[Path]:
+    return versions(project.folder / "data/06_models/candidate")
 
 
 def _roc_auc(line: str) -> float:

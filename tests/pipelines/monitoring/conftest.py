@@ -28,7 +28,8 @@ def params(configured: Callable[..., dict[str, Any]]) -> Monitoring:
 
 @pytest.fixture(scope="session")
 def retraining(configured: Callable[..., dict[str, Any]]) -> Retraining:
-    return Retraining(**configured("monitoring", "retraining"))
+    given = configured("monitoring", "retraining")
+    return Retraining(**(given | {"drift": {"drifted": 3, "windows": 4}}))
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,14 @@ def test_what_swings_as_it_did_in_training_has_not_drifted_and_what_never_did_ha
     assert drift.loc["seasonal", measure] > drift.loc["steady", f"{measure}_limit"]
 
 
+def test_by_significance_everything_has_drifted(drift_of: Callable[..., pd.DataFrame]) -> None:
+    by_test = drift_of(seasonal=3.0, steady=0.3, measure="p_value")
+    by_effect = drift_of(seasonal=3.0, steady=0.3, measure="psi")
+
+    assert by_test.loc[["seasonal", "steady"], "drifted"].all()
+    assert not by_effect.loc[["seasonal", "steady"], "drifted"].any()
+
+
 def test_what_swings_farther_than_it_ever_did_has_drifted(
     drift_of: Callable[..., pd.DataFrame],
 ) -> None:
