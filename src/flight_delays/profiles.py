@@ -4,9 +4,9 @@ Numbers fall into bins between the quantiles of the reference, categories are bi
 missing values share one. Counting is pushed down to the engine: one query, with one group-by a
 column, however many windows of time are told apart.
 
-How far is far is not the same for every column: temperature changes with the season, the distance
-between two airports does not. So a profile says how far windows of the reference itself were from
-all that preceded them, which is just what monitoring measures later.
+How far is far is not the same for every column: what is sold changes with the season, the size of
+the shops does not. So a profile says how far windows of the reference itself were from all that
+preceded them, which is just what monitoring measures later.
 
 Sources: population stability index, Siddiqi (2006), "Credit Risk Scorecards"; Jensen-Shannon
 distance, Lin (1991), base 2, Wasserstein distance (earth mover's) and the chi-square test of

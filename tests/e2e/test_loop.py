@@ -324,6 +324,7 @@ def _size(path: Path) -> int:
     """Number of entries, rows, files or characters, read in the way the suffix asks for."""
     readers = {
         ".json": lambda: len(str(json.loads(path.read_text()))),
+        ".jsonl": lambda: len(path.read_text().splitlines()),
         ".csv": lambda: len(pd.read_csv(path)),
         ".parquet": lambda: len(pd.read_parquet(path)),
         ".html": lambda: len(path.read_text()),

@@ -17,7 +17,7 @@ SMALLEST = 1e-300
 
 DRIFT_COLUMNS = [
     "window_start", "window_end", "n_rows", "n_days", "kind", "column", "drifted",
-    *(name for distance in DISTANCES for name in (distance, f"{distance}_limit")),
+    *(name for measure in DISTANCES for name in (measure, f"{measure}_limit")),
     "p_value", "missing_share", "reference_missing_share", "missing_increase", "missing_limit",
     "unseen_share",
 ]  # fmt: skip
@@ -77,9 +77,9 @@ def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> p
     table = compare(reference, {name: tally[name] for name in reference.counts})
     normal = pd.DataFrame.from_dict(reference.normal, orient="index", columns=list(MEASURES))
     levels = params.drift.margin * normal.reindex(table["column"]).fillna(0.0)
-    for distance in DISTANCES:
-        floor = params.drift.floors[distance]
-        table[f"{distance}_limit"] = levels[distance].clip(lower=floor).to_numpy()
+    for measure in DISTANCES:
+        floor = params.drift.floors[measure]
+        table[f"{measure}_limit"] = levels[measure].clip(lower=floor).to_numpy()
     missing = levels["missing_increase"].clip(lower=params.max_missing_share_increase)
     judged = table.assign(
         kind=kind,
