@@ -30,8 +30,9 @@ class Lived(replay.Tick):
         self.asked.append(champion)
         return {"outcome": self.gate, "reasons": ["So it is."]}
 
-    def look(self, policy: str, champion: str, overrides: dict[str, Any]) -> replay.Record:
-        return {"outcome": overrides["says"], "reasons": ["It says so."]}
+    def look(self, policy: str, champion: str, overrides: dict[str, Any]) -> Any:
+        windows = pd.DataFrame({"drifted": [True, False], "drifted_columns": ["size, shape", ""]})
+        return {"outcome": overrides["says"], "reasons": ["It says so."]}, windows
 
     def rows(self, champion: str) -> pd.DataFrame:
         rng = np.random.default_rng(0)
@@ -133,6 +134,13 @@ def test_the_oracle_retrains_only_where_it_pays(live: Any, skill: float, champio
 
     assert after[replay.ORACLE]["champion"] == champion
     assert not after[replay.ORACLE]["false_alarm"]
+
+
+def test_what_was_seen_of_drift_is_counted(live: Any) -> None:
+    _, after, _ = live("wait", skill=0.3)
+
+    seen = [after["one"][f"n_{what}"] for what in ("windows", "drifted_windows", "drifted_columns")]
+    assert seen == [2, 1, 2]
 
 
 def test_what_was_said_of_every_row_is_written_down(live: Any, tmp_path: Path) -> None:

@@ -169,3 +169,17 @@ def test_a_folder_that_failed_to_be_filled_is_not_there(tmp_path):
         raise ValueError
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    with storage.new_file(path) as file:
+        file.write(b"good")
+        assert not path.exists()
+
+    with pytest.raises(ValueError), storage.new_file(path) as file:
+        file.write(b"half")
+        raise ValueError
+
+    assert path.read_bytes() == b"good"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

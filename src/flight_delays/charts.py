@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
 COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
+DASHES = ("solid", "longdash", "dash", "dashdot", "dot")
 MAX_POINTS = 400
 
 
@@ -215,37 +216,42 @@ def drift(table: pd.DataFrame) -> go.Figure:
 
 def replay_losses(ticks: pd.DataFrame) -> go.Figure:
     """Log loss of every policy at every tick; a large marker where it had retrained."""
-    chart = figure("Log loss by tick", "from", "log loss", xaxis={"type": "category"})
-    for color, (policy, part) in zip(
-        cycle(COLORS), ticks.sort_values("tick").groupby("policy"), strict=False
-    ):
+    chart = figure("Log loss by tick", "", "log loss", xaxis={"type": "category"})
+    lines = _lines_by_policy(ticks)
+    for policy, part in ticks.sort_values("tick").groupby("policy"):
         chart.add_scatter(
             x=part["tick"],
             y=part["log_loss"],
             mode="lines+markers",
-            line={"color": color},
             marker={"size": np.where(part["retrained"], 12, 4)},
-            name=str(policy).replace("_", " "),
+            **lines[str(policy)],
         )
     return chart
 
 
 def retraining_costs(policies: pd.DataFrame) -> go.Figure:
     """Cost of wrong decisions and of retrainings, over the price of one retraining."""
-    chart = figure(
-        "Cost", "price of a retraining, in false positives", "cost of decisions and retrainings"
-    )
+    chart = figure("Cost", "price of a retraining, in false positives", "all decisions and prices")
     spread = policies["total_cost"].max() - policies["total_cost"].min()
     prices = np.array([0.0, spread / 4])
-    for color, row in zip(cycle(COLORS), policies.to_dict(orient="records"), strict=False):
+    lines = _lines_by_policy(policies)
+    for row in policies.sort_values("policy").to_dict(orient="records"):
         chart.add_scatter(
             x=prices,
             y=row["total_cost"] + prices * row["n_retrained"],
             mode="lines",
-            line={"color": color},
-            name=row["policy"].replace("_", " "),
+            **lines[row["policy"]],
         )
     return chart
+
+
+def _lines_by_policy(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The same name, colour and dash for a policy in every chart; equal lines stay visible."""
+    styles = zip(sorted(table["policy"].unique()), cycle(COLORS), cycle(DASHES), strict=False)
+    return {
+        policy: {"name": policy.replace("_", " "), "line": {"color": color, "dash": dash}}
+        for policy, color, dash in styles
+    }
 
 
 def _thin(n: int) -> NDArray[np.int64]:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -23,7 +22,7 @@ from kedro.utils import find_kedro_project, load_obj
 from flight_delays.columns import Column, Columns
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import Metadata, ModelPackage
-from flight_delays.storage import PARTIAL, new_folder
+from flight_delays.storage import PARTIAL, new_file, new_folder
 from flight_delays.webhook import notify
 
 logger = logging.getLogger(__name__)
@@ -276,9 +275,8 @@ class HistoryDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             return
         table = pd.concat([self.load(), data], ignore_index=True)
         table = table.drop_duplicates(self._key, keep="last").sort_values(self._key)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with fsspec.open(f"file://{self._path.absolute()}", "w") as file:
-            file.write(table.to_json(orient="records", lines=True, double_precision=15))
+        with new_file(self._path) as file:
+            table.to_json(file, orient="records", lines=True, double_precision=15)
 
     def _exists(self) -> bool:
         return self._path.exists()
@@ -314,9 +312,8 @@ class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]])
 
     def save(self, data: list[dict[str, Any]]) -> None:
         """Write, log, and post; what cannot be posted is logged, and never an error."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with fsspec.open(f"file://{self._path.absolute()}", "w") as file:
-            json.dump(data, file, indent=2)
+        with new_file(self._path) as file:
+            file.write(json.dumps(data, indent=2).encode())
         for alert in data:
             logger.warning("%s: %s", alert["kind"], alert["message"])
         if data and self._webhook:

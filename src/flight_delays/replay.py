@@ -6,19 +6,16 @@ and the policy decides. A candidate of the same day is the same model, so it is 
 that is complete is written down; a replay that was stopped goes on after the last one.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import fsspec
 import numpy as np
 import pandas as pd
 from kedro.framework.project import settings
@@ -29,17 +26,25 @@ from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError
 from flight_delays.metrics import Bootstrap, Interval, paired_difference, row_log_loss
 from flight_delays.pipelines.replay.nodes import ORACLE, Replay
+from flight_delays.storage import new_file
 
 logger = logging.getLogger(__name__)
 
 COLUMNS = Columns.of(Observation)
 LOOKS = ["scoring", "monitoring"]
+LOOKED_AT = [
+    "labelled_predictions", "windows", "retrain_decision", "decision_history", "window_history",
+]  # fmt: skip
 JUDGED = [
     "candidate", "candidate_footprint", "test_predictions", "metrics", "slice_metrics",
     "single_feature_auc",
 ]  # fmt: skip
 SCORE_COLUMNS = [*COLUMNS.keys, COLUMNS.label, "probability", "decision"]
 
+NOTHING_DONE = {
+    "retrained": False, "promoted": False, "why": "", "gate": "", "decision": "", "reasons": "",
+    "n_windows": 0, "n_drifted_windows": 0, "n_drifted_columns": 0,
+}  # fmt: skip
 NO_GAIN = {"value": 0.0, "low": 0.0, "high": 0.0}
 
 Record = dict[str, Any]
@@ -133,18 +138,23 @@ class Tick:
         decision: Record = made["gate_decision"]
         return decision
 
-    def look(self, policy: str, champion: str, overrides: dict[str, Any]) -> Record:
-        """Score the days of the tick, watch, and decide, as a policy does."""
+    def look(
+        self, policy: str, champion: str, overrides: dict[str, Any]
+    ) -> tuple[Record, pd.DataFrame]:
+        """Score the days of the tick, watch, and decide, as a policy does.
+
+        Returns:
+            The decision, and what was seen of each window.
+        """
         made = self.world.run(
             LOOKS,
-            ["labelled_predictions", "retrain_decision", "decision_history", "window_history"],
+            LOOKED_AT,
             {**self.parameters, **overrides},
             champion=self.model(champion),
             policy=str(self.folder / "policies" / policy),
         )
         self._rows[champion] = made["labelled_predictions"].dropna(subset=[COLUMNS.label])
-        decision: Record = made["retrain_decision"]
-        return decision
+        return made["retrain_decision"], made["windows"]
 
     def rows(self, champion: str) -> pd.DataFrame:
         """The labelled rows of the tick, with what a model says of them."""
@@ -250,7 +260,7 @@ def prepare(folder: Path, this: dict[str, str], *, fresh: bool) -> None:
                 "with that one, or forget it: `kedro replay --fresh`."
             )
         return
-    with _written(about) as file:
+    with new_file(about) as file:
         file.write(json.dumps(this, indent=2).encode())
 
 
@@ -299,13 +309,19 @@ def _live(
     for policy, overrides in policies.items():
         progress.set_postfix_str(f"{tick.name}: {policy}")
         record = _renew(tick, before.get(policy), judged)
-        decision = tick.look(policy, record["champion"], overrides)
-        record |= {"decision": decision["outcome"], "reasons": " ".join(decision["reasons"])}
+        decision, windows = tick.look(policy, record["champion"], overrides)
+        record |= {
+            "decision": decision["outcome"],
+            "reasons": " ".join(decision["reasons"]),
+            "n_windows": len(windows),
+            "n_drifted_windows": int(windows["drifted"].sum()),
+            "n_drifted_columns": sum(len(_names(row)) for row in windows["drifted_columns"]),
+        }
         records[policy] = _measured(tick, policy, record, bootstrap)
         progress.update()
     oracle = _foresee(tick, before.get(ORACLE), bootstrap)
     records[ORACLE] = _measured(tick, ORACLE, oracle, bootstrap)
-    with _written(tick.folder / "scores" / f"{tick.name}.parquet") as file:
+    with new_file(tick.folder / "scores" / f"{tick.name}.parquet") as file:
         _scores(tick, records).to_parquet(file, index=False)
     return records
 
@@ -352,8 +368,7 @@ def _pays(tick: Tick, champion: str, bootstrap: Bootstrap) -> bool:
 
 
 def _record(champion: str, replaced: str | None, **said: Any) -> Record:
-    nothing = {"retrained": False, "promoted": False, "why": "", "gate": "", "decision": ""}
-    return {"champion": champion, "replaced": replaced, **nothing, "reasons": "", **said}
+    return {"champion": champion, "replaced": replaced, **NOTHING_DONE, **said}
 
 
 def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> Record:
@@ -390,6 +405,10 @@ def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
     )
 
 
+def _names(listed: str) -> list[str]:
+    return [name for name in listed.split(", ") if name]
+
+
 def _log_loss(rows: pd.DataFrame) -> float | None:
     if rows.empty:
         return None
@@ -404,11 +423,3 @@ def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
         for policy, record in records.items()
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with fsspec.open(f"file://{path.absolute()}", "wb") as file:
-        yield file

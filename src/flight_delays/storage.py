@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
@@ -71,6 +71,13 @@ def register() -> None:
     """Make every dataset on the ``file`` protocol write atomically."""
     fsspec.register_implementation("file", AtomicFileSystem, clobber=True)
     fsspec.register_implementation("local", AtomicFileSystem, clobber=True)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that appears under its name only when it is complete."""
+    with AtomicFileSystem(auto_mkdir=True).open(str(path.absolute()), "wb") as file:
+        yield file
 
 
 @contextlib.contextmanager

@@ -65,6 +65,6 @@ def sample_loop(project: Project) -> Loop:
     files = {
         name: Path(entry["filepath"])
         for name, entry in catalog.items()
-        if entry.get("filepath", "").startswith(data)
+        if entry.get("filepath", "").startswith(data) and not name.startswith("replay_")
     }
     return Loop(project, said, files)

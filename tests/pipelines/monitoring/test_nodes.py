@@ -241,6 +241,27 @@ def test_one_bad_window_among_good_ones_is_found(
     }
 
 
+@pytest.mark.parametrize(("first", "last"), [(0, 7), (1, 5)])
+def test_days_on_which_nothing_came_count_as_empty(
+    predictions: ir.Table,
+    package: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    window: Window,
+    params: Monitoring,
+    first: int,
+    last: int,
+) -> None:
+    moment = predictions[COLUMNS.event_time]
+    before, after = ibis.literal(as_of.after(first)), ibis.literal(as_of.after(last))
+    gap = predictions.filter((moment < before) | (moment >= after))
+
+    drift = measure_drift(gap, package, as_of, horizon, window, params)
+    quality = measure_quality(gap, drift, CLEAN, NO_SKEW, package, as_of, horizon, params)
+
+    assert broken(quality) == {"rows a day against the reference's"}
+
+
 @pytest.mark.parametrize(("n_days", "stale"), [(13, False), (11, True)])
 def test_data_that_stopped_coming_is_stale(
     predictions: ir.Table,

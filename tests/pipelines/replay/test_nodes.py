@@ -52,6 +52,9 @@ def done(policy: str, n_retrained: int, false_alarm: bool = False) -> list[dict[
             "promoted": number < n_retrained,
             "false_alarm": false_alarm and number < n_retrained,
             "log_loss": 0.5,
+            "n_windows": 4,
+            "n_drifted_windows": number,
+            "n_drifted_columns": 3 * number,
             "why": "It was asked for.",
             "gate": "promote: better.",
             "gain": -0.1,
@@ -113,6 +116,12 @@ def test_costs_are_those_of_wrong_decisions(table: pd.DataFrame, scores: pd.Data
 def test_retrainings_and_false_alarms_are_counted(table: pd.DataFrame) -> None:
     assert table["n_retrained"].to_dict() == {"often": 2, "never": 0}
     assert table["n_false_alarms"].to_dict() == {"often": 2, "never": 0}
+
+
+def test_the_drift_that_was_seen_is_summed_up(table: pd.DataFrame) -> None:
+    seen = table.loc["often", ["n_windows", "n_drifted_windows", "n_drifted_columns"]]
+
+    assert seen.tolist() == [8, 1, 3]
 
 
 def test_a_policy_that_retrains_costs_more_the_dearer_that_is(

@@ -3,7 +3,6 @@
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
-from ibis import _
 
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
@@ -44,7 +43,6 @@ def measure_drift(
     number = ibis.least(number, ibis.literal(oldest, "int32"))
     profiles = {"score": champion.reference.score, "feature": champion.reference.features}
     tallies = tally_windows(predictions, *_bins_of(profiles), number)
-    n_days = _days(predictions, number)
     parts = []
     for back in sorted(tallies):
         end = as_of.after(horizon.days - back * window.days)
@@ -54,7 +52,7 @@ def measure_drift(
             rows.assign(
                 window_start=start.date().isoformat(),
                 window_end=end.date().isoformat(),
-                n_days=n_days[back],
+                n_days=(end - start).days,
             )
         )
     drift = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -64,12 +62,6 @@ def measure_drift(
 def _bins_of(profiles: dict[str, Profile]) -> tuple[dict[str, list[float]], list[str]]:
     edges = {name: inner for p in profiles.values() for name, inner in p.edges.items()}
     return edges, [name for p in profiles.values() for name in p.counts if name not in p.edges]
-
-
-def _days(predictions: ir.Table, number: ir.IntegerValue) -> dict[int, int]:
-    days = predictions.select(window=number, day=_[COLUMNS.event_time].truncate("D"))
-    counted = days.group_by("window").aggregate(n=_.day.nunique()).to_pyarrow().to_pylist()
-    return {row["window"]: row["n"] for row in counted}
 
 
 def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> pd.DataFrame:

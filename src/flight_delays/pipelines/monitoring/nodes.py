@@ -182,7 +182,8 @@ def measure_quality(
         days = staleness / pd.Timedelta(days=1)
         checks += [
             _at_most("days since the newest row", days, params.max_staleness_days),
-            *_window_checks(drift, champion, params),
+            _volume_check(drift, champion, horizon, params),
+            *_value_checks(drift, params),
         ]
     return {
         "n_rows": found["n_rows"],
@@ -192,14 +193,22 @@ def measure_quality(
     }
 
 
-def _window_checks(drift: pd.DataFrame, champion: ModelPackage, params: Monitoring) -> list[Check]:
+def _volume_check(
+    drift: pd.DataFrame, champion: ModelPackage, horizon: Horizon, params: Monitoring
+) -> Check:
+    """The rows a day of the emptiest window; one that has none does not appear in the table."""
+    windows = drift.drop_duplicates("window_start")
     reference_rows = champion.reference.features.n_rows / champion.reference.n_days
-    volume = (drift["n_rows"] / drift["n_days"] / reference_rows).min()
+    all_there = windows["n_days"].sum() == horizon.days
+    volume = (windows["n_rows"] / windows["n_days"]).min() / reference_rows if all_there else 0.0
+    least = params.min_volume_share
+    return _check("rows a day against the reference's", volume, least, volume >= least)
+
+
+def _value_checks(drift: pd.DataFrame, params: Monitoring) -> list[Check]:
     excess = drift["missing_increase"] - drift["missing_limit"]
     beyond = drift.iloc[int(excess.to_numpy().argmax())]
-    least = params.min_volume_share
     return [
-        _check("rows a day against the reference's", volume, least, volume >= least),
         _at_most(
             f"more missing values of {beyond['column']}",
             beyond["missing_increase"],

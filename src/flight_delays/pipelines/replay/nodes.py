@@ -61,7 +61,8 @@ def compare_policies(
     Returns:
         One row per policy: ``log_loss`` with its interval, its ``difference`` from the benchmark's
         on the same resampled days with its interval, ``roc_auc``, ``cost`` per row,
-        ``n_rows``, ``n_ticks``, and how often it retrained, promoted, and retrained for nothing.
+        ``n_rows``, ``n_ticks``, how often it retrained, promoted, and retrained for nothing; and
+        in how many of the windows that it looked at columns had drifted, and how many columns.
     """
     columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
     rows: pd.DataFrame = scores.select(columns).order_by(columns[:3]).to_pandas()
@@ -84,6 +85,9 @@ def compare_policies(
                 "n_retrained": int(done["retrained"].sum()),
                 "n_promoted": int(done["promoted"].sum()),
                 "n_false_alarms": int(done["false_alarm"].sum()),
+                "n_windows": int(done["n_windows"].sum()),
+                "n_drifted_windows": int(done["n_drifted_windows"].sum()),
+                "n_drifted_columns": int(done["n_drifted_columns"].sum()),
             }
         )
     return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
