@@ -136,13 +136,13 @@ def replay(
     Days and ticks are those of conf/base/parameters_replay.yml, if not given. A replay that was
     stopped goes on where it was.
     """
-    from flight_delays import replay as lived  # noqa: PLC0415 - heavy, and only needed here
+    from flight_delays.replay import replay as live  # noqa: PLC0415 - heavy
     from flight_delays.summary import summarise_replay  # noqa: PLC0415
 
     _check_contracts()
     # a replay speaks for itself; what every node says would drown it
     logging.disable(logging.INFO)
-    policies = lived.replay(_project(), env, start, end, every, fresh=fresh)
+    policies = live(_project(), env, start, end, every, fresh=fresh)
     click.echo(f"\n{summarise_replay(policies)}\n")
 
 

@@ -7,15 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays import replay
 from flight_delays.errors import ProjectError
 from flight_delays.metrics import Bootstrap
+from flight_delays.pipelines.replay.nodes import ORACLE
+from flight_delays.replay.policies import Record, live_tick
+from flight_delays.replay.world import COLUMNS, Tick, World
 
 FIRST, SECOND, THIRD = (pd.Timestamp(day) for day in ("2013-03-01", "2013-03-11", "2013-03-21"))
 
 
 @dataclass
-class Lived(replay.Tick):
+class Lived(Tick):
     """A tick on which models are as good as ``skill`` says, and the gate as strict as ``gate``."""
 
     skill: dict[str, float] = field(default_factory=dict)
@@ -26,7 +28,7 @@ class Lived(replay.Tick):
 
     def train(self) -> None: ...
 
-    def judge(self, champion: str) -> replay.Record:
+    def judge(self, champion: str) -> Record:
         self.asked.append(champion)
         return {"outcome": self.gate, "reasons": ["So it is."]}
 
@@ -40,10 +42,10 @@ class Lived(replay.Tick):
         noise = rng.normal(0, 0.02, 400)
         p = np.clip(0.3 + self.skill.get(champion, 0) * (y - 0.3) + noise, 0.01, 0.99)
         rows = pd.DataFrame({"probability": p, "decision": p > 0.4})
-        for name in replay.COLUMNS.keys:
+        for name in COLUMNS.keys:
             rows[name] = range(400)
-        rows[replay.COLUMNS.event_time] = self.start + pd.to_timedelta(np.arange(400) % 10, "D")
-        return rows.assign(**{replay.COLUMNS.label: pd.array(y.astype(int), dtype="Int8")})
+        rows[COLUMNS.event_time] = self.start + pd.to_timedelta(np.arange(400) % 10, "D")
+        return rows.assign(**{COLUMNS.label: pd.array(y.astype(int), dtype="Int8")})
 
 
 class Progress:
@@ -57,34 +59,15 @@ def live(tmp_path: Path, bootstrap: Bootstrap) -> Iterator[Any]:
     """Live two ticks; the policy's decision at the end of the first is given."""
 
     def run(says: str, skill: float, gate: str = "promote") -> tuple[Any, Any, Lived]:
-        world = replay.World(tmp_path, "replay")
+        world = World(tmp_path, "replay")
         policies = {"one": {"says": says}}
         first = Lived(world, tmp_path, FIRST, SECOND)
         second = Lived(world, tmp_path, SECOND, THIRD, skill={second_name: skill}, gate=gate)
-        before = replay._live(first, policies, {}, bootstrap, Progress())
-        return before, replay._live(second, policies, before, bootstrap, Progress()), second
+        before = live_tick(first, policies, {}, bootstrap, Progress())
+        return before, live_tick(second, policies, before, bootstrap, Progress()), second
 
     second_name = "2013-03-11"
     return run
-
-
-def test_ticks_meet_each_other() -> None:
-    months = replay.ticks(FIRST, pd.Timestamp("2013-06-01"), "MS")
-
-    assert [f"{moment:%m-%d}" for moment in months] == ["03-01", "04-01", "05-01", "06-01"]
-
-
-@pytest.mark.parametrize(
-    ("end", "every", "expected"),
-    [
-        ("2013-03-02", "MS", "no whole tick"),
-        ("2012-01-01", "MS", "no whole tick"),
-        ("2013-09-01", "fortnight", "--every=fortnight is not a frequency"),
-    ],
-)
-def test_what_is_no_series_of_ticks_is_refused(end: str, every: str, expected: str) -> None:
-    with pytest.raises(ProjectError, match=expected):
-        replay.ticks(FIRST, pd.Timestamp(end), every)
 
 
 def test_all_begin_with_the_same_champion(live: Any) -> None:
@@ -92,6 +75,16 @@ def test_all_begin_with_the_same_champion(live: Any) -> None:
 
     assert {record["champion"] for record in before.values()} == {"2013-03-01"}
     assert not any(record["retrained"] for record in before.values())
+
+
+def test_without_a_first_champion_there_is_nothing_to_live(
+    tmp_path: Path, bootstrap: Bootstrap
+) -> None:
+    world = World(tmp_path, "replay")
+    first = Lived(world, tmp_path, FIRST, SECOND, without_candidate="7 rows are too few.")
+
+    with pytest.raises(ProjectError, match=r"no first champion.*7 rows are too few"):
+        live_tick(first, {"one": {"says": "wait"}}, {}, bootstrap, Progress())
 
 
 def test_a_policy_that_waits_keeps_its_champion(live: Any) -> None:
@@ -132,8 +125,8 @@ def test_a_gain_that_could_be_noise_is_a_false_alarm(live: Any) -> None:
 def test_the_oracle_retrains_only_where_it_pays(live: Any, skill: float, champion: str) -> None:
     _, after, _ = live("wait", skill=skill)
 
-    assert after[replay.ORACLE]["champion"] == champion
-    assert not after[replay.ORACLE]["false_alarm"]
+    assert after[ORACLE]["champion"] == champion
+    assert not after[ORACLE]["false_alarm"]
 
 
 def test_what_was_seen_of_drift_is_counted(live: Any) -> None:
@@ -148,30 +141,4 @@ def test_what_was_said_of_every_row_is_written_down(live: Any, tmp_path: Path) -
 
     scores = pd.read_parquet(tmp_path / "scores")
     assert len(scores) == 2 * 2 * 400
-    assert set(scores["policy"]) == {"one", replay.ORACLE}
-
-
-def test_a_folder_holds_one_kind_of_replay(tmp_path: Path) -> None:
-    replay.prepare(tmp_path / "r", {"start": "a", "code": "1"}, fresh=False)
-
-    replay.prepare(tmp_path / "r", {"start": "a", "code": "1"}, fresh=False)
-    with pytest.raises(ProjectError, match=r"code differ.*--fresh"):
-        replay.prepare(tmp_path / "r", {"start": "a", "code": "2"}, fresh=False)
-
-    replay.prepare(tmp_path / "r", {"start": "a", "code": "2"}, fresh=True)
-
-
-def test_a_replay_is_what_it_is_by_its_parameters_and_code(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src/a.py").write_text("x = 1")
-    moments = [FIRST, SECOND]
-
-    def identity(**changed: Any) -> dict[str, str]:
-        base = {"code_version": {"lock_hash": "l"}, "replay": {"policies": {}}, "seed": 0}
-        return replay.identity(tmp_path, {**base, **changed}, moments)
-
-    before = identity()
-    assert identity(as_of="2013-01-01", horizon={"days": 3}) == before
-    assert identity(seed=1)["parameters"] != before["parameters"]
-    (tmp_path / "src/a.py").write_text("x = 2")
-    assert identity()["code"] != before["code"]
+    assert set(scores["policy"]) == {"one", ORACLE}

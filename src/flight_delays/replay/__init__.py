@@ -1,0 +1,3 @@
+from .driver import replay
+
+__all__ = ["replay"]

@@ -1,0 +1,146 @@
+"""Living many days in a row, once for each policy of retraining, through the pipelines themselves.
+
+At each tick new data arrives; policies that asked for it retrain, and the gate judges; then the
+champion of each policy scores the days until the next tick, is watched on the labels that came in,
+and the policy decides. A candidate of the same day is the same model, so it is trained once. A tick
+that is complete is written down; a replay that was stopped goes on after the last one.
+"""
+
+import hashlib
+import json
+import shutil
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from flight_delays.errors import ProjectError
+from flight_delays.metrics import Bootstrap
+from flight_delays.pipelines.replay.nodes import Replay
+from flight_delays.storage import new_file
+
+from .policies import Record, live_tick
+from .world import Tick, World
+
+
+def ticks(start: pd.Timestamp, end: pd.Timestamp, every: str) -> list[pd.Timestamp]:
+    """The moments from start to end, a pandas frequency apart, such as ``MS``, ``W`` or ``14D``.
+
+    Raises:
+        ProjectError: if the frequency is not known, or there is no whole tick in between.
+    """
+    try:
+        moments = pd.date_range(start, end, freq=every)
+    except ValueError as error:
+        raise ProjectError(
+            f"--every={every} is not a frequency: use MS for months, W-MON for weeks, 14D for days."
+        ) from error
+    if len(moments) < 2:
+        raise ProjectError(
+            f"From {start:%Y-%m-%d} to {end:%Y-%m-%d} there is no whole tick of {every}: "
+            "choose a later --to, or a shorter --every."
+        )
+    return list(moments)
+
+
+def replay(
+    project: Path,
+    env: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    every: str | None = None,
+    *,
+    fresh: bool = False,
+) -> pd.DataFrame:
+    """Live the ticks for every policy, and compare the policies.
+
+    Args:
+        project: Folder of the project.
+        env: Kedro environment that keeps candidates and champions as ``conf/replay`` does.
+        start: The first champion of all policies is trained as of this day; if not given, it is
+            that of the parameters.
+        end: The last tick ends here, likewise.
+        every: Length of a tick, as a pandas frequency, likewise.
+        fresh: Forget what has been lived before.
+
+    Returns:
+        What each policy was worth; see ``pipelines.replay.nodes.compare_policies``.
+    """
+    world = World(project, env)
+    folders, parameters = world.configuration()
+    folder = project / folders["replay"]
+    params = Replay.model_validate(parameters["replay"])
+    moments = ticks(
+        pd.Timestamp(start or params.start), pd.Timestamp(end or params.end), every or params.every
+    )
+    prepare(folder, identity(project, parameters, moments), fresh=fresh)
+    lived = _lived(world)
+    policies = params.policies
+    bootstrap = Bootstrap(**parameters["bootstrap"])
+    n_steps = len(policies) + 2
+    before: dict[str, Record] = {}
+    with tqdm(total=n_steps * (len(moments) - 1), desc="Replay", unit="step") as progress:
+        for first, last in pairwise(moments):
+            tick = Tick(world, folder, first, last)
+            if tick.name in lived:
+                progress.update(n_steps)
+            else:
+                lived[tick.name] = live_tick(tick, policies, before, bootstrap, progress)
+                world.save("replay_ticks", pd.DataFrame(lived[tick.name].values()))
+            before = lived[tick.name]
+    compared: pd.DataFrame = world.run(["replay"], ["replay_policies", "replay_report"])[
+        "replay_policies"
+    ]
+    return compared
+
+
+def prepare(folder: Path, this: dict[str, str], *, fresh: bool) -> None:
+    """Make sure that what the folder holds was lived by just this replay.
+
+    Raises:
+        ProjectError: if it was another one.
+    """
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    about = folder / "replay.json"
+    if about.exists():
+        differ = [
+            name for name, value in json.loads(about.read_text()).items() if this[name] != value
+        ]
+        if differ:
+            raise ProjectError(
+                f"{folder} holds a replay of another kind: {' and '.join(differ)} differ. Go on "
+                "with that one, or forget it: `kedro replay --fresh`."
+            )
+        return
+    with new_file(about) as file:
+        file.write(json.dumps(this, indent=2).encode())
+
+
+def identity(
+    project: Path, parameters: dict[str, Any], moments: list[pd.Timestamp]
+) -> dict[str, str]:
+    """What a replay depends on, but for how far it goes."""
+    own = {"as_of", "horizon", "code_version", "replay"}
+    relevant = {name: value for name, value in parameters.items() if name not in own}
+    relevant["policies"] = parameters["replay"]["policies"]
+    digest = hashlib.sha256(parameters["code_version"]["lock_hash"].encode())
+    for path in sorted((project / "src").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return {
+        "start": f"{moments[0]:%Y-%m-%d}",
+        "length of ticks": str(moments[1] - moments[0]),
+        "parameters": hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
+        "code": digest.hexdigest(),
+    }
+
+
+def _lived(world: World) -> dict[str, dict[str, Record]]:
+    """What each policy did at the ticks that are complete."""
+    lived: dict[str, dict[str, Record]] = {}
+    for record in world.load("replay_ticks").to_dict(orient="records"):
+        lived.setdefault(record["tick"], {})[record["policy"]] = record
+    return lived
