@@ -34,6 +34,7 @@ class Lived(Tick):
 
     def look(self, policy: str, champion: str, overrides: dict[str, Any]) -> Any:
         windows = pd.DataFrame({"drifted": [True, False], "drifted_columns": ["size, shape", ""]})
+        windows = windows.assign(log_loss=[0.5, 0.6], estimated_log_loss=[0.6, 0.3])
         return {"outcome": overrides["says"], "reasons": ["It says so."]}, windows
 
     def rows(self, champion: str) -> pd.DataFrame:
@@ -134,6 +135,13 @@ def test_what_was_seen_of_drift_is_counted(live: Any) -> None:
 
     seen = [after["one"][f"n_{what}"] for what in ("windows", "drifted_windows", "drifted_columns")]
     assert seen == [2, 1, 2]
+
+
+def test_what_the_estimate_was_off_by_is_kept(live: Any) -> None:
+    _, after, _ = live("wait", skill=0.3)
+
+    assert after["one"]["estimate_error"] == pytest.approx(0.2)
+    assert after[ORACLE]["estimate_error"] is None
 
 
 def test_what_was_said_of_every_row_is_written_down(live: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from .world import COLUMNS, Tick
 SCORE_COLUMNS = [*COLUMNS.keys, COLUMNS.label, "probability", "decision"]
 NOTHING_DONE = {
     "retrained": False, "promoted": False, "why": "", "gate": "", "decision": "", "reasons": "",
-    "n_windows": 0, "n_drifted_windows": 0, "n_drifted_columns": 0,
+    "n_windows": 0, "n_drifted_windows": 0, "n_drifted_columns": 0, "estimate_error": None,
 }  # fmt: skip
 NO_GAIN = {"value": 0.0, "low": 0.0, "high": 0.0}
 
@@ -50,6 +50,7 @@ def live_tick(
             "n_windows": len(windows),
             "n_drifted_windows": int(windows["drifted"].sum()),
             "n_drifted_columns": sum(len(_names(row)) for row in windows["drifted_columns"]),
+            "estimate_error": _estimate_error(windows),
         }
         records[policy] = _measured(tick, policy, record, bootstrap)
         progress.update()
@@ -141,6 +142,12 @@ def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
 
 def _names(listed: str) -> list[str]:
     return [name for name in listed.split(", ") if name]
+
+
+def _estimate_error(windows: pd.DataFrame) -> float | None:
+    """How far the log loss estimated without labels was from the realised one, on average."""
+    errors = (windows["estimated_log_loss"] - windows["log_loss"]).abs().dropna()
+    return float(errors.mean()) if len(errors) else None
 
 
 def _log_loss(rows: pd.DataFrame) -> float | None:

@@ -52,6 +52,7 @@ def done(policy: str, n_retrained: int, false_alarm: bool = False) -> list[dict[
             "promoted": number < n_retrained,
             "false_alarm": false_alarm and number < n_retrained,
             "log_loss": 0.5,
+            "estimate_error": 0.1 * number,
             "n_windows": 4,
             "n_drifted_windows": number,
             "n_drifted_columns": 3 * number,
@@ -122,6 +123,7 @@ def test_the_drift_that_was_seen_is_summed_up(table: pd.DataFrame) -> None:
     seen = table.loc["often", ["n_windows", "n_drifted_windows", "n_drifted_columns"]]
 
     assert seen.tolist() == [8, 1, 3]
+    assert table.loc["often", "estimate_error"] == pytest.approx(0.05)
 
 
 def test_a_policy_that_retrains_costs_more_the_dearer_that_is(

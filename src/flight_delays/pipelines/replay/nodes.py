@@ -62,7 +62,8 @@ def compare_policies(
         One row per policy: ``log_loss`` with its interval, its ``difference`` from the benchmark's
         on the same resampled days with its interval, ``roc_auc``, ``cost`` per row,
         ``n_rows``, ``n_ticks``, how often it retrained, promoted, and retrained for nothing; and
-        in how many of the windows that it looked at columns had drifted, and how many columns.
+        in how many of the windows that it looked at columns had drifted, how many columns, and how
+        far the estimated log loss of a window was from the realised one.
     """
     columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
     rows: pd.DataFrame = scores.select(columns).order_by(columns[:3]).to_pandas()
@@ -85,6 +86,7 @@ def compare_policies(
                 "n_retrained": int(done["retrained"].sum()),
                 "n_promoted": int(done["promoted"].sum()),
                 "n_false_alarms": int(done["false_alarm"].sum()),
+                "estimate_error": float(done["estimate_error"].astype(float).mean()),
                 "n_windows": int(done["n_windows"].sum()),
                 "n_drifted_windows": int(done["n_drifted_windows"].sum()),
                 "n_drifted_columns": int(done["n_drifted_columns"].sum()),
