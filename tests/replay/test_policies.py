@@ -32,7 +32,7 @@ class Lived(Tick):
         self.asked.append(champion)
         return {"outcome": self.gate, "reasons": ["So it is."]}
 
-    def look(self, policy: str, champion: str, overrides: dict[str, Any]) -> Any:
+    def look(self, policy: str, champion: str, last_trained: str, overrides: dict[str, Any]) -> Any:
         windows = pd.DataFrame({"drifted": [True, False], "drifted_columns": ["size, shape", ""]})
         windows = windows.assign(log_loss=[0.5, 0.6], estimated_log_loss=[0.6, 0.3])
         return {"outcome": overrides["says"], "reasons": ["It says so."]}, windows
@@ -111,6 +111,7 @@ def test_a_candidate_that_the_gate_keeps_out_was_trained_for_nothing(live: Any) 
     _, after, _ = live("retrain", skill=0.3, gate="keep")
 
     assert after["one"]["champion"] == "2013-03-01"
+    assert after["one"]["last_trained"] == "2013-03-11"
     assert after["one"]["retrained"]
     assert after["one"]["false_alarm"]
 

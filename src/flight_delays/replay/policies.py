@@ -43,7 +43,7 @@ def live_tick(
     for policy, overrides in policies.items():
         progress.set_postfix_str(f"{tick.name}: {policy}")
         record = _renew(tick, before.get(policy), judged)
-        decision, windows = tick.look(policy, record["champion"], overrides)
+        decision, windows = tick.look(policy, record["champion"], record["last_trained"], overrides)
         record |= {
             "decision": decision["outcome"],
             "reasons": " ".join(decision["reasons"]),
@@ -67,7 +67,7 @@ def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Reco
         return _record(tick.name, None)
     champion = before["champion"]
     if before["decision"] != "retrain":
-        return _record(champion, champion)
+        return _record(champion, champion, last_trained=before["last_trained"])
     if champion not in judged:
         judged[champion] = tick.judge(champion)
     decision = judged[champion]
@@ -75,6 +75,7 @@ def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Reco
     return _record(
         tick.name if promoted else champion,
         champion,
+        last_trained=tick.name,
         retrained=True,
         promoted=promoted,
         why=before["reasons"],
@@ -103,7 +104,13 @@ def _pays(tick: Tick, champion: str, bootstrap: Bootstrap) -> bool:
 
 
 def _record(champion: str, replaced: str | None, **said: Any) -> Record:
-    return {"champion": champion, "replaced": replaced, **NOTHING_DONE, **said}
+    return {
+        "champion": champion,
+        "replaced": replaced,
+        "last_trained": champion,
+        **NOTHING_DONE,
+        **said,
+    }
 
 
 def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> Record:

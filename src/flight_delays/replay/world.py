@@ -117,7 +117,7 @@ class Tick:
         return decision
 
     def look(
-        self, policy: str, champion: str, overrides: dict[str, Any]
+        self, policy: str, champion: str, last_trained: str, overrides: dict[str, Any]
     ) -> tuple[Decision, pd.DataFrame]:
         """Score the days of the tick, watch, and decide, as a policy does.
 
@@ -129,6 +129,7 @@ class Tick:
             LOOKED_AT,
             {**self.parameters, **overrides},
             champion=self.model(champion),
+            last_trained=self.model(last_trained),
             policy=str(self.folder / "policies" / policy),
         )
         self._rows[champion] = made["labelled_predictions"].dropna(subset=[COLUMNS.label])

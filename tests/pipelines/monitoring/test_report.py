@@ -49,7 +49,7 @@ def watch(
             "champion": package,
             "data_screening": {"largest_share": 0.0, "max_quarantine_share": 0.01},
             "past_windows": pd.DataFrame(),
-            "past_decisions": pd.DataFrame(),
+            "last_trained": None,
             "params:as_of": as_of,
             "params:horizon": horizon,
             "params:window": window,

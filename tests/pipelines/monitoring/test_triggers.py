@@ -55,10 +55,6 @@ def windows_of(drifted: str, start: int = 0, version: str = "champion") -> pd.Da
     return pd.DataFrame(rows).reindex(columns=WINDOW_COLUMNS)
 
 
-def decisions(*decided: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(decided, columns=["decided_at", "outcome"])
-
-
 @pytest.fixture(scope="module")
 def champion() -> ModelPackage:
     """Trained 30 days before it is looked at, on 1000 rows."""
@@ -79,7 +75,8 @@ def look(champion: ModelPackage, retraining: Retraining) -> Decide:
         performance: dict[str, Any] | None = None,
         windows: str | pd.DataFrame = "....",
         past_windows: pd.DataFrame | None = None,
-        past_decisions: pd.DataFrame | None = None,
+        last_trained: ModelPackage | None = None,
+        serving: ModelPackage = champion,
         **params: Any,
     ) -> dict[str, Any]:
         return decide(
@@ -87,8 +84,8 @@ def look(champion: ModelPackage, retraining: Retraining) -> Decide:
             performance or performance_of(),
             windows_of(windows) if isinstance(windows, str) else windows,
             pd.DataFrame() if past_windows is None else past_windows,
-            pd.DataFrame() if past_decisions is None else past_decisions,
-            champion,
+            last_trained,
+            serving,
             AS_OF,
             HORIZON,
             Retraining(**(retraining.model_dump() | params)),
@@ -308,32 +305,36 @@ def test_the_reason_for_waiting_is_the_guard_that_refused(look: Decide) -> None:
 
 
 @pytest.mark.parametrize(
-    ("past", "outcome"),
+    ("trained", "outcome"),
     [
         # its candidate was not promoted, or the champion would be newer
-        (("2013-04-20T00:00:00", "retrain"), "wait"),
-        (("2013-04-20T00:00:00", "wait"), "retrain"),
-        (("2013-03-20T00:00:00", "retrain"), "retrain"),
-        # this look itself, taken before, and one that is in the future of it
-        (("2013-05-01T00:00:00", "retrain"), "retrain"),
-        (("2013-06-01T00:00:00", "retrain"), "retrain"),
+        ("2013-04-20", "wait"),
+        ("2013-03-20", "retrain"),
+        # of this look itself, taken before, and of one that is in the future of it
+        ("2013-05-01", "retrain"),
+        ("2013-06-01", "retrain"),
     ],
 )
-def test_a_retraining_that_was_not_promoted_cools_down_too(
-    look: Decide, past: tuple[str, str], outcome: str
+def test_a_training_that_was_not_promoted_cools_down_too(
+    look: Decide, trained: str, outcome: str
 ) -> None:
-    decision = look(performance=performance_of(0.6), past_decisions=decisions(past))
+    candidate = tiny_package(version="candidate", as_of=pd.Timestamp(trained))
+
+    decision = look(performance=performance_of(0.6), last_trained=candidate)
 
     assert decision["outcome"] == outcome
     assert decision["without_guards"] == "retrain"
 
 
-def test_of_several_trainings_the_last_counts(look: Decide) -> None:
-    past = decisions(("2013-04-20T00:00:00", "retrain"), ("2013-04-10T00:00:00", "retrain"))
+def test_a_champion_from_the_future_of_a_look_is_not_retrained(
+    look: Decide, champion: ModelPackage
+) -> None:
+    later = champion.with_record(as_of=pd.Timestamp("2013-07-01"))
 
-    decision = look(performance=performance_of(0.6), past_decisions=past)
+    decision = look(performance=performance_of(0.6), serving=later)
 
-    assert "2013-04-20, 11 days before" in decision["reasons"][0]
+    assert decision["outcome"] == "wait"
+    assert refused(decision) == ["cooldown"]
 
 
 def test_a_demand_does_not_wait(look: Decide) -> None:
@@ -390,7 +391,7 @@ def test_what_was_recorded_is_looked_back_at(look: Decide, tmp_path) -> None:
         """One run of the pipeline, histories included."""
         seen = history("windows", "model_version", "window_start")
         decided = history("decisions", "decided_at", "model_version")
-        decision = look(windows=windows, past_windows=seen.load(), past_decisions=decided.load())
+        decision = look(windows=windows, past_windows=seen.load())
         row, kept = record(decision, windows)
         decided.save(row)
         seen.save(kept)

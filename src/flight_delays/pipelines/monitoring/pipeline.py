@@ -74,7 +74,7 @@ def create_pipeline() -> Pipeline:
                     "performance",
                     "windows",
                     "past_windows",
-                    "past_decisions",
+                    "last_trained",
                     "champion",
                     *MOMENTS,
                     "params:retraining",

@@ -45,7 +45,7 @@ def decide(
     performance: dict[str, Any],
     windows: pd.DataFrame,
     past_windows: pd.DataFrame,
-    past_decisions: pd.DataFrame,
+    last_trained: ModelPackage | None,
     champion: ModelPackage,
     as_of: AsOf,
     horizon: Horizon,
@@ -63,7 +63,7 @@ def decide(
     """
     now = as_of.after(horizon.days)
     rules = _rules(performance, windows, past_windows, champion, now, params)
-    guards = [_bad_data(quality), _cooldown(champion, past_decisions, now, params)]
+    guards = [_bad_data(quality), _cooldown(champion, last_trained, now, params)]
     fired = [rule for rule in rules if rule["fired"]]
     refused = [guard for guard in guards if guard["refused"]]
     vetoed = refused if fired or not quality["passed"] else []
@@ -189,15 +189,17 @@ def _bad_data(quality: dict[str, Any]) -> Guard:
 
 
 def _cooldown(
-    champion: ModelPackage, past: pd.DataFrame, now: pd.Timestamp, params: Retraining
+    champion: ModelPackage,
+    last_trained: ModelPackage | None,
+    now: pd.Timestamp,
+    params: Retraining,
 ) -> Guard:
     """Refuses for some days after the last retraining, whether or not it was promoted."""
-    trained = [pd.Timestamp(champion.metadata.as_of)]
-    if not past.empty:
-        decided = pd.to_datetime(past.loc[past["outcome"] == "retrain", "decided_at"])
-        trained += decided[decided < now].tolist()
-    last = max(trained)
-    days = (now - last).days
+    last = champion.metadata.as_of
+    # a model of this moment comes of this very decision, or of an earlier one like it
+    if last_trained is not None and last_trained.metadata.as_of < now:
+        last = max(last, last_trained.metadata.as_of)
+    days = max((now - last).days, 0)
     refused = days < params.cooldown_days and not params.demand
     reason = (
         f"The last training was {last:%Y-%m-%d}, {days} days before; a cooldown of "
