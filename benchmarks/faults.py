@@ -12,7 +12,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 from tqdm import tqdm
 
 from flight_delays.model_package import ModelPackage
@@ -28,10 +28,11 @@ RECOVER_EVERY = 10
 TRAIN = "kedro run --env sample --pipelines=modelling,gate,release --params as_of={day}"
 COMMANDS = {
     "modelling, gate and release": TRAIN,
-    "promotion by hand": "kedro champion promote {older} --reason fault --env sample",
-    "rollback": "kedro champion rollback --env sample",
+    "promotion by hand": "kedro champion promote {other} --reason fault --env sample",
+    "rollback": "kedro champion rollback {other} --env sample",
     "replay": "kedro replay --env replay --from 2013-02-15 --to 2013-03-15 --every 14D --fresh",
 }
+MARK = "STARTED_BY_FAULTS"
 DAYS = ["2013-02-26", "2013-02-27", "2013-02-28", "2013-03-01"]
 
 
@@ -42,6 +43,7 @@ class Faults:
         self.folder = folder / "project"
         self.chance = random.Random(seed)
         self.seconds: dict[str, float] = {}
+        self.said = folder / "said.txt"
         source = Path(__file__).parents[1]
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=source, capture_output=True, text=True, check=True
@@ -55,6 +57,7 @@ class Faults:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(self.folder / "src"),
             "BENTOML_HOME": str(folder / "bentoml"),
+            MARK: str(folder),
         }
 
     def prepare(self) -> None:
@@ -63,9 +66,13 @@ class Faults:
             self.must(f"kedro run --env sample --params as_of={day},gate.max_loss_increase=9")
 
     def command(self, name: str) -> str:
-        versions = self.champions()
-        older = self.chance.choice(versions).metadata.version
-        return COMMANDS[name].format(day=self.chance.choice(DAYS), older=older)
+        """What a person would type now; to be rolled back to, a model must not be withdrawn."""
+        *earlier, newest = [champion.metadata for champion in self.champions()]
+        barred = {newest.version, *(newest.withdrawn if name == "rollback" else ())}
+        others = sorted({metadata.version for metadata in earlier} - barred)
+        if name == "rollback" and not others:
+            return self.command("promotion by hand")
+        return COMMANDS[name].format(day=self.chance.choice(DAYS), other=self.chance.choice(others))
 
     def champions(self) -> list[ModelPackage]:
         """All versions that are listed, oldest first; one that cannot be read is an error."""
@@ -75,9 +82,8 @@ class Faults:
     def must(self, command: str) -> float:
         """Run a command to its end, and say how long it took."""
         start = time.perf_counter()
-        done = self._start(command)
-        _, said = done.communicate()
-        assert done.returncode == 0, f"`{command}` failed:\n{said}"
+        status = self._start(command).wait()
+        assert status == 0, f"`{command}` failed:\n{self.said.read_text()}"
         return time.perf_counter() - start
 
     def kill(self, name: str) -> float:
@@ -88,9 +94,8 @@ class Faults:
         process = self._start(self.command(name))
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        self._kill_all()
+        process.wait()
         self.check()
         return moment
 
@@ -103,17 +108,23 @@ class Faults:
         if lived.exists():
             [json.loads(line) for line in lived.read_text().splitlines()]
 
-    def _start(self, command: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["bash", "-c", command],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def _start(self, command: str) -> subprocess.Popen[bytes]:
+        with self.said.open("wb") as said:
+            return subprocess.Popen(
+                ["bash", "-c", command],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+
+    def _kill_all(self) -> None:
+        """Whatever was started in the copy, servers in sessions of their own included."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get(MARK) == self.environment[MARK]:
+                    process.kill()
 
 
 def main() -> None:
