@@ -30,7 +30,7 @@ COMMANDS = {
     "modelling, gate and release": TRAIN,
     "promotion by hand": "kedro champion promote {other} --reason fault --env sample",
     "rollback": "kedro champion rollback {other} --env sample",
-    "replay": "kedro replay --env replay --from 2013-02-15 --to 2013-03-15 --every 14D --fresh",
+    "replay": "kedro replay --env replay --from 2013-02-15 --to 2013-03-15 --every 14D",
 }
 MARK = "STARTED_BY_FAULTS"
 DAYS = ["2013-02-26", "2013-02-27", "2013-02-28", "2013-03-01"]
@@ -63,21 +63,36 @@ class Faults:
     def prepare(self) -> None:
         """Two champions, so that there is something to roll back to."""
         for day in DAYS[:2]:
-            self.must(f"kedro run --env sample --params as_of={day},gate.max_loss_increase=9")
+            self.must(f"kedro run --env sample --params as_of={day}")
+        if len({champion.version for champion in self.champions()}) < 2:
+            self.must(self.command("promotion by hand"))
 
     def command(self, name: str) -> str:
         """What a person would type now; to be rolled back to, a model must not be withdrawn."""
         *earlier, newest = [champion.metadata for champion in self.champions()]
-        barred = {newest.version, *(newest.withdrawn if name == "rollback" else ())}
-        others = sorted({metadata.version for metadata in earlier} - barred)
-        if name == "rollback" and not others:
-            return self.command("promotion by hand")
-        return COMMANDS[name].format(day=self.chance.choice(DAYS), other=self.chance.choice(others))
+        others = {metadata.version for metadata in earlier} - {newest.version}
+        if name == "rollback":
+            others -= {*newest.withdrawn}
+            if not others:
+                return self.command("promotion by hand")
+        if name == "promotion by hand":
+            others |= {candidate.version for candidate in self.models("candidate")}
+            others -= {newest.version}
+        command = COMMANDS[name].format(
+            day=self.chance.choice(DAYS), other=self.chance.choice(sorted(others) or [""])
+        )
+        # others go on where a killed one was
+        fresh = name == "replay" and self.chance.random() < 0.3
+        return f"{command} --fresh" if fresh else command
 
     def champions(self) -> list[ModelPackage]:
         """All versions that are listed, oldest first; one that cannot be read is an error."""
-        folder = self.folder / "data/sample/06_models/champion"
-        return [ModelPackage.read(path) for path in sorted(folder.glob("*/champion"))]
+        return self.models("champion")
+
+    def models(self, entry: str) -> list[ModelPackage]:
+        """The versions of a catalog entry."""
+        folder = self.folder / "data/sample/06_models" / entry
+        return [ModelPackage.read(path) for path in sorted(folder.glob(f"*/{entry}"))]
 
     def must(self, command: str) -> float:
         """Run a command to its end, and say how long it took."""

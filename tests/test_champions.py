@@ -345,10 +345,19 @@ def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, bui
     assert catalog.load("gate_decision") == kept
 
 
+def waiting(candidate, champion_before):
+    """The gate's decision that leaves a candidate to people."""
+    return {
+        "outcome": "await_approval",
+        "candidate": candidate,
+        "champion_before": champion_before,
+        "checks": [],
+    }
+
+
 def test_a_person_approves_the_first_champion(catalog, models, built):
     catalog.save("candidate", models["a"])
-    waiting = {"outcome": "await_approval", "candidate": "2013-a", "checks": []}
-    catalog.save("gate_decision", waiting)
+    catalog.save("gate_decision", waiting("2013-a", champion_before=None))
     before = champions.awaiting(catalog)
 
     champion = promote(catalog, "2013-a", "approved")
@@ -361,8 +370,23 @@ def test_a_person_approves_the_first_champion(catalog, models, built):
 @pytest.mark.parametrize("outcome", [None, "keep"])
 def test_only_what_awaits_approval_is_listed_as_such(catalog, outcome):
     if outcome:
-        catalog.save("gate_decision", {"outcome": outcome, "candidate": "2013-a"})
+        decision = waiting("2013-a", champion_before=None) | {"outcome": outcome}
+        catalog.save("gate_decision", decision)
 
+    assert champions.awaiting(catalog) is None
+
+
+def test_what_a_person_has_decided_since_awaits_nothing(catalog, promoted, models, stored, built):
+    promoted("a")
+    catalog.save("candidate", models["b"])
+    catalog.save("gate_decision", waiting("2013-b", champion_before="2013-a"))
+    before = champions.awaiting(catalog)
+
+    promote(catalog, "2013-b", "approved")
+    approved = champions.awaiting(catalog)
+    roll_back(catalog, None, None)
+
+    assert (before, approved) == ("2013-b", None)
     assert champions.awaiting(catalog) is None
 
 

@@ -119,8 +119,11 @@ def awaiting(catalog: Catalog) -> str | None:
     if not catalog.exists("gate_decision"):
         return None
     decision = catalog.load("gate_decision")
-    serving = [one.version for one in saved_versions(catalog, CHAMPION)[:1]]
-    if decision["outcome"] != "await_approval" or decision["candidate"] in serving:
+    current = next(iter(saved_versions(catalog, CHAMPION)), None)
+    # a person has decided since, if another model serves, or serves again
+    before, withdrawn = (current.version, current.metadata.withdrawn) if current else (None, [])
+    outdated = decision["champion_before"] != before or decision["candidate"] in withdrawn
+    if decision["outcome"] != "await_approval" or outdated:
         return None
     return str(decision["candidate"])
 

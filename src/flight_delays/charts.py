@@ -231,7 +231,7 @@ def replay_losses(ticks: pd.DataFrame) -> go.Figure:
 
 def retraining_costs(policies: pd.DataFrame) -> go.Figure:
     """Cost of wrong decisions and of retrainings, over the price of one retraining."""
-    chart = figure("Cost", "price of a retraining, in false positives", "all decisions and prices")
+    chart = figure("Cost", "price of a retraining, in the costs' unit", "all decisions and prices")
     spread = policies["total_cost"].max() - policies["total_cost"].min()
     prices = np.array([0.0, spread / 4])
     lines = _lines_by_policy(policies)

@@ -4,7 +4,7 @@ import logging
 import os
 import pkgutil
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +81,20 @@ def serve(host: str, port: int, env: str | None) -> None:
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
 
 
-def _retrain(demand: str | None, env: str | None, params: dict[str, Any]) -> None:
+def _retrain(
+    until: datetime | None, demand: str | None, env: str | None, params: dict[str, Any]
+) -> None:
     """Look at the champion, decide, and train again only if that is the decision.
 
     Looks at the horizon after the as-of day; a retraining is as of that horizon's end. Made to be
     called on schedule, or when new data has come in.
     """
     _check_contracts()
+    if until:
+        params = {**params, "as_of": _horizon_before(until, env, params)}
     if demand:
         params = {**params, "retraining": {**params.get("retraining", {}), "demand": demand}}
-    with _session(env) as session:
+    with _session(env, params) as session:
         catalog = session.load_context().catalog
         if not catalog.exists("champion"):
             raise ProjectError("There is no champion yet. Make one with `make run`.")
@@ -106,6 +110,13 @@ def _retrain(demand: str | None, env: str | None, params: dict[str, Any]) -> Non
         session.run(pipeline_names=loop)
 
 
+def _horizon_before(until: datetime, env: str | None, params: dict[str, Any]) -> str:
+    """The as-of day of which the horizon ends on a given day."""
+    with _session(env, params) as session:
+        days = session.load_context().params["horizon"].days
+    return f"{until - timedelta(days=days):%Y-%m-%d}"
+
+
 def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
     return settings.SESSION_CLASS.create(project_path=_project(), env=env, runtime_params=params)
 
@@ -113,6 +124,11 @@ def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
 retrain = click.Command(
     name="retrain",
     params=[
+        click.Option(
+            ["--until"],
+            type=click.DateTime(["%Y-%m-%d"]),
+            help="Day before which the horizon ends; if not given, it begins on the as-of day.",
+        ),
         click.Option(["--demand"], help="Why it has to be, whatever the other rules say."),
         *(option for option in kedro_run.params if option.name in ("env", "params")),
     ],

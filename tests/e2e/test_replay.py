@@ -68,8 +68,8 @@ def by_hand(worlds: Project) -> list[dict[str, Any]]:
     pipelines = "data_engineering,modelling,gate,release"
     worlds.must(f"kedro run --env {BY_HAND} --pipelines={pipelines} --params {first}")
     seen = []
-    for day in DAYS[:-1]:
-        said = worlds.must(f"kedro retrain --env {BY_HAND} --params as_of={day},horizon.days=7")
+    for day in DAYS[1:]:
+        said = worlds.must(f"kedro retrain --env {BY_HAND} --until {day}")
         reports = worlds.folder / "data/by_hand/08_reporting"
         decided = json.loads((reports / "retrain_decision.json").read_text())
         performance = json.loads((reports / "performance.json").read_text())

@@ -47,7 +47,7 @@ def test_a_replay_is_what_it_is_by_its_parameters_and_code(tmp_path: Path) -> No
 
     def identity(**changed: Any) -> dict[str, str]:
         base = {"code_version": {"lock_hash": "l"}, "replay": {"policies": {}}, "seed": 0}
-        return driver.identity(tmp_path, {**base, **changed}, moments)
+        return driver.identity(tmp_path, {**base, **changed}, moments, "10D")
 
     before = identity()
     assert identity(as_of="2013-01-01", horizon={"days": 3}) == before

@@ -76,7 +76,7 @@ def replay(
     moments = ticks(
         pd.Timestamp(start or params.start), pd.Timestamp(end or params.end), every or params.every
     )
-    prepare(folder, identity(project, parameters, moments), fresh=fresh)
+    prepare(folder, identity(project, parameters, moments, every or params.every), fresh=fresh)
     lived = _lived(world)
     policies = params.policies
     bootstrap = Bootstrap(**parameters["bootstrap"])
@@ -91,9 +91,9 @@ def replay(
                 lived[tick.name] = live_tick(tick, policies, before, bootstrap, progress)
                 world.save("replay_ticks", pd.DataFrame(lived[tick.name].values()))
             before = lived[tick.name]
-    compared: pd.DataFrame = world.run(["replay"], ["replay_policies", "replay_report"])[
-        "replay_policies"
-    ]
+    span = {"start": f"{moments[0]:%Y-%m-%d}", "end": f"{moments[-1]:%Y-%m-%d}"}
+    made = world.run(["replay"], ["replay_policies", "replay_report"], {"replay": span})
+    compared: pd.DataFrame = made["replay_policies"]
     return compared
 
 
@@ -121,9 +121,9 @@ def prepare(folder: Path, this: dict[str, str], *, fresh: bool) -> None:
 
 
 def identity(
-    project: Path, parameters: dict[str, Any], moments: list[pd.Timestamp]
+    project: Path, parameters: dict[str, Any], moments: list[pd.Timestamp], every: str
 ) -> dict[str, str]:
-    """What a replay depends on, but for how far it goes."""
+    """What a replay depends on, but for how far it goes, and for the raw data."""
     own = {"as_of", "horizon", "code_version", "replay"}
     relevant = {name: value for name, value in parameters.items() if name not in own}
     relevant["policies"] = parameters["replay"]["policies"]
@@ -132,7 +132,7 @@ def identity(
         digest.update(path.read_bytes())
     return {
         "start": f"{moments[0]:%Y-%m-%d}",
-        "length of ticks": str(moments[1] - moments[0]),
+        "length of ticks": every,
         "parameters": hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
         "code": digest.hexdigest(),
     }

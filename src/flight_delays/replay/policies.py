@@ -75,7 +75,7 @@ def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Reco
     return _record(
         tick.name if promoted else champion,
         champion,
-        last_trained=tick.name,
+        last_trained=before["last_trained"] if tick.without_candidate else tick.name,
         retrained=True,
         promoted=promoted,
         why=before["reasons"],

@@ -25,6 +25,9 @@ JUDGED = [
     "single_feature_auc",
 ]  # fmt: skip
 
+# the globals by which an environment keeps a replay's models from the real ones
+APART = {"candidate", "champion", "last_trained", "policy"}
+
 Decision = dict[str, Any]
 
 
@@ -62,10 +65,20 @@ class World:
             session.load_context().catalog.save(name, data)
 
     def configuration(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Globals, and parameters as plain values."""
+        """Globals, and parameters as plain values.
+
+        Raises:
+            ProjectError: if the environment is not made for replays.
+        """
         with settings.SESSION_CLASS.create(self.project, env=self.env) as session:
             loader = session.load_context().config_loader
-            return dict(loader["globals"]), dict(loader["parameters"])
+            folders, parameters = dict(loader["globals"]), dict(loader["parameters"])
+        if not folders.keys() >= APART:
+            raise ProjectError(
+                f"The environment '{self.env}' does not keep a replay apart from the champion "
+                "that serves. Begin with a copy of conf/replay, and change its parameters."
+            )
+        return folders, parameters
 
 
 @dataclass

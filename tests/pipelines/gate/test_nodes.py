@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
+from flight_delays.errors import ProjectError
 from flight_delays.model_package import probability
 from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
 from flight_delays.pipelines.gate.nodes import Gate, judge
@@ -81,7 +82,7 @@ def collapsed(good):
 
 
 @pytest.fixture
-def ask(package, test, good, as_of, bootstrap):
+def ask(package, test, good, bootstrap):
     """Let the gate judge the package on given predictions."""
 
     def ask(
@@ -93,17 +94,17 @@ def ask(package, test, good, as_of, bootstrap):
         footprint=SMALL,
         **limits,
     ):
+        metrics = evaluate(predictions, bootstrap)
         return judge(
-            package,
+            package.with_record(metrics=metrics["candidate"]),
             incumbent,
             rows,
             predictions,
-            evaluate(predictions, bootstrap),
+            metrics,
             evaluate_slices(predictions, bootstrap),
             alone,
             behaviour,
             footprint,
-            as_of,
             Gate(**(NO_LIMITS | limits)),
             bootstrap,
         )
@@ -486,3 +487,30 @@ def test_a_decision_says_that_the_gate_took_it_and_as_of_when(ask):
 
     assert decision["decided_by"] == "gate"
     assert decision["decided_at"] == "2013-04-01T00:00:00"
+
+
+def judged_on(package, test, predictions, metrics, bootstrap):
+    slices = evaluate_slices(predictions, bootstrap)
+    limits = Gate(**NO_LIMITS)
+    return judge(
+        package, None, test, predictions, metrics, slices, HONEST, WELL_BEHAVED, SMALL, limits,
+        bootstrap,
+    )  # fmt: skip
+
+
+def test_figures_of_another_training_judge_nobody(package, test, good, bootstrap):
+    metrics = evaluate(good, bootstrap)
+    candidate = package.with_record(metrics=metrics["candidate"])
+    others = metrics | {"candidate": evaluate(good.head(500), bootstrap)["candidate"]}
+
+    assert judged_on(candidate, test, good, metrics, bootstrap)["outcome"] == "promote"
+    with pytest.raises(ProjectError, match=f"not measured on the candidate {package.version}"):
+        judged_on(candidate, test, good, others, bootstrap)
+
+
+def test_rows_of_another_training_judge_nobody(package, test, good, bootstrap):
+    metrics = evaluate(good, bootstrap)
+    candidate = package.with_record(metrics=metrics["candidate"])
+
+    with pytest.raises(ProjectError, match="pipelines=modelling,gate,release"):
+        judged_on(candidate, test.iloc[::-1], good, metrics, bootstrap)

@@ -247,6 +247,21 @@ def test_a_window_without_labels_has_only_its_estimate(
     assert np.isfinite([second["estimated_log_loss"], second["estimated_roc_auc"]]).all()
 
 
+def test_windows_that_the_champion_has_learned_from_have_no_figures(
+    labelled: pd.DataFrame,
+    drift: pd.DataFrame,
+    package: ModelPackage,
+    params: Monitoring,
+    bootstrap: Bootstrap,
+) -> None:
+    later = package.with_record(trained_until=pd.Timestamp("2013-04-08"))
+
+    first, second = measure_windows(labelled, drift, later, params, bootstrap).to_dict("records")
+
+    assert np.isnan([first["log_loss"], first["estimated_log_loss"]]).all()
+    assert np.isfinite([second["log_loss"], second["estimated_log_loss"]]).all()
+
+
 def test_an_empty_horizon_has_no_windows(
     labelled: pd.DataFrame,
     drift: pd.DataFrame,

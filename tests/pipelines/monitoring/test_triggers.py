@@ -280,6 +280,18 @@ def test_windows_that_were_seen_already_or_come_later_are_not_counted_again(
     assert "1 of the last 3 windows" in decision["reasons"][-1]
 
 
+def test_windows_that_overlap_are_not_counted_twice(look: Decide) -> None:
+    shifted = windows_of("DDD").assign(
+        window_start=["2013-04-10", "2013-04-11", "2013-04-12"],
+        window_end=["2013-04-17", "2013-04-18", "2013-04-19"],
+    )
+
+    decision = look(windows=windows_of("D", start=3), past_windows=shifted)
+
+    assert fired(decision) == []
+    assert "2 of the last 2 windows have drifted" in decision["reasons"][-1]
+
+
 def test_where_nothing_was_predicted_past_drift_says_nothing(look: Decide) -> None:
     decision = look(windows="", past_windows=windows_of("DDDD"))
 

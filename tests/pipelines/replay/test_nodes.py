@@ -1,9 +1,11 @@
+from datetime import date
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
@@ -46,7 +48,7 @@ def done(policy: str, n_retrained: int, false_alarm: bool = False) -> list[dict[
     return [
         {
             "tick": tick,
-            "until": "2013-05-01",
+            "until": {"2013-03-01": "2013-04-01", "2013-04-01": "2013-05-01"}[tick],
             "policy": policy,
             "retrained": number < n_retrained,
             "promoted": number < n_retrained,
@@ -129,7 +131,7 @@ def test_the_drift_that_was_seen_is_summed_up(table: pd.DataFrame) -> None:
 def test_a_policy_that_retrains_costs_more_the_dearer_that_is(
     table: pd.DataFrame, acts: pd.DataFrame
 ) -> None:
-    _, costs = draw_replay(table.reset_index(), acts)
+    _, costs = draw_replay(table.reset_index(), acts, PARAMS)
 
     rises = {line.name: line.y[-1] - line.y[0] for line in costs.data}
     assert rises["never"] == 0
@@ -139,13 +141,41 @@ def test_a_policy_that_retrains_costs_more_the_dearer_that_is(
 def test_the_report_names_every_policy_and_retraining(
     table: pd.DataFrame, acts: pd.DataFrame
 ) -> None:
-    plots = draw_replay(table.reset_index(), acts)
+    plots = draw_replay(table.reset_index(), acts, PARAMS)
 
     html = render_replay(table.reset_index(), acts, PARAMS, *plots)
 
     assert html.count("It was asked for.") == 2
     assert "-0.1000" in html
     assert html.count("plotly-graph-div") == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"benchmark": "ofen"}, r"No policy 'ofen'.*often"),
+        ({"policies": {"often": {}, "oracle": {}}}, "'oracle' is always there"),
+        ({"policies": {"often": {"gate": {}}}}, "cannot change 'gate'"),
+    ],
+)
+def test_policies_that_cannot_be_compared_are_refused(
+    changed: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        Replay(**(PARAMS.model_dump() | changed))
+
+
+def test_only_the_ticks_that_were_asked_for_are_compared(
+    scores: pd.DataFrame, acts: pd.DataFrame, bootstrap: Bootstrap
+) -> None:
+    short = PARAMS.model_copy(update={"end": date(2013, 4, 1)})
+
+    table = compare_policies(ibis.memtable(scores), acts, short, COSTS, bootstrap)
+
+    assert (table["n_ticks"] == 1).all()
+    assert table.set_index("policy").loc["often", "n_retrained"] == 1
+    [losses, _] = draw_replay(table, acts, short)
+    assert set(losses.data[0].x) == {TICKS[0]}
 
 
 def test_a_tick_without_labels_leaves_the_others(

@@ -8,10 +8,10 @@ from pydantic import Field, field_validator
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.errors import suggestion
+from flight_delays.errors import ProjectError, suggestion
 from flight_delays.metrics import METRICS, Bootstrap
 from flight_delays.model_package import GATE, ModelPackage, probability
-from flight_delays.moments import AsOf, Parameters
+from flight_delays.moments import Parameters
 
 from .checks import (
     Check,
@@ -66,7 +66,6 @@ def judge(
     single_feature_auc: pd.DataFrame,
     behaviour: pd.DataFrame,
     footprint: dict[str, float],
-    as_of: AsOf,
     params: Gate,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
@@ -82,7 +81,6 @@ def judge(
         single_feature_auc: How well each feature alone tells the label.
         behaviour: What the behaviour suite has found.
         footprint: What the candidate takes to keep and to ask.
-        as_of: The as-of moment.
         params: Limits and tolerances.
         bootstrap: How intervals are computed.
 
@@ -91,7 +89,11 @@ def judge(
         ``keep``, the champion stays because the candidate is not better, or was rolled back; or
         ``block``, the candidate is not fit to serve. With ``reasons``, and ``checks`` that each
         say passed or not, value and limit.
+
+    Raises:
+        ProjectError: if what was measured was not measured on this candidate.
     """
+    _check_of_one_run(candidate, test, predictions, metrics)
     checks = [
         *leakage_checks(single_feature_auc, params.max_single_feature_auc),
         *metric_checks(metrics["candidate"], params.at_least, params.at_most),
@@ -104,7 +106,7 @@ def judge(
     reasons = [f"Failed: {c['name']} ({c['detail']})." for c in checks if not c["passed"]]
     outcome = "promote" if fit else "block"
     if fit and incumbent is not None:
-        contest = _contest(candidate, incumbent, test, predictions, as_of, params, bootstrap)
+        contest = _contest(candidate, incumbent, test, predictions, params, bootstrap)
         checks += contest["checks"]
         reasons, outcome = [contest["reason"]], contest["outcome"]
     elif fit:
@@ -113,13 +115,29 @@ def judge(
         "outcome": outcome,
         "candidate": candidate.version,
         "champion_before": incumbent.version if incumbent else None,
-        "as_of": str(as_of),
+        "as_of": f"{candidate.metadata.as_of:%Y-%m-%d}",
         "decided_by": GATE,
-        "decided_at": as_of.moment.isoformat(),
+        "decided_at": candidate.metadata.as_of.isoformat(),
         "reasons": reasons,
         "checks": checks,
     }
     return _leave_to_people(decision, incumbent, params)
+
+
+def _check_of_one_run(
+    candidate: ModelPackage,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+) -> None:
+    """A training that was stopped, or another one, may have left its own rows and figures."""
+    same_rows = test[COLUMNS.keys].equals(predictions[COLUMNS.keys])
+    if not same_rows or metrics["candidate"] != candidate.metadata.metrics:
+        raise ProjectError(
+            f"What has been measured was not measured on the candidate {candidate.version}: "
+            "another training has begun since. Run it to its end: "
+            "`kedro run --pipelines=modelling,gate,release`, as of the day you mean."
+        )
 
 
 def _leave_to_people(
@@ -144,14 +162,13 @@ def _contest(
     incumbent: ModelPackage,
     test: pd.DataFrame,
     predictions: pd.DataFrame,
-    as_of: AsOf,
     params: Gate,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """Candidate against champion, on the same rows, which neither has learned from."""
     if candidate.version == incumbent.version:
         return _verdict("keep", "The candidate is the champion: same data, same model.")
-    if incumbent.metadata.as_of > as_of.moment:
+    if incumbent.metadata.as_of > candidate.metadata.as_of:
         return _verdict(
             "keep",
             f"The champion was trained as of {incumbent.metadata.as_of:%Y-%m-%d}, later than "

@@ -27,7 +27,6 @@ def create_pipeline() -> Pipeline:
                     "single_feature_auc",
                     "behaviour",
                     "candidate_footprint",
-                    "params:as_of",
                     "params:gate",
                     "params:bootstrap",
                 ],

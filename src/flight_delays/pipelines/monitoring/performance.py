@@ -82,6 +82,7 @@ def measure_windows(
         known = inside.dropna(subset=[Y])
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
+        learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
         rows.append(
             {
                 "model_version": champion.version,
@@ -94,8 +95,8 @@ def measure_windows(
                     beyond.get("score", 0) or beyond.get("feature", 0) >= params.drift.min_features
                 ),
                 "drifted_columns": ", ".join(drifted["column"]),
-                **_flat("", _realised(known, bootstrap, ESTIMATED)),
-                **_flat("estimated_", _estimated(inside, champion, bootstrap)),
+                **({} if learned else _flat("", _realised(known, bootstrap, ESTIMATED))),
+                **({} if learned else _flat("estimated_", _estimated(inside, champion, bootstrap))),
             }
         )
     return pd.DataFrame(rows, columns=WINDOW_COLUMNS)

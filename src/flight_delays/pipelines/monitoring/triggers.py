@@ -173,12 +173,16 @@ def _drift(
 
 
 def _before(windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage) -> pd.DataFrame:
-    """Windows of the same champion that ended before those looked at now began."""
+    """Windows of the same champion before those looked at now, of which no two overlap."""
     if past.empty or windows.empty:
         return windows.head(0)
-    own = past["model_version"] == champion.version
-    before: pd.DataFrame = past[own & (past["window_end"] <= windows["window_start"].min())]
-    return before
+    own = past[past["model_version"] == champion.version]
+    kept, begins = [], windows["window_start"].min()
+    for row in own.sort_values("window_end", ascending=False).to_dict(orient="records"):
+        if row["window_end"] <= begins:
+            kept.append(row)
+            begins = row["window_start"]
+    return pd.DataFrame(kept, columns=past.columns)
 
 
 def _bad_data(quality: dict[str, Any]) -> Guard:

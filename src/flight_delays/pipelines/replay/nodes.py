@@ -1,7 +1,7 @@
 """Policies that lived the same days, compared."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 import ibis.expr.types as ir
 import numpy as np
@@ -9,11 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flight_delays import charts
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
+from flight_delays.errors import suggestion
 from flight_delays.metrics import (
     Bootstrap,
     Costs,
@@ -28,6 +29,8 @@ from flight_delays.pages import render_page
 COLUMNS = Columns.of(Observation)
 Y = COLUMNS.label
 ORACLE = "oracle"
+# the groups of parameters in which policies may differ
+OVERRIDDEN = ("retraining", "monitoring")
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +45,22 @@ class Replay(Parameters):
     policies: dict[str, dict[str, dict[str, Any]]] = Field(
         description="By name, the parameters in which each differs, as groups"
     )
+
+    @model_validator(mode="after")
+    def _compared_with_one_of_them(self) -> Self:
+        for policy, groups in self.policies.items():
+            for group in groups:
+                if group not in OVERRIDDEN:
+                    raise ValueError(
+                        f"Policy '{policy}' cannot change '{group}': candidates are trained and "
+                        f"judged alike for all. {suggestion(group, OVERRIDDEN)}"
+                    )
+        if self.benchmark not in self.policies:
+            names = [*self.policies]
+            raise ValueError(f"No policy '{self.benchmark}'. {suggestion(self.benchmark, names)}")
+        if ORACLE in self.policies:
+            raise ValueError(f"The policy '{ORACLE}' is always there; choose another name.")
+        return self
 
 
 def compare_policies(
@@ -66,7 +85,9 @@ def compare_policies(
         far the estimated log loss of a window was from the realised one.
     """
     columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
-    rows: pd.DataFrame = scores.select(columns).order_by(columns[:3]).to_pandas()
+    lived = scores.filter(scores["tick"].isin(select_ticks(ticks, params)["tick"].tolist()))
+    rows: pd.DataFrame = lived.select(columns).order_by(columns[:3]).to_pandas()
+    ticks = select_ticks(ticks, params)
     losses = {str(p): _resampled_losses(part, bootstrap) for p, part in rows.groupby("policy")}
     table = []
     for policy, part in rows.groupby("policy"):
@@ -93,6 +114,13 @@ def compare_policies(
             }
         )
     return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
+
+
+def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:
+    """The ticks that lie between start and end; more may have been lived before."""
+    inside = (ticks["tick"] >= str(params.start)) & (ticks["until"] <= str(params.end))
+    selected: pd.DataFrame = ticks[inside]
+    return selected
 
 
 def _resampled_losses(rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
@@ -135,9 +163,9 @@ def _cost(rows: pd.DataFrame, costs: Costs) -> Floats:
     return np.asarray(costs.false_negative * (y & ~decided) + costs.false_positive * (~y & decided))
 
 
-def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame) -> list[go.Figure]:
+def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:
     """Log loss of each tick, and what each policy cost over the price of a retraining."""
-    return [charts.replay_losses(ticks), charts.retraining_costs(table)]
+    return [charts.replay_losses(select_ticks(ticks, params)), charts.retraining_costs(table)]
 
 
 def render_replay(
@@ -148,14 +176,14 @@ def render_replay(
     cost_plot: go.Figure,
 ) -> str:
     """Render the comparison as HTML that needs no network."""
-    by_tick = ticks.sort_values(["tick", "policy"])
+    by_tick = select_ticks(ticks, params).sort_values(["tick", "policy"])
     return render_page(
         "replay_report",
         policies=table.to_dict(orient="records"),
         benchmark=params.benchmark,
         retrainings=by_tick[by_tick["retrained"]].to_dict(orient="records"),
-        first=ticks["tick"].min(),
-        last=ticks["until"].max(),
+        first=by_tick["tick"].min(),
+        last=by_tick["until"].max(),
         plots=[charts.embed(plot) for plot in (loss_plot, cost_plot)],
         plotly_js=get_plotlyjs(),
     )

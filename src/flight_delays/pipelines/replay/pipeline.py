@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 "replay_policies",
             ),
-            Node(draw_replay, ["replay_policies", "replay_ticks"], PLOTS),
+            Node(draw_replay, ["replay_policies", "replay_ticks", "params:replay"], PLOTS),
             Node(
                 render_replay,
                 ["replay_policies", "replay_ticks", "params:replay", *PLOTS],
