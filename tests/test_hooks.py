@@ -58,7 +58,7 @@ def test_the_decision_that_bad_data_leaves_has_all_that_any_decision_has() -> No
         performance,
         windows,
         windows,
-        pd.DataFrame(),
+        None,
         tiny_package(),
         AsOf("2013-01-13"),
         Horizon(days=7),
