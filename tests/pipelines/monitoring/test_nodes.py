@@ -157,6 +157,18 @@ def test_a_label_that_is_late_is_pending_and_known_when_looked_at_again(
     assert len(now) == len(later) == pending["predictions"]
 
 
+def test_labels_that_came_on_a_later_day_are_counted(
+    engineered: Engineered, account: dict[str, int], as_of: AsOf, horizon: Horizon
+) -> None:
+    rows = engineered.model_input.to_pandas()
+    due = rows[COLUMNS.event_time].between(as_of.moment, as_of.after(14), inclusive="left")
+    known = due & rows[Y].notna() & (rows[COLUMNS.label_time] < as_of.after(horizon.days))
+
+    later = rows[COLUMNS.label_time].dt.normalize() > rows[COLUMNS.event_time].dt.normalize()
+
+    assert account["late"] == (known & later).sum() > 0
+
+
 def test_where_no_label_is_known_all_are_pending(
     predictions: ir.Table, engineered: Engineered, as_of: AsOf, horizon: Horizon
 ) -> None:
