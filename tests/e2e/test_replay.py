@@ -38,7 +38,7 @@ def worlds(project: Project) -> Project:
     # a policy that base declares cannot be taken away by an environment
     base = project.folder / "conf/base/parameters_replay.yml"
     kept = yaml.safe_load(base.read_text())
-    kept["replay"]["policies"] = policies
+    kept["replay"] |= {"benchmark": "never", "policies": policies}
     base.write_text(yaml.safe_dump(kept))
     return project
 
