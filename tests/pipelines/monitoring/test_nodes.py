@@ -166,7 +166,7 @@ def test_labels_that_came_on_a_later_day_are_counted(
 
     later = rows[COLUMNS.label_time].dt.normalize() > rows[COLUMNS.event_time].dt.normalize()
 
-    assert account["late"] == (known & later).sum() > 0
+    assert account["later"] == (known & later).sum() > 0
 
 
 def test_where_no_label_is_known_all_are_pending(

@@ -71,7 +71,7 @@ def join_labels(
     Returns:
         Event time, segments, probability and decision of every prediction, and its label,
         missing where it is not known; and an account of the labels: those that are ``known``,
-        ``pending`` predictions without one, and labels that came ``late``, on another day than the
+        ``pending`` predictions without one, and labels that came ``later``, on another day than the
         event's, that are ``repeated``, ``contradicting`` or of ``unknown`` predictions.
     """
     start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
@@ -79,9 +79,9 @@ def join_labels(
     labels = model_input.filter(
         _[COLUMNS.label_time] < now, _[Y].notnull(), event_time >= start, event_time < now
     )
-    late = _[COLUMNS.label_time].truncate("D") > event_time.truncate("D")
+    later = _[COLUMNS.label_time].truncate("D") > event_time.truncate("D")
     by_key = labels.group_by(COLUMNS.keys).aggregate(
-        n=_.count(), n_kinds=_[Y].nunique(), n_late=late.sum(), **{Y: _[Y].max()}
+        n=_.count(), n_kinds=_[Y].nunique(), n_later=later.sum(), **{Y: _[Y].max()}
     )
     by_key = by_key.mutate(**{Y: (_.n_kinds == 1).ifelse(_[Y], ibis.null("boolean"))}).cache()
     joined = predictions.left_join(by_key, COLUMNS.keys)
@@ -94,7 +94,7 @@ def join_labels(
 def _account(by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame) -> dict[str, int]:
     unknown = by_key.anti_join(predictions, COLUMNS.keys).count()
     found = by_key.aggregate(
-        late=_.n_late.sum(),
+        later=_.n_later.sum(),
         repeated=(_.n - 1).sum(where=_.n_kinds == 1),
         contradicting=_.n.sum(where=_.n_kinds > 1),
     )
