@@ -150,8 +150,7 @@ def test_every_column_is_shown_as_a_share_of_its_own_limit_and_red_if_it_has_dri
     table = pd.DataFrame(
         {
             "column": ["a", "b"],
-            "psi": [0.5, 1.5],
-            "psi_limit": [0.25, 3.0],
+            "of_limit": [2, 0.5],
             "drifted": [True, False],
         }
     )

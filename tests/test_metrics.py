@@ -12,6 +12,7 @@ from flight_delays.metrics import (
     calibration_curve,
     cheapest_threshold,
     cost_curve,
+    flatten,
     measure,
     paired_difference,
     resample_days,
@@ -252,3 +253,12 @@ def test_the_cost_curve_is_the_mean_cost_at_every_threshold(rows, false_negative
     for t, cost in zip(thresholds, costs, strict=True):
         missed, alarms = (y == 1) & (p < t), (y == 0) & (p >= t)
         assert cost == pytest.approx(np.mean(false_negative * missed + false_positive * alarms))
+
+
+def test_metrics_become_columns_of_a_table():
+    measured = {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.6}}
+
+    assert flatten(measured) == {"log_loss": 0.5, "log_loss_low": 0.4, "log_loss_high": 0.6}
+    assert list(flatten(measured, "estimated_")) == [
+        *("estimated_log_loss", "estimated_log_loss_low", "estimated_log_loss_high")
+    ]

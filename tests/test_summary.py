@@ -49,6 +49,19 @@ def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
     assert lines == ["Gate       block: Too weak.", "Next       make run"]
 
 
+def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> None:
+    asks = {"outcome": "retrain", "reasons": ["It is old."], "decided_at": "2013-08-01T00:00:00"}
+
+    alone = summarise({"retrain_decision": asks}, "sample")
+    released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
+    whole = summarise({"retrain_decision": asks, "release": released})
+    waits = summarise({"retrain_decision": asks | {"outcome": "wait"}})
+
+    assert alone.endswith("Next       kedro retrain --until 2013-08-01 --env sample")
+    assert whole.endswith("Next       make serve")
+    assert waits.endswith("Next       make serve")
+
+
 def test_performance_without_labels_is_summarised_without_metrics() -> None:
     made = {"performance": {"n_predictions": 0, "label_coverage": 0.0, "metrics": {}}}
 

@@ -3,13 +3,13 @@
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from kedro.io.core import VERSION_FORMAT
 
 from flight_delays.champions import Saved
 from flight_delays.model_package import GATE
 from flight_delays.reproduction import Difference
+from flight_delays.summary import interval_text
 
 COLUMNS = ["since (UTC)", "model", "outcome", "by", "ROC AUC", "log loss", "commit", "data", "why"]
 NOT_KNOWN = "-"
@@ -25,7 +25,7 @@ def describe(current: Saved, problem: str | None) -> str:
     """
     metadata = current.metadata
     family = metadata.family.replace("_", " ")
-    metrics = [(_title(name), _interval(found)) for name, found in metadata.metrics.items()]
+    metrics = [(_title(name), interval_text(found)) for name, found in metadata.metrics.items()]
     withdrawn = [("Withdrawn", ", ".join(metadata.withdrawn))] if metadata.withdrawn else []
     return _list(
         ("Champion", f"{current.version}, {family}, as of {metadata.as_of:%Y-%m-%d}"),
@@ -125,7 +125,3 @@ def _by(saved: Saved) -> str:
 
 def _why(saved: Saved) -> str:
     return " ".join(saved.decision.get("reasons", []))
-
-
-def _interval(interval: dict[str, Any]) -> str:
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"

@@ -206,10 +206,9 @@ def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figu
 
 def drift(table: pd.DataFrame) -> go.Figure:
     """How far each column is, as a share of its own limit; 1 and more has drifted."""
-    chart = figure("Drift", "PSI as a share of its limit", "", yaxis={"autorange": "reversed"})
-    share = table["psi"] / table["psi_limit"]
+    chart = figure("Drift", "share of its limit", "", yaxis={"autorange": "reversed"})
     colors = [RED if drifted else BLUE for drifted in table["drifted"]]
-    chart.add_bar(x=share, y=table["column"], orientation="h", marker_color=colors)
+    chart.add_bar(x=table["of_limit"], y=table["column"], orientation="h", marker_color=colors)
     chart.add_vline(x=1, line_color=GREY, line_dash="dot", annotation_text="limit")
     return chart
 

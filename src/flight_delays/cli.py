@@ -1,4 +1,4 @@
-"""The project's commands: Kedro's own ``run``, ``serve`` and ``champion``, with readable errors."""
+"""The project's commands, with readable errors: Kedro's own ``run``, and what it does not have."""
 
 import logging
 import os

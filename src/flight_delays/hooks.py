@@ -83,7 +83,6 @@ def wait_for_better_data(reason: str) -> dict[str, Any]:
         "reasons": [reason],
         "rules": [],
         "guards": [{"guard": "bad data", "refused": True, "reason": reason}],
-        "vetoes": [{"name": "rows in quarantine", "passed": False, "detail": reason}],
         "drifted": [],
     }
 

@@ -125,6 +125,15 @@ def paired_difference(
     return percentile_interval(resampled_mean(difference, days, bootstrap), bootstrap)
 
 
+def flatten(measured: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
+    """Metrics as columns of a table: each with its name, and its ends as ``_low`` and ``_high``."""
+    return {
+        f"{prefix}{metric}{'' if end == 'value' else f'_{end}'}": value
+        for metric, interval in measured.items()
+        for end, value in interval.items()
+    }
+
+
 def resampled_mean(values: Floats, days: pd.Series, bootstrap: Bootstrap) -> Floats:
     """Mean of the rows as they are, and of each resample of days, shape (1 + n_resamples,)."""
     return _weighted_mean(values, resample_days(days, bootstrap))

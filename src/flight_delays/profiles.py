@@ -188,13 +188,15 @@ def _normal(windows: list[Tally], spread: dict[str, float]) -> dict[str, dict[st
         return {}
     names = list(windows[0])
     farthest: dict[str, dict[str, float]] = {name: dict.fromkeys(MEASURES, 0.0) for name in names}
-    for i in range(max(1, len(windows) // 3), len(windows)):
-        before = _total(windows[:i], names)
+    first = max(1, len(windows) // 3)
+    before = _total(windows[:first], names)
+    for window in windows[first:]:
         for name in names:
-            found = _difference(before[name], windows[i][name], spread.get(name))
+            found = _difference(before[name], window[name], spread.get(name))
             for measure in MEASURES:
                 # nan for categories, and then the level stays 0
                 farthest[name][measure] = _rounded(max(farthest[name][measure], found[measure]))
+        before = _total([before, window], names)
     return farthest
 
 

@@ -35,16 +35,24 @@ def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
         for name, (title, write) in _LINES.items()
         if name in artefacts
     ]
-    target = "serve" if "release" in artefacts else "run"
-    next_step = f'make {target} ARGS="--env {env}"' if env else f"make {target}"
-    return "\n".join(f"{title:<11}{text}" for title, text in [*lines, ("Next", next_step)])
+    lines.append(("Next", _next_step(artefacts, env)))
+    return "\n".join(f"{title:<11}{text}" for title, text in lines)
+
+
+def _next_step(artefacts: Mapping[str, Any], env: str | None) -> str:
+    decision = artefacts.get("retrain_decision", {})
+    if decision.get("outcome") == "retrain" and "release" not in artefacts:
+        until = decision["decided_at"].partition("T")[0]
+        return f"kedro retrain --until {until}{f' --env {env}' if env else ''}"
+    target = "serve" if {"release", "retrain_decision"} & artefacts.keys() else "run"
+    return f'make {target} ARGS="--env {env}"' if env else f"make {target}"
 
 
 def summarise_replay(policies: pd.DataFrame) -> str:
     """What each policy of a replay was worth, a line each."""
     lines = [
-        f"{row['policy'].replace('_', ' '):<16}log loss {row['log_loss']:.4f} "
-        f"[{row['log_loss_low']:.4f}, {row['log_loss_high']:.4f}], ROC AUC {row['roc_auc']:.3f}, "
+        f"{row['policy'].replace('_', ' '):<16}log loss {_of(row, 'log_loss')}, "
+        f"ROC AUC {row['roc_auc']:.3f}, "
         f"cost {row['cost']:.3f} a row, {row['n_retrained']} retrainings, "
         f"{row['n_false_alarms']} of them for nothing"
         for row in policies.to_dict(orient="records")
@@ -75,8 +83,8 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     )
     return (
         f"{window['n_rows']:,} rows, {window['first_day']} to {window['last_day']}: "
-        f"ROC AUC {_interval(candidate['roc_auc'])}, "
-        f"log loss {_interval(candidate['log_loss'])} ({baselines})"
+        f"ROC AUC {interval_text(candidate['roc_auc'])}, "
+        f"log loss {interval_text(candidate['log_loss'])} ({baselines})"
     )
 
 
@@ -93,14 +101,20 @@ def _release(release: Mapping[str, Any]) -> str:
 
 def _performance(performance: Mapping[str, Any]) -> str:
     metrics = performance["metrics"]
-    measured = f": ROC AUC {_interval(metrics['roc_auc'])}" if "roc_auc" in metrics else ""
+    measured = f": ROC AUC {interval_text(metrics['roc_auc'])}" if "roc_auc" in metrics else ""
     return (
         f"{performance['n_predictions']:,} predictions, "
         f"{performance['label_coverage']:.1%} with their label{measured}"
     )
 
 
-def _interval(interval: Mapping[str, float]) -> str:
+def _of(row: Mapping[Any, Any], metric: str) -> str:
+    ends = {"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
+    return interval_text({end: row[column] for end, column in ends.items()})
+
+
+def interval_text(interval: Mapping[str, float]) -> str:
+    """A value, and the ends of its interval."""
     return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
 
 

@@ -47,21 +47,19 @@ class World:
     ) -> dict[str, Any]:
         """Run what makes the wanted datasets, and load them."""
         given = {**(parameters or {}), "globals": folders}
-        with settings.SESSION_CLASS.create(
-            self.project, env=self.env, runtime_params=given
-        ) as session:
+        with self._session(given) as session:
             session.run(pipeline_names=pipelines, to_outputs=wanted)
             catalog = session.load_context().catalog
             return {name: catalog.load(name) for name in wanted}
 
     def load(self, name: str) -> Any:
         """Load one dataset."""
-        with settings.SESSION_CLASS.create(self.project, env=self.env) as session:
+        with self._session() as session:
             return session.load_context().catalog.load(name)
 
     def save(self, name: str, data: Any) -> None:
         """Save one dataset."""
-        with settings.SESSION_CLASS.create(self.project, env=self.env) as session:
+        with self._session() as session:
             session.load_context().catalog.save(name, data)
 
     def configuration(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -70,7 +68,7 @@ class World:
         Raises:
             ProjectError: if the environment is not made for replays.
         """
-        with settings.SESSION_CLASS.create(self.project, env=self.env) as session:
+        with self._session() as session:
             loader = session.load_context().config_loader
             folders, parameters = dict(loader["globals"]), dict(loader["parameters"])
         if not folders.keys() >= APART:
@@ -79,6 +77,9 @@ class World:
                 "that serves. Begin with a copy of conf/replay, and change its parameters."
             )
         return folders, parameters
+
+    def _session(self, parameters: dict[str, Any] | None = None) -> Any:
+        return settings.SESSION_CLASS.create(self.project, env=self.env, runtime_params=parameters)
 
 
 @dataclass
@@ -145,7 +146,7 @@ class Tick:
             last_trained=self.model(last_trained),
             policy=str(self.folder / "policies" / policy),
         )
-        self._rows[champion] = made["labelled_predictions"].dropna(subset=[COLUMNS.label])
+        self._rows[champion] = _labelled(made)
         return made["retrain_decision"], made["windows"]
 
     def rows(self, champion: str) -> pd.DataFrame:
@@ -154,9 +155,14 @@ class Tick:
             made = self.world.run(
                 LOOKS, ["labelled_predictions"], self.parameters, champion=self.model(champion)
             )
-            self._rows[champion] = made["labelled_predictions"].dropna(subset=[COLUMNS.label])
+            self._rows[champion] = _labelled(made)
         return self._rows[champion]
 
     def model(self, as_of: str) -> str:
         """Where the model of a day is kept."""
         return str(self.folder / "candidates" / as_of)
+
+
+def _labelled(made: dict[str, Any]) -> pd.DataFrame:
+    rows: pd.DataFrame = made["labelled_predictions"].dropna(subset=[COLUMNS.label])
+    return rows

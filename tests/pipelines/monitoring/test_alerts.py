@@ -58,8 +58,8 @@ def test_every_check_that_failed_is_one() -> None:
     alerts = raise_alerts(decision_of(), {"checks": checks}, LABELS)
 
     assert [(alert["kind"], alert["message"]) for alert in alerts] == [
-        ("bad data", "skew: 0.25, limit 0.1."),
-        ("bad data", "unseen categories: 0.333, limit 0.05."),
+        ("bad data", "skew 0.25, limit 0.1."),
+        ("bad data", "unseen categories 0.333, limit 0.05."),
     ]
 
 

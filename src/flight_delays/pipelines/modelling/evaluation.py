@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from flight_delays import charts
-from flight_delays.metrics import Bootstrap, Costs, calibration_curve, measure
+from flight_delays.metrics import Bootstrap, Costs, calibration_curve, flatten, measure
 from flight_delays.model_package import Evaluation, ModelPackage, dump_estimator, probability
 from flight_delays.records import json_records
 
@@ -82,12 +82,7 @@ def evaluate_slices(predictions: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataF
 def _slice(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
     days = rows[COLUMNS.event_time].dt.normalize()
     measured = measure(rows[Y], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS)
-    flat = {
-        f"{metric}{'' if part == 'value' else f'_{part}'}": value
-        for metric, interval in measured.items()
-        for part, value in interval.items()
-    }
-    return {"n_rows": len(rows), "positive_share": float(rows[Y].mean()), **flat}
+    return {"n_rows": len(rows), "positive_share": float(rows[Y].mean()), **flatten(measured)}
 
 
 def measure_importance(

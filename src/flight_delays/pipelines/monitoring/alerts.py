@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from .triggers import describe
+
 Alert = dict[str, Any]
 
 WRONG_LABELS = {"contradicting": "contradict each other", "unknown": "are of unknown predictions"}
@@ -28,7 +30,7 @@ def _found(
 ) -> Iterator[tuple[str, str]]:
     for check in quality["checks"]:
         if not check["passed"]:
-            yield "bad data", f"{check['name']}: {check['value']:.3g}, limit {check['limit']:g}."
+            yield "bad data", f"{describe(check)}."
     for rule in decision["rules"]:
         if rule["fired"]:
             yield rule["rule"], rule["reason"]

@@ -16,6 +16,7 @@ SMALLEST = 1e-300
 
 DRIFT_COLUMNS = [
     "window_start", "window_end", "n_rows", "n_days", "kind", "column", "drifted",
+    "of_limit",
     *(name for measure in DISTANCES for name in (measure, f"{measure}_limit")),
     "p_value", "missing_share", "reference_missing_share", "missing_increase", "missing_limit",
     "unseen_share",
@@ -34,8 +35,9 @@ def measure_drift(
 
     Returns:
         One row per window and column, the newest window first, in it the score, then the features,
-        those first that are farthest for their limit; see ``profiles.compare``. ``drifted`` says
-        whether the measure that counts is beyond its limit. No rows where nothing was predicted.
+        those first that are farthest for their limit; see ``profiles.compare``. ``of_limit`` is
+        the measure that counts, as a multiple of its limit; beyond 1 a column has ``drifted``. No
+        rows where nothing was predicted.
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
@@ -78,12 +80,12 @@ def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> p
         n_rows=[sum(n for n, _ in tally[name].values()) for name in table["column"]],
         missing_limit=missing.to_numpy(),
     )
-    beyond = _beyond(judged, params.drift)
-    judged = judged.assign(drifted=beyond > 1)
-    return judged.loc[beyond.sort_values(ascending=False, kind="stable").index]
+    of_limit = _of_limit(judged, params.drift)
+    judged = judged.assign(of_limit=of_limit, drifted=of_limit > 1)
+    return judged.sort_values("of_limit", ascending=False, kind="stable")
 
 
-def _beyond(table: pd.DataFrame, params: Drift) -> pd.Series:
+def _of_limit(table: pd.DataFrame, params: Drift) -> pd.Series:
     """The measure that counts, as a multiple of its limit."""
     if params.measure == "p_value":
         return params.max_p_value / table["p_value"].clip(lower=SMALLEST)

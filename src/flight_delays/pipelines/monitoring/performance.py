@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flight_delays.metrics import METRICS, Bootstrap, Interval, measure
+from flight_delays.metrics import METRICS, Bootstrap, Interval, flatten, measure
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf
 
@@ -82,7 +82,9 @@ def measure_windows(
         known = inside.dropna(subset=[Y])
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
+        # its figures on rows that it has learned from would flatter it
         learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
+        figures = {} if learned else _figures(inside, known, champion, bootstrap)
         rows.append(
             {
                 "model_version": champion.version,
@@ -95,11 +97,17 @@ def measure_windows(
                     beyond.get("score", 0) or beyond.get("feature", 0) >= params.drift.min_features
                 ),
                 "drifted_columns": ", ".join(drifted["column"]),
-                **({} if learned else _flat("", _realised(known, bootstrap, ESTIMATED))),
-                **({} if learned else _flat("estimated_", _estimated(inside, champion, bootstrap))),
+                **figures,
             }
         )
     return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
+
+
+def _figures(
+    inside: pd.DataFrame, known: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+) -> dict[str, float]:
+    realised = _realised(known, bootstrap, ESTIMATED)
+    return flatten(realised) | flatten(_estimated(inside, champion, bootstrap), "estimated_")
 
 
 def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
@@ -143,11 +151,3 @@ def _estimated(
     expected = pd.Series(champion.reference.calibration.apply(scores))
     days = rows[COLUMNS.event_time].dt.normalize()
     return measure(expected, scores, days, bootstrap, ESTIMATED)
-
-
-def _flat(prefix: str, measured: dict[str, Interval]) -> dict[str, float]:
-    return {
-        f"{prefix}{metric}{'' if end == 'value' else f'_{end}'}": value
-        for metric, interval in measured.items()
-        for end, value in interval.items()
-    }

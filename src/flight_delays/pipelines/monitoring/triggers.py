@@ -76,7 +76,6 @@ def decide(
         "reasons": [said["reason"] for said in vetoed or fired or rules],
         "rules": rules,
         "guards": guards,
-        "vetoes": [check for check in quality["checks"] if not check["passed"]],
         "drifted": _names(windows),
     }
 
@@ -187,7 +186,7 @@ def _before(windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage) -
 
 def _bad_data(quality: dict[str, Any]) -> Guard:
     failed = [check for check in quality["checks"] if not check["passed"]]
-    described = "; ".join(_describe(check) for check in failed)
+    described = "; ".join(describe(check) for check in failed)
     reason = f"Bad data vetoes retraining: {described}." if failed else "The data is good."
     return {"guard": "bad data", "refused": bool(failed), "reason": reason}
 
@@ -221,5 +220,6 @@ def _rule(name: str, fired: bool, value: float | None, limit: float | None, reas
     return {"rule": name, "fired": fired, "value": value, "limit": limit, "reason": reason}
 
 
-def _describe(check: dict[str, Any]) -> str:
+def describe(check: dict[str, Any]) -> str:
+    """A check of the data in words."""
     return f"{check['name']} {check['value']:.3g}, limit {check['limit']:g}"

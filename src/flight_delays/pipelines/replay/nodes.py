@@ -18,6 +18,7 @@ from flight_delays.errors import suggestion
 from flight_delays.metrics import (
     Bootstrap,
     Costs,
+    flatten,
     percentile_interval,
     resampled_mean,
     roc_auc,
@@ -31,6 +32,7 @@ Y = COLUMNS.label
 ORACLE = "oracle"
 # the groups of parameters in which policies may differ
 OVERRIDDEN = ("retraining", "monitoring")
+SEEN = ("n_windows", "n_drifted_windows", "n_drifted_columns")
 
 Floats = NDArray[np.float64]
 
@@ -84,36 +86,48 @@ def compare_policies(
         in how many of the windows that it looked at columns had drifted, how many columns, and how
         far the estimated log loss of a window was from the realised one.
     """
-    columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
-    lived = scores.filter(scores["tick"].isin(select_ticks(ticks, params)["tick"].tolist()))
-    rows: pd.DataFrame = lived.select(columns).order_by(columns[:3]).to_pandas()
     ticks = select_ticks(ticks, params)
-    losses = {str(p): _resampled_losses(part, bootstrap) for p, part in rows.groupby("policy")}
+    columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
+    lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
+    rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
+    by_policy = {str(policy): part for policy, part in rows.groupby("policy")}
+    losses = {policy: _resampled_losses(part, bootstrap) for policy, part in by_policy.items()}
     table = []
-    for policy, part in rows.groupby("policy"):
+    for policy, part in by_policy.items():
+        resampled = {
+            "log_loss": losses[policy],
+            "difference": losses[policy] - losses[params.benchmark],
+        }
+        intervals = {n: percentile_interval(found, bootstrap) for n, found in resampled.items()}
         done = ticks[ticks["policy"] == policy]
         table.append(
-            {
-                "policy": policy,
-                **_interval("log_loss", losses[str(policy)], bootstrap),
-                **_interval(
-                    "difference", losses[str(policy)] - losses[params.benchmark], bootstrap
-                ),
-                "roc_auc": float(part.groupby("tick").apply(_auc).mean()),
-                "cost": float(part.groupby("tick").apply(lambda p: _cost(p, costs).mean()).mean()),
-                "total_cost": float(_cost(part, costs).sum()),
-                "n_rows": len(part),
-                "n_ticks": part["tick"].nunique(),
-                "n_retrained": int(done["retrained"].sum()),
-                "n_promoted": int(done["promoted"].sum()),
-                "n_false_alarms": int(done["false_alarm"].sum()),
-                "estimate_error": float(done["estimate_error"].astype(float).mean()),
-                "n_windows": int(done["n_windows"].sum()),
-                "n_drifted_windows": int(done["n_drifted_windows"].sum()),
-                "n_drifted_columns": int(done["n_drifted_columns"].sum()),
-            }
+            {"policy": policy, **flatten(intervals), **_worth(part, costs), **_account(done)}
         )
     return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
+
+
+def _worth(rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
+    """How well a policy's champions ranked, and what their decisions cost."""
+    ticks = rows.assign(cost=_cost(rows, costs)).groupby("tick")
+    return {
+        "roc_auc": float(ticks.apply(_auc).mean()),
+        "cost": float(ticks["cost"].mean().mean()),
+        "total_cost": float(ticks["cost"].sum().sum()),
+        "n_rows": len(rows),
+        "n_ticks": len(ticks),
+    }
+
+
+def _account(done: pd.DataFrame) -> dict[str, float]:
+    """What a policy did, and what monitoring saw."""
+    counts = {f"n_{did}": int(done[did].sum()) for did in ("retrained", "promoted")}
+    seen = {name: int(done[name].sum()) for name in SEEN}
+    return {
+        **counts,
+        "n_false_alarms": int(done["false_alarm"].sum()),
+        **seen,
+        "estimate_error": float(done["estimate_error"].astype(float).mean()),
+    }
 
 
 def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:
@@ -142,15 +156,6 @@ def _resampled_losses(rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
 
 def _losses(rows: pd.DataFrame) -> Floats:
     return row_log_loss(rows[Y].to_numpy(np.float64), rows["probability"].to_numpy(np.float64))
-
-
-def _interval(name: str, resampled: Floats, bootstrap: Bootstrap) -> dict[str, float]:
-    interval = percentile_interval(resampled, bootstrap)
-    return {
-        name: interval["value"],
-        f"{name}_low": interval["low"],
-        f"{name}_high": interval["high"],
-    }
 
 
 def _auc(rows: pd.DataFrame) -> float:
