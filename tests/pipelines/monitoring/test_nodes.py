@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
+from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.monitoring.drift import measure_drift
@@ -19,6 +20,7 @@ from flight_delays.pipelines.monitoring.nodes import (
     join_labels,
     measure_quality,
     measure_skew,
+    take_predictions,
 )
 from tests.conftest import Engineered
 
@@ -45,6 +47,31 @@ def after(engineered: Engineered, as_of: AsOf, n: int) -> ir.Table:
 def same_with(rows: ir.Table, **changed: ir.Value) -> ir.Table:
     """The rows, with columns changed, in the types of the table."""
     return rows.mutate(**changed).cast(rows.schema())
+
+
+def test_the_champions_predictions_of_the_horizon_are_watched(
+    predictions: ir.Table, package: ModelPackage, as_of: AsOf, horizon: Horizon
+) -> None:
+    watched = take_predictions(predictions, package, as_of, horizon)
+    none = take_predictions(predictions.limit(0), package, as_of, horizon)
+
+    assert watched.count().execute() == predictions.count().execute() > 0
+    assert none.count().execute() == 0
+
+
+def test_predictions_of_other_days_or_by_another_model_are_not(
+    predictions: ir.Table, package: ModelPackage, as_of: AsOf, horizon: Horizon
+) -> None:
+    another = package.with_record(version="another")
+    earlier = AsOf(as_of.before(1).date())
+
+    for champion, day, days in (
+        (package, earlier, horizon),
+        (package, as_of, Horizon(days=3)),
+        (another, as_of, horizon),
+    ):
+        with pytest.raises(ProjectError, match="pipelines=scoring,monitoring"):
+            take_predictions(predictions, champion, day, days)
 
 
 def test_no_prediction_is_lost_or_doubled_by_its_label(

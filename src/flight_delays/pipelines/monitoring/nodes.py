@@ -11,6 +11,7 @@ from pydantic import Field
 from flight_delays.agreement import differences
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
+from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
 
@@ -59,6 +60,34 @@ class Monitoring(Parameters):
         ge=0, le=1, description="Share of them whose looked-up features differ"
     )
     drift: Drift
+
+
+def take_predictions(
+    predictions: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
+) -> ir.Table:
+    """Let the predictions pass, if they are the champion's and of this horizon; none are, too.
+
+    Raises:
+        ProjectError: if they are of other days, or by another model.
+    """
+    span = predictions.aggregate(
+        first=_[COLUMNS.event_time].min(),
+        last=_[COLUMNS.event_time].max(),
+        models=_.model_version.nunique(),
+        model=_.model_version.min(),
+    )
+    [found] = span.to_pyarrow().to_pylist()
+    if found["first"] is None:
+        return predictions
+    in_time = as_of.moment <= found["first"] and found["last"] < as_of.after(horizon.days)
+    if not in_time or (found["models"], found["model"]) != (1, champion.version):
+        raise ProjectError(
+            f"The predictions at hand are of {found['first']:%Y-%m-%d} to "
+            f"{found['last']:%Y-%m-%d} by {found['model']}; to be watched are those of the "
+            f"{horizon.days} days from {as_of} on, by the champion {champion.version}. Score them "
+            "first: `kedro run --pipelines=scoring,monitoring`."
+        )
+    return predictions
 
 
 def join_labels(

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from .alerts import raise_alerts
 from .drift import measure_drift
-from .nodes import count_new_labels, join_labels, measure_quality, measure_skew
+from .nodes import count_new_labels, join_labels, measure_quality, measure_skew, take_predictions
 from .performance import measure_performance, measure_windows
 from .report import draw_monitoring, render_report
 from .triggers import decide, record
@@ -20,20 +20,25 @@ def create_pipeline() -> Pipeline:
     """Join, measure, decide, alert, report."""
     return Pipeline(
         [
+            Node(take_predictions, ["predictions", "champion", *MOMENTS], "scored_horizon"),
             Node(
                 join_labels,
-                ["predictions", "model_input", *MOMENTS],
+                ["scored_horizon", "model_input", *MOMENTS],
                 ["labelled_predictions", "label_account"],
             ),
             Node(count_new_labels, ["model_input", "champion", *MOMENTS], "new_labels"),
-            Node(measure_drift, ["predictions", "champion", *MOMENTS, WINDOW, PARAMS], "drift"),
+            Node(
+                measure_drift,
+                ["scored_horizon", "champion", *MOMENTS, WINDOW, PARAMS],
+                "drift",
+            ),
             Node(
                 measure_skew, ["prediction_log", "model_input", "champion", PARAMS], "serving_skew"
             ),
             Node(
                 measure_quality,
                 [
-                    "predictions",
+                    "scored_horizon",
                     "drift",
                     "data_screening",
                     "serving_skew",
