@@ -1,4 +1,3 @@
-import datetime
 import json
 import logging
 import multiprocessing
@@ -24,18 +23,14 @@ import sqlalchemy as sa
 from filelock import FileLock
 from kedro.io import DatasetError, Version
 
-from flight_delays.columns import Columns
-from flight_delays.contracts import Prediction
 from flight_delays.datasets import (
     AlertsDataset,
     HistoryDataset,
     ModelPackageDataset,
     OnlineStoreDataset,
-    PredictionLogDataset,
 )
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import Metadata, ModelPackage
-from flight_delays.serving.prediction_log import PredictionLog
 from flight_delays.storage import new_folder
 from tests.factories import observations, tiny_package
 
@@ -429,56 +424,6 @@ def test_the_url_of_a_server_is_passed_on_and_its_password_is_not_shown():
 
     assert store.load() == url
     assert "secret" not in str(store)
-
-
-LOGGED = Columns.of(Prediction)
-
-
-@pytest.fixture
-def log(tmp_path) -> PredictionLogDataset:
-    return PredictionLogDataset(
-        filepath=str(tmp_path / "log"), contract="flight_delays.contracts.Prediction"
-    )
-
-
-@pytest.fixture
-def answered() -> pd.DataFrame:
-    rows = observations(20)
-    return rows.assign(
-        prediction_id=[f"p{i}" for i in range(20)],
-        predicted_at=pd.Timestamp("2013-02-01 12:34:56.789012"),
-        model_version="v1",
-        probability=np.linspace(0, 1, 20) / 3,
-        decision=[True, False] * 10,
-    )[LOGGED.names]
-
-
-def test_what_the_service_logged_is_loaded_to_the_last_digit(log, answered, tmp_path):
-    writer = PredictionLog(tmp_path / "log", LOGGED)
-    writer.append(answered.head(12), datetime.date(2013, 2, 1))
-    writer.append(answered.tail(8), datetime.date(2013, 2, 2))
-    writer.close()
-
-    loaded = log.load()
-
-    back = loaded.order_by(loaded.prediction_id.substr(1).cast("int64")).to_pandas()
-    pd.testing.assert_frame_equal(back, answered, check_dtype=False)
-    assert back["predicted_at"].dtype == "datetime64[us]"
-
-
-def test_before_anything_is_served_the_log_is_empty_and_typed(log, tmp_path):
-    loaded = log.load()
-    (tmp_path / "log").mkdir()
-    (tmp_path / "log/2013-02-01-1.jsonl").touch()
-
-    assert loaded.columns == tuple(LOGGED.names)
-    assert log.load().count().to_pyarrow().as_py() == loaded.count().to_pyarrow().as_py() == 0
-    assert loaded.schema()["predicted_at"].is_timestamp()
-
-
-def test_only_the_service_writes_its_log(log):
-    with pytest.raises(DatasetError, match="written by the service alone"):
-        log.save(pd.DataFrame())
 
 
 @pytest.fixture

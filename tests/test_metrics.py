@@ -9,6 +9,7 @@ from flight_delays.metrics import (
     CALIBRATION_BINS,
     METRICS,
     Bootstrap,
+    Costs,
     calibration_curve,
     cheapest_threshold,
     cost_curve,
@@ -16,7 +17,9 @@ from flight_delays.metrics import (
     measure,
     paired_difference,
     resample_days,
+    row_costs,
     row_log_loss,
+    unpaired_difference,
 )
 
 BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.9, seed=0)
@@ -262,3 +265,46 @@ def test_metrics_become_columns_of_a_table():
     assert list(flatten(measured, "estimated_")) == [
         *("estimated_log_loss", "estimated_log_loss_low", "estimated_log_loss_high")
     ]
+
+
+def test_two_groups_of_rows_differ_as_their_losses_do(month):
+    y, p, days = month
+    halves = np.arange(len(y)) % 3 == 0
+    worse = np.clip(1 - p, 0.01, 0.99)
+    one, other = ((y[part], q[part], days[part]) for part, q in ((halves, worse), (~halves, p)))
+
+    difference = unpaired_difference(one, other, BOOTSTRAP)
+    opposite = unpaired_difference(other, one, BOOTSTRAP)
+
+    losses = [row_log_loss(y.to_numpy(), p).mean() for y, p, _ in (one, other)]
+    assert difference["value"] == pytest.approx(losses[0] - losses[1])
+    assert 0 < difference["low"] < difference["value"] < difference["high"]
+    assert opposite["high"] == pytest.approx(-difference["low"])
+
+
+def test_groups_of_one_model_do_not_surely_differ(month):
+    y, p, days = month
+    even = np.arange(len(y)) % 2 == 0
+
+    difference = unpaired_difference(
+        (y[even], p[even], days[even]), (y[~even], p[~even], days[~even]), BOOTSTRAP
+    )
+
+    assert difference["low"] < 0 < difference["high"]
+
+
+def test_a_group_that_is_not_on_every_day_can_be_compared(month):
+    y, p, days = month
+    first = (days == days.iloc[0]).to_numpy()
+
+    difference = unpaired_difference((y[first], p[first], days[first]), (y, p, days), BOOTSTRAP)
+
+    assert np.isfinite(list(difference.values())).all()
+
+
+def test_a_missed_positive_and_a_false_alarm_have_their_price():
+    y, decided = np.array([True, True, False, False]), np.array([True, False, True, False])
+
+    costs = row_costs(y, decided, Costs(false_negative=3, false_positive=1))
+
+    assert costs.tolist() == [0, 3, 1, 0]

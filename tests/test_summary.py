@@ -40,6 +40,16 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
     assert lines[-1].endswith("make serve")
 
 
+def test_a_trial_is_spoken_of_if_there_is_one() -> None:
+    trial = {"outcome": "stop", "reasons": ["It is surely worse."]}
+    none = {"outcome": "none", "reasons": ["There is no challenger on trial."]}
+
+    assert summarise({"trial_decision": trial}).splitlines()[0] == (
+        "Trial      stop: It is surely worse."
+    )
+    assert "Trial" not in summarise({"trial_decision": none})
+
+
 def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
     made = {"gate_decision": {"outcome": "block", "reasons": ["Too weak."]}}
 

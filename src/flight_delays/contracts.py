@@ -31,6 +31,7 @@ CARRIERS = [
     "WN",
     "YV",
 ]
+VARIANTS = ["champion", "canary", "shadow"]
 ORIGINS = ["EWR", "JFK", "LGA"]
 AIRPORT = r"[A-Z]{3}$"
 LATE_MINUTES = 15
@@ -261,8 +262,16 @@ class Prediction(Inputs):
     prediction_id: str = column("Identifies the prediction")
     predicted_at: pd.Timestamp = column("Moment of the prediction")
     model_version: str = column("Model that made it")
+    variant: str = column(
+        "Role of the model that made it; what a shadow says nobody is told", isin=VARIANTS
+    )
     probability: float = column("Estimated probability of the positive class", ge=0, le=1)
     decision: bool = column("Whether the probability reaches the decision threshold")
+    missing_features: str = column(
+        "Looked-up features that were not found, each with its reason, e.g. `name=unknown_key`, "
+        "separated by commas",
+        nullable=True,
+    )
 
     class Config:
         unique = ["prediction_id"]

@@ -10,16 +10,13 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import ibis
-import ibis.expr.types as ir
 import pandas as pd
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
-from kedro.utils import find_kedro_project, load_obj
+from kedro.utils import find_kedro_project
 
-from flight_delays.columns import Column, Columns
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import Metadata, ModelPackage
 from flight_delays.storage import PARTIAL, new_file, new_folder
@@ -200,44 +197,6 @@ class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
         return {"url": self._url.render_as_string(hide_password=True)}
 
 
-class PredictionLogDataset(AbstractDataset[None, ir.Table]):
-    """What the service has logged: JSON lines, one a prediction, in files of its own choosing.
-
-    Loading gives a lazy table in the types of the contract, of no rows while nothing is served.
-
-    Args:
-        filepath: Folder of the log.
-        contract: Import path of the Pandera model of a prediction.
-        metadata: Ignored by Kedro, read by plugins.
-    """
-
-    def __init__(
-        self, *, filepath: str, contract: str, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._folder = Path(filepath)
-        self._columns = Columns.of(load_obj(contract)).without_personal()
-        self.metadata = metadata
-
-    def load(self) -> ir.Table:
-        """Read the lines of all the files."""
-        types = {column.name: _sql_type(column) for column in self._columns.all}
-        files = sorted(str(path) for path in self._folder.glob("*.jsonl") if path.stat().st_size)
-        if not files:
-            return ibis.memtable([], schema=ibis.schema(types))
-        connection = ibis.duckdb.connect()
-        return connection.read_json(files, columns=types, format="newline_delimited")
-
-    def save(self, data: None) -> None:  # noqa: ARG002
-        """Refuse: the service writes its log."""
-        raise DatasetError("The prediction log is written by the service alone.")
-
-    def _exists(self) -> bool:
-        return self._folder.is_dir()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
-
-
 class HistoryDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """A table that grows: JSON lines, to which saving adds rows or replaces those of the same key.
 
@@ -324,18 +283,6 @@ class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]])
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path)}
-
-
-def _sql_type(column: Column) -> str:
-    """A name that Ibis and DuckDB both give the type."""
-    whole = column.pandas_dtype == "int64"
-    types = {
-        "numeric": "int64" if whole else "double",
-        "categorical": "varchar",
-        "datetime": "timestamp",
-        "boolean": "boolean",
-    }
-    return types[column.kind]
 
 
 def _absolute(url: sa.URL) -> sa.URL:

@@ -18,6 +18,7 @@ from flight_delays.moments import Parameters
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats, Floats, Floats], Floats]
 Interval = dict[str, float]
+Rows = tuple[pd.Series, Floats, pd.Series]
 
 CALIBRATION_BINS = 10
 
@@ -125,6 +126,24 @@ def paired_difference(
     return percentile_interval(resampled_mean(difference, days, bootstrap), bootstrap)
 
 
+def unpaired_difference(one: Rows, other: Rows, bootstrap: Bootstrap) -> Interval:
+    """Difference in log loss between two groups of rows, one minus other, on the same days.
+
+    Args:
+        one: Labels, 0 or 1, probabilities of class 1, and days of the one group.
+        other: Likewise; the groups may differ in size.
+        bootstrap: Number of resamples, confidence and seed.
+    """
+    weights = resample_days(pd.concat([one[2], other[2]], ignore_index=True), bootstrap)
+    n_one = len(one[2])
+    parts = ((one, weights[:, :n_one]), (other, weights[:, n_one:]))
+    losses = [
+        _divided(part @ row_log_loss(y.to_numpy(np.float64), p), part.sum(axis=1))
+        for (y, p, _), part in parts
+    ]
+    return percentile_interval(losses[0] - losses[1], bootstrap)
+
+
 def flatten(measured: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
     """Metrics as columns of a table: each with its name, and its ends as ``_low`` and ``_high``."""
     return {
@@ -181,6 +200,12 @@ def row_log_loss(y: Floats, p: Floats) -> Floats:
     """
     clipped = np.clip(p, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
     return np.asarray(-(y * np.log(clipped) + (1 - y) * np.log1p(-clipped)), dtype=np.float64)
+
+
+def row_costs(y: NDArray[np.bool_], decided: NDArray[np.bool_], costs: Costs) -> Floats:
+    """What the decision on each row cost, shape (n_rows,)."""
+    missed, alarms = costs.false_negative * (y & ~decided), costs.false_positive * (~y & decided)
+    return np.asarray(missed + alarms, dtype=np.float64)
 
 
 def cheapest_threshold(

@@ -15,6 +15,7 @@ ARTEFACTS = (
     "gate_decision",
     "release",
     "performance",
+    "trial_decision",
     "retrain_decision",
     "monitoring_report",
     "model_card",
@@ -33,10 +34,14 @@ def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
     lines = [
         (title, write(artefacts[name]))
         for name, (title, write) in _LINES.items()
-        if name in artefacts
+        if name in artefacts and not _nothing_on_trial(name, artefacts[name])
     ]
     lines.append(("Next", _next_step(artefacts, env)))
     return "\n".join(f"{title:<11}{text}" for title, text in lines)
+
+
+def _nothing_on_trial(name: str, artefact: Any) -> bool:
+    return name == "trial_decision" and artefact["outcome"] == "none"
 
 
 def _next_step(artefacts: Mapping[str, Any], env: str | None) -> str:
@@ -125,6 +130,7 @@ _LINES: dict[str, tuple[str, Any]] = {
     "gate_decision": ("Gate", _decision),
     "release": ("Released", _release),
     "performance": ("Watched", _performance),
+    "trial_decision": ("Trial", _decision),
     "retrain_decision": ("Retrain?", _decision),
     "monitoring_report": ("Report", str),
     "model_card": ("Card", str),

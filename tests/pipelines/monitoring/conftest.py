@@ -13,6 +13,7 @@ from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.monitoring.drift import measure_drift
 from flight_delays.pipelines.monitoring.nodes import Monitoring, join_labels, measure_quality
 from flight_delays.pipelines.monitoring.performance import measure_performance
+from flight_delays.pipelines.monitoring.trials import Trial
 from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from tests.conftest import Engineered
@@ -30,6 +31,11 @@ def params(configured: Callable[..., dict[str, Any]]) -> Monitoring:
 def retraining(configured: Callable[..., dict[str, Any]]) -> Retraining:
     given = configured("monitoring", "retraining")
     return Retraining(**(given | {"drift": {"drifted": 3, "windows": 4}}))
+
+
+@pytest.fixture(scope="session")
+def trial(configured: Callable[..., dict[str, Any]]) -> Trial:
+    return Trial(**(configured("monitoring", "trial") | {"min_labelled_rows": 100}))
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,11 @@ NO_SKEW = {"share": 0.0}
 def served(engineered: Engineered, package: ModelPackage) -> pd.DataFrame:
     """60 rows as a service that looks up what training had would log them."""
     rows = engineered.model_input.order_by(INPUTS.keys).limit(60).select(INPUTS.names).to_pandas()
-    return rows.assign(predicted_at=pd.Timestamp("2013-04-02"), model_version=package.version)
+    return rows.assign(
+        predicted_at=pd.Timestamp("2013-04-02"),
+        model_version=package.version,
+        variant="champion",
+    )
 
 
 def after(engineered: Engineered, as_of: AsOf, n: int) -> ir.Table:
@@ -403,6 +407,31 @@ def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
     [differing] = [column for column in skew["columns"] if column["n_differ"]]
     assert skew["share"] == 0
     assert (differing["column"], differing["source"]) == (sent, "sent")
+
+
+def test_rows_of_a_challenger_are_not_the_champions(
+    served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
+) -> None:
+    name = INPUTS.looked_up[0].name
+    others = [
+        served.assign(**{name: 0.123456, "variant": variant, "model_version": version})
+        for variant, version in [
+            ("shadow", "another"),
+            ("canary", "another"),
+            # before it became champion
+            ("canary", package.version),
+        ]
+    ]
+    before_variants = served.assign(variant=None)
+
+    skew = measure_skew(
+        ibis.memtable(pd.concat([served, before_variants, *others])),
+        engineered.model_input,
+        package,
+        params,
+    )
+
+    assert (skew["n_served"], skew["share"]) == (120, 0)
 
 
 def test_only_the_newest_served_rows_are_built_again(

@@ -10,11 +10,12 @@ import ibis.expr.types as ir
 import pandas as pd
 import pytest
 
-from flight_delays.metrics import Bootstrap
+from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.monitoring import create_pipeline
 from flight_delays.pipelines.monitoring.nodes import COLUMNS, INPUTS, Monitoring, Y
+from flight_delays.pipelines.monitoring.trials import Trial
 from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from tests.conftest import Engineered
@@ -34,6 +35,8 @@ def watch(
     params: Monitoring,
     retraining: Retraining,
     bootstrap: Bootstrap,
+    costs: Costs,
+    trial: Trial,
 ) -> Watch:
     """Runs all nodes; what they are given may be replaced by name, labels by what they become."""
 
@@ -45,19 +48,23 @@ def watch(
         made: Made = {
             "predictions": predictions,
             "model_input": model_input,
-            "prediction_log": predictions.limit(0),
+            "served_predictions": predictions.limit(0),
             "champion": package,
             "data_screening": {"largest_share": 0.0, "max_quarantine_share": 0.01},
             "past_windows": pd.DataFrame(),
+            "past_trials": pd.DataFrame(),
             "last_trained": None,
             "params:as_of": as_of,
             "params:horizon": horizon,
             "params:window": window,
             "params:monitoring": params,
             "params:retraining": retraining,
+            "params:trial": trial,
+            "params:costs": costs,
             "params:bootstrap": bootstrap,
         } | replaced
-        for node in create_pipeline().nodes:
+        # what is served is given here as it is when it has been ingested
+        for node in create_pipeline().from_inputs(*made).nodes:
             made |= node.run({name: made[name] for name in node.inputs})
         return made
 
@@ -218,12 +225,35 @@ def test_the_report_names_the_columns_that_the_service_saw_otherwise(
     name = INPUTS.looked_up[0].name
     served = usual["predictions"].mutate(**{name: ibis.literal(0.123456)}).limit(50)
 
-    made = watch(prediction_log=served)
+    made = watch(served_predictions=served)
 
     assert "looked-up features differ on" in text_of(made)
     assert f"<td>{name}</td><td>looked up</td>" in made["monitoring_report"]
     assert "Bad data vetoes retraining: training-serving skew" in text_of(made)
     assert [alert["kind"] for alert in made["alerts"]] == ["bad data"]
+
+
+def test_the_report_shows_a_trial_and_is_silent_where_there_is_none(
+    watch: Watch, usual: Made
+) -> None:
+    champions = usual["predictions"]
+    shadows = champions.mutate(
+        prediction_id=champions.prediction_id + "s",
+        model_version=ibis.literal("challenger-1"),
+        variant=ibis.literal("shadow"),
+        probability=ibis.literal(0.99),
+    )
+
+    made = watch(served_predictions=ibis.union(champions, shadows))
+
+    trial, page = made["trial_decision"], text_of(made)
+    assert trial["outcome"] == "stop"
+    assert trial["reasons"][0] in page
+    assert '<span class="failed">stop</span>' in made["monitoring_report"]
+    for model in (trial["champion"], trial["challenger_metrics"]):
+        assert f"{model['log_loss']['value']:.3f}" in page
+        assert f"{model['cost']['value']:.3f}" in page
+    assert "<h2>Trial</h2>" not in usual["monitoring_report"]
 
 
 def test_before_anything_is_served_the_report_says_so(usual: Made) -> None:

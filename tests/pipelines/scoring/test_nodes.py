@@ -48,6 +48,8 @@ def test_scores_and_decisions_are_those_of_the_model(
     assert predictions["probability"].tolist() == expected.tolist()
     assert predictions["decision"].tolist() == (expected >= package.metadata.threshold).tolist()
     assert set(predictions["model_version"]) == {package.version}
+    assert set(predictions["variant"]) == {"champion"}
+    assert predictions["missing_features"].isna().all()
 
 
 def test_the_same_rows_and_model_get_the_same_ids(

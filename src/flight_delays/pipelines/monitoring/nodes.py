@@ -1,5 +1,7 @@
 """Watching the champion: the labels that came in, what it was served with, and the data it met."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 import ibis
@@ -10,15 +12,18 @@ from pydantic import Field
 
 from flight_delays.agreement import differences
 from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs, Observation
+from flight_delays.contracts import Inputs, Observation, Prediction
 from flight_delays.errors import ProjectError
+from flight_delays.log_parts import Part, Taken, take
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
 
 COLUMNS = Columns.of(Observation)
 INPUTS = Columns.of(Inputs).without_personal()
+PREDICTION = Columns.of(Prediction).without_personal()
 Y = COLUMNS.label
 SCORE = "probability"
+CHAMPION = "champion"
 
 Check = dict[str, Any]
 Distance = Literal["psi", "jensen_shannon", "wasserstein"]
@@ -103,6 +108,22 @@ def join_labels(
         ``pending`` predictions without one, and labels that came ``later``, on another day than the
         event's, that are ``repeated``, ``contradicting`` or of ``unknown`` predictions.
     """
+    by_key = known_labels(model_input, as_of, horizon).cache()
+    joined = predictions.left_join(by_key, COLUMNS.keys)
+    kept = dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, SCORE, "decision", Y])
+    rows: pd.DataFrame = joined.select(*kept).order_by(COLUMNS.keys).to_pandas()
+    labelled = rows.astype({Y: "Int8"})
+    return labelled, _account(by_key, predictions, labelled)
+
+
+def known_labels(model_input: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
+    """The labels of the horizon that are known at its end, one row per key.
+
+    Returns:
+        Keys and label, missing where there are several that contradict each other; ``n`` and
+        ``n_kinds``, how many came and of how many kinds; ``n_later``, on a later day than the
+        event's.
+    """
     start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
     event_time = _[COLUMNS.event_time]
     labels = model_input.filter(
@@ -112,12 +133,7 @@ def join_labels(
     by_key = labels.group_by(COLUMNS.keys).aggregate(
         n=_.count(), n_kinds=_[Y].nunique(), n_later=later.sum(), **{Y: _[Y].max()}
     )
-    by_key = by_key.mutate(**{Y: (_.n_kinds == 1).ifelse(_[Y], ibis.null("boolean"))}).cache()
-    joined = predictions.left_join(by_key, COLUMNS.keys)
-    kept = dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, SCORE, "decision", Y])
-    rows: pd.DataFrame = joined.select(*kept).order_by(COLUMNS.keys).to_pandas()
-    labelled = rows.astype({Y: "Int8"})
-    return labelled, _account(by_key, predictions, labelled)
+    return by_key.mutate(**{Y: (_.n_kinds == 1).ifelse(_[Y], ibis.null("boolean"))})
 
 
 def _account(by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame) -> dict[str, int]:
@@ -143,8 +159,13 @@ def count_new_labels(
     return int(new.count().to_pyarrow().as_py())
 
 
+def ingest(new: list[Part]) -> dict[str, Callable[[], Taken]]:
+    """Take what is new in the prediction log, each part by its name when it is asked for."""
+    return {part.name: partial(take, part, PREDICTION) for part in new}
+
+
 def measure_skew(
-    prediction_log: ir.Table, model_input: ir.Table, champion: ModelPackage, params: Monitoring
+    served: ir.Table, model_input: ir.Table, champion: ModelPackage, params: Monitoring
 ) -> dict[str, Any]:
     """Compare the inputs that the champion was served with to those built offline.
 
@@ -156,19 +177,21 @@ def measure_skew(
         source and the rows that differ. ``n_unknown`` rows are not in the model
         input.
     """
-    logged = prediction_log.filter(_.model_version == champion.version)
+    # before there were variants, only champions answered
+    is_champion = _.variant.fill_null(CHAMPION) == CHAMPION
+    logged = served.filter(_.model_version == champion.version, is_champion)
     newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
-    served: pd.DataFrame = newest.select(INPUTS.names).to_pandas()
-    asked = ibis.memtable(served[INPUTS.keys], schema=model_input.select(INPUTS.keys).schema())
+    rows: pd.DataFrame = newest.select(INPUTS.names).to_pandas()
+    asked = ibis.memtable(rows[INPUTS.keys], schema=model_input.select(INPUTS.keys).schema())
     known = model_input.semi_join(asked, INPUTS.keys).select(INPUTS.names)
     offline: pd.DataFrame = known.to_pandas()
     looked_up = [column.name for column in INPUTS.looked_up]
-    differ = differences(served, offline, INPUTS.keys, INPUTS.names)
+    differ = differences(rows, offline, INPUTS.keys, INPUTS.names)
     n_compared = len(differ)
     return {
         "n_served": int(logged.count().to_pyarrow().as_py()),
         "n_compared": n_compared,
-        "n_unknown": len(served) - n_compared,
+        "n_unknown": len(rows) - n_compared,
         "share": int(differ[looked_up].any(axis=1).sum()) / max(n_compared, 1),
         "columns": [
             {

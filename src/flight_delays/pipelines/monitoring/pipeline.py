@@ -4,9 +4,18 @@ from kedro.pipeline import Node, Pipeline
 
 from .alerts import raise_alerts
 from .drift import measure_drift
-from .nodes import count_new_labels, join_labels, measure_quality, measure_skew, take_predictions
+from .exposition import expose
+from .nodes import (
+    count_new_labels,
+    ingest,
+    join_labels,
+    measure_quality,
+    measure_skew,
+    take_predictions,
+)
 from .performance import measure_performance, measure_windows
 from .report import draw_monitoring, render_report
+from .trials import judge_trial
 from .triggers import decide, record
 
 MOMENTS = ["params:as_of", "params:horizon"]
@@ -32,8 +41,11 @@ def create_pipeline() -> Pipeline:
                 ["scored_horizon", "champion", *MOMENTS, WINDOW, PARAMS],
                 "drift",
             ),
+            Node(ingest, "prediction_log", "served_predictions", confirms="prediction_log"),
             Node(
-                measure_skew, ["prediction_log", "model_input", "champion", PARAMS], "serving_skew"
+                measure_skew,
+                ["served_predictions", "model_input", "champion", PARAMS],
+                "serving_skew",
             ),
             Node(
                 measure_quality,
@@ -89,6 +101,33 @@ def create_pipeline() -> Pipeline:
             Node(record, ["retrain_decision", "windows"], ["decision_history", "window_history"]),
             Node(raise_alerts, ["retrain_decision", "data_quality", "performance"], "alerts"),
             Node(
+                judge_trial,
+                [
+                    "served_predictions",
+                    "model_input",
+                    "champion",
+                    "past_trials",
+                    *MOMENTS,
+                    "params:trial",
+                    "params:costs",
+                    BOOTSTRAP,
+                ],
+                ["trial_decision", "trial_history"],
+            ),
+            Node(
+                expose,
+                [
+                    "performance",
+                    "windows",
+                    "data_quality",
+                    "serving_skew",
+                    "data_screening",
+                    "retrain_decision",
+                    "champion",
+                ],
+                "monitoring_figures",
+            ),
+            Node(
                 draw_monitoring,
                 ["labelled_predictions", "windows", "drift", "champion"],
                 PLOTS,
@@ -100,6 +139,7 @@ def create_pipeline() -> Pipeline:
                     "data_quality",
                     "serving_skew",
                     "performance",
+                    "trial_decision",
                     "drift",
                     *PLOTS,
                     "champion",

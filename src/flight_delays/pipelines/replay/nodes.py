@@ -22,6 +22,7 @@ from flight_delays.metrics import (
     percentile_interval,
     resampled_mean,
     roc_auc,
+    row_costs,
     row_log_loss,
 )
 from flight_delays.moments import Parameters
@@ -164,8 +165,7 @@ def _auc(rows: pd.DataFrame) -> float:
 
 
 def _cost(rows: pd.DataFrame, costs: Costs) -> Floats:
-    y, decided = rows[Y].to_numpy(bool), rows["decision"].to_numpy(bool)
-    return np.asarray(costs.false_negative * (y & ~decided) + costs.false_positive * (~y & decided))
+    return row_costs(rows[Y].to_numpy(bool), rows["decision"].to_numpy(bool), costs)
 
 
 def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:

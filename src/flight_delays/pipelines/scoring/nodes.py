@@ -30,8 +30,10 @@ def score(champion: ModelPackage, model_input: ir.Table, as_of: AsOf, horizon: H
         prediction_id=_identify(rows, champion.version),
         predicted_at=rows[INPUTS.event_time].dt.normalize(),
         model_version=pd.Series(champion.version, index=rows.index, dtype="str"),
+        variant=pd.Series("champion", index=rows.index, dtype="str"),
         probability=probabilities,
         decision=champion.decide(probabilities),
+        missing_features=pd.Series(None, index=rows.index, dtype="str"),
     )
     return ibis.memtable(predictions[PREDICTION.names], schema=_schema(model_input))
 
@@ -50,7 +52,9 @@ def _schema(model_input: ir.Table) -> ibis.Schema:
             "prediction_id": "string",
             "predicted_at": "timestamp",
             "model_version": "string",
+            "variant": "string",
             "probability": "float64",
             "decision": "boolean",
+            "missing_features": "string",
         }
     )

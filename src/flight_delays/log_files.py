@@ -1,0 +1,63 @@
+"""The files of the prediction log, and which of them nobody writes any more."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d)-([0-9a-z]+)(?:-(\d+))?\.(jsonl|arrow)")
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One file of the log: ``<day>-<process>-<number>``, JSON lines or an Arrow table.
+
+    Attributes:
+        path: Where it is.
+        day: The day it was begun.
+        process: The process that writes it, and no other ever will.
+        number: Counts the files of the process, over all days.
+    """
+
+    path: Path
+    day: date
+    process: str
+    number: int
+
+    @classmethod
+    def parse(cls, path: Path) -> "LogFile | None":
+        """Read a file's name; ``None`` if it is not one of the log's."""
+        found = _NAME.fullmatch(path.name)
+        if found is None:
+            return None
+        day, process, number, _ = found.groups()
+        return cls(path, date.fromisoformat(day), process, int(number or 0))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is an Arrow table, which appears as a whole and is never added to."""
+        return self.path.suffix == ".arrow"
+
+    @property
+    def age(self) -> tuple[date, int, str]:
+        """Sorts files, the oldest first, and those of one process as they were written."""
+        return self.day, self.number, self.process
+
+
+def list_log(folder: Path) -> list[LogFile]:
+    """The files of a log, oldest first."""
+    parsed = (LogFile.parse(path) for path in folder.glob("*"))
+    return sorted((file for file in parsed if file), key=lambda file: file.age)
+
+
+def closed(files: Iterable[LogFile], today: date) -> list[LogFile]:
+    """Those that nobody writes any more.
+
+    That are tables; lines that their process has left behind for a newer file; and those of days
+    before ``today``. Whoever asks passes a day on which no prediction of the day before is on its
+    way any more.
+    """
+    ordered = sorted(files, key=lambda file: file.age)
+    newest = {file.process: file for file in ordered if not file.is_table}
+    return [file for file in ordered if file.day < today or file is not newest.get(file.process)]
