@@ -21,7 +21,8 @@ from flight_delays.model_package import ModelPackage
 from flight_delays.pipelines import release
 from flight_delays.pipelines.release.nodes import elect
 from flight_delays.pipelines.release.nodes import promote as record_release
-from tests.factories import tiny_package
+from flight_delays.portable.plan import MODEL, PLAN_LABEL
+from tests.factories import tiny_package, write_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
@@ -78,33 +79,37 @@ def promoted(catalog: DataCatalog, models: dict[str, ModelPackage]) -> Callable[
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Path]:
-    """What is in BentoML's store: the folders of models, by their tags."""
-    folders: dict[str, Path] = {}
+def store(monkeypatch: pytest.MonkeyPatch) -> dict[str, SimpleNamespace]:
+    """The models in BentoML's store, by their tags; every Bento says that it has its model."""
+    models: dict[str, SimpleNamespace] = {}
 
-    def get_bento(tag: str) -> str:
-        if f"flight_delays:2013-{tag.removeprefix('bento:')}" not in folders:
+    def get_bento(tag: str) -> SimpleNamespace:
+        if not tag.startswith("bento:"):
             raise NotFound(tag)
-        return tag
+        model = SimpleNamespace(tag=f"flight_delays:2013-{tag.removeprefix('bento:')}")
+        return SimpleNamespace(info=SimpleNamespace(all_models=[model]))
 
     def get_model(tag: str) -> SimpleNamespace:
-        return SimpleNamespace(path=folders[tag])
+        if tag not in models:
+            raise NotFound(tag)
+        return models[tag]
 
     monkeypatch.setattr(bentoml.bentos, "get", get_bento)
     monkeypatch.setattr(bentoml.models, "get", get_model)
-    return folders
+    return models
 
 
 @pytest.fixture
 def stored(
-    store: dict[str, Path], models: dict[str, ModelPackage], tmp_path: Path
-) -> dict[str, Path]:
+    store: dict[str, SimpleNamespace], models: dict[str, ModelPackage], tmp_path: Path
+) -> dict[str, SimpleNamespace]:
     """All the releases are in BentoML's store."""
     for package in models.values():
         folder = tmp_path / "store" / package.version
         folder.mkdir(parents=True)
-        package.write(folder, serving_only=True)
-        store[f"flight_delays:{package.version}"] = folder
+        labels = {PLAN_LABEL: write_plan(package.version, folder)}
+        info = SimpleNamespace(labels=labels)
+        store[f"flight_delays:{package.version}"] = SimpleNamespace(path=folder, info=info)
     return store
 
 
@@ -265,27 +270,45 @@ def test_a_roll_back_to_what_is_no_way_back_is_refused(catalog, promoted, stored
     assert serving(catalog) == "2013-a"
 
 
-def exchange(folder: Path) -> None:
-    tiny_package(seed=5, evaluated=False).write(folder)
+def exchange(folder: Path) -> str:
+    write_plan("2013-x", folder)
+    return "is not the file that was released"
 
 
-def halve(folder: Path) -> None:
-    (folder / "model.skops").write_bytes(b"half")
+def halve(folder: Path) -> str:
+    (folder / MODEL).write_bytes(b"half")
+    return "is not the file that plan.json describes"
 
 
-@pytest.mark.parametrize("damage", [exchange, halve])
+def lose(folder: Path) -> str:
+    (folder / MODEL).unlink()
+    return "cannot be read"
+
+
+@pytest.mark.parametrize("damage", [exchange, halve, lose])
 def test_a_release_that_is_not_intact_is_built_again_before_the_champion_moves(
-    catalog, promoted, stored, built, damage
+    catalog, promoted, stored, built, damage, caplog
 ):
     promoted("a", "b")
-    damage(stored["flight_delays:2013-a"])
+    caplog.set_level("INFO")
+    why = damage(stored["flight_delays:2013-a"].path)
 
     returned = roll_back(catalog, None, None)
 
     assert built == ["2013-a"]
+    assert why in caplog.text
     assert returned.metadata.release == "anew:2013-a"
     assert returned.metadata.withdrawn == ["2013-b"]
     assert returned.decision["outcome"] == "rollback"
+
+
+def test_a_release_with_another_model_is_built_again(catalog, promoted, stored, built):
+    promoted("a", "b")
+    stored["flight_delays:2013-a"] = stored["flight_delays:2013-c"]
+
+    roll_back(catalog, None, None)
+
+    assert built == ["2013-a"]
 
 
 def test_a_release_that_is_lost_is_built_again(catalog, promoted, store, built):

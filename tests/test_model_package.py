@@ -138,16 +138,6 @@ def test_a_record_is_added_to_a_copy():
     assert promoted.estimator is package.estimator
 
 
-def test_for_serving_what_only_the_gate_and_people_need_is_left_out(tmp_path):
-    tiny_package().write(tmp_path, serving_only=True)
-
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *("model.skops", "metadata.json", "reference.json")
-    }
-    back = ModelPackage.read(tmp_path)
-    assert (back.evaluated, back.evaluation) == (None, None)
-
-
 def test_a_slice_that_has_no_value_of_a_metric_has_none_when_it_was_read_back(written):
     _, one_class = ModelPackage.read(written).evaluation.slices
 

@@ -11,6 +11,7 @@ from kedro.framework.cli.utils import env_option
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines, settings
 
+from flight_delays.errors import ProjectError
 from flight_delays.explained import explained
 
 
@@ -29,6 +30,20 @@ def show(env: str | None) -> None:
     with _opened(env) as context:
         current = champions.champions(context.catalog)[0]
     click.echo(champion_texts.describe(current, champions.release_problem(current.metadata)))
+
+
+@champion.command()
+@env_option
+@explained
+def release(env: str | None) -> None:
+    """Say which Bento the champion is, and nothing else; for other commands to take."""
+    from flight_delays import champions
+
+    with _opened(env) as context:
+        metadata = champions.champions(context.catalog)[0].metadata
+    if problem := champions.release_problem(metadata):
+        raise ProjectError(f"{problem} Build it again with `kedro run --pipelines=release`.")
+    click.echo(metadata.release)
 
 
 @champion.command()

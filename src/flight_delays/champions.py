@@ -12,7 +12,8 @@ from typing import Any
 from kedro.io import CatalogProtocol
 
 from flight_delays.errors import ProjectError, suggestion
-from flight_delays.model_package import Metadata, ModelPackage, read_intact
+from flight_delays.model_package import Metadata, ModelPackage
+from flight_delays.portable.plan import PLAN_LABEL, Plan
 
 logger = logging.getLogger(__name__)
 
@@ -232,16 +233,15 @@ def release_problem(metadata: Metadata) -> str | None:
     import bentoml  # noqa: PLC0415 - heavy
     from bentoml.exceptions import NotFound  # noqa: PLC0415
 
-    from flight_delays.pipelines.release.nodes import PACKAGE  # noqa: PLC0415
-
-    release, model = str(metadata.release), f"{PACKAGE}:{metadata.version}"
+    release = str(metadata.release)
     try:
-        bentoml.bentos.get(release)
-        stored, _ = read_intact(Path(bentoml.models.get(model).path))
+        models = [found.tag for found in bentoml.bentos.get(release).info.all_models]
+        stored = [bentoml.models.get(tag) for tag in models]
+        plans = [Plan.read(Path(m.path), m.info.labels.get(PLAN_LABEL)) for m in stored]
     except NotFound:
         return f"The release {release} is not whole in BentoML's store."
-    except ProjectError:
-        return f"The model {model} in BentoML's store is damaged."
-    if stored.content_hash != metadata.content_hash:
-        return f"The model {model} in BentoML's store is another one."
+    except ProjectError as error:
+        return str(error)
+    if metadata.version not in [plan.model_version for plan in plans]:
+        return f"The release {release} in BentoML's store holds another model."
     return None

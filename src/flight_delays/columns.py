@@ -23,6 +23,7 @@ DAY = "day"
 
 Kind = Literal["numeric", "categorical", "datetime", "boolean"]
 Task = Literal["binary", "multiclass", "regression"]
+Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
 
@@ -70,6 +71,7 @@ class Role:
     segment: bool = False
     personal: bool = False
     lookup: Lookup | None = None
+    unseen: Unseen | None = None
     example: Any = None
 
 
@@ -85,6 +87,7 @@ def column(
     segment: bool = False,
     personal: bool = False,
     lookup: Lookup | None = None,
+    unseen: Unseen | None = None,
     example: Any = None,
     **checks: Any,
 ) -> Any:
@@ -104,12 +107,15 @@ def column(
         personal: Personal data: it may be looked up by, but never reaches the model, the
             prediction log, a report or an error message.
         lookup: Where the service finds the value; without it, the caller sends it.
+        unseen: What the service does with a category that the model has not seen: ``reject`` it,
+            or ``accept`` it and say so in the answer. By default a column with ``isin`` rejects.
         example: A realistic value, shown in the API's documentation.
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
-        key, event_time, known_ahead, label, label_time, feature, segment, personal, lookup, example
-    )
+        key, event_time, known_ahead, label, label_time, feature, segment, personal, lookup, unseen,
+        example,
+    )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
 
@@ -131,6 +137,13 @@ class Column:
         if self.kind == "numeric":
             return "float64" if self.nullable or not is_int(self.dtype) else "int64"
         return {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}[self.kind]
+
+    @property
+    def accepts_unseen(self) -> bool:
+        """Whether the service answers where the model has not seen the category."""
+        if self.kind != "categorical":
+            return False
+        return (self.role.unseen or ("reject" if "isin" in self.checks else "accept")) == "accept"
 
 
 @dataclass(frozen=True)

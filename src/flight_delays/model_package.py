@@ -163,12 +163,12 @@ class ModelPackage:
         """Return a copy whose metadata says more: the decision, the release."""
         return replace(self, metadata=self.metadata.model_copy(update=fields))
 
-    def write(self, folder: Path, *, serving_only: bool = False) -> None:
+    def write(self, folder: Path) -> None:
         """Write the package's files into an existing folder."""
         (folder / "model.skops").write_bytes(dump_estimator(self.estimator))
-        if self.evaluated is not None and not serving_only:
+        if self.evaluated is not None:
             (folder / "evaluated.skops").write_bytes(dump_estimator(self.evaluated))
-        if self.evaluation is not None and not serving_only:
+        if self.evaluation is not None:
             (folder / "evaluation.json").write_text(self.evaluation.model_dump_json(indent=2))
         (folder / "metadata.json").write_text(self.metadata.model_dump_json(indent=2))
         (folder / "reference.json").write_text(self.reference.model_dump_json())

@@ -24,8 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from flight_delays.columns import Columns, Kind
+from flight_delays.portable.encoding import UNKNOWN_CATEGORY, calendar
 
-UNKNOWN_CATEGORY = -1
 TREATMENT: dict[Kind, str] = {
     "numeric": "Numbers are used as they are, missing ones included; linear models get the median "
     "in their place, an indicator, and a common scale.",
@@ -65,11 +65,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Return an array of shape (n_rows, 2 * n_columns): minute (0-1439), weekday (0-6)."""
-        parts = [
-            part
-            for name in X.columns
-            for part in (X[name].dt.hour * 60 + X[name].dt.minute, X[name].dt.day_of_week)
-        ]
+        parts = [part for name in X.columns for part in calendar(X[name].to_numpy())]
         return np.column_stack(parts).astype(np.float64)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002

@@ -115,10 +115,19 @@ def test_the_champion_says_which_release_serves_it() -> None:
     assert champion.version == CANDIDATE.version
 
 
-def test_the_requirements_are_pinned_and_are_those_of_serving_only() -> None:
-    lines = [line.split(";")[0].strip() for line in export_requirements().splitlines()]
+TRAINING = {"kedro", "optuna", "ibis-framework", "pytest", "tl2cgen", "treelite"}
+LEARNING = {"scikit-learn", "pandas", "pandera", "skops"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "needed"), [("compiled trees", set()), ("scikit-learn", LEARNING)]
+)
+def test_the_requirements_are_pinned_and_are_those_of_the_engine(
+    engine: str, needed: set[str]
+) -> None:
+    lines = [line.split(";")[0].strip() for line in export_requirements(engine).splitlines()]
 
     packages = {line.split("==")[0] for line in lines}
     assert all(re.fullmatch(r"[\w.\-]+==[\w.\-]+", line) for line in lines)
-    assert {"bentoml", "scikit-learn", "pandas", "skops"} <= packages
-    assert not {"kedro", "optuna", "ibis-framework", "pytest"} & packages
+    assert {"bentoml", "numpy", "msgspec", "httptools", "uvloop", "sqlalchemy"} <= packages
+    assert packages & (TRAINING | LEARNING) == needed

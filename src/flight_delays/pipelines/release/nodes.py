@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+import shutil
 import subprocess
 import sys
-import tomllib
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import bentoml
 import numpy as np
 import pandas as pd
 import uv
+import yaml
 from bentoml.exceptions import NotFound
 from kedro.utils import find_kedro_project
 from pydantic import Field
@@ -23,8 +25,11 @@ from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import GATE, ModelPackage
 from flight_delays.moments import Parameters
+from flight_delays.portable.plan import PLAN_LABEL, Plan
 from flight_delays.records import json_records
 
+from .export import compiler, export
+from .fields import fields_of
 from .server import BentoServer
 
 logger = logging.getLogger(__name__)
@@ -32,8 +37,9 @@ logger = logging.getLogger(__name__)
 PACKAGE = __name__.split(".")[0]
 BENTO = PACKAGE.replace("_", "-")
 COLUMNS = Columns.of(Inputs)
-# the outcomes that change the champion
+# the outcomes that change the champion, and those that leave a candidate worth trying
 MOVES = ("promote", "rollback")
+TRIED = ("keep", "await_approval")
 
 
 class Release(Parameters):
@@ -42,6 +48,10 @@ class Release(Parameters):
     n_rows: int = Field(gt=0, description="Real rows that the Bento is asked")
     tolerance: float = Field(gt=0, description="Largest accepted difference in probability")
     start_timeout_seconds: float = Field(gt=0, description="Time the Bento has to get ready")
+    challenger: bool = Field(
+        description="Whether a candidate that passed the gate's checks and does not serve travels "
+        "with the champion, to be tried on live requests"
+    )
 
 
 def elect(
@@ -104,43 +114,96 @@ def _withdrawn(
     return [version for version in known if version != candidate.version]
 
 
-def export_requirements() -> str:
-    """The packages that the service needs, pinned as in ``uv.lock``."""
+def store_model(elected: ModelPackage, test: pd.DataFrame, params: Release) -> tuple[str, str]:
+    """Put the model, in the form that serves it, into BentoML's model store, once.
+
+    Args:
+        elected: The model.
+        test: Real rows, by all of which the form is proved.
+        params: The tolerance of the proof.
+
+    Returns:
+        The model's tag, ``name:version``, of which the version says which model, contract and
+        export; and the engine that serves it.
+    """
+    tag = f"{PACKAGE}:{elected.version}-{_export_hash(elected, params)[:8]}"
+    stored = _stored_plan(tag)
+    if stored is not None:
+        return tag, stored.engine
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        plan = export(elected, COLUMNS, test, params.tolerance, folder)
+        labels = _labels(elected) | {PLAN_LABEL: plan.write(folder), "engine": plan.engine}
+        with bentoml.models.create(tag, labels=labels) as model:
+            shutil.copytree(folder, model.path, dirs_exist_ok=True)
+    logger.info("Served by %s. %s", plan.engine, plan.engine_reason)
+    return tag, plan.engine
+
+
+def store_challenger(
+    candidate: ModelPackage,
+    elected: ModelPackage,
+    decision: dict[str, Any],
+    test: pd.DataFrame,
+    params: Release,
+) -> str:
+    """Put the challenger into BentoML's model store, if there is to be one.
+
+    Returns:
+        Its tag; empty if none travels with the release.
+    """
+    if not params.challenger or candidate.version == elected.version:
+        return ""
+    if decision["candidate"] != candidate.version or decision["outcome"] not in TRIED:
+        logger.info("%s is not tried: the gate blocked it", candidate.version)
+        return ""
+    tag, _ = store_model(candidate, test, params)
+    return tag
+
+
+def _stored_plan(tag: str) -> Plan | None:
+    """What the stored model's plan says, if it is stored and whole."""
+    try:
+        stored = bentoml.models.get(tag)
+        return Plan.read(Path(stored.path), stored.info.labels.get(PLAN_LABEL))
+    except NotFound:
+        return None
+    except ProjectError:
+        logger.warning("The stored model %s is damaged and is stored again", tag)
+        bentoml.models.delete(tag)
+        return None
+
+
+def _export_hash(elected: ModelPackage, params: Release) -> str:
+    """SHA-256 of what decides the exported files: model, contract, tolerance, code, compiler."""
+    contract = fields_of(COLUMNS)
+    said = (elected.version, contract, params.tolerance, bool(compiler()))
+    digest = hashlib.sha256(repr(said).encode())
+    code = Path(__file__).parents[2]
+    for path in sorted([*code.glob("portable/*.py"), *Path(__file__).parent.glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def export_requirements(engine: str) -> str:
+    """The packages that the service needs with its engine, pinned as in ``uv.lock``."""
+    groups = ["serving", *(["serving-scikit-learn"] if engine == "scikit-learn" else [])]
     command = [
-        uv.find_uv_bin(), "export", "--frozen", "--quiet", "--only-group", "serving",
-        "--no-emit-project", "--no-hashes", "--no-header", "--no-annotate",
+        uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-emit-project", "--no-hashes",
+        "--no-header", "--no-annotate", *(f"--only-group={group}" for group in groups),
     ]  # fmt: skip
     return _run(command, "The lock file could not be exported").stdout
 
 
-def store_model(elected: ModelPackage) -> str:
-    """Put the model's files into BentoML's model store, once.
-
-    Returns:
-        The model's tag, ``name:version``.
-    """
-    tag = f"{PACKAGE}:{elected.version}"
-    try:
-        stored = bentoml.models.get(tag)
-        if ModelPackage.read(Path(stored.path)).metadata.content_hash:
-            return tag
-    except NotFound:
-        pass
-    except ProjectError:
-        logger.warning("The stored model %s is damaged and is stored again", tag)
-        bentoml.models.delete(tag)
-    with bentoml.models.create(tag, labels=_labels(elected)) as model:
-        elected.write(Path(model.path), serving_only=True)
-    return tag
-
-
-def build_bento(model_tag: str, elected: ModelPackage, requirements: str) -> str:
+def build_bento(
+    model_tag: str, challenger_tag: str, elected: ModelPackage, requirements: str
+) -> str:
     """Build the Bento from the locked requirements, unless just this one has been built.
 
     Returns:
         The Bento's tag, ``name:version``; the version says which model and which code.
     """
-    version = f"{elected.version}-{_code_hash(requirements)[:8]}"
+    version = f"{elected.version}-{_content_hash(model_tag, challenger_tag, requirements)[:8]}"
     tag = f"{BENTO}:{version}"
     try:
         return str(bentoml.bentos.get(tag).tag)
@@ -149,7 +212,8 @@ def build_bento(model_tag: str, elected: ModelPackage, requirements: str) -> str
     labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
     command = [
         sys.executable, "-m", "bentoml", "build", "--quiet",
-        "--version", version, "--arg", f"model={model_tag}", *labels,
+        "--version", version, "--arg", f"model={model_tag}",
+        "--arg", f"challenger={challenger_tag}", *labels,
     ]  # fmt: skip
     _run(command, f"The Bento {tag} could not be built")
     return tag
@@ -157,6 +221,9 @@ def build_bento(model_tag: str, elected: ModelPackage, requirements: str) -> str
 
 def verify(
     bento_tag: str,
+    model_tag: str,
+    challenger_tag: str,
+    engine: str,
     elected: ModelPackage,
     rows: pd.DataFrame,
     feature_store_url: str,
@@ -167,6 +234,9 @@ def verify(
 
     Args:
         bento_tag: The Bento to prove.
+        model_tag: The stored model in it.
+        challenger_tag: The challenger in it, if any.
+        engine: What computes its probabilities.
         elected: The model it should hold.
         rows: Real rows, of which some are asked for.
         feature_store_url: The online store; its features must be those the rows have.
@@ -199,7 +269,9 @@ def verify(
         )
     return {
         "bento": bento_tag,
-        "model": f"{PACKAGE}:{elected.version}",
+        "model": model_tag,
+        "engine": engine,
+        "challenger": challenger_tag or None,
         "labels": _labels(elected),
         "rows_compared": len(asked),
         "features_compared": features,
@@ -248,12 +320,12 @@ def _labels(package: ModelPackage) -> dict[str, str]:
     }
 
 
-def _code_hash(requirements: str) -> str:
-    """SHA-256 of what goes into the Bento besides the model."""
-    pyproject = (_project() / "pyproject.toml").read_text()
-    build = tomllib.loads(pyproject)["tool"]["bentoml"]["build"]
-    digest = hashlib.sha256(f"{build} {requirements}".encode())
-    for path in sorted(path for pattern in build["include"] for path in _project().glob(pattern)):
+def _content_hash(*parts: str) -> str:
+    """SHA-256 of what goes into the Bento: its code, and the parts."""
+    build = yaml.safe_load((_project() / "bentofile.yaml").read_text())
+    digest = hashlib.sha256(f"{build} {parts}".encode())
+    patterns = [*build["include"], build["docker"]["dockerfile_template"]]
+    for path in sorted(path for pattern in patterns for path in _project().glob(pattern)):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 

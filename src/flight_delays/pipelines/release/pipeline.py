@@ -2,7 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import build_bento, elect, export_requirements, promote, store_model, verify
+from .nodes import (
+    build_bento,
+    elect,
+    export_requirements,
+    promote,
+    store_challenger,
+    store_model,
+    verify,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -10,13 +18,23 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-            Node(export_requirements, None, "requirements"),
-            Node(store_model, "elected", "model_tag"),
-            Node(build_bento, ["model_tag", "elected", "requirements"], "bento_tag"),
+            Node(store_model, ["elected", "test", "params:release"], ["model_tag", "engine"]),
+            Node(
+                store_challenger,
+                ["candidate", "elected", "gate_decision", "test", "params:release"],
+                "challenger_tag",
+            ),
+            Node(export_requirements, "engine", "requirements"),
+            Node(
+                build_bento, ["model_tag", "challenger_tag", "elected", "requirements"], "bento_tag"
+            ),
             Node(
                 verify,
                 [
                     "bento_tag",
+                    "model_tag",
+                    "challenger_tag",
+                    "engine",
                     "elected",
                     "test",
                     "online_store",

@@ -15,10 +15,12 @@ from typing import Any, Self
 
 import pandas as pd
 
-from flight_delays.datasets import PredictionLogDataset
+from flight_delays.columns import Columns
+from flight_delays.contracts import Prediction
 from flight_delays.errors import ProjectError
+from flight_delays.served import read_log
 
-PREDICTION = "flight_delays.contracts.Prediction"
+PREDICTION = Columns.of(Prediction).without_personal()
 HOST = "127.0.0.1"
 
 
@@ -54,6 +56,9 @@ class BentoServer:
             "FEATURE_STORE_URL": self._feature_store_url,
             "PREDICTION_LOG_DIR": str(self.log_folder),
             "OMP_NUM_THREADS": "1",
+            "API_KEYS": "",
+            "API_KEYS_FILE": "",
+            "CHALLENGER_MODE": "off",
         }
         with self._output.open("wb") as output:
             # a session of its own, so that the server's workers can be stopped with it
@@ -95,9 +100,8 @@ class BentoServer:
 
     def logged(self) -> pd.DataFrame:
         """What it has logged so far, in the contract's types."""
-        log = PredictionLogDataset(filepath=str(self.log_folder), contract=PREDICTION)
-        rows: pd.DataFrame = log.load().to_pandas()
-        return rows
+        rows: pd.DataFrame = read_log(self.log_folder, PREDICTION).to_pandas()
+        return rows.astype({column.name: column.pandas_dtype for column in PREDICTION.all})
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout

@@ -1,0 +1,1 @@
+"""A model as the service needs it: plain files, read without pandas, Pandera or scikit-learn."""
