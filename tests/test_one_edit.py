@@ -55,12 +55,13 @@ from flight_delays.pipelines.modelling.evaluation import evaluate_slices
 from flight_delays.pipelines.modelling.nodes import profile_reference
 from flight_delays.pipelines.monitoring.drift import measure_drift
 from flight_delays.pipelines.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
+from flight_delays.pipelines.release.fields import fields_of
 from flight_delays.quarantine import screen
 from flight_delays.reference import Reference
-from flight_delays.serving.api import request_model
 from flight_delays.serving.prediction_log import PredictionLog
+from flight_delays.serving.rows import request_model
 from flight_delays.validation import ContractValidator
-from tests.factories import observations, tiny_package
+from tests.factories import json_lines, observations, tiny_package
 
 TRIED = json.loads(sys.argv[1])
 OBSERVATION, RAW = Columns.of(Observation), Columns.of(RawWeather)
@@ -111,7 +112,8 @@ def preprocessing(package):
 
 
 def request():
-    schema = request_model(Inputs).model_json_schema()
+    sent = [field for field in fields_of(Columns.of(Inputs)) if field.source is None]
+    schema = request_model(sent).model_json_schema()
     required, example = schema["required"], schema["example"]
     return {
         name: [about, name in required, example[name]]
@@ -126,14 +128,17 @@ def predictions(package):
         prediction_id=[str(i) for i in range(len(rows))],
         predicted_at=pd.Timestamp("2013-01-13"),
         model_version=package.version,
+        variant="champion",
         probability=p,
         decision=package.decide(p),
+        missing_features=None,
     )
 
 
 def log(made):
     folder = Path("log")
-    PredictionLog(folder, Columns.of(Prediction).without_personal()).append(made, date.today())
+    logged = made[Columns.of(Prediction).without_personal().names]
+    PredictionLog(folder, 1_000_000, 10_000_000).append(json_lines(logged), date.today())
     [file] = folder.glob("*.jsonl")
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     return {name: len(lines) for name in set.intersection(*map(set, lines))}

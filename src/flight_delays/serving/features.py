@@ -1,109 +1,326 @@
 """Looking up, in the online store, what the caller does not send."""
 
 import logging
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from itertools import groupby
+from typing import Any, Protocol
 from urllib.parse import quote
 
-import numpy as np
-import pandas as pd
-import sqlalchemy as sa
-
-from flight_delays.columns import DAY, ENTITY, Column, Columns, Lookup
+from flight_delays.portable.plan import Field, Plan, Source
 
 logger = logging.getLogger(__name__)
 
+ENTITY, DAY = "entity", "day"
+# why a value is missing; the model treats it as a missing value
+NO_KEY = "no_key"
+UNKNOWN_KEY = "unknown_key"
+STALE = "stale"
+NO_VALUE = "no_value"
+UNAVAILABLE = "store_unavailable"
+MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, UNAVAILABLE)
 
+# an entity, and the day for which it is asked; the day is None where values are not daily
+Key = tuple[str, date | None]
+# the values in the order of the group's columns, and why some are missing
+Entry = tuple[tuple[float | None, ...], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The columns that come from one table by one key."""
+
+    table: str
+    by: int
+    day: int | None
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def key(self, values: Sequence[Any]) -> Key | None:
+        """What to ask for a row; None where it has no key."""
+        entity = values[self.by]
+        if entity is None:
+            return None
+        return entity, None if self.day is None else values[self.day].date()
+
+    def missing(self, reason: str) -> Entry:
+        """Nothing was found."""
+        return (None,) * len(self.names), dict.fromkeys(self.names, reason)
+
+
+class Recent:
+    """What was read lately, for as long as it is taken for true; the oldest goes first.
+
+    Reading it changes nothing, so that threads may, without a lock.
+    """
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self._size = size
+        self._seconds = seconds
+        self._entries: dict[Key, tuple[float, Entry]] = {}
+
+    def get(self, key: Key, now: float) -> Entry | None:
+        """An entry, if it is there and still true."""
+        found = self._entries.get(key)
+        return found[1] if found is not None and now < found[0] else None
+
+    def keep(self, entries: Mapping[Key, Entry], now: float) -> None:
+        """Add what was read now."""
+        for key, entry in entries.items():
+            self._entries.pop(key, None)
+            self._entries[key] = now + self._seconds, entry
+        while len(self._entries) > self._size:
+            del self._entries[next(iter(self._entries))]
+
+
+class Observer(Protocol):
+    """Hears of what is looked up."""
+
+    def found_all(self) -> None:
+        """All that a row needs was at hand."""
+
+    def looked_up(self, table: str, result: str) -> None:
+        """A look-up in the store, by its result: ``read`` or ``failed``."""
+
+    def feature_age(self, table: str, days: float) -> None:
+        """The age of a daily value that was read."""
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """How the store is read.
+
+    Attributes:
+        url: SQLAlchemy URL of the store.
+        max_age_days: Greatest age of a daily value.
+        cache_seconds: How long what was read is taken for true.
+        cache_entries: How many entries are kept of each table.
+        timeout_seconds: How long the store may take, and how long it is left alone after a failure.
+    """
+
+    url: str
+    max_age_days: int = 7
+    cache_seconds: float = 60
+    cache_entries: int = 100_000
+    timeout_seconds: float = 1
+
+
+@dataclass
 class FeatureStore:
     """The online store: a SQL table per feature table, keyed by entity and, mostly, day.
 
-    A daily value is the newest that is not later than the event's day; values older than
-    ``max_age_days`` are treated as missing, like those of unknown entities and those that cannot
-    be read because the store is down.
-
-    Args:
-        url: SQLAlchemy URL of the store.
-        columns: The columns of the contract, which say what is looked up, where and by what key.
-        max_age_days: Greatest age of a daily value.
+    A daily value is the newest that is not later than the event's day, and not older than
+    ``max_age_days``. What is missing is missing for a reason, which the answer tells.
     """
 
-    def __init__(self, url: str, columns: Columns, max_age_days: int) -> None:
-        self._engine = sa.create_engine(_read_only(sa.make_url(url)), pool_pre_ping=True)
-        self._columns = columns
-        self._max_age = pd.Timedelta(days=max_age_days)
+    plan: Plan
+    settings: StoreSettings
+    observer: Observer
+    groups: list[Group] = field(init=False)
 
-    def complete(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Add the looked-up columns to the rows, missing where nothing is found.
+    def __post_init__(self) -> None:
+        self.groups = groups_of(self.plan)
+        entries, seconds = self.settings.cache_entries, self.settings.cache_seconds
+        self._caches = [Recent(entries, seconds) for _ in self.groups]
+        self._nothing = [group.missing(NO_KEY) for group in self.groups]
+        self._sources = list(zip(self.groups, self._caches, self._nothing, strict=True))
+        self._lock = threading.Lock()
+        self._engine: Any = None
+        self._closed_until = 0.0
 
-        Args:
-            rows: The columns that callers send, shape (n_rows, n_sent).
+    def complete(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, str]] | None:
+        """Add the looked-up values to a row, if all are at hand; else None: ``read`` them first."""
+        completed = list(values)
+        missing: dict[str, str] = {}
+        now = time.monotonic()
+        for group, cache, nothing in self._sources:
+            key = group.key(values)
+            entry = nothing if key is None else cache.get(key, now)
+            if entry is None:
+                return None
+            completed += entry[0]
+            if entry[1]:
+                missing |= entry[1]
+        self.observer.found_all()
+        return completed, missing
 
-        Returns:
-            The rows with every column of the contract, in the contract's order.
+    def read(self, wanted: Mapping[int, Iterable[Key]]) -> dict[int, dict[Key, Entry]]:
+        """Read entries by group, from what is kept or from the store. Blocks; thread-safe.
+
+        A store that cannot be read is no error: its values are missing, and say so.
         """
-        completed = rows.copy()
-        for lookup, columns in _by_table(self._columns.looked_up):
-            names = [column.name for column in columns]
-            try:
-                completed[names] = self._read(lookup, columns, rows)
-            except sa.exc.SQLAlchemyError:
-                logger.exception("The feature store cannot be read: %s are missing", names)
-                completed[names] = None
-                completed = completed.astype({c.name: c.pandas_dtype for c in columns})
-        return completed[self._columns.names]
+        return {number: self._read_group(number, set(keys)) for number, keys in wanted.items()}
 
-    def _read(self, lookup: Lookup, columns: list[Column], rows: pd.DataFrame) -> pd.DataFrame:
-        wanted = [column.role.lookup.column for column in columns if column.role.lookup]
-        keys = rows[lookup.by].rename(ENTITY).to_frame()
-        if lookup.daily:
-            keys[DAY] = rows[self._columns.event_time].dt.normalize()
-        found = self._query(lookup, wanted, keys)
-        if lookup.daily:
-            values = _newest(keys, found, self._max_age)
-        else:
-            values = keys.merge(found, on=ENTITY, how="left")
-        dtypes = {column.name: column.pandas_dtype for column in columns}
-        return values[wanted].set_axis(list(dtypes), axis=1).astype(dtypes).set_axis(rows.index)
+    def nothing(self, number: int) -> Entry:
+        """What a row without a key gets from a group."""
+        return self._nothing[number]
 
-    def _query(self, lookup: Lookup, wanted: list[str], keys: pd.DataFrame) -> pd.DataFrame:
+    def keys(self, rows: Iterable[Sequence[Any]]) -> dict[int, set[Key]]:
+        """What the rows ask of each group."""
+        rows = list(rows)
+        return {
+            number: {key for values in rows if (key := group.key(values)) is not None}
+            for number, group in enumerate(self.groups)
+        }
+
+    def complete_from(
+        self, values: Sequence[Any], entries: Mapping[int, Mapping[Key, Entry]]
+    ) -> tuple[list[Any], dict[str, str]]:
+        """Add the looked-up values to a row, from what ``read`` returned."""
+        completed = list(values)
+        missing: dict[str, str] = {}
+        for number, group in enumerate(self.groups):
+            key = group.key(values)
+            found = self._nothing[number] if key is None else entries[number][key]
+            completed += found[0]
+            missing |= found[1]
+        return completed, missing
+
+    def _read_group(self, number: int, keys: set[Key]) -> dict[Key, Entry]:
+        group, cache = self.groups[number], self._caches[number]
+        now = time.monotonic()
+        found = {key: entry for key in keys if (entry := cache.get(key, now)) is not None}
+        asked = keys - found.keys()
+        if not asked:
+            return found
+        try:
+            read = self._ask(group, asked)
+        except _StoreError as error:
+            logger.error("The feature store cannot be read: %s", error)
+            self.observer.looked_up(group.table, "failed")
+            return found | dict.fromkeys(asked, group.missing(UNAVAILABLE))
+        self.observer.looked_up(group.table, "read")
+        with self._lock:
+            cache.keep(read, time.monotonic())
+        return found | read
+
+    def _ask(self, group: Group, keys: set[Key]) -> dict[Key, Entry]:
+        if time.monotonic() < self._closed_until:
+            raise _StoreError("it failed a moment ago, and is left alone for a while")
+        try:
+            rows = self._query(group, keys)
+        except _StoreError:
+            self._closed_until = time.monotonic() + self.settings.timeout_seconds
+            raise
+        by_entity: dict[str, list[tuple[date | None, tuple[Any, ...]]]] = {}
+        for entity, day, *values in rows:
+            by_entity.setdefault(entity, []).append((_date(day), tuple(values)))
+        return {key: self._entry(group, key, by_entity.get(key[0], [])) for key in keys}
+
+    def _entry(self, group: Group, key: Key, rows: list[tuple[date | None, Any]]) -> Entry:
+        _, asked = key
+        known = [row for row in rows if asked is None or (row[0] is not None and row[0] <= asked)]
+        if not known:
+            return group.missing(UNKNOWN_KEY)
+        day, values = max(known, key=lambda row: row[0] or date.min)
+        if asked is not None and day is not None:
+            age = (asked - day).days
+            self.observer.feature_age(group.table, age)
+            if age > self.settings.max_age_days:
+                return group.missing(STALE)
+        named = zip(group.names, values, strict=True)
+        return values, {name: NO_VALUE for name, value in named if value is None}
+
+    def _query(self, group: Group, keys: set[Key]) -> list[Any]:
+        """The rows in question: of each entity those of the days, and the newest before them."""
+        import sqlalchemy as sa  # noqa: PLC0415 - not at start-up
+
         entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
-        values: list[sa.ColumnClause[float]] = [sa.column(name) for name in dict.fromkeys(wanted)]
-        entities = keys[ENTITY].dropna().unique().tolist()
-        query = sa.select(entity, *values).select_from(sa.table(lookup.table))
-        query = query.where(entity.in_(entities))
-        if lookup.daily:
-            first, last = keys[DAY].min() - self._max_age, keys[DAY].max()
-            query = query.add_columns(day).where(day.between(first, last))
-        with self._engine.connect() as connection:
-            result = connection.execute(query)
-            frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-        dtypes = {ENTITY: keys[ENTITY].dtype, **({DAY: keys[DAY].dtype} if lookup.daily else {})}
-        return frame.astype(dtypes)
+        table = sa.table(group.table, entity, day)
+        wanted: list[Any] = [sa.column(name) for name in group.columns]
+        query: Any
+        # text that PostgreSQL cannot hold is in no store
+        known = entity.in_({key[0] for key in keys if "\0" not in key[0]})
+        if group.day is None:
+            query = sa.select(entity, sa.null(), *wanted).select_from(table).where(known)
+        else:
+            days = [key[1] for key in keys if key[1] is not None]
+            first = _midnight(_days_before(min(days), self.settings.max_age_days))
+            last = _midnight(max(days))
+            before = (
+                sa.select(entity.label(ENTITY), sa.func.max(day).label(DAY))
+                .where(known, day < first)
+                .group_by(entity)
+                .subquery()
+            )
+            query = sa.select(entity, day, *wanted).select_from(table)
+            recent = query.where(known, day.between(first, last))
+            newest = (entity == before.c.entity) & (day == before.c.day)
+            older = sa.select(entity, day, *wanted).select_from(table)
+            query = sa.union_all(
+                recent, older.where(sa.exists(sa.select(before.c.entity).where(newest)))
+            )
+        try:
+            with self._connected() as connection:
+                return list(connection.execute(query).fetchall())
+        except sa.exc.SQLAlchemyError as error:
+            raise _StoreError(str(error).splitlines()[0]) from error
+
+    def _connected(self) -> Any:
+        if self._engine is None:
+            self._engine = _engine(self.settings)
+        return self._engine.connect()
 
 
-def _read_only(url: sa.URL) -> sa.URL:
-    """SQLite would create a store that is not there, and answer that it is empty."""
-    if url.get_backend_name() != "sqlite":
-        return url
-    file = f"file:{quote(url.database or '')}"
-    return url.set(database=file, query={"mode": "ro", "uri": "true"})
+class _StoreError(Exception):
+    """The store could not be read."""
 
 
-def _by_table(columns: Iterable[Column]) -> list[tuple[Lookup, list[Column]]]:
-    """Group the looked-up columns by the table and key they come from."""
+def groups_of(plan: Plan) -> list[Group]:
+    """Group the looked-up fields by the table and key that they come from."""
+    place = {name: position for position, name in enumerate(f.name for f in plan.sent)}
 
-    def source(column: Column) -> tuple[str, str]:
-        assert column.role.lookup is not None
-        return column.role.lookup.table, column.role.lookup.by
+    def source(field: Field) -> Source:
+        assert field.source is not None
+        return field.source
 
-    groups = [list(group) for _, group in groupby(sorted(columns, key=source), key=source)]
-    return [(group[0].role.lookup, group) for group in groups if group[0].role.lookup]
+    return [
+        Group(
+            table=table,
+            by=place[by],
+            day=place[plan.event_time] if daily else None,
+            names=tuple(field.name for field in fields),
+            columns=tuple(source(field).column for field in fields),
+        )
+        for (table, by, daily), grouped in groupby(
+            plan.looked_up, key=lambda f: (source(f).table, source(f).by, source(f).daily)
+        )
+        if (fields := list(grouped))
+    ]
 
 
-def _newest(keys: pd.DataFrame, found: pd.DataFrame, max_age: pd.Timedelta) -> pd.DataFrame:
-    """For each key the newest row that is not later than its day, in the order of the keys."""
-    ordered = keys.assign(position=np.arange(len(keys))).sort_values(DAY, kind="stable")
-    merged = pd.merge_asof(
-        ordered, found.sort_values(DAY), on=DAY, by=ENTITY, direction="backward", tolerance=max_age
-    )
-    return merged.sort_values("position", ignore_index=True)
+def _engine(settings: StoreSettings) -> Any:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    url = sa.make_url(settings.url)
+    seconds = settings.timeout_seconds
+    if url.get_backend_name() == "sqlite":
+        # SQLite would create a store that is not there, and answer that it is empty
+        url = url.set(
+            database=f"file:{quote(url.database or '')}", query={"mode": "ro", "uri": "true"}
+        )
+        # a connection that is kept would go on reading a file that was replaced
+        return sa.create_engine(url, connect_args={"timeout": seconds}, poolclass=sa.NullPool)
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": seconds}
+    if url.get_backend_name() == "postgresql":
+        options["connect_args"] = {
+            "connect_timeout": max(1, round(seconds)),
+            "options": f"-c statement_timeout={round(seconds * 1000)}",
+        }
+    return sa.create_engine(url, **options)
+
+
+def _days_before(day: date, n_days: int) -> date:
+    """Not before the first day that there is."""
+    return date.fromordinal(max(1, day.toordinal() - n_days))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - local, as in the store
+
+
+def _date(value: Any) -> date | None:
+    return value.date() if isinstance(value, datetime) else value

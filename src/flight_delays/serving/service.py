@@ -1,126 +1,134 @@
-"""The BentoML service that a release contains."""
+"""The BentoML service that a release contains.
 
-import os
-import uuid
-from datetime import UTC, datetime
+BentoML starts it, builds it, checks its health and serves its pages and metrics; requests for
+predictions are answered by the front, which stands before BentoML's application.
+"""
+
+import asyncio
+import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Any
 
 import bentoml
-import pandas as pd
+import click
+import msgspec
 from bentoml.models import BentoModel
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs, Prediction
-from flight_delays.model_package import ModelPackage
-from flight_delays.records import json_records
+from flight_delays.errors import ProjectError
+from flight_delays.portable.plan import PLAN_LABEL, Plan
 
-from .api import Answer, ModelInfo, Predictions, explained, request_model
-from .features import FeatureStore
-from .prediction_log import PredictionLog
+from . import logs
+from .desk import JSON_TYPE, Desk
+from .front import App, Front
+from .keys import ApiKeys, refuse_if_open
+from .protocol import install
+from .settings import Settings
 
 NAME = "flight_delays"
-MAX_ROWS = 10_000
-# BentoML changes into the Bento's own folder; the defaults are below the one it was started in
-DATA = Path(os.environ.get("PWD", ".")) / "data"
-COLUMNS = Columns.of(Inputs)
-EXPLAINED = explained(COLUMNS)
+# new containers before the collector looks at them; a large request makes tens of thousands
+GC_THRESHOLD = 100_000
 
 DESCRIPTION = """# Predictions of the champion
 
-`POST /predict` takes `{"rows": [...]}`, at most 10,000 of them, each with what the caller knows.
-It answers each with a probability, the decision at the threshold, the model's version and the
-prediction's id. What the caller does not know is looked up in the online feature store; what is
-not found there is listed in `missing_features`. Every prediction is logged.
-
-`POST /info` says which model serves, from which data and commit, and how good it was.
+`POST /predict` and `GET /info`; `/docs.json` describes both.
 """
-
-if TYPE_CHECKING:
-    Row = BaseModel
-else:
-    Row = request_model(Inputs)
 
 
 class Arguments(BaseModel):
     """Bento arguments: ``bentoml serve --arg model=…``; a built Bento has its own."""
 
     model: str = f"{NAME}:latest"
+    challenger: str = ""
 
 
 arguments = bentoml.use_arguments(Arguments)
+_desks: list[Desk] = []
 
 
-@bentoml.service(name=NAME, description=DESCRIPTION, traffic={"timeout": 30})
+def _desk() -> Desk | None:
+    return _desks[0] if _desks else None
+
+
+def _front(app: App) -> App:
+    return Front(app, _desk)
+
+
+@bentoml.service(name=NAME, description=DESCRIPTION, traffic={"timeout": 60})
 class PredictionService:
-    """Predictions of the champion.
-
-    Environment: ``FEATURE_STORE_URL`` (SQLAlchemy), ``PREDICTION_LOG_DIR``,
-    ``MAX_FEATURE_AGE_DAYS``.
-    """
+    """Predictions of the champion; ``Settings`` has the environment that it reads."""
 
     model = BentoModel(arguments.model)
+    if arguments.challenger:
+        challenger = BentoModel(arguments.challenger)
 
     def __init__(self) -> None:
-        self.package = ModelPackage.read(Path(self.model.path))
-        self.features = FeatureStore(
-            os.environ.get("FEATURE_STORE_URL", f"sqlite:///{DATA}/04_feature/online.db"),
-            COLUMNS,
-            max_age_days=int(os.environ.get("MAX_FEATURE_AGE_DAYS", "7")),
-        )
-        folder = os.environ.get("PREDICTION_LOG_DIR", DATA / "07_model_output/prediction_log")
-        self.log = PredictionLog(Path(folder), Columns.of(Prediction).without_personal())
+        settings = Settings.from_environment()
+        logs.configure(settings.log_format)
+        challenger = _verified(self.challenger) if arguments.challenger else None
+        self.desk = Desk(*_verified(self.model), challenger, settings)
+        _desks[:] = [self.desk]
+        # what is there now stays, and requests leave no cycles: the collector may rest
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+
+    @bentoml.on_startup
+    async def keep_telling(self) -> None:
+        """Keep the metrics up to date while the service runs."""
+        self.telling = asyncio.create_task(self.desk.tell())
 
     @bentoml.api
-    def predict(
-        self, rows: Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS), EXPLAINED]
-    ) -> Predictions:
+    def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Probability and decision for each row."""
-        inputs = self.features.complete(_frame(rows))
-        probabilities = self.package.predict(inputs)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        predictions = inputs.assign(
-            prediction_id=[uuid.uuid4().hex for _ in rows],
-            predicted_at=pd.Timestamp(now),
-            model_version=self.package.version,
-            probability=probabilities,
-            decision=self.package.decide(probabilities),
+        body = msgspec.json.encode({"rows": rows})
+        answer: dict[str, Any] = msgspec.json.decode(
+            self.desk.answer_large(JSON_TYPE, body, JSON_TYPE).body
         )
-        self.log.append(predictions, now.date())
-        return Predictions(predictions=_answers(predictions))
+        return answer
 
     @bentoml.api
-    def info(self) -> ModelInfo:
+    def info(self) -> dict[str, Any]:
         """The model that serves, and its metrics on the test window."""
-        metadata = self.package.metadata
-        return ModelInfo(
-            model_version=metadata.version,
-            family=metadata.family,
-            as_of=metadata.as_of,
-            threshold=metadata.threshold,
-            metrics=metadata.metrics,
-            git_commit=metadata.lineage.git_commit,
-            data_hash=metadata.lineage.data_hash,
-        )
+        found: dict[str, Any] = msgspec.json.decode(self.desk.info)
+        return found
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Close the prediction log."""
-        self.log.close()
+        """Close what is open."""
+        _desks.clear()
+        self.telling.cancel()
+        self.desk.close()
 
 
-def _frame(rows: list[Row]) -> pd.DataFrame:
-    """The rows as a table in the contract's types."""
-    frame = pd.DataFrame([row.model_dump() for row in rows])
-    return frame.astype({column.name: column.pandas_dtype for column in COLUMNS.sent})
+def refuse_to_serve(host: str) -> None:
+    """Look at settings, keys and files before a server is started.
+
+    Raises:
+        ProjectError: if it would not do.
+    """
+    settings = Settings.from_environment()
+    refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
+    for tag in filter(None, (arguments.model, arguments.challenger)):
+        _verified(BentoModel(tag).resolve())
 
 
-def _answers(predictions: pd.DataFrame) -> list[Answer]:
-    looked_up = [column.name for column in COLUMNS.looked_up]
-    missing = predictions[looked_up].isna().to_numpy()
-    fields = ["prediction_id", "probability", "decision", "model_version"]
-    return [
-        Answer(**record, missing_features=[n for n, m in zip(looked_up, absent, strict=True) if m])
-        for record, absent in zip(json_records(predictions[fields]), missing, strict=True)
-    ]
+def _look_before_serving() -> None:
+    """In `bentoml serve` itself: its workers would be started again and again, without end."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.info_name != "serve":
+        return
+    try:
+        refuse_to_serve(context.params.get("host") or "0.0.0.0")  # noqa: S104 - BentoML's default
+    except ProjectError as error:
+        raise SystemExit(f"Error: {error}") from error
+
+
+def _verified(model: Any) -> tuple[Path, Plan]:
+    folder = Path(model.path)
+    return folder, Plan.read(folder, model.info.labels.get(PLAN_LABEL))
+
+
+install(_front)
+PredictionService.add_asgi_middleware(Front, desk=_desk)  # type: ignore[attr-defined]
+_look_before_serving()

@@ -1,0 +1,168 @@
+"""All that answers requests, put together when the service starts."""
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from flight_delays.portable.plan import Plan
+
+from .features import FeatureStore, StoreSettings
+from .keys import ApiKeys, listening, refuse_if_open
+from .logs import RequestLog
+from .metrics import Metrics
+from .model import ServedModel
+from .openapi import document
+from .prediction_log import PredictionLog
+from .predictor import Predictor
+from .reading import RowReader
+from .responses import JSON, Headers
+from .settings import MEGABYTE, Settings
+from .tables import columns_of, read_arrow, write_arrow
+from .trial import Trial, TrialSettings
+
+logger = logging.getLogger(__name__)
+
+JSON_TYPE = b"application/json"
+ARROW = b"application/vnd.apache.arrow.stream"
+# how often the metrics are brought up to date
+TELL_SECONDS = 0.25
+STOPPED = "challenger_off.json"
+
+
+class Reply(NamedTuple):
+    """A response."""
+
+    status: int
+    body: bytes
+    kind: bytes
+    headers: Headers = ()
+    refused: str = ""
+
+
+class Desk:
+    """Reads, predicts, and knows who may ask.
+
+    Args:
+        folder: The released model.
+        plan: What is known of it; its files have been verified.
+        challenger: Folder and plan of the challenger, if the release carries one.
+        settings: What the environment says.
+
+    Raises:
+        ProjectError: if the settings cannot be obeyed.
+    """
+
+    def __init__(
+        self, folder: Path, plan: Plan, challenger: tuple[Path, Plan] | None, settings: Settings
+    ) -> None:
+        self.settings = settings
+        self.in_progress = 0
+        self.keys = ApiKeys(settings.api_keys, settings.keys_file)
+        refuse_if_open(self.keys, listening())
+        self.metrics = Metrics()
+        self.metrics.start(plan, challenger[1] if challenger else None)
+        self.log = RequestLog()
+        self.reader = RowReader(plan.sent, settings.max_rows)
+        self.info = json.dumps(_info(plan)).encode()
+        self.openapi = json.dumps(document(plan, self.reader.model, settings)).encode()
+        model = ServedModel(folder, plan, settings.n_threads)
+        self.metrics.models(plan, "champion", _moment(plan))
+        self.predictor = Predictor(
+            model,
+            FeatureStore(plan, _store(settings), self.metrics),
+            _log(settings),
+            self.metrics,
+            self._trial(model, challenger),
+        )
+
+    def answer_large(self, kind: bytes, body: bytes, accept: bytes) -> Reply:
+        """Answer a large request, from reading to writing. Blocks; thread-safe."""
+        plan = self.predictor.model.plan
+        if kind == ARROW:
+            columns = read_arrow(body, plan.sent, self.reader)
+        else:
+            columns = columns_of(self.reader.read_columns(body), plan.sent)
+        answers = self.predictor.answer_table(columns)
+        if ARROW in accept or (kind == ARROW and b"json" not in accept):
+            return Reply(200, write_arrow(answers), ARROW)
+        return Reply(200, msgspec.json.encode(answers.by_row()), JSON)
+
+    async def tell(self) -> None:
+        """Keep the metrics up to date, until it is cancelled."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            try:
+                self._tell()
+            except Exception:
+                logger.exception("The metrics could not be brought up to date")
+
+    def _tell(self) -> None:
+        log = self.predictor.log
+        self.metrics.in_progress.set(self.in_progress)
+        self.metrics.log_bytes.set(log.n_bytes)
+        self.metrics.dropped(log.n_dropped_bytes)
+        self.metrics.tell()
+        self.log.tell()
+
+    def close(self) -> None:
+        """Close the prediction log, and bring the metrics up to date."""
+        self.predictor.log.close()
+        self.metrics.tell()
+
+    def _trial(self, model: ServedModel, challenger: tuple[Path, Plan] | None) -> Trial | None:
+        settings = self.settings
+        if challenger is None:
+            self.metrics.switched("off")
+            return None
+        folder, plan = challenger
+        self.metrics.models(plan, "challenger", _moment(plan))
+        how = TrialSettings(
+            mode=settings.challenger_mode,  # type: ignore[arg-type]
+            share=settings.challenger_share,
+            decision_file=Path(settings.trial_decision_file)
+            if settings.trial_decision_file
+            else None,
+            record_file=Path(settings.prediction_log_dir) / STOPPED,
+        )
+        return Trial(model, ServedModel(folder, plan, 1), how, self.metrics.switched)
+
+
+def _store(settings: Settings) -> StoreSettings:
+    return StoreSettings(
+        url=settings.feature_store_url,
+        max_age_days=settings.max_feature_age_days,
+        cache_seconds=settings.feature_cache_seconds,
+        timeout_seconds=settings.feature_store_timeout_seconds,
+    )
+
+
+def _log(settings: Settings) -> PredictionLog:
+    return PredictionLog(
+        Path(settings.prediction_log_dir),
+        settings.prediction_log_file_megabytes * MEGABYTE,
+        settings.prediction_log_megabytes * MEGABYTE,
+    )
+
+
+def _moment(plan: Plan) -> float:
+    return datetime.fromisoformat(plan.as_of).replace(tzinfo=UTC).timestamp()
+
+
+def _info(plan: Plan) -> dict[str, object]:
+    """What serves, and how good it was."""
+    return {
+        "model_version": plan.model_version,
+        "family": plan.family,
+        "as_of": plan.as_of,
+        "threshold": plan.threshold,
+        "metrics": plan.metrics,
+        "git_commit": plan.git_commit,
+        "data_hash": plan.data_hash,
+        "engine": plan.engine,
+        "engine_reason": plan.engine_reason,
+    }

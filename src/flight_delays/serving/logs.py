@@ -1,0 +1,95 @@
+"""What the service says on standard error: its own lines, and a line for each request refused."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from .settings import LogFormat
+
+SERVICE = __name__.rpartition(".")[0]
+# what a line may say beside its message
+FIELDS = ("request_id", "status", "reason", "path", "duration_ms")
+# lines a second; those without a key are many where somebody tries them out
+MOST, MOST_WITHOUT_KEY = 45, 5
+
+logger = logging.getLogger(__name__)
+
+
+class JsonLines(logging.Formatter):
+    """A JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a line."""
+        said = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        said |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return json.dumps(said)
+
+
+def configure(log_format: LogFormat) -> None:
+    """Let the service's loggers speak for themselves, from INFO on; BentoML's begin at WARNING."""
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if log_format == "json" else text)
+    service = logging.getLogger(SERVICE)
+    service.handlers[:] = [handler]
+    service.setLevel(logging.INFO)
+    service.propagate = False
+
+
+class RequestLog:
+    """A line for each request that was refused or failed, but not for a flood of them.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = 0
+        self._room = self._left_out = 0
+        self._room_without_key = 0
+
+    def write(self, request_id: str, status: int, reason: str, path: str, seconds: float) -> None:
+        """Say what became of a request."""
+        self.tell()
+        if not self._takes(status):
+            self._left_out += 1
+            return
+        milliseconds = round(1000 * seconds, 3)
+        logger.log(
+            logging.ERROR if status >= 500 else logging.INFO,
+            "%s: %d (%s) for %r after %g ms", request_id, status, reason, path[:100], milliseconds,
+            extra={
+                "request_id": request_id,
+                "status": status,
+                "reason": reason,
+                "path": path[:100],
+                "duration_ms": milliseconds,
+            },
+        )  # fmt: skip
+
+    def tell(self) -> None:
+        """Say, when a second is over, how many lines were left out in it."""
+        now = int(self._clock())
+        if now == self._second:
+            return
+        left_out, self._left_out, self._second = self._left_out, 0, now
+        self._room, self._room_without_key = MOST, MOST_WITHOUT_KEY
+        if left_out:
+            logger.warning("%d more requests were refused or failed in a second", left_out)
+
+    def _takes(self, status: int) -> bool:
+        if status == 401:
+            self._room_without_key -= 1
+            return self._room_without_key >= 0
+        self._room -= 1
+        return self._room >= 0

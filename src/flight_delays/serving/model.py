@@ -1,0 +1,83 @@
+"""A released model: from completed rows to probabilities, by the engine that its plan names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flight_delays.portable.encoding import Arrays, Coded, encode_rows, row_encoder
+from flight_delays.portable.plan import MODEL, TREES, Plan
+from flight_delays.portable.trees import Trees
+
+# a probability, and the categorical features whose category the model has not seen
+Scored = tuple[float, list[str]]
+
+
+class ServedModel:
+    """A model that answers; its files have been verified by their hashes.
+
+    Attributes:
+        plan: What is known of it.
+        score: Scores one row, given in the order of the plan's fields.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, n_threads: int) -> None:
+        self.plan = plan
+        self.score: Callable[[Sequence[Any]], Scored]
+        if plan.engine == "compiled trees":
+            self._trees = Trees(folder / TREES, plan.encoding.width, n_threads)
+            encode, predict = row_encoder(plan), self._trees.row_predictor()
+
+            def score(values: Sequence[Any]) -> Scored:
+                row, unseen = encode(values)
+                return predict(row), unseen
+
+            self.score = score
+        else:
+            self._estimator = _load(folder / MODEL)
+            self.score = self._score_slowly
+
+    def score_table(
+        self, columns: Arrays
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
+        """Probabilities, shape (n_rows,), and per feature which categories it has not seen."""
+        if self.plan.engine == "compiled trees":
+            matrix, unseen = encode_rows(columns, self.plan.encoding)
+            return self._trees.predict(matrix), unseen
+        return self._estimate(columns), {}
+
+    def _score_slowly(self, values: Sequence[Any]) -> Scored:
+        fields = self.plan.fields
+        row = {f.name: np.array([v], dtype=object) for f, v in zip(fields, values, strict=True)}
+        return float(self._estimate(row)[0]), []
+
+    def _estimate(self, columns: Arrays) -> NDArray[np.float64]:
+        import pandas as pd  # noqa: PLC0415 - only where scikit-learn serves
+
+        dtypes = {field.name: _DTYPES[field.kind] for field in self.plan.fields}
+        names = self.plan.features
+        rows = pd.DataFrame({name: _plain(columns[name]) for name in names})
+        rows = rows.astype({name: dtypes[name] for name in names})
+        return np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+
+
+_DTYPES = {
+    "numeric": "float64",
+    "categorical": "str",
+    "datetime": "datetime64[us]",
+    "boolean": "boolean",
+}
+
+
+def _plain(column: Coded | NDArray[Any]) -> NDArray[Any]:
+    if isinstance(column, Coded):
+        return np.array(column.values, dtype=object)[column.codes]
+    return column
+
+
+def _load(file: Path) -> Any:
+    from flight_delays.model_package import load_estimator  # noqa: PLC0415 - seconds
+
+    return load_estimator(file.read_bytes())

@@ -1,0 +1,204 @@
+"""The service's OpenAPI document, made from the plan: what is really accepted and answered."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from flight_delays.portable.plan import Plan
+
+from .settings import Settings
+
+DESCRIPTION = """`POST /predict` takes rows, each with what the caller knows, and answers each with
+a probability, the decision at the threshold, the model's version and the prediction's id. What the
+caller does not know is looked up in the online feature store; what is not found there is listed in
+`missing_features` with the reason, and treated by the model as missing. `unseen_categories` are
+those that the model has not met in training. Every prediction is logged before it is answered."""
+
+TEXT = {"type": "string"}
+ANSWER = {
+    "type": "object",
+    "required": [
+        "prediction_id",
+        "probability",
+        "decision",
+        "model_version",
+        "missing_features",
+        "unseen_categories",
+    ],
+    "properties": {
+        "prediction_id": TEXT | {"description": "Identifies the prediction in the log"},
+        "probability": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Estimated probability of the positive class",
+        },
+        "decision": {
+            "type": "boolean",
+            "description": "Whether the probability reaches the decision threshold",
+        },
+        "model_version": TEXT | {"description": "The model that answered"},
+        "missing_features": {
+            "type": "object",
+            "additionalProperties": {
+                "enum": ["no_key", "unknown_key", "stale", "no_value", "store_unavailable"]
+            },
+            "description": "Looked-up features that were not found, and why",
+        },
+        "unseen_categories": {
+            "type": "array",
+            "items": TEXT,
+            "description": "Fields whose category the model has not seen in training",
+        },
+    },
+}
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": TEXT,
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "request_id": TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["row", "field", "rule", "message"],
+                "properties": {
+                    "row": {"type": "integer"},
+                    "field": {"type": ["string", "null"]},
+                    "rule": TEXT,
+                    "message": TEXT,
+                    "value": TEXT,
+                },
+            },
+        },
+        "more_errors": {"type": "boolean"},
+    },
+}
+ERRORS = {
+    400: "The body cannot be read",
+    401: "No valid API key",
+    405: "Another method is needed",
+    408: "The request took too long to arrive",
+    413: "The body is too large",
+    415: "The body is of another type",
+    422: "Rows break the contract",
+    500: "A bug",
+    503: "Overloaded or starting; try again after `Retry-After` seconds",
+}
+
+
+def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    rows = {
+        "type": "object",
+        "required": ["rows"],
+        "additionalProperties": False,
+        "properties": {
+            "rows": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": settings.max_rows,
+                "items": {"$ref": "#/components/schemas/Row"},
+            }
+        },
+    }
+    answers = {
+        "type": "object",
+        "required": ["predictions"],
+        "properties": {
+            "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Answer"}}
+        },
+    }
+    arrow = {"schema": {"type": "string", "format": "binary"}}
+    security: dict[str, Any] = {"security": [{"key": []}]}
+    open_: dict[str, Any] = {"security": []}
+
+    def secured(switch: str) -> dict[str, Any]:
+        return open_ if switch in settings.opened else security
+
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Predictions of the champion",
+            "version": plan.model_version,
+            "description": DESCRIPTION,
+        },
+        "paths": {
+            "/predict": {
+                "post": {
+                    "operationId": "predict",
+                    "summary": "Probability and decision for each row",
+                    "requestBody": {
+                        "required": True,
+                        "content": {
+                            "application/json": {"schema": rows},
+                            "application/vnd.apache.arrow.stream": arrow,
+                        },
+                    },
+                    "responses": {
+                        "200": {
+                            "description": "One prediction per row, in the order of the rows",
+                            "content": {
+                                "application/json": {"schema": answers},
+                                "application/vnd.apache.arrow.stream": arrow,
+                            },
+                        },
+                        **_errors(400, 401, 405, 408, 413, 415, 422, 500, 503),
+                    },
+                    **security,
+                }
+            },
+            "/info": {
+                "get": {
+                    "operationId": "info",
+                    "summary": "The model that serves, and its metrics on the test window",
+                    "responses": {
+                        "200": _json("The model", {"type": "object"}),
+                        **_errors(401, 405, 503),
+                    },
+                    **security,
+                }
+            },
+            **{
+                path: {
+                    "get": {
+                        "operationId": path.strip("/"),
+                        "summary": summary,
+                        "responses": {
+                            "200": {"description": "OK", "content": {"text/plain": {}}},
+                            **_errors(401, 405, 503),
+                        },
+                        **secured(switch),
+                    }
+                }
+                for path, switch, summary in (
+                    ("/livez", "health", "Whether the process lives"),
+                    ("/readyz", "health", "Whether it can answer"),
+                    ("/metrics", "metrics", "Metrics for Prometheus"),
+                )
+            },
+        },
+        "components": {
+            "schemas": {
+                "Row": row.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "Answer": ANSWER,
+                "Problem": PROBLEM,
+            },
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}}
+    return {str(status): {"description": ERRORS[status], "content": content} for status in statuses}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

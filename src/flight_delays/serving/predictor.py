@@ -1,0 +1,164 @@
+"""From the rows of a request to answers: features, model, log and metrics."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flight_delays.portable.encoding import Arrays
+
+from .answers import Answer, Answers, TableAnswers, identifiers, recorder, utc_now
+from .features import Entry, FeatureStore, Key
+from .metrics import Metrics
+from .model import ServedModel
+from .prediction_log import PredictionLog
+from .reading import Values
+from .tables import complete_table, logged_table
+from .trial import Trial
+
+# a completed row, and why looked-up values are missing
+Completed = tuple[list[Any], dict[str, str]]
+
+
+class Predictor:
+    """Answers rows. Every answer is in the prediction log before it is given.
+
+    Args:
+        model: The champion.
+        store: Where features are looked up.
+        log: The prediction log.
+        metrics: What is counted.
+        trial: The challenger, if there is one.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        store: FeatureStore,
+        log: PredictionLog,
+        metrics: Metrics,
+        trial: Trial | None,
+    ) -> None:
+        self.model = model
+        self.store = store
+        self.log = log
+        self.trial = trial
+        self._metrics = metrics
+        self._threshold = model.plan.threshold
+        self._version = model.plan.model_version
+        self._record = recorder(model.plan)
+        self._new_id = identifiers()
+        self._logged = [field.name for field in model.plan.fields if not field.personal]
+        self._encoder = msgspec.json.Encoder()
+
+    def complete(self, rows: Sequence[Values]) -> list[Completed] | None:
+        """Add the looked-up values, if all of them are at hand; else None."""
+        completed = []
+        for values in rows:
+            found = self.store.complete(values)
+            if found is None:
+                return None
+            completed.append(found)
+        return completed
+
+    def complete_by_reading(self, rows: Sequence[Values]) -> list[Completed]:
+        """Add the looked-up values, reading those that are not at hand. Blocks."""
+        entries: Mapping[int, Mapping[Key, Entry]] = self.store.read(self.store.keys(rows))
+        return [self.store.complete_from(values, entries) for values in rows]
+
+    def answer(self, rows: Sequence[Completed]) -> bytes:
+        """Score, log and count a few rows; the answer as JSON.
+
+        Raises:
+            ProjectError: if they cannot be logged; then nothing is answered.
+        """
+        now = utc_now()
+        answers: list[Answer] = []
+        variants: list[str] = []
+        records: list[Any] = []
+        for values, missing in rows:
+            variant = "champion"
+            if self.trial is None or self.trial.mode == "off":
+                answer = self._score(values, missing)
+            else:
+                answer, variant = self._score_in_trial(values, missing, records, now)
+            answers.append(answer)
+            variants.append(variant)
+            records.append(self._record(values, answer, variant, now))
+        self.log.append(self._encoder.encode_lines(records), now.date())
+        for answer, variant in zip(answers, variants, strict=True):
+            self._metrics.answered(answer, variant)
+        return self._encoder.encode(Answers(answers))
+
+    def answer_table(self, columns: Arrays) -> TableAnswers:
+        """Look up, score, log and count many rows, by the champion alone. Blocks; thread-safe.
+
+        Raises:
+            ProjectError: if they cannot be logged; then nothing is answered.
+        """
+        plan, now = self.model.plan, utc_now()
+        sent = [field.name for field in plan.sent]
+        completed, missing = complete_table(columns, self.store, plan.event_time, sent)
+        probabilities, unseen = self.model.score_table(completed)
+        answers = TableAnswers(
+            ids=[self._new_id() for _ in missing],
+            probabilities=probabilities,
+            decisions=probabilities >= self._threshold,
+            model_version=self._version,
+            missing=missing,
+            unseen=_by_row(unseen, len(missing)),
+        )
+        self.log.append_table(logged_table(completed, self._logged, answers, now), now.date())
+        self._metrics.answered_many(answers, "champion")
+        return answers
+
+    def _score(self, values: Sequence[Any], missing: dict[str, str]) -> Answer:
+        probability, unseen = self.model.score(values)
+        decision = probability >= self._threshold
+        return Answer(self._new_id(), probability, decision, self._version, missing, unseen)
+
+    def _score_in_trial(
+        self, values: Sequence[Any], missing: dict[str, str], records: list[Any], now: Any
+    ) -> tuple[Answer, str]:
+        """The answer and who gave it; what a shadow says goes to the records alone."""
+        trial = self.trial
+        assert trial is not None
+        trial.look()
+        takes = trial.takes(values)
+        if takes and (theirs := self._challenge(values, missing)) is not None:
+            return theirs, "canary"
+        start = time.perf_counter()
+        ours = self._score(values, missing)
+        trial.champion_took(time.perf_counter() - start)
+        if trial.mode == "shadow":
+            theirs = self._challenge(values, missing)
+            if theirs is not None:
+                records.append(self._record(values, theirs, "shadow", now))
+                child = self._metrics.child
+                child(self._metrics.compared, trial.version).inc()
+                if theirs.decision != ours.decision:
+                    child(self._metrics.disagreements, trial.version).inc()
+        return ours, "champion"
+
+    def _challenge(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
+        trial = self.trial
+        assert trial is not None
+        scored = trial.score(values)
+        if scored is None:
+            self._metrics.child(self._metrics.challenger_failures, trial.version).inc()
+            return None
+        probability, unseen = scored
+        decision = probability >= trial.challenger.plan.threshold
+        return Answer(self._new_id(), probability, decision, trial.version, missing, unseen)
+
+
+def _by_row(unseen: dict[str, NDArray[np.bool_]], n_rows: int) -> list[list[str]]:
+    """Per row, the features of which the model has not seen the category."""
+    by_row: list[list[str]] = [[]] * n_rows
+    for name, rows in unseen.items():
+        for row in np.flatnonzero(rows).tolist():
+            by_row[row] = [*by_row[row], name]
+    return by_row

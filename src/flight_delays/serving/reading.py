@@ -1,0 +1,295 @@
+"""Requests as they come in: bytes to rows, quickly, and every error with its place."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from flight_delays.portable import plan
+
+from .rows import MAX_ERRORS, MAX_TEXT, Problem, problems, request_model
+
+# an escaped colon begins with this
+ESCAPED = rb"\u003"
+# a fraction of a second that is finer than microseconds, at the end of a text
+TOO_FINE = re.compile(rb"\.\d{7,}\"")
+
+Values = tuple[Any, ...]
+
+
+class BadRequestError(Exception):
+    """A request that cannot be answered.
+
+    Args:
+        status: The HTTP status.
+        reason: A word for it, for counting.
+        detail: What is wrong, and what to do.
+        problems: What is wrong in each place.
+        headers: Of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        problems: list[Problem] | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.headers = headers
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.problems = problems or []
+
+
+class RowReader:
+    """Reads ``{"rows": [...]}`` into one tuple a row, in the order of the fields.
+
+    Args:
+        fields: The fields that callers send.
+        max_rows: Rows that one request may have.
+    """
+
+    def __init__(self, fields: list[plan.Field], max_rows: int) -> None:
+        self._fields = fields
+        self._max_rows = max_rows
+        self._names = [field.name for field in fields]
+        self._values = _values_of(self._names)
+        self._judge = request_model(fields)
+        self._personal = frozenset(field.name for field in fields if field.personal)
+        row = msgspec.defstruct(
+            "Row",
+            [_member(field) for field in fields],
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
+        rows = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
+        request = msgspec.defstruct("Request", [("rows", rows)], forbid_unknown_fields=True)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(request).decode
+        kinds = {kind: [i for i, f in enumerate(fields) if f.kind == kind] for kind in _COLONS}
+        self._texts, self._moments = kinds["categorical"], kinds["datetime"]
+        self._nullable_moments = [i for i in self._moments if fields[i].nullable]
+        self._checks = [check for i, f in enumerate(fields) for check in _checks(i, f)]
+
+    @property
+    def model(self) -> Any:
+        """The Pydantic model of a row, for documentation."""
+        return self._judge
+
+    def read(self, body: bytes) -> list[Values]:
+        """The rows of a request.
+
+        Raises:
+            BadRequestError: if it is not JSON, or a row breaks the contract.
+        """
+        try:
+            rows = self._decode(body).rows
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return self._judged(body)
+        # a key that comes twice shows as a colon more than there should be
+        n_colons = 1
+        read: list[Values] = []
+        for row in rows:
+            values: Values = self._values(row)
+            n_colons += self._n_colons(values)
+            if UNSET in values:
+                values = tuple(None if value is UNSET else value for value in values)
+            read.append(values)
+        if n_colons != body.count(b":") or _is_odd(body) or not self._keep(read):
+            return self._judged(body)
+        return read
+
+    def read_columns(self, body: bytes) -> list[Values]:
+        """The same, of many rows: one tuple a field.
+
+        Raises:
+            BadRequestError: if it is not JSON, or a row breaks the contract.
+        """
+        try:
+            rows = self._decode(body).rows
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return list(zip(*self._judged(body), strict=True))
+        columns: list[Values] = list(zip(*map(self._values, rows), strict=True))
+        n_colons = 1
+        for position, values in enumerate(columns):
+            n_unset = values.count(UNSET) if self._fields[position].nullable else 0
+            n_colons += len(values) - n_unset
+            if n_unset:
+                values = tuple(None if value is UNSET else value for value in values)  # noqa: PLW2901
+                columns[position] = values
+            n_colons += self._n_colons_in(position, values)
+        if n_colons != body.count(b":") or _is_odd(body) or not self._keep_columns(columns):
+            return list(zip(*self._judged(body), strict=True))
+        return columns
+
+    def _n_colons_in(self, position: int, values: Values) -> int:
+        kind = self._fields[position].kind
+        if kind == "datetime":
+            return 2 * (len(values) - values.count(None))
+        if kind == "categorical":
+            return "".join(filter(None, values)).count(":")
+        return 0
+
+    def _keep_columns(self, columns: list[Values]) -> bool:
+        return all(
+            value is None or check(value)
+            for position, check in self._checks
+            for value in set(columns[position])
+        )
+
+    def _n_colons(self, values: Values) -> int:
+        n_colons = len(values) - values.count(UNSET) + 2 * len(self._moments)
+        for position in self._nullable_moments:
+            if not isinstance(values[position], datetime):
+                n_colons -= 2
+        for position in self._texts:
+            value = values[position]
+            if value.__class__ is str:
+                n_colons += value.count(":")
+        return n_colons
+
+    def _keep(self, rows: list[Values]) -> bool:
+        """Whether the rows keep the rules that the decoder does not know."""
+        return all(
+            values[position] is None or check(values[position])
+            for position, check in self._checks
+            for values in rows
+        )
+
+    def _judged(self, body: bytes) -> list[Values]:
+        """Let the judge say what is wrong, or that nothing is."""
+        rows = self._rows_of(_parsed(body))
+        right, wrong = problems(self._judge, rows, self._personal)
+        if wrong:
+            raise _refusal(wrong)
+        return [self._values(row) for row in right]
+
+    def refuse(self, rows: list[dict[str, Any]], numbers: list[int]) -> None:
+        """Say what is wrong with rows, given their numbers in the request.
+
+        Raises:
+            BadRequestError: if anything is.
+        """
+        _, wrong = problems(self._judge, rows, self._personal)
+        if wrong:
+            raise _refusal([found | {"row": numbers[found["row"]]} for found in wrong])
+
+    def _rows_of(self, request: Any) -> list[Any]:
+        if not isinstance(request, dict) or list(request) != ["rows"]:
+            raise BadRequestError(422, "shape", 'Send an object with one field: {"rows": [...]}.')
+        rows = request["rows"]
+        if not isinstance(rows, list) or not rows:
+            raise BadRequestError(422, "shape", "`rows` must be a list of at least one row.")
+        self.check_count(len(rows))
+        return rows
+
+    def check_count(self, n_rows: int) -> None:
+        """Refuse more rows than one request may have."""
+        if n_rows > self._max_rows:
+            raise BadRequestError(
+                422,
+                "too_many_rows",
+                f"{n_rows:,} rows are more than the {self._max_rows:,} that one request may have; "
+                "send them in several.",
+            )
+
+
+def _refusal(wrong: list[Problem]) -> BadRequestError:
+    more = "" if len(wrong) <= MAX_ERRORS else f" The first {MAX_ERRORS} errors are named."
+    return BadRequestError(422, "invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
+
+
+def _is_odd(body: bytes) -> bool:
+    """Whether colons are hidden from the count, or moments finer than can be kept."""
+    return ESCAPED in body or TOO_FINE.search(body) is not None
+
+
+def _values_of(names: list[str]) -> Callable[[Any], Values]:
+    # of one name, it would give the value itself
+    getter: Callable[[Any], Any] = attrgetter(*names)
+    return getter if len(names) > 1 else lambda row: (getter(row),)
+
+
+_COLONS = ("categorical", "datetime")
+
+
+def _member(field: plan.Field) -> tuple[Any, ...]:
+    if field.nullable:
+        return field.name, _type(field) | None | UnsetType, UNSET
+    return field.name, _type(field)
+
+
+def _type(field: plan.Field) -> Any:
+    if field.allowed is not None and field.kind == "categorical":
+        return Literal[tuple(field.allowed)]
+    if field.kind == "numeric":
+        return Annotated[int if field.integer else float, Meta(**_bounds(field))]
+    if field.kind == "datetime":
+        return Annotated[datetime, Meta(tz=False)]
+    if field.kind == "boolean":
+        return bool
+    return Annotated[str, Meta(max_length=MAX_TEXT, pattern=field.rules.get("pattern"))]
+
+
+def _bounds(field: plan.Field) -> dict[str, Any]:
+    """The bounds, of which the decoder takes one at each end."""
+    bounds = dict(field.rules)
+    for strict, loose in (("gt", "ge"), ("lt", "le")):
+        if strict in bounds:
+            bounds.pop(loose, None)
+    return bounds
+
+
+def _checks(position: int, field: plan.Field) -> Iterable[tuple[int, Callable[[Any], bool]]]:
+    """What the decoder cannot check; where one fails, the judge decides."""
+    if "pattern" in field.rules:
+        # Python's `$` matches before a line break at the end
+        yield position, lambda value: "\n" not in value
+    if left_to_judge(field):
+        yield position, lambda _: False
+    elif field.forbidden:
+        forbidden = frozenset(field.forbidden)
+        yield position, lambda value: value not in forbidden
+    if field.allowed is not None and field.kind not in ("categorical", "datetime"):
+        yield position, frozenset(field.allowed).__contains__
+
+
+def left_to_judge(field: plan.Field) -> bool:
+    """Whether a field has rules that only the judge knows: few contracts have these."""
+    if field.kind == "datetime" and (field.allowed is not None or field.forbidden):
+        return True
+    return field.kind != "numeric" and bool(field.rules.keys() - {"pattern"})
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON of a body, strictly: no key twice, no NaN."""
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_distinct, parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        detail = f"The body is not UTF-8: {error.reason} at byte {error.start}."
+    except RecursionError:
+        detail = "The body is nested too deeply."
+    except ValueError as error:
+        detail = f"The body is not JSON: {str(error)[:200]}."
+    raise BadRequestError(400, "malformed", detail)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {json.dumps(twice[:40])} comes twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number; leave the value out or send null")

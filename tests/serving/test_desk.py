@@ -1,0 +1,74 @@
+import asyncio
+import json
+
+import pytest
+
+from flight_delays.errors import ProjectError
+from flight_delays.serving import desk as module
+
+
+def test_the_metrics_are_kept_up_to_date(desk, example, monkeypatch):
+    one = desk()
+    monkeypatch.setattr(module, "TELL_SECONDS", 0.01)
+    rows = one.reader.read(json.dumps({"rows": [example]}).encode())
+    one.predictor.answer(one.predictor.complete_by_reading(rows))
+
+    async def tell_for_a_while():
+        telling = asyncio.create_task(one.tell())
+        await asyncio.sleep(0.1)
+        telling.cancel()
+
+    asyncio.run(tell_for_a_while())
+
+    assert one.metrics.log_bytes._value.get() == one.predictor.log.n_bytes > 0
+    version = one.predictor.model.plan.model_version
+    histogram = one.metrics.score.labels(version, "champion")
+    assert sum(bucket.get() for bucket in histogram._buckets) == 1
+
+
+def test_the_document_describes_what_is_really_accepted(desk, example):
+    one = desk(max_rows=17, api_keys="a-key-of-more-than-16-characters")
+
+    document = json.loads(one.openapi)
+
+    row = document["components"]["schemas"]["Row"]
+    assert row["example"] == example
+    assert list(row["properties"]) == list(example)
+    body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["schema"]["properties"]["rows"]["maxItems"] == 17
+    assert document["paths"]["/livez"]["get"]["security"] == []
+    assert document["paths"]["/metrics"]["get"]["security"] == [{"key": []}]
+
+
+def test_an_answer_has_the_fields_that_are_documented_and_each_is_described(desk, example):
+    one = desk()
+    rows = one.reader.read(json.dumps({"rows": [example]}).encode())
+
+    reply = json.loads(one.predictor.answer(one.predictor.complete_by_reading(rows)))
+
+    said = json.loads(one.openapi)["components"]["schemas"]["Answer"]
+    [answer] = reply["predictions"]
+    assert list(answer) == list(said["properties"]) == said["required"]
+    assert all(field["description"] for field in said["properties"].values())
+
+
+def test_what_the_document_forbids_is_a_setting_that_is_refused(desk):
+    with pytest.raises(ProjectError, match="OPEN_PATHS"):
+        desk(open_paths="predict")
+
+
+def test_what_is_not_in_the_log_was_not_answered(desk, example, tmp_path):
+    one = desk()
+    (tmp_path / "log").rename(tmp_path / "gone")
+    (tmp_path / "log").touch()
+    rows = one.predictor.complete_by_reading(
+        one.reader.read(json.dumps({"rows": [example]}).encode())
+    )
+
+    with pytest.raises(ProjectError, match="PREDICTION_LOG_DIR"):
+        one.predictor.answer(rows)
+
+    one.metrics.tell()
+    version = one.predictor.model.plan.model_version
+    counted = [one.metrics.predictions.labels(version, "champion", d) for d in ("true", "false")]
+    assert [metric._value.get() for metric in counted] == [0, 0]

@@ -1,0 +1,465 @@
+"""The front behind the guarded protocol, over real sockets."""
+
+import json
+import re
+import threading
+import time
+
+import pytest
+
+from flight_delays.columns import Columns
+from flight_delays.contracts import Prediction
+from flight_delays.served import read_log
+from flight_delays.serving import front
+from flight_delays.serving.front import LARGE_BODY
+
+KEY = "a-key-of-more-than-16-characters"
+BEARER = f"Bearer {KEY}"
+JSON = "application/json"
+ARROW = "application/vnd.apache.arrow.stream"
+SECURITY = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+LOGGED = Columns.of(Prediction).without_personal()
+
+
+def request_of(body, *headers, path="/predict", method="POST"):
+    """The bytes of a request."""
+    lines = [f"{method} {path} HTTP/1.1", "host: x", f"content-type: {JSON}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def whole(row, *headers):
+    body = json.dumps({"rows": [row]}).encode()
+    return request_of(body, f"content-length: {len(body)}", *headers)
+
+
+def statuses(answered):
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3})", answered)]
+
+
+def problem_of(response, status, detail):
+    """Check that a response is a problem of this kind; returns it."""
+    assert response.status == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert SECURITY.items() <= response.headers.items()
+    said = response.said
+    assert (said["status"], said["request_id"]) == (status, response.headers["x-request-id"])
+    assert detail in said["detail"]
+    return said
+
+
+def logged(tmp_path):
+    return read_log(tmp_path / "log", LOGGED).to_pylist()
+
+
+GUARDED = pytest.mark.parametrize("guarded", [True, False])
+
+
+@GUARDED
+def test_a_row_is_answered_and_logged(desk, serve, example, tmp_path, guarded):
+    server = serve(desk(), guarded)
+
+    response = server.predict(example)
+
+    [answer] = response.said["predictions"]
+    assert response.status == 200
+    assert response.headers["content-type"] == JSON
+    assert SECURITY.items() <= response.headers.items()
+    assert 0 < answer["probability"] < 1
+    [line] = logged(tmp_path)
+    assert line["prediction_id"] == answer["prediction_id"]
+    assert line["probability"] == answer["probability"]
+
+
+@GUARDED
+def test_what_is_counted_is_counted_once(desk, serve, example, guarded):
+    one = desk()
+    server = serve(one, guarded)
+
+    server.predict(example)
+    server.predict(example | {"carrier": "ZZ"})
+
+    def counted():
+        one.metrics.tell()
+        return [one.metrics.requests.labels("/predict", s)._value.get() for s in ("200", "422")]
+
+    # it is counted when it has been sent
+    deadline = time.monotonic() + 5
+    while counted() != [1, 1]:
+        assert time.monotonic() < deadline, counted()
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert counted() == [1, 1]
+
+
+def test_nothing_is_served_before_the_desk_is_there(serve, example):
+    server = serve(None)
+
+    responses = [server.predict(example), server.ask("GET", "/livez")]
+
+    for response in responses:
+        problem_of(response, 503, "starting")
+        assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/predict/", "/../etc/passwd", "/info.json"])
+def test_an_unknown_path_is_not_found(desk, serve, path):
+    problem_of(serve(desk()).ask("GET", path), 404, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/predict"), ("HEAD", "/predict"), ("OPTIONS", "/predict"), ("DELETE", "/info"),
+        ("POST", "/livez"), ("POST", "/metrics"), ("POST", "/docs.json"), ("PUT", "/"),
+    ],
+)  # fmt: skip
+def test_another_method_is_refused(desk, serve, method, path):
+    response = serve(desk(open_paths="health,metrics,docs")).ask(method, path)
+
+    assert response.status == 405
+    if method != "HEAD":
+        problem_of(response, 405, "Use ")
+
+
+@pytest.mark.parametrize(
+    ("path", "open_paths", "status"),
+    [
+        ("/livez", "health", 200), ("/readyz", "health", 200), ("/livez", "docs", 401),
+        ("/metrics", "health", 401), ("/metrics", "metrics", 200), ("/", "docs", 200),
+        ("/docs.json", "docs", 200), ("/docs.json", "health,metrics", 401),
+        ("/static_content/x.js", "docs", 200), ("/info", "health,metrics,docs", 401),
+        ("/nothing", "health,metrics,docs", 401),
+    ],
+)  # fmt: skip
+def test_without_key_only_what_is_open_is_answered(desk, serve, path, open_paths, status):
+    server = serve(desk(api_keys=KEY, open_paths=open_paths))
+
+    without, with_key = (server.ask("GET", path, **h) for h in ({}, {"authorization": BEARER}))
+
+    assert without.status == status
+    assert with_key.status == (404 if path == "/nothing" else 200)
+    assert SECURITY.items() <= without.headers.items()
+
+
+@pytest.mark.parametrize("given", [None, "Bearer wrong-key-of-16-characters", KEY, f"Basic {KEY}"])
+def test_predictions_need_a_key_that_is_known(desk, serve, example, tmp_path, given):
+    server = serve(desk(api_keys=f"another-key-of-16-characters,{KEY}"))
+    headers = {"authorization": given} if given else {}
+
+    refused, answered = (
+        server.predict(example, **headers),
+        server.predict(example, authorization=BEARER),
+    )
+
+    problem_of(refused, 401, "Authorization: Bearer <key>")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert answered.status == 200
+    assert len(logged(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, f"Send {JSON} or {ARROW}"),
+        ({"content_type": "text/csv"}, f"Send {JSON} or {ARROW}"),
+        ({"content_type": JSON, "content_encoding": "gzip"}, "without compression"),
+    ],
+)
+def test_a_body_of_another_kind_is_refused(desk, serve, headers, said):
+    problem_of(serve(desk()).ask("POST", "/predict", b"{}", **headers), 415, said)
+
+
+@pytest.mark.parametrize("kind", [JSON, "application/json; charset=utf-8", "Application/JSON"])
+def test_the_kind_of_a_body_may_be_written_as_http_allows(desk, serve, example, kind):
+    body = json.dumps({"rows": [example]}).encode()
+
+    assert serve(desk()).ask("POST", "/predict", body, content_type=kind).status == 200
+
+
+def test_rows_that_break_the_contract_are_named(desk, serve, example, tmp_path):
+    response = serve(desk()).predict(example, example | {"carrier": "ZZ"})
+
+    [error] = problem_of(response, 422, "Rows break the contract")["errors"]
+    assert (error["row"], error["field"], error["value"]) == (1, "carrier", '"ZZ"')
+    assert logged(tmp_path) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 10_000])
+def test_what_is_no_json_is_malformed(desk, serve, body):
+    problem_of(serve(desk()).ask("POST", "/predict", body, content_type=JSON), 400, "The body is")
+
+
+def test_without_length_a_body_is_empty(desk, serve):
+    answered = serve(desk()).send(request_of(b"", "connection: close"))
+
+    assert statuses(answered) == [400]
+
+
+def test_a_body_may_come_in_chunks(desk, serve, example):
+    body = json.dumps({"rows": [example]}).encode()
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in (body[:7], body[7:9], body[9:]))
+
+    answered = serve(desk()).send(
+        request_of(chunks + b"0\r\n\r\n", "transfer-encoding: chunked", "connection: close")
+    )
+
+    assert statuses(answered) == [200]
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read(desk, serve):
+    answered = serve(desk(max_body_megabytes=0.01)).send(request_of(b"", "content-length: 10001"))
+
+    assert statuses(answered) == [413]
+    assert b"A request may have 10,000 bytes" in answered
+    assert b"\r\nconnection: close\r\n" in answered
+
+
+@pytest.mark.parametrize("n_chunks", [1, 20])
+def test_a_body_in_chunks_is_cut_where_it_is_too_large(desk, serve, n_chunks):
+    server = serve(desk(max_body_megabytes=0.01))
+    chunk = b" " * (20_000 // n_chunks)
+    chunks = (b"%x\r\n%b\r\n" % (len(chunk), chunk)) * n_chunks
+
+    answered = server.send(request_of(chunks, "transfer-encoding: chunked"))
+
+    assert statuses(answered) == [413]
+
+
+def test_a_body_of_just_the_limit_is_read(desk, serve, example):
+    body = json.dumps({"rows": [example]}).encode().ljust(10_000)
+
+    response = serve(desk(max_body_megabytes=0.01)).ask("POST", "/predict", body, content_type=JSON)
+
+    assert response.status == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "abc", "1, 2", "99999999999999999999999"])
+def test_a_length_that_is_none_is_refused(desk, serve, length):
+    answered = serve(desk()).send(request_of(b"", f"content-length: {length}"))
+
+    assert statuses(answered) in ([400], [413])
+    assert b"Traceback" not in answered
+
+
+def test_a_body_that_is_slow_is_cut(desk, serve):
+    server = serve(desk(request_seconds=0.3))
+    start = time.perf_counter()
+
+    answered = server.send(request_of(b"{", "content-length: 1000"))
+
+    assert statuses(answered) == [408]
+    assert b"took too long to arrive" in answered
+    assert time.perf_counter() - start < 3
+
+
+def test_a_caller_who_leaves_harms_nobody(desk, serve, example, tmp_path):
+    server = serve(desk())
+    with server.connect() as connection:
+        connection.sendall(request_of(b"{", "content-length: 1000"))
+
+    assert server.predict(example).status == 200
+    assert len(logged(tmp_path)) == 1
+
+
+def test_a_request_id_is_echoed_or_made(desk, serve, example):
+    server = serve(desk())
+
+    given = server.predict(example, x_request_id="ours-1.2_3")
+    bad = [server.predict(example, x_request_id=i) for i in ("a b", "x" * 65, "<script>")]
+    made = [one.headers["x-request-id"] for one in (server.predict(example), *bad)]
+
+    assert given.headers["x-request-id"] == "ours-1.2_3"
+    assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in made)
+    assert len(set(made)) == 4
+    refused = server.predict(example | {"carrier": "ZZ"}, x_request_id="ours-2")
+    assert refused.said["request_id"] == "ours-2"
+
+
+def test_a_head_has_no_body(desk, serve):
+    server = serve(desk(open_paths="health,docs"))
+
+    heads = [server.ask("HEAD", path) for path in ("/livez", "/docs.json")]
+    bodies = [server.ask("GET", path) for path in ("/livez", "/docs.json")]
+
+    for head, body in zip(heads, bodies, strict=True):
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-length"] == str(len(body.body)) != "0"
+
+
+def test_info_and_documents_say_what_serves(desk, serve, released):
+    server = serve(desk())
+
+    info, document = server.ask("GET", "/info").said, server.ask("GET", "/docs.json").said
+
+    assert info["model_version"] == released[1].model_version == document["info"]["version"]
+    assert info["engine"] == "compiled trees"
+    assert info == server.ask("POST", "/info").said
+
+
+def test_requests_on_one_connection_are_answered_in_turn(desk, serve, example, tmp_path):
+    server = serve(desk())
+    first, second = (example | {"flight_number": number} for number in (1, 2))
+
+    answered = server.send(
+        whole(first, "x-request-id: one")
+        + request_of(b"", method="GET", path="/livez")
+        + whole(example | {"carrier": "ZZ"}, "x-request-id: wrong")
+        + whole(second, "x-request-id: two", "connection: close")
+    )
+
+    assert statuses(answered) == [200, 200, 422, 200]
+    order = [answered.index(name) for name in (b": one", b"inner /livez", b": wrong", b": two")]
+    assert order == sorted(order)
+    assert [line["flight_number"] for line in logged(tmp_path)] == [1, 2]
+
+
+def test_a_connection_is_kept(desk, serve, example):
+    server = serve(desk())
+    with server.connect() as connection:
+        for _ in range(3):
+            connection.sendall(whole(example))
+            connection.settimeout(5)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_too_many_requests_in_progress_are_told_to_come_back(desk, serve, example):
+    server = serve(desk(max_waiting=1))
+    with server.connect() as waiting:
+        waiting.sendall(request_of(b"{", "content-length: 1000"))
+        time.sleep(0.2)
+        refused = server.predict(example)
+    time.sleep(0.2)
+
+    problem_of(refused, 503, "Too many requests")
+    assert refused.headers["retry-after"] == "1"
+    assert server.predict(example).status == 200
+
+
+def large(example):
+    """A request that is read by another thread."""
+    rows = [example] * (LARGE_BODY // len(json.dumps(example)) + 1)
+    return [row | {"flight_number": i + 1} for i, row in enumerate(rows)]
+
+
+def test_large_requests_are_few_at_a_time_and_small_ones_do_not_wait(
+    desk, serve, example, monkeypatch
+):
+    one, go_on = desk(max_large=1), threading.Event()
+    answer = one.answer_large
+
+    def slowly(*arguments):
+        go_on.wait(10)
+        return answer(*arguments)
+
+    monkeypatch.setattr(one, "answer_large", slowly)
+    server, first = serve(one), []
+    thread = threading.Thread(target=lambda: first.append(server.predict(*large(example))))
+    thread.start()
+    time.sleep(0.2)
+
+    second, small = server.predict(*large(example)), server.predict(example)
+    go_on.set()
+    thread.join()
+
+    problem_of(second, 503, "Too many large requests")
+    assert small.status == 200
+    assert len(first[0].said["predictions"]) == len(large(example))
+    assert server.predict(*large(example)).status == 200
+
+
+def test_a_large_request_that_takes_too_long_is_given_up(desk, serve, example, monkeypatch):
+    one, go_on = desk(request_seconds=0.2), threading.Event()
+    monkeypatch.setattr(one, "answer_large", lambda *_: go_on.wait(5))
+
+    response = serve(one).predict(*large(example))
+    go_on.set()
+
+    problem_of(response, 503, "It took too long")
+
+
+def test_more_rows_than_may_be_are_refused(desk, serve, example):
+    server = serve(desk(max_rows=2))
+
+    assert server.predict(example, example).status == 200
+    problem_of(server.predict(example, example, example), 422, "3 rows are more than the 2")
+
+
+def test_while_the_store_is_down_rows_are_answered_without_it(desk, serve, example, tmp_path):
+    server = serve(desk(feature_store_url=f"sqlite:///{tmp_path}/nowhere.db"))
+
+    [answer] = server.predict(example).said["predictions"]
+
+    assert set(answer["missing_features"].values()) == {"store_unavailable"}
+    assert len(answer["missing_features"]) == 5
+    [line] = logged(tmp_path)
+    assert "plane_year=store_unavailable" in line["missing_features"]
+
+
+@pytest.mark.parametrize("n_rows", [1, 100])
+def test_what_cannot_be_logged_is_not_answered(desk, serve, example, tmp_path, n_rows):
+    server = serve(desk())
+    (tmp_path / "log").rename(tmp_path / "gone")
+    (tmp_path / "log").touch()
+
+    refused = server.predict(*[example] * n_rows)
+    (tmp_path / "log").unlink()
+    answered = server.predict(example)
+
+    problem_of(refused, 503, "cannot be logged at present")
+    assert b"probability" not in refused.body
+    assert str(tmp_path) not in refused.body.decode()
+    assert answered.status == 200
+
+
+@pytest.mark.parametrize("n_rows", [1, 100])
+def test_a_bug_is_logged_and_not_shown(desk, serve, example, tmp_path, caplog, monkeypatch, n_rows):
+    one = desk()
+
+    def fail(*_):
+        raise RuntimeError("a secret of the model")
+
+    monkeypatch.setattr(one.predictor.model, "score", fail)
+    monkeypatch.setattr(one.predictor.model, "score_table", fail)
+    response = serve(one).predict(*[example] * n_rows, x_request_id="ours")
+
+    problem_of(response, 500, "It is logged.")
+    assert b"secret" not in response.body
+    assert "ours: it failed" in caplog.text
+    assert "a secret of the model" in caplog.text
+    assert logged(tmp_path) == []
+
+
+def test_other_protocols_are_not_spoken(desk, serve):
+    answered = serve(desk(api_keys=KEY)).send(
+        b"GET /predict HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
+    )
+
+    assert statuses(answered) in ([403], [405])
+    assert KEY.encode() not in answered
+
+
+def test_strange_values_never_are_a_bug(desk, serve, example):
+    server = serve(desk())
+    deep: object = []
+    for _ in range(300):
+        deep = [deep]
+    strange = [
+        {"carrier": deep}, {"tail_number": "\ud800"}, {"tail_number": "\0"},
+        {"scheduled_departure": "0001-01-01T00:00:00"}, {"flight_number": 10**300},
+        {"scheduled_departure": "9999-12-31T23:59:59"}, {"distance_mi": 5e-324},
+    ]  # fmt: skip
+
+    for change in strange:
+        for n_rows in (1, 100):
+            rows = [example | change] * n_rows
+            assert server.predict(*rows).status in (200, 422), (change, n_rows)
+
+
+def test_every_path_that_the_front_lets_pass_has_a_switch():
+    assert set(front.INNER.values()) == {"health", "metrics", "docs"}

@@ -1,0 +1,19 @@
+"""The metrics of the service: that all that can be named is there from the start."""
+
+import re
+from pathlib import Path
+
+from flight_delays.serving import metrics, reading
+
+SERVING = Path(metrics.__file__).parent
+
+
+def test_every_reason_to_refuse_begins_at_0():
+    sources = "".join(path.read_text() for path in SERVING.glob("*.py"))
+
+    raised = re.findall(rf'{reading.BadRequestError.__name__}\(\s*(\d+),\s*"(\w+)"', sources)
+
+    assert len(raised) > 15
+    assert {reason for _, reason in raised} == set(metrics.REASONS)
+    # what is not asked of /predict ends otherwise
+    assert {int(status) for status, _ in raised} - {404} <= set(metrics.STATUSES)

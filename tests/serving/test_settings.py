@@ -1,0 +1,35 @@
+import pytest
+
+from flight_delays.errors import ProjectError
+from flight_delays.serving.settings import Settings
+
+
+def test_every_setting_is_a_variable_of_the_environment(monkeypatch):
+    monkeypatch.setenv("MAX_ROWS", "7")
+    monkeypatch.setenv("FEATURE_CACHE_SECONDS", "0.5")
+    monkeypatch.setenv("MAX_BODY_MEGABYTES", "0.25")
+    monkeypatch.setenv("OPEN_PATHS", "health, docs")
+    monkeypatch.setenv("THREADS", "")
+
+    settings = Settings.from_environment()
+
+    assert (settings.max_rows, settings.feature_cache_seconds) == (7, 0.5)
+    assert settings.max_body == 250_000
+    assert settings.opened == {"health", "docs"}
+    assert settings.n_threads >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MAX_ROWS", "many", "MAX_ROWS is 'many'"),
+        ("MAX_ROWS", "1.5", "MAX_ROWS is '1.5'"),
+        ("REQUEST_SECONDS", "soon", "REQUEST_SECONDS is 'soon'"),
+        ("OPEN_PATHS", "health,predict", r"OPEN_PATHS has \['predict'\]; it may have health"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_by_its_name(monkeypatch, name, value, said):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ProjectError, match=said):
+        Settings.from_environment()

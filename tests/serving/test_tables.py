@@ -1,0 +1,353 @@
+"""Many rows at once: by JSON one by one, by JSON together and by Arrow, the same."""
+
+import io
+import json
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from flight_delays.columns import Columns, Contract, column
+from flight_delays.contracts import Inputs, Prediction
+from flight_delays.records import json_records
+from flight_delays.served import read_log
+from flight_delays.serving.desk import ARROW, JSON_TYPE
+from flight_delays.serving.reading import BadRequestError, RowReader
+from flight_delays.serving.tables import read_arrow
+from tests.factories import plan_of
+
+PLAN = plan_of()
+SENT = [field.name for field in PLAN.sent]
+LOGGED = Columns.of(Prediction).without_personal()
+NOON = pd.Timestamp("2013-07-15T12:00:00")
+
+
+def stream(table):
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=100)
+    return sink.getvalue()
+
+
+def body_of(rows):
+    return json.dumps({"rows": json_records(rows)}).encode()
+
+
+@pytest.fixture(scope="module")
+def asked(real_rows):
+    """Rows as callers send them, some with what the model has not seen, or the store has not."""
+    rows = real_rows[SENT].reset_index(drop=True)
+    rows.loc[::9, "destination"] = "QQQ"
+    rows.loc[::11, "tail_number"] = None
+    rows.loc[::13, "tail_number"] = "N0"
+    rows.loc[::17, "scheduled_departure"] = pd.Timestamp("1969-12-31T23:59:59.123456")
+    return rows
+
+
+@pytest.fixture
+def three_ways(desk, asked, tmp_path):
+    """By each way, the answers and the log."""
+
+    def one_by_one(one):
+        answers = []
+        for record in json_records(asked):
+            rows = one.reader.read(json.dumps({"rows": [record]}).encode())
+            completed = one.predictor.complete_by_reading(rows)
+            answers += json.loads(one.predictor.answer(completed))["predictions"]
+        return answers
+
+    def together(one):
+        return json.loads(one.answer_large(JSON_TYPE, body_of(asked), b"*/*").body)["predictions"]
+
+    def by_arrow(one):
+        table = pa.Table.from_pandas(asked, preserve_index=False)
+        return json.loads(one.answer_large(ARROW, stream(table), JSON_TYPE).body)["predictions"]
+
+    found = []
+    for way in (one_by_one, together, by_arrow):
+        folder = tmp_path / way.__name__
+        one = desk(prediction_log_dir=str(folder))
+        found.append((way(one), read_log(folder, LOGGED)))
+    return found
+
+
+def test_all_ways_give_the_same_answers_and_log_the_same(three_ways, asked, boosted):
+    (expected, expected_log), *others = three_ways
+    made = ["prediction_id", "predicted_at"]
+    ids = [answer.pop("prediction_id") for answer in expected]
+    assert expected_log["prediction_id"].to_pylist() == ids
+
+    for answers, log in others:
+        assert [answer.pop("prediction_id") for answer in answers] == log[
+            "prediction_id"
+        ].to_pylist()
+        assert answers == expected
+        assert log.drop_columns(made).equals(expected_log.drop_columns(made))
+    assert len(set(ids)) == len(asked)
+    # the log holds what the model was given
+    inputs = expected_log.to_pandas()
+    inputs = inputs.astype({c.name: c.pandas_dtype for c in LOGGED.all})
+    probabilities = [answer["probability"] for answer in expected]
+    np.testing.assert_allclose(boosted.predict(inputs), probabilities, rtol=0, atol=1e-12)
+    assert inputs["probability"].tolist() == probabilities
+
+
+def test_the_answers_say_what_was_missing_and_unseen(three_ways, asked):
+    (answers, log), *_ = three_ways
+
+    unseen = {i for i, answer in enumerate(answers) if "destination" in answer["unseen_categories"]}
+    reasons = {reason for answer in answers for reason in answer["missing_features"].values()}
+    assert set(range(0, len(asked), 9)) <= unseen
+    assert {"no_key", "unknown_key"} <= reasons
+    texts = log["missing_features"].to_pylist()
+    assert [bool(text) for text in texts] == [
+        bool(answer["missing_features"]) for answer in answers
+    ]
+
+
+def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_path):
+    from flight_delays.pipelines.release.export import export
+    from flight_delays.serving.features import FeatureStore, StoreSettings
+    from flight_delays.serving.model import ServedModel
+    from flight_delays.serving.tables import columns_of, complete_table
+    from tests.serving.conftest import Heard
+
+    plan = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)
+    model = ServedModel(tmp_path, plan, 1)
+    store = FeatureStore(plan, StoreSettings("sqlite:///nowhere.db"), Heard())
+    rows = RowReader(plan.sent, 100).read(body_of(asked.head(40)))
+    entries = store.read(store.keys(rows))
+
+    singly = [model.score(store.complete_from(values, entries)[0])[0] for values in rows]
+    columns, _ = complete_table(
+        columns_of(list(zip(*rows, strict=True)), plan.sent), store, plan.event_time, SENT
+    )
+    together, _ = model.score_table(columns)
+
+    missing = asked.head(40).assign(**{field.name: np.nan for field in plan.looked_up})
+    expected = package.predict(missing)
+    np.testing.assert_allclose(singly, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(together, expected, rtol=0, atol=1e-12)
+
+
+def test_answers_are_in_arrow_for_who_asks_so(desk, asked):
+    one = desk()
+    table = pa.Table.from_pandas(asked.head(20), preserve_index=False)
+
+    by_default = one.answer_large(ARROW, stream(table), b"*/*")
+    of_json = one.answer_large(JSON_TYPE, body_of(asked.head(20)), ARROW)
+
+    for reply in (by_default, of_json):
+        assert reply.kind == ARROW
+        answers = pa.ipc.open_stream(reply.body).read_all()
+        assert answers.num_rows == 20
+        assert answers.column_names[:3] == ["prediction_id", "probability", "decision"]
+        assert answers["unseen_categories"][0].as_py() == "destination"
+
+
+# what is refused
+
+
+READER = RowReader(PLAN.sent, 1000)
+
+
+def read(table):
+    return read_arrow(stream(table) if isinstance(table, pa.Table) else table, PLAN.sent, READER)
+
+
+@pytest.fixture
+def table(asked):
+    return pa.Table.from_pandas(asked.iloc[1:9], preserve_index=False)
+
+
+def with_column(table, name, values, type_=None):
+    place = table.column_names.index(name)
+    return table.set_column(place, name, pa.array(values, type_))
+
+
+def refusal(table):
+    with pytest.raises(BadRequestError) as refused:
+        read(table)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "rule"),
+    [
+        ("carrier", [None], "literal_error"),
+        ("carrier", ["ZZ"], "literal_error"),
+        ("destination", ["iah"], "string_pattern_mismatch"),
+        ("destination", ["IAH\n"], "string_pattern_mismatch"),
+        ("destination", [None], "string_type"),
+        ("tail_number", ["N" * 257], "string_too_long"),
+        ("flight_number", [0], "greater_than_equal"),
+        ("flight_number", [None], "int_type"),
+        ("distance_mi", [float("nan")], "float_type"),
+        ("distance_mi", [None], "float_type"),
+        ("distance_mi", [float("inf")], "finite_number"),
+        ("temperature_f", [float("-inf")], "finite_number"),
+        ("distance_mi", [0.0], "greater_than"),
+        ("distance_mi", [10_000.5], "less_than_equal"),
+        ("temperature_f", [-60.5], "greater_than_equal"),
+        ("scheduled_departure", [None], "datetime_type"),
+    ],
+)
+def test_a_value_that_breaks_the_contract_is_named_with_its_row(table, name, values, rule):
+    good = table[name].to_pylist()
+
+    error = refusal(with_column(table, name, [*good[:5], *values, *good[6:]], table[name].type))
+
+    [found] = error.problems
+    assert (error.status, error.reason) == (422, "invalid")
+    assert (found["row"], found["field"], found["rule"]) == (5, name, rule)
+
+
+def test_a_missing_optional_value_may_be_null_or_no_number(table):
+    gusts = with_column(table, "wind_gust_mph", [None, float("nan"), *[1.0] * 6])
+
+    columns = read(gusts)
+
+    assert np.isnan(columns["wind_gust_mph"]).tolist() == [True, True, *[False] * 6]
+
+
+def test_an_optional_column_may_be_left_out(table):
+    columns = read(table.drop_columns(["wind_gust_mph", "tail_number"]))
+
+    assert np.isnan(columns["wind_gust_mph"]).all()
+    assert columns["tail_number"].values == [None]  # noqa: PD011
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.drop_columns(["carrier"]), "missing ['carrier']"),
+        (lambda t: t.append_column("strange", t["carrier"]), "unknown ['strange']"),
+        (lambda t: t.append_column("carrier", t["carrier"]), "some come twice"),
+        (lambda t: with_column(t, "carrier", range(8)), "'carrier' is int64"),
+        (lambda t: with_column(t, "flight_number", [1.0] * 8), "'flight_number' is double"),
+        (lambda t: with_column(t, "flight_number", [2**63] * 8, "uint64"), "'flight_number'"),
+        (lambda t: with_column(t, "distance_mi", ["1"] * 8), "'distance_mi' is string"),
+        (lambda t: with_column(t, "distance_mi", [True] * 8), "'distance_mi' is bool"),
+        (lambda t: with_column(t, "distance_mi", [None] * 8, "null"), "'distance_mi' is null"),
+        (lambda t: with_column(t, "scheduled_departure", ["2013"] * 8), "is string"),
+        (
+            lambda t: with_column(t, "scheduled_departure", [NOON] * 8, pa.timestamp("us", "UTC")),
+            "is timestamp[us, tz=UTC]",
+        ),
+        (
+            lambda t: with_column(t, "scheduled_departure", [1] * 8, pa.timestamp("ns")),
+            "would lose data",
+        ),
+        (
+            lambda t: with_column(t, "scheduled_departure", [2**62] * 8, pa.timestamp("us")),
+            "beyond the years 1 to 9999",
+        ),
+        (
+            lambda t: with_column(t, "scheduled_departure", [-(2**62)] * 8, pa.timestamp("us")),
+            "beyond the years 1 to 9999",
+        ),
+        (
+            lambda t: with_column(t, "scheduled_departure", [2**62] * 8, pa.timestamp("s")),
+            "'scheduled_departure'",
+        ),
+        (lambda t: t.slice(0, 0), "no rows"),
+        (lambda t: pa.concat_tables([t] * 200), "more than the 1,000"),
+    ],
+)
+def test_a_table_of_another_shape_is_refused(table, change, said):
+    error = refusal(change(table))
+
+    assert error.status == 422
+    assert said in error.detail
+
+
+@pytest.mark.parametrize("as_type", [pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_text_and_numbers_may_be_of_any_width(table, as_type):
+    widened = with_column(table, "carrier", table["carrier"].to_pylist(), pa.string())
+    widened = widened.set_column(0, "carrier", widened["carrier"].cast(as_type))
+    widened = with_column(widened, "flight_number", [7] * 8, pa.int16())
+    widened = with_column(widened, "distance_mi", [100] * 8, pa.int32())
+
+    columns = read(widened)
+
+    carriers = columns["carrier"]
+    assert [carriers.values[code] for code in carriers.codes] == table["carrier"].to_pylist()  # noqa: PD011
+    assert columns["flight_number"].tolist() == [7] * 8
+    assert columns["distance_mi"].dtype == np.float64
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -1, -50, -500])
+def test_bytes_that_are_no_stream_are_malformed(table, cut):
+    whole = stream(table)
+    error = None
+    try:
+        read(whole[:cut] if cut else b"")
+    except BadRequestError as refused:
+        error = refused
+
+    # the mark at the end may be left out; all else may not
+    assert (error is None) == (cut == -1) or error.status == 400
+    assert error is None or "no Arrow IPC stream" in error.detail
+
+
+@pytest.mark.parametrize("body", [b"no arrow", b"\0" * 100, b"\xff\xff\xff\xff\xff\xff\xff\x7f"])
+def test_what_is_no_arrow_is_malformed(body):
+    assert refusal(body).status == 400
+
+
+def test_bytes_changed_anywhere_never_are_a_bug(table):
+    whole = stream(table)
+    rng = np.random.default_rng(0)
+    seen = set()
+
+    for place in rng.integers(0, len(whole), 300).tolist():
+        changed = whole[:place] + bytes([rng.integers(0, 256)]) + whole[place + 1 :]
+        try:
+            read(changed)
+            seen.add(200)
+        except BadRequestError as refused:
+            seen.add(refused.status)
+
+    assert seen <= {200, 400, 422}
+    assert len(seen) > 1
+
+
+class Odd(Contract):
+    """What can only be judged row by row."""
+
+    code: str = column("Code", ge="B")
+    wheels: int = column("Wheels", isin=[2, 4])
+    floor: float = column("Floor", notin=[13.0], nullable=True)
+    since: pd.Timestamp = column("Since", ge=NOON)
+    paid: pd.BooleanDtype = column("Paid", isin=[True], nullable=True)
+    secret: str = column("Secret", personal=True, str_matches="[a-z]$")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("code", "A"), ("wheels", 3), ("floor", 13.0),
+        ("since", datetime.fromisoformat("2013-07-15")),
+        ("paid", False), ("secret", "B1815"),
+    ],
+)  # fmt: skip
+def test_a_row_far_down_is_judged_like_the_first(name, value):
+    n_rows = 700
+    good = {
+        "code": "B", "wheels": 4, "floor": 12.0, "since": NOON.to_pydatetime(), "paid": True,
+        "secret": "b",
+    }  # fmt: skip
+    rows = [dict(good) for _ in range(n_rows)]
+    fields = plan_of(Odd).fields
+    reader = RowReader(fields, n_rows)
+    read_arrow(stream(pa.Table.from_pylist(rows)), fields, reader)
+    rows[-1][name] = value
+
+    with pytest.raises(BadRequestError) as refused:
+        read_arrow(stream(pa.Table.from_pylist(rows)), fields, reader)
+
+    [found] = refused.value.problems
+    assert (found["row"], found["field"]) == (n_rows - 1, name)
+    assert "1815" not in str(found)
