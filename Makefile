@@ -2,8 +2,11 @@
 export BENTOML_DO_NOT_TRACK := True
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 BIN := .venv/bin
+# the first engine that answers
+BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
+IMAGE ?= flight-delays:latest
 
-.PHONY: run test lint serve viz bench faults clean
+.PHONY: run test lint serve image viz bench soak faults clean
 
 run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, scoring, monitoring
 	$(BIN)/kedro run $(ARGS)
@@ -11,17 +14,26 @@ run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, sco
 serve: .venv/.synced  ## serve the champion's release on 127.0.0.1:3000
 	$(BIN)/kedro serve $(ARGS)
 
+image: .venv/.synced  ## put the champion's release into a container image
+	@test -n "$(BACKEND)" || { echo "No docker, podman or buildah answers: install or start one." >&2; exit 1; }
+	release=$$($(BIN)/kedro champion release $(ARGS)) && \
+	cd "$${TMPDIR:-/tmp}" && `# BentoML reads its template just below the folder it is called in` \
+	"$(CURDIR)/$(BIN)/bentoml" containerize "$$release" --backend $(BACKEND) --image-tag $(IMAGE)
+
 viz: .venv/.synced  ## open the pipelines and their previews in kedro-viz
 	$(BIN)/kedro viz run $(ARGS)
 
 test: .venv/.synced  ## all tests, with coverage
-	$(BIN)/pytest --cov $(ARGS)
+	$(BIN)/pytest --cov --numprocesses 2 $(ARGS)
 
 lint: .venv/.synced  ## formatting, lint, types and the direction of imports
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: .venv/.synced  ## measure, side by side, on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: .venv/.synced  ## load on the service for ten minutes: does it stay as fast and as small
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 faults: .venv/.synced  ## kill the real commands at random moments, and look at what they leave
 	$(BIN)/python -m benchmarks.faults $(ARGS)

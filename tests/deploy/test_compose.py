@@ -1,0 +1,133 @@
+"""The composition: valid, and no container may do more than it has to."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from flight_delays.serving.protocol import DRAIN_SECONDS
+from flight_delays.serving.settings import Settings
+from tests.deploy.conftest import git_ignores
+from tests.deploy.metrics import DEPLOY
+
+FILES = [DEPLOY / "compose.yaml", DEPLOY / "compose.pipelines.yaml"]
+COMPOSE = yaml.safe_load(FILES[0].read_text())
+SERVICES = COMPOSE["services"]
+README = (DEPLOY / "README.md").read_text()
+
+
+def test_both_files_are_compose_files() -> None:
+    command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *FILES]
+
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_may_do_what_it_has_to_and_no_more(name: str) -> None:
+    service = SERVICES[name]
+    limits = service["deploy"]["resources"]["limits"]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert limits.keys() == {"cpus", "memory", "pids"}
+    assert not service.get("privileged")
+    # but for one that only gives a folder away
+    is_root = service["user"].startswith("0")
+    assert (is_root, service.get("cap_add"), service.get("network_mode")) in [
+        (False, None, None),
+        (True, ["CHOWN"], "none"),
+    ]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_of_one_version(name: str) -> None:
+    image, _, tag = SERVICES[name]["image"].partition(":")
+
+    assert tag
+    assert (tag == "latest") == (image == "flight-delays")
+
+
+@pytest.mark.parametrize("name", [n for n in SERVICES if n != "prediction-log"])
+def test_what_stays_up_is_looked_after(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_only_service_and_grafana_are_reached_and_only_from_this_machine() -> None:
+    published = {name: s["ports"] for name, s in SERVICES.items() if "ports" in s}
+    outside = {name for name, s in SERVICES.items() if "outside" in s.get("networks", [])}
+
+    assert published.keys() == outside == {"service", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_secrets_come_from_files_that_git_ignores_and_the_readme_makes() -> None:
+    files = {name: secret["file"] for name, secret in COMPOSE["secrets"].items()}
+
+    used = {name for service in SERVICES.values() for name in service.get("secrets", [])}
+
+    assert used == files.keys()
+    assert all(name in README for name in files)
+    assert git_ignores([DEPLOY / file for file in files.values()])
+
+
+def test_no_password_is_written_down() -> None:
+    values = [
+        value
+        for service in SERVICES.values()
+        for name, value in service.get("environment", {}).items()
+        if any(word in name for word in ("PASSWORD", "KEY", "SECRET"))
+    ]
+
+    assert len(values) == 3
+    assert all(value.startswith("/run/secrets/") for value in values)
+
+
+def test_every_mounted_file_is_there() -> None:
+    mounted = [
+        volume.split(":")[0] for service in SERVICES.values() for volume in service["volumes"]
+    ]
+
+    for source in mounted:
+        if source.startswith("./"):
+            assert (DEPLOY / source).is_dir()
+        elif source.startswith("../data/"):
+            # a layer of data, or a folder in one
+            assert (DEPLOY / "/".join(source.split("/")[:3])).is_dir()
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+def test_the_service_is_told_what_it_needs() -> None:
+    environment: dict[str, Any] = SERVICES["service"]["environment"]
+
+    assert environment["API_KEYS_FILE"] == "/run/secrets/api_keys"
+    assert environment["FEATURE_STORE_URL"].startswith(
+        "postgresql+psycopg://flight_delays@postgres"
+    )
+    assert f":{environment['PREDICTION_LOG_DIR']}" in SERVICES["service"]["volumes"][0]
+    assert environment["BENTOML_HOME"].startswith("/tmp/")
+    assert "/readyz" in SERVICES["service"]["healthcheck"]["test"][-1]
+
+
+def test_the_service_knows_every_variable_it_is_given() -> None:
+    containers = yaml.safe_load((DEPLOY / "kubernetes/base/deployment.yaml").read_text())
+    [container] = containers["spec"]["template"]["spec"]["containers"]
+    given = {*SERVICES["service"]["environment"], *(e["name"] for e in container["env"])}
+
+    known = {name.upper() for name in Settings.__struct_fields__}
+
+    # BentoML's and NumPy's
+    assert given - known == {"BENTOML_HOME", "OMP_NUM_THREADS"}
+
+
+def test_it_is_given_the_time_to_answer_what_it_has_begun() -> None:
+    grace = int(SERVICES["service"]["stop_grace_period"].removesuffix("s"))
+
+    assert grace > Settings().request_seconds + DRAIN_SECONDS

@@ -1,0 +1,122 @@
+"""The alerts: that they fire when they should, and only then, and say what to do."""
+
+import re
+
+import pandas as pd
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from flight_delays.pipelines.monitoring.exposition import expose
+from flight_delays.pipelines.monitoring.performance import WINDOW_COLUMNS
+from tests.deploy.conftest import Tool
+from tests.deploy.metrics import DEPLOY, RULES, alerts, metrics_named, metrics_of
+from tests.factories import tiny_package
+
+CASES = RULES.with_name("rules_test.yml")
+CONFIG = RULES.with_name("prometheus.yml")
+README = (DEPLOY.parent / "README.md").read_text()
+# samples of the service's own metrics; a test that has it running compares them with a scrape
+SERVED = {
+    *("http_requests_total", "http_requests_in_progress"),
+    *("http_request_duration_seconds_bucket", "http_request_duration_seconds_count"),
+    *("model_predictions_total", "model_info", "model_trained_timestamp_seconds"),
+    *(f"model_prediction_score_{part}" for part in ("bucket", "count", "sum")),
+    *("model_invalid_requests_total", "model_missing_features_total"),
+    *("model_unseen_categories_total", "feature_store_lookups_total", "feature_age_days_bucket"),
+    *("prediction_log_bytes", "prediction_log_dropped_bytes_total"),
+    *("prediction_log_failures_total", "challenger_mode", "challenger_disagreements_total"),
+    *("challenger_compared_total", "challenger_failures_total"),
+}
+OF_PROMETHEUS = {"up", "node_textfile_mtime_seconds", "node_textfile_scrape_error"}
+PAGES = {
+    *("ErrorBudgetBurnsFast", "LatencyBudgetBurnsFast", "PredictionLogLosesRows", "ServiceDown"),
+}
+
+
+def test_alerts_fire_when_they_should_and_only_then(promtool: Tool) -> None:
+    assert "SUCCESS" in promtool("test", "rules", CASES)
+
+
+def test_rules_and_configuration_are_valid(promtool: Tool) -> None:
+    assert "SUCCESS" in promtool("check", "rules", RULES)
+    # without the secret, which is not in the repository
+    assert "SUCCESS" in promtool("check", "config", "--syntax-only", CONFIG)
+
+
+def test_prometheus_reads_these_rules_and_asks_the_service_with_a_key() -> None:
+    config = yaml.safe_load(CONFIG.read_text())
+
+    service = config["scrape_configs"][0]
+    assert config["rule_files"] == [RULES.name]
+    assert service["job_name"] == "flight-delays"
+    assert service["authorization"]["credentials_file"].startswith("/run/secrets/")
+
+
+def test_every_alert_has_a_case_in_which_it_fires() -> None:
+    fired = set(re.findall(r'alertname="(\w+)"', CASES.read_text()))
+
+    assert fired == {alert["alert"] for alert in alerts()}
+
+
+def test_every_case_looks_before_the_alert_fires_or_after() -> None:
+    cases = yaml.safe_load(CASES.read_text())["tests"]
+
+    looked = [look["exp_samples"] for case in cases for look in case.get("promql_expr_test", [])]
+
+    assert len(cases) > 20
+    assert sum(not samples for samples in looked) > 20
+
+
+def test_only_what_cannot_wait_wakes_somebody() -> None:
+    severities = {alert["alert"]: alert["labels"]["severity"] for alert in alerts()}
+
+    assert {name for name, severity in severities.items() if severity == "page"} == PAGES
+    assert set(severities.values()) == {"page", "ticket"}
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_an_alert_says_what_is_wrong_and_what_to_do(alert: dict) -> None:
+    said = alert["annotations"]
+
+    assert said.keys() == {"summary", "description", "runbook"}
+    for command in re.findall(r"`([^`]+)`", said["runbook"]):
+        # the command itself, whatever it is given here
+        words = re.split(r" (?=--|[A-Z])", command)[0]
+        assert words in README, f"the README does not know {command}"
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ('sum by (le, job) (rate(a_bucket{le="0.1", x=~"b|c{1}"}[5m])) / 2e3', {"a_bucket"}),
+        ("a unless on (v) b offset 5m and ignoring(x) group_left(y) c", {"a", "b", "c"}),
+        ("histogram_quantile(0.5, sum by (le) (rate(a_b[$__rate_interval]))) > bool 3", {"a_b"}),
+        ("time() - max(job:a:rate5m) == 1 or absent(b)", {"job:a:rate5m", "b"}),
+        ("sum(a)by(b)>1e-3 or vector(0)", {"a"}),
+    ],
+)
+def test_metrics_are_told_from_what_is_said_of_them(expression: str, named: set[str]) -> None:
+    assert metrics_of(expression) == named
+
+
+def test_what_is_asked_for_is_there() -> None:
+    there = SERVED | OF_PROMETHEUS | _written_by_monitoring()
+
+    assert metrics_named() <= there
+    # all that monitoring writes is shown
+    assert _written_by_monitoring() <= metrics_named()
+
+
+def _written_by_monitoring() -> set[str]:
+    window = dict.fromkeys(WINDOW_COLUMNS, 0.5) | {"drifted": True, "drifted_columns": "size"}
+    text = expose(
+        {"label_coverage": 1.0},
+        pd.DataFrame([window]),
+        {"checks": []},
+        {"share": 0.0},
+        {"largest_share": 0.0},
+        {"outcome": "wait", "decided_at": "2013-05-01", "rules": [{"rule": "age", "fired": False}]},
+        tiny_package(version="v1"),
+    )
+    return {s.name for family in text_string_to_metric_families(text) for s in family.samples}
