@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 
 import pytest
@@ -76,10 +77,10 @@ def test_layers_follow_each_other_without_a_cycle(resolved):
     }
     made_of = {output: inputs for inputs, outputs in resolved["nodes"] for output in outputs}
 
+    @cache
     def upstream(name):
-        for parent in made_of.get(name, []):
-            yield parent
-            yield from upstream(parent)
+        parents = made_of.get(name, [])
+        return set(parents).union(*map(upstream, parents))
 
     before = {layer: set() for layer in layers.values() if layer}
     for name, layer in layers.items():

@@ -21,7 +21,10 @@ HOST = "127.0.0.1"
 MARK = "STARTED_BY_TEST"
 STOP_SECONDS = 20
 # what a person's shell may have set, and a bare machine has not
-FOREIGN = ("BENTOML_", "FEATURE_STORE_", "GIT_", "KEDRO_", "MAKE", "MFLAGS", "PREDICTION_LOG_")
+FOREIGN = (
+    "API_KEYS", "BENTOML_", "CHALLENGER_", "FEATURE_", "GIT_", "KEDRO_", "MAKE", "MAX_", "MFLAGS",
+    "OPEN_PATHS", "PREDICTION_LOG_", "TRIAL_",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,21 @@ class Project:
     @contextlib.contextmanager
     def served(self, command: str, port: int, **environment: str) -> Iterator[httpx.Client]:
         """Start a server, wait until it is ready, and give a client that talks to it."""
+        with self.server(command, port, **environment) as (client, _):
+            yield client
+
+    @contextlib.contextmanager
+    def server(
+        self, command: str, port: int, **environment: str
+    ) -> Iterator[tuple[httpx.Client, Running]]:
+        """The same, with the process, for those who mean it harm."""
         assert is_free(port), f"`{command}` needs port {port}, which another program is using"
         with (
             self.started(command, **environment) as running,
             httpx.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=60) as client,
         ):
-            running.wait_for(lambda: _is_ready(client), "the server is ready")
-            yield client
+            running.wait_for(lambda: is_ready(client), "the server is ready")
+            yield client, running
 
     def with_environment(self, name: str, data: str, **files: str) -> str:
         """Write a configuration environment: the sample one with its own data, and more files."""
@@ -183,6 +194,14 @@ def is_free(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
+def is_ready(client: httpx.Client) -> bool:
+    """Whether a server answers and says so."""
+    try:
+        return client.get("/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
 def _link_packages(folder: Path) -> None:
     """Give the copy the packages that run this test, marked as synced, so that make starts."""
     packages = folder / ".venv"
@@ -204,13 +223,6 @@ def _environment(folder: Path, scratch: Path) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "BROWSER": "true",
     }
-
-
-def _is_ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").is_success
-    except httpx.TransportError:
-        return False
 
 
 def _stop(running: Running) -> None:

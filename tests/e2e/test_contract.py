@@ -19,6 +19,7 @@ from pandas.testing import assert_frame_equal
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
+from tests.e2e.asking import logged, predict, row_schema
 from tests.e2e.project import Loop, Project, copy_project, free_port, versions
 from tests.edits import (
     ADD,
@@ -65,28 +66,9 @@ def _champions(project: Project) -> list[Path]:
     return versions(project.folder / "data/sample/06_models/champion")
 
 
-def _ask(service: httpx.Client, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Send rows of which the service takes the columns that it asks for."""
-    asked = rows[list(_row_schema(service)["properties"])]
-    records = asked.astype(object).where(asked.notna(), None).to_dict("records")
-    body = json.dumps({"rows": records}, default=pd.Timestamp.isoformat)
-    headers = {"Content-Type": "application/json"}
-    response = service.post("/predict", content=body, headers=headers).raise_for_status()
-    answers: list[dict[str, Any]] = response.json()["predictions"]
-    return answers
-
-
-def _row_schema(service: httpx.Client) -> dict[str, Any]:
-    schema: dict[str, Any] = service.get("/docs.json").json()["components"]["schemas"]["Row"]
-    return schema
-
-
 def _logged(folder: Path) -> pd.DataFrame:
-    """The lines of a prediction log, in the order in which they were written."""
-    files = sorted(folder.glob("*.jsonl"))
-    lines = [line for file in files for line in file.read_text().splitlines()]
-    rows = pd.DataFrame([json.loads(line) for line in lines])
-    return rows.astype({INPUTS.event_time: "datetime64[us]"})
+    """What is in a prediction log, its moments as such."""
+    return logged(folder).astype({INPUTS.event_time: "datetime64[us]"})
 
 
 # a run of an edited contract: a feature more, one less, one renamed, one tighter, one personal
@@ -150,8 +132,8 @@ def answers(edited: Edited, asked: pd.DataFrame) -> Answers:
         "tightened": {"wind_speed_mph": 41},
     }
     with edited.project.served(f"kedro serve --env sample --port {port}", port) as service:
-        schema = _row_schema(service)
-        predictions = _ask(service, asked)
+        schema = row_schema(service)
+        predictions = predict(service, asked)
         refusals = {
             name: service.post("/predict", json={"rows": [schema["example"] | change]})
             for name, change in changes.items()
@@ -206,30 +188,30 @@ def test_the_service_of_an_edited_contract_asks_for_the_columns_that_are_sent(
 ) -> None:
     fields = answers.schema["properties"]
 
-    named = {name: reply.json()["detail"] for name, reply in answers.refusals.items()}
+    named = {name: reply.json()["errors"] for name, reply in answers.refusals.items()}
 
     was = {column.name.replace("wind_gust_mph", "gust_speed_mph") for column in INPUTS.sent}
     assert set(fields) == (was | {SENT}) - {"pressure_mb"}
     assert fields["wind_speed_mph"]["anyOf"][0]["maximum"] == 40
-    assert {reply.status_code for reply in answers.refusals.values()} == {400}
+    assert {reply.status_code for reply in answers.refusals.values()} == {422}
     for name, column in {
         "removed": "pressure_mb",
         "renamed": "wind_gust_mph",
         "tightened": "wind_speed_mph",
     }.items():
-        assert [error["loc"] for error in named[name]] == [["rows", 0, column]]
+        assert [(error["row"], error["field"]) for error in named[name]] == [(0, column)]
 
 
 def test_the_prediction_log_of_an_edited_contract_has_what_the_model_saw(
     edited: Edited, answers: Answers, asked: pd.DataFrame
 ) -> None:
-    logged, batch = _logged(edited.prediction_log), edited.read("predictions")
+    log, batch = _logged(edited.prediction_log), edited.read("predictions")
 
-    again = logged.merge(batch, on=INPUTS.keys, suffixes=("", "_batch"))
+    again = log.merge(batch, on=INPUTS.keys, suffixes=("", "_batch"))
 
-    assert len(logged) == len(asked)
-    assert set(logged) == set(batch)
-    assert logged["probability"].tolist() == [a["probability"] for a in answers.predictions]
+    assert len(log) == len(asked)
+    assert set(log) == set(batch)
+    assert log["probability"].tolist() == [a["probability"] for a in answers.predictions]
     assert len(again) == len(asked)
     assert (again[LOOKED_UP] == again[f"{LOOKED_UP}_batch"]).all()
 
@@ -265,11 +247,16 @@ def test_a_personal_column_is_looked_up_by_and_goes_no_further(
         name: sorted(set(re.findall(r"\b[0-9A-Z]{5,6}\b", text)) & tails)[:5]
         for name, text in said.items()
     }
+    # the contract's example, which the plan of the release repeats
+    [plan] = [name for name in said if name.endswith("plan.json")]
+    assert found.pop(plan) == [answers.schema["example"]["tail_number"]]
 
     assert len(tails) > 2000
     assert _logged(edited.prediction_log)["plane_year"].notna().all()
     assert {name: values for name, values in found.items() if values} == {}
-    assert not [p for p in files for _, text in _texts(p) if "tail_number" in text]
+    # callers send it, and it is looked up by, as the plan of the release says
+    named = [path.name for path in files for _, text in _texts(path) if "tail_number" in text]
+    assert named == ["plan.json"]
 
 
 def test_a_refusal_names_a_personal_column_and_keeps_its_value_to_itself(
@@ -281,9 +268,10 @@ def test_a_refusal_names_a_personal_column_and_keeps_its_value_to_itself(
 
     outputs = [file.read_text() for file in _outputs(edited.project)]
 
-    [error] = refused.json()["detail"]
-    assert error["loc"] == ["rows", 0, "tail_number"]
-    assert [error["loc"][-1] for error in other.json()["detail"]] == ["carrier"]
+    [error] = refused.json()["errors"]
+    assert (error["row"], error["field"]) == (0, "tail_number")
+    assert "value" not in error
+    assert [error["field"] for error in other.json()["errors"]] == ["carrier"]
     assert str(REFUSED_TAIL) not in refused.text
     assert "N14228" not in other.text
     assert not [text for text in outputs if str(REFUSED_TAIL) in text or "N14228" in text]
@@ -313,7 +301,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
     elif path.suffix == ".parquet":
         yield str(path), pd.read_parquet(path).to_csv()
     else:
-        yield str(path), path.read_text()
+        yield str(path), path.read_text("latin-1")
 
 
 def test_a_personal_feature_is_a_contradiction_that_is_named(copy: Copy) -> None:
@@ -418,14 +406,14 @@ def test_the_service_works_with_the_features_of_training_and_monitoring_says_so(
     env, port, rows = watched.said, free_port(), _held_out(watched, 100)
 
     with watched.project.served(f"kedro serve --env {env} --port {port}", port) as service:
-        _ask(service, rows)
+        predict(service, rows)
+    log, offline = _logged(_log_of(watched)), pd.read_parquet(watched.files["model_input"])
     watched.project.must(f"kedro run --env {env} --pipelines=monitoring")
 
-    logged, offline = _logged(_log_of(watched)), pd.read_parquet(watched.files["model_input"])
-    expected = logged[INPUTS.keys].merge(offline, on=INPUTS.keys, how="left")
-    assert len(logged) == len(rows)
+    expected = log[INPUTS.keys].merge(offline, on=INPUTS.keys, how="left")
+    assert len(log) == len(rows)
     assert_frame_equal(
-        logged[INPUTS.names], expected[INPUTS.names], check_dtype=False, check_exact=True
+        log[INPUTS.names], expected[INPUTS.names], check_dtype=False, check_exact=True
     )
     skew = watched.read("serving_skew")
     assert (skew["share"], skew["n_compared"], skew["n_unknown"]) == (0, 100, 0)
@@ -445,7 +433,7 @@ def test_a_service_that_looks_up_something_else_is_found_out_and_vetoes_retraini
     elsewhere = {"FEATURE_STORE_URL": f"sqlite:///{store}"}
     log = {"PREDICTION_LOG_DIR": str(_log_of(watched))}
     with watched.project.served(command, port, **elsewhere, **log) as service:
-        _ask(service, rows)
+        predict(service, rows)
     watched.project.must(f"kedro run --env {env} --pipelines=monitoring")
 
     skew, decision = watched.read("serving_skew"), watched.read("retrain_decision")

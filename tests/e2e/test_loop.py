@@ -4,6 +4,7 @@ import hashlib
 import html.parser
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ import httpx
 import pandas as pd
 import pytest
 
+from tests.e2e.asking import logged, predict, row_schema
 from tests.e2e.project import Loop, Project, free_port, versions
 from tests.e2e.readme import request_body
 
 TITLES = ["Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report"]
 TITLES += ["Card", "Next"]
 # nothing is wrong with these tables, and nobody has been answered
-EMPTY = {"flights_quarantine", "planes_quarantine", "prediction_log"}
-PLAIN_FILES = {".skops", ".json", ".yaml"}
+EMPTY = {"flights_quarantine", "planes_quarantine", "prediction_log", "served_predictions"}
+PLAIN_FILES = {".skops", ".json", ".yaml", ".so"}
+
+PROBLEM = "application/problem+json"
+# until what happened is in the metrics
+TELL_SECONDS = 0.6
 
 
 # what a run leaves behind
@@ -173,35 +179,38 @@ def test_the_service_answers_the_request_of_the_readme(
     assert response.status_code == 200
     assert 0 < answer["probability"] < 1
     assert answer["model_version"] == sample_loop.read("gate_decision")["candidate"]
+    # the sample ends before the day that is asked for
+    assert set(answer["missing_features"].values()) == {"stale"}
+    assert answer["unseen_categories"] == []
 
 
 def test_the_service_answers_as_the_batch_predictions_say(
     service: httpx.Client, sample_loop: Loop
 ) -> None:
     batch = pd.read_parquet(sample_loop.files["predictions"])
-    rows = batch[list(_row_schema(service)["properties"])]
 
-    answers = _predict(service, rows)
+    answers = pd.DataFrame(predict(service, batch))
 
     assert (answers["probability"] - batch["probability"]).abs().max() <= 1e-6
     assert (answers["decision"] == batch["decision"]).all()
     assert (answers["model_version"] == batch["model_version"]).all()
 
 
-def test_every_prediction_is_logged_as_one_whole_line(
-    service: httpx.Client, sample_loop: Loop
+@pytest.mark.parametrize(("n_rows", "kind"), [(5, ".jsonl"), (700, ".arrow")])
+def test_every_prediction_is_logged_as_it_was_answered(
+    service: httpx.Client, sample_loop: Loop, n_rows: int, kind: str
 ) -> None:
-    batch = pd.read_parquet(sample_loop.files["predictions"]).head(700)
-    rows = batch[list(_row_schema(service)["properties"])]
-    log = sample_loop.data / "07_model_output/prediction_log"
-    before = _lines(log)
+    batch = pd.read_parquet(sample_loop.files["predictions"]).head(n_rows)
+    folder = sample_loop.data / "07_model_output/prediction_log"
 
-    answers = _predict(service, rows)
+    answers = pd.DataFrame(predict(service, batch))
 
-    logged = [json.loads(line) for line in _lines(log)[len(before) :]]
-    assert [record["prediction_id"] for record in logged] == answers["prediction_id"].tolist()
-    assert [record["probability"] for record in logged] == answers["probability"].tolist()
-    assert all(record.keys() == set(batch.columns) for record in logged)
+    log = logged(folder)
+    made = log[log["prediction_id"].isin(answers["prediction_id"])]
+    assert max(folder.glob("*"), key=lambda file: file.stat().st_mtime_ns).suffix == kind
+    assert made["prediction_id"].tolist() == answers["prediction_id"].tolist()
+    assert made["probability"].tolist() == answers["probability"].tolist()
+    assert set(made) == set(batch)
 
 
 @pytest.mark.parametrize(
@@ -228,21 +237,34 @@ def test_a_row_that_breaks_the_contract_is_refused_by_name(
 
     response = service.post("/predict", json=body)
 
-    assert response.status_code == 400
-    assert [error["loc"] for error in response.json()["detail"]] == [["rows", 1, named]]
+    assert response.status_code == 422
+    assert response.headers["Content-Type"] == PROBLEM
+    assert [(e["row"], e["field"]) for e in response.json()["errors"]] == [(1, named)]
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "not json", "[1]", "{}", '{"rows": []}', '{"rows": 1}', '{"rows": [{}]}', "[" * 10_000],
-    ids=lambda content: content[:20] or "nothing",
+    ("content", "status"),
+    [
+        ("", 400),
+        ("not json", 400),
+        ("[" * 10_000, 400),
+        ("[1]", 422),
+        ("{}", 422),
+        ('{"rows": []}', 422),
+        ('{"rows": 1}', 422),
+        ('{"rows": [{}]}', 422),
+    ],
+    ids=lambda given: str(given)[:20] or "nothing",
 )
-def test_a_body_that_is_no_request_is_refused(service: httpx.Client, content: str) -> None:
+def test_a_body_that_is_no_request_is_refused(
+    service: httpx.Client, content: str, status: int
+) -> None:
     headers = {"Content-Type": "application/json"}
 
     response = service.post("/predict", content=content, headers=headers)
 
-    assert response.status_code == 400
+    assert response.status_code == response.json()["status"] == status
+    assert response.headers["Content-Type"] == PROBLEM
     assert response.json()["detail"]
 
 
@@ -253,12 +275,12 @@ def test_more_rows_than_one_request_may_have_are_refused(
 
     response = service.post("/predict", json=body)
 
-    assert response.status_code == 400
-    assert "10000" in response.text
+    assert response.status_code == 422
+    assert "10,000" in response.text
 
 
 def test_the_api_documents_a_row_that_works(service: httpx.Client) -> None:
-    schema = _row_schema(service)
+    schema = row_schema(service)
 
     response = service.post("/predict", json={"rows": [schema["example"]]})
 
@@ -269,11 +291,12 @@ def test_the_api_documents_a_row_that_works(service: httpx.Client) -> None:
 
 def test_the_service_says_that_it_is_alive_ready_and_how_busy(service: httpx.Client) -> None:
     service.post("/info", json={})
+    time.sleep(TELL_SECONDS)
 
     answers = {path: service.get(path) for path in ("/livez", "/readyz", "/metrics")}
 
     assert {answer.status_code for answer in answers.values()} == {200}
-    assert 'endpoint="/info"' in answers["/metrics"].text
+    assert 'http_requests_total{path="/info",status="200"}' in answers["/metrics"].text
 
 
 def test_the_service_says_which_model_it_serves(service: httpx.Client, sample_loop: Loop) -> None:
@@ -328,25 +351,10 @@ def _size(path: Path) -> int:
         ".csv": lambda: len(pd.read_csv(path)),
         ".parquet": lambda: len(pd.read_parquet(path)),
         ".html": lambda: len(path.read_text()),
+        ".prom": lambda: len(path.read_text()),
         "": lambda: len(versions(path)),
     }
     return readers[path.suffix]()
-
-
-def _row_schema(service: httpx.Client) -> dict[str, Any]:
-    return service.get("/docs.json").json()["components"]["schemas"]["Row"]
-
-
-def _predict(service: httpx.Client, rows: pd.DataFrame) -> pd.DataFrame:
-    """The answers to the rows, in their order."""
-    plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    body = json.dumps({"rows": plain}, default=pd.Timestamp.isoformat)
-    response = service.post("/predict", content=body, headers={"Content-Type": "application/json"})
-    return pd.DataFrame(response.raise_for_status().json()["predictions"])
-
-
-def _lines(log: Path) -> list[str]:
-    return [line for file in sorted(log.glob("*.jsonl")) for line in file.read_text().splitlines()]
 
 
 def _state(loop: Loop) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def serve_and_ask(project: Project, serve: str, ask: str = CURL) -> None:
     assert answer["probability"] == pytest.approx(promised["probability"], abs=0.02)
     assert answer["decision"] == promised["decision"]
     assert answer["missing_features"] == promised["missing_features"]
+    assert answer["unseen_categories"] == promised["unseen_categories"]
     assert page.is_success
     assert "text/html" in page.headers["content-type"]
 
@@ -220,7 +221,14 @@ def dry_run(project: Project, *typed: str) -> None:
     """What continuous integration runs anyway is there to be run."""
     planned = [project.must(command.replace("make", "make -n", 1)) for command in typed]
 
-    tools = ["pytest", "ruff", "benchmarks", "benchmarks.faults"]
+    tools = [
+        "bentoml containerize",
+        "pytest",
+        "ruff",
+        "benchmarks",
+        "benchmarks.soak",
+        "benchmarks.faults",
+    ]
     assert all(tool in plan for tool, plan in zip(tools, planned, strict=True))
 
 
@@ -241,7 +249,14 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ("kedro replay",): replay_and_stop,
     ("bentoml list",): list_releases,
     ("bentoml build",): build_a_bento,
-    ("make test", "make lint", "make bench", "make faults"): dry_run,
+    (
+        "make image",
+        "make test",
+        "make lint",
+        "make bench",
+        "make soak",
+        "make faults",
+    ): dry_run,
 }
 
 

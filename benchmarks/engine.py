@@ -1,0 +1,162 @@
+"""Measures what the project does set by set against pandas, each in a process of its own."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pandera.pandas as pa
+
+from flight_delays.contracts import Observation, RawFlights
+from flight_delays.pipelines.data_engineering.nodes import daily_features
+from flight_delays.profiles import profile
+from flight_delays.quarantine import screen
+from flight_delays.validation import ContractValidator
+
+DATA = Path("data")
+CONTRACT = "flight_delays.contracts.Observation"
+NUMERIC = ["distance_mi", "temperature_f", "humidity_pct", "wind_speed_mph", "pressure_mb"]
+Benchmark = Callable[[Path], None]
+LAST_DAY = pd.Timestamp("2013-08-01")
+
+
+def validate_in_engine(folder: Path) -> None:
+    ContractValidator(CONTRACT).validate(
+        ibis.duckdb.connect().read_parquet(folder / "rows.parquet")
+    )
+
+
+def validate_in_pandas(folder: Path) -> None:
+    frame = pd.read_parquet(folder / "rows.parquet")
+    schema = Observation.to_schema()
+    schema.coerce = True
+    schema.validate(frame, lazy=True)
+
+
+def quarantine_in_engine(folder: Path) -> None:
+    raw = ibis.duckdb.connect().read_parquet(folder / "raw.parquet")
+    valid, quarantined, _ = screen(raw, RawFlights)
+    valid.to_parquet(folder / "valid.parquet")
+    quarantined.to_parquet(folder / "quarantined.parquet")
+
+
+def quarantine_in_pandas(folder: Path) -> None:
+    raw = pd.read_parquet(folder / "raw.parquet")
+    try:
+        RawFlights.validate(raw, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+        bad = raw.index.isin(cases["index"])
+        raw[~bad].to_parquet(folder / "valid.parquet")
+        cases.astype({"failure_case": "str"}).merge(
+            raw, left_on="index", right_index=True
+        ).to_parquet(folder / "quarantined.parquet")
+
+
+def features_in_engine(folder: Path) -> None:
+    connection = ibis.duckdb.connect()
+    table = daily_features(
+        connection.read_parquet(folder / "flights.parquet"), "destination", LAST_DAY
+    )
+    connection.create_table("features", table)
+
+
+def features_in_pandas(folder: Path) -> None:
+    known = pd.read_parquet(folder / "flights.parquet").dropna(subset=["late"])
+    known["day"] = known["label_known_at"].dt.normalize() + pd.Timedelta(days=1)
+    known["late"] = known["late"].astype(int)
+    daily = known.groupby(["destination", "day"])["late"].agg(["size", "sum"])
+    for _, part in daily.groupby(level=0):
+        days = part.droplevel(0).reindex(pd.date_range("2013-01-02", LAST_DAY), fill_value=0)
+        days.rolling(7, min_periods=1).sum()
+
+
+def profile_in_engine(folder: Path) -> None:
+    table = ibis.duckdb.connect().read_parquet(folder / "rows.parquet")
+    profile(table, NUMERIC, ["carrier"])
+
+
+def profile_in_pandas(folder: Path) -> None:
+    frame = pd.read_parquet(folder / "rows.parquet")
+    for name in NUMERIC:
+        edges = frame[name].quantile([i / 10 for i in range(1, 10)]).drop_duplicates().to_list()
+        bins = pd.cut(frame[name], [float("-inf"), *edges, float("inf")])
+        bins.value_counts(dropna=False)
+    frame["carrier"].value_counts()
+
+
+PAIRS: dict[str, tuple[Benchmark, Benchmark]] = {
+    "validate the contract": (validate_in_engine, validate_in_pandas),
+    "quarantine, 1/3 bad": (quarantine_in_engine, quarantine_in_pandas),
+    "daily feature table": (features_in_engine, features_in_pandas),
+    "profile of six columns": (profile_in_engine, profile_in_pandas),
+}
+
+
+def measure(copies: int) -> None:
+    """Print seconds and peak memory of every pair, on the real rows many times over."""
+    if not (DATA / "05_model_input/model_input.parquet").exists():
+        raise SystemExit("There is no data yet: `make run` makes it.")
+    with tempfile.TemporaryDirectory() as folder:
+        n_rows = repeat_data(Path(folder), copies)
+        print(f"{n_rows:,} rows\n")
+        print(f"{'':24}{'engine':>18}{'pandas':>18}{'ratio':>8}")
+        for name, pair in PAIRS.items():
+            engine, pandas = (measure_apart(function.__name__, folder) for function in pair)
+            print(f"{name:24}{text(engine)}{text(pandas)}{pandas[0] / engine[0]:7.1f}x")
+
+
+def repeat_data(folder: Path, copies: int) -> int:
+    """Write the real rows many times over, each copy with flight numbers of its own."""
+    connection = ibis.duckdb.connect()
+    for name, source in (("rows", "05_model_input/model_input"), ("flights", "03_primary/flights")):
+        connection.raw_sql(
+            f"COPY (SELECT * REPLACE (flight_number + 10000 * copy AS flight_number), copy "
+            f"FROM '{DATA / source}.parquet', range({copies}) AS copies(copy)) "
+            f"TO '{folder / name}.parquet'"
+        )
+    # a third of the raw rows with a distance that no flight has
+    connection.raw_sql(
+        f"COPY (SELECT * REPLACE (flight + 10000 * copy AS flight, "
+        f"if(flight % 3 = 0, -distance, distance) AS distance) "
+        f"FROM '{DATA}/02_intermediate/screened_flights.parquet', range({copies}) AS copies(copy)) "
+        f"TO '{folder}/raw.parquet'"
+    )
+    return int(connection.read_parquet(folder / "rows.parquet").count().execute())
+
+
+def measure_apart(function: str, folder: str) -> tuple[float, float]:
+    """Seconds and peak gigabytes of one function, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.engine", function, folder]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, gigabytes = done.stdout.split()
+    return float(seconds), float(gigabytes)
+
+
+def measure_here(function: str, folder: Path) -> None:
+    start = time.perf_counter()
+    globals()[function](folder)
+    seconds = time.perf_counter() - start
+    print(seconds, peak_gigabytes())
+
+
+def peak_gigabytes() -> float:
+    """The most memory this process has had; a child starts ``getrusage`` with its parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        [peak] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(peak.split()[1]) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def text(measured: tuple[float, float]) -> str:
+    return f"{measured[0]:8.1f} s {measured[1]:5.2f} GB"
+
+
+if __name__ == "__main__":
+    measure_here(sys.argv[1], Path(sys.argv[2]))
