@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import SERVED
 from tests.e2e.project import Loop, Project, copy_project
 
 pytest.register_assert_rewrite("tests.e2e.walkthrough")
@@ -25,7 +26,14 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
+def walked_beside(request: pytest.FixtureRequest) -> None:
+    """The commands are typed beside the tests of one worker, not of each."""
+    if request.path.name not in SERVED:
+        request.getfixturevalue("walkthrough")
+
+
+@pytest.fixture(scope="session")
 def walkthrough(
     request: pytest.FixtureRequest,
     pytestconfig: pytest.Config,
