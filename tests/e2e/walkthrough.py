@@ -222,7 +222,7 @@ def dry_run(project: Project, *typed: str) -> None:
     planned = [project.must(command.replace("make", "make -n", 1)) for command in typed]
 
     tools = [
-        "bentoml containerize",
+        "containerize",
         "pytest",
         "ruff",
         "benchmarks",
