@@ -30,10 +30,7 @@ ABOUT_THE_DATA = ("contracts.py", "pipelines/data_engineering/")
 DOMAIN = {"flight", "carrier", "airport", "plane", "weather"}
 # what Python and its libraries call by the name of a column
 HOMONYMS = {("profiles.py", "distance"), ("resolvers.py", "origin"), ("storage.py", "temp")}
-TRAINING_LIBRARIES = (
-    *("kedro", "kedro_datasets", "optuna", "ibis", "duckdb", "plotly"),
-    *("tl2cgen", "treelite"),
-)
+TRAINING_LIBRARIES = (*("kedro", "kedro_datasets", "optuna", "ibis", "duckdb", "plotly"),)
 # what only scikit-learn's engine needs
 LEARNING_LIBRARIES = ("pandas", "pandera", "sklearn", "skops", "scipy", "joblib")
 

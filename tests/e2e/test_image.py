@@ -29,7 +29,7 @@ READY_SECONDS = 30
 REFUSES_SECONDS = 30
 RUN = ".ci/run-image"
 NEVER_INSIDE = (
-    *("kedro", "optuna", "ibis", "duckdb", "pandas", "sklearn", "pandera", "treelite"),
+    *("kedro", "optuna", "ibis", "duckdb", "pandas", "sklearn", "pandera"),
     *("skops", "uv", "flight_delays.pipelines"),
 )
 LOOK = f"""

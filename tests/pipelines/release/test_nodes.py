@@ -115,7 +115,7 @@ def test_the_champion_says_which_release_serves_it() -> None:
     assert champion.version == CANDIDATE.version
 
 
-TRAINING = {"kedro", "optuna", "ibis-framework", "pytest", "tl2cgen", "treelite"}
+TRAINING = {"kedro", "optuna", "ibis-framework", "pytest"}
 LEARNING = {"scikit-learn", "pandas", "pandera", "skops"}
 
 

@@ -1,9 +1,6 @@
 """The fitted model in the form that serves: compiled trees where they are proved equal."""
 
 import logging
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +18,14 @@ from flight_delays.portable.encoding import Coded, encode_rows
 from flight_delays.portable.plan import MODEL, TREES, Encoding, EngineName, Plan, hash_of
 from flight_delays.portable.trees import Trees
 
+from .compiled import NotEqualError, compile_trees
 from .fields import fields_of
 
 logger = logging.getLogger(__name__)
 
-COMPILERS = ("cc", "gcc", "clang")
 NO_ENCODING = Encoding({}, [], [])
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
-# Rows of doubles in, probabilities out. The generated code knows a missing value by its first 32
-# bits being -1; a number that happens to have them is moved by one unit in the last place.
-WRAPPER = """
-#include <math.h>
-#include <stddef.h>
-#include "header.h"
-
-void probabilities(const double* rows, size_t n_rows, double* out) {
-  union Entry row[WIDTH];
-  for (size_t i = 0; i < n_rows; ++i) {
-    for (size_t j = 0; j < WIDTH; ++j) {
-      row[j].fvalue = rows[i * WIDTH + j];
-      if (isnan(row[j].fvalue)) {
-        row[j].missing = -1;
-      } else if (row[j].missing == -1) {
-        row[j].fvalue = nextafter(row[j].fvalue, 0.0);
-      }
-    }
-    out[i] = 0.0;
-    predict(row, 0, out + i);
-  }
-}
-"""
-
-
-class NotEqualError(Exception):
-    """Why a model is not served as compiled trees."""
 
 
 def export(
@@ -76,7 +46,7 @@ def export(
     engine: EngineName = "compiled trees"
     try:
         encoding = encoding_of(package.estimator)
-        _compile(package.estimator[-1], encoding.width, folder)
+        compile_trees(package.estimator[-1], encoding.width, folder / TREES)
         reason = _prove(package, columns, encoding, rows, tolerance, folder / TREES)
     except NotEqualError as why:
         engine, encoding, reason = "scikit-learn", NO_ENCODING, str(why)
@@ -130,37 +100,6 @@ def encoding_of(estimator: Pipeline) -> Encoding:
     )
 
 
-def compiler() -> str | None:
-    """The C compiler of this machine, if there is one."""
-    return next(filter(None, map(shutil.which, COMPILERS)), None)
-
-
-def _compile(model: HistGradientBoostingClassifier, width: int, folder: Path) -> None:
-    """Write the trees as C and compile them to ``trees.so``."""
-    import tl2cgen  # noqa: PLC0415 - only needed here, and they are heavy
-    import treelite  # noqa: PLC0415
-
-    command = compiler()
-    if command is None:
-        raise NotEqualError("There is no C compiler here (cc, gcc or clang).")
-    trees = treelite.sklearn.import_model(model)  # type: ignore[no-untyped-call]
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch)
-        tl2cgen.generate_c_code(trees, dirpath=str(source), params={"parallel_comp": 4})
-        (source / "wrapper.c").write_text(WRAPPER.replace("WIDTH", str(width)))
-        files = sorted(path.name for path in source.glob("*.c"))
-        # small code is the quickest: it fits the cache
-        arguments = ["-Os", "-shared", "-fPIC", "-o", str(folder.resolve() / TREES), *files, "-lm"]
-        try:
-            subprocess.run(  # noqa: S603
-                [command, *arguments], cwd=source, capture_output=True, text=True, check=True
-            )
-        except OSError as error:
-            raise NotEqualError(f"`{command}` failed: {error}.") from error
-        except subprocess.CalledProcessError as error:
-            raise NotEqualError(f"`{command}` failed: {error.stderr.strip()[-500:]}") from error
-
-
 def _prove(
     package: ModelPackage,
     columns: Columns,
@@ -183,7 +122,8 @@ def _prove(
             f"Compiled, the trees differ from scikit-learn by {difference:.2g} in probability "
             f"(release.tolerance={tolerance:g}) and in {n_other} of {len(rows):,} decisions."
         )
-    return f"Equal to scikit-learn on {len(rows):,} rows, within {difference:.1g}."
+    how = f"within {difference:.1g}" if difference else "to the last bit"
+    return f"Equal to scikit-learn on {len(rows):,} rows, {how}."
 
 
 def as_arrays(rows: pd.DataFrame, columns: Columns) -> dict[str, Coded | NDArray[Any]]:

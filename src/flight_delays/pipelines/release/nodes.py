@@ -28,7 +28,8 @@ from flight_delays.moments import Parameters
 from flight_delays.portable.plan import PLAN_LABEL, Plan
 from flight_delays.records import json_records
 
-from .export import compiler, export
+from .compiled import compiler
+from .export import export
 from .fields import fields_of
 from .server import BentoServer
 

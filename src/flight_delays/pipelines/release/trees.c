@@ -1,0 +1,108 @@
+// Boosted trees over small codes instead of numbers: exact, and many rows at once.
+//
+// A number becomes the count of thresholds of its column that lie below it, so that it is beyond
+// threshold i if and only if its code is greater than i. Codes have a byte. A missing number is
+// below all thresholds in one set of codes and beyond all in another; a split reads the set that
+// sends it where the model does.
+//
+// Of many rows, each split moves those of its leaf that are beyond its threshold to a new leaf: a
+// few instructions for all of them, without a branch. A single row is walked down several trees at
+// a time, since a step has to wait for the one before.
+//
+// model.h has: WIDTH, ABREAST, N_TREES (a multiple of it), BASELINE; thresholds[WIDTH][255], sorted
+// and filled up with INFINITY; splits, parents before children; leaves; and for every tree the place
+// of its first split and leaf.
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+  uint8_t codes;      // 2 * column, and 1 more where a missing number is beyond the threshold
+  uint8_t threshold;
+  uint8_t leaf;       // the one that rows beyond the threshold leave
+  int16_t next[2];    // of rows not beyond the threshold, and beyond it: a split, or -1 - a leaf
+} Split;
+#include "model.h"
+
+#define REGISTER 16
+#define N_REGISTERS 8
+#define LANES (REGISTER * N_REGISTERS)
+#define FEW 8
+#define MISSING 255
+// bytes are compared with their signs on most processors
+#define SIGNED(code) ((int8_t)((code) - 128))
+typedef int8_t Bytes __attribute__((vector_size(REGISTER)));
+
+static double probability(double raw) { return 1.0 / (1.0 + exp(-raw)); }
+
+static void many(const double *rows, size_t n_rows, double *out) {
+  int8_t codes[2 * WIDTH][LANES] __attribute__((aligned(REGISTER)));
+  for (size_t column = 0; column < WIDTH; ++column) {
+    double x[LANES];
+    uint32_t n_below[LANES] = {0};
+    for (size_t r = 0; r < LANES; ++r) x[r] = rows[(r < n_rows ? r : 0) * WIDTH + column];
+    for (uint32_t step = 128; step; step /= 2)
+      for (size_t r = 0; r < LANES; ++r)
+        n_below[r] += (thresholds[column][n_below[r] + step - 1] < x[r]) * step;
+    for (size_t r = 0; r < LANES; ++r) {
+      codes[2 * column][r] = SIGNED(n_below[r]);
+      codes[2 * column + 1][r] = SIGNED(isnan(x[r]) ? MISSING : n_below[r]);
+    }
+  }
+  double raw[LANES];
+  for (size_t r = 0; r < LANES; ++r) raw[r] = BASELINE;
+  for (size_t tree = 0; tree < N_TREES; ++tree) {
+    Bytes leaf[N_REGISTERS];
+    memset(leaf, 0, sizeof leaf);
+    int8_t n_leaves = 0;
+    const Split *end = splits + first_split[tree + 1];
+    for (const Split *split = splits + first_split[tree]; split < end; ++split) {
+      const Bytes *code = (const Bytes *)codes[split->codes];
+      ++n_leaves;
+      for (size_t i = 0; i < N_REGISTERS; ++i) {
+        Bytes moved = (leaf[i] == (int8_t)split->leaf) & (code[i] > SIGNED(split->threshold));
+        leaf[i] = (leaf[i] & ~moved) | (n_leaves & moved);
+      }
+    }
+    uint8_t at[LANES];
+    memcpy(at, leaf, sizeof at);
+    for (size_t r = 0; r < LANES; ++r) raw[r] += leaves[first_leaf[tree] + at[r]];
+  }
+  for (size_t r = 0; r < n_rows; ++r) out[r] = probability(raw[r]);
+}
+
+static double one(const double *row) {
+  uint8_t codes[2 * WIDTH];
+  for (size_t column = 0; column < WIDTH; ++column) {
+    uint32_t n_below = 0;
+    for (uint32_t step = 128; step; step /= 2)
+      n_below += (thresholds[column][n_below + step - 1] < row[column]) * step;
+    codes[2 * column] = n_below;
+    codes[2 * column + 1] = isnan(row[column]) ? MISSING : n_below;
+  }
+  double raw = BASELINE;
+  for (size_t tree = 0; tree < N_TREES; tree += ABREAST) {
+    int at[ABREAST] = {0}, walking;
+    do {
+      walking = 0;
+      for (size_t i = 0; i < ABREAST; ++i) {
+        const Split *split = splits + first_split[tree + i] + (at[i] < 0 ? 0 : at[i]);
+        int next = split->next[codes[split->codes] > split->threshold];
+        at[i] = at[i] < 0 ? at[i] : next;
+        walking |= at[i] >= 0;
+      }
+    } while (walking);
+    for (size_t i = 0; i < ABREAST; ++i) raw += leaves[first_leaf[tree + i] - 1 - at[i]];
+  }
+  return probability(raw);
+}
+
+void probabilities(const double *rows, size_t n_rows, double *out) {
+  while (n_rows > FEW) {
+    size_t n = n_rows < LANES ? n_rows : LANES;
+    many(rows, n, out);
+    rows += n * WIDTH, out += n, n_rows -= n;
+  }
+  for (size_t r = 0; r < n_rows; ++r) out[r] = one(rows + r * WIDTH);
+}

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from flight_delays.pipelines.release.compiled import MAX_LEAVES, NotEqualError, compile_trees
+from flight_delays.portable.trees import Trees
+
+RANDOM = np.random.default_rng(0)
+# around the rows that are walked singly, and those that go together
+COUNTS = [1, 2, 8, 9, 127, 128, 129, 136, 137, 1000]
+
+
+def data(n_rows=3000, width=4, missing=0.1):
+    """Numbers, some missing, and a class that depends on all of them."""
+    X = RANDOM.normal(size=(n_rows, width))
+    X[RANDOM.random(X.shape) < missing] = np.nan
+    return X, np.nansum(X, axis=1) + RANDOM.normal(size=n_rows) > 0
+
+
+def trained(X, y, **parameters):
+    defaults = {"max_iter": 9, "min_samples_leaf": 2, "early_stopping": False, "random_state": 0}
+    return HistGradientBoostingClassifier(**{**defaults, **parameters}).fit(X, y)
+
+
+def built(model, X, folder):
+    compile_trees(model, X.shape[1], folder / "trees.so")
+    return Trees(folder / "trees.so", X.shape[1])
+
+
+def assert_equal(trees, model, X):
+    """To the last bit, in tables of every size and row by row."""
+    expected = model.predict_proba(X)[:, 1]
+    np.testing.assert_array_equal(trees.predict(X), expected)
+    predict = trees.row_predictor()
+    np.testing.assert_array_equal([predict(row) for row in X[:300].tolist()], expected[:300])
+    for n_rows in COUNTS:
+        np.testing.assert_array_equal(trees.predict(X[:n_rows]), expected[:n_rows])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"max_leaf_nodes": 2},
+        {"max_leaf_nodes": 31, "max_iter": 50},
+        {"max_leaf_nodes": MAX_LEAVES, "min_samples_leaf": 1, "max_bins": 255},
+        {"max_iter": 1},
+        {"max_depth": 1, "max_iter": 3},
+    ],
+)
+def test_trees_of_every_shape_are_equal(tmp_path, parameters):
+    X, y = data()
+    model = trained(X, y, **parameters)
+
+    assert_equal(built(model, X, tmp_path), model, X)
+
+
+def test_missing_numbers_go_where_the_model_sends_them(tmp_path):
+    X, y = data(missing=0.4)
+    y = np.where(np.isnan(X[:, 0]), True, np.where(np.isnan(X[:, 1]), False, y))
+    model = trained(X, y)
+    ways = np.concatenate([found.nodes["missing_go_to_left"] for [found] in model._predictors])
+    assert 0 < ways.mean() < 1
+
+    trees = built(model, X, tmp_path)
+
+    assert_equal(trees, model, X)
+    assert_equal(trees, model, np.full_like(X, np.nan))
+
+
+def test_a_model_that_only_asks_what_is_missing_is_equal(tmp_path):
+    """Its thresholds are infinite."""
+    X = np.where(RANDOM.random((500, 2)) < 0.5, np.nan, 1.0)
+    model = trained(X, np.isnan(X[:, 0]))
+    assert np.isinf(model._predictors[0][0].nodes["num_threshold"]).any()
+
+    assert_equal(built(model, X, tmp_path), model, X)
+
+
+def test_trees_without_splits_are_equal(tmp_path):
+    X, y = data(200)
+    model = trained(X, y, min_samples_leaf=150)
+    assert all(len(found.nodes) == 1 for [found] in model._predictors)
+
+    assert_equal(built(model, X, tmp_path), model, X)
+
+
+def test_numbers_on_a_threshold_and_next_to_it_are_equal(tmp_path):
+    X, y = data(missing=0)
+    model = trained(X, y)
+    nodes = np.concatenate([found.nodes for [found] in model._predictors])
+    thresholds = nodes[nodes["is_leaf"] == 0]["num_threshold"]
+    near = np.concatenate([thresholds, np.nextafter(thresholds, -9), np.nextafter(thresholds, 9)])
+
+    odd = np.column_stack([near] * 4)
+
+    assert_equal(built(model, X, tmp_path), model, odd)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    X, y = data()
+    model = trained(X, y)
+    return model, built(model, X, tmp_path_factory.mktemp("small"))
+
+
+@settings(max_examples=200)
+@given(st.lists(st.floats(), min_size=4, max_size=4))
+def test_every_number_there_is_gets_the_same_answer(small, row):
+    model, trees = small
+    X = np.array([row])
+
+    expected = model._loss.predict_proba(model._raw_predict(X))[0, 1]
+
+    assert trees.row_predictor()(row) == expected
+    assert set(trees.predict(np.repeat(X, 20, axis=0))) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ({"max_leaf_nodes": None, "min_samples_leaf": 1}, "leaves, more than 256"),
+        ({"categorical_features": [0]}, "categorical splits"),
+    ],
+)
+def test_what_is_not_known_is_refused(tmp_path, parameters, why):
+    X, y = data(missing=0)
+    X[:, 0] = np.floor(X[:, 0]).clip(0, 5)
+
+    with pytest.raises(NotEqualError, match=why):
+        built(trained(X, y ^ (X[:, 0] == 2), **parameters), X, tmp_path)
+
+
+def test_more_than_two_classes_are_refused(tmp_path):
+    X, y = data()
+
+    with pytest.raises(NotEqualError, match="There are 3 classes"):
+        built(trained(X, y.astype(int) + (X[:, 1] > 1)), X, tmp_path)
+
+
+def test_more_columns_than_fit_are_refused(tmp_path):
+    X, y = data(300, width=129)
+
+    with pytest.raises(NotEqualError, match="more than 128 columns"):
+        built(trained(X, y), X, tmp_path)
