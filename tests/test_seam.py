@@ -59,7 +59,7 @@ settings = Settings(
 )
 desk = Desk(folder, Plan.read(folder, sys.argv[1]), None, settings)
 body = Path("rows.json").read_bytes()
-completed = desk.predictor.complete_by_reading(desk.reader.read(body))
+completed = desk.predictor.store.complete_all(desk.reader.read(body))
 print(flight_delays.__file__)
 print(desk.predictor.answer(completed).decode())
 print(desk.answer_large(JSON_TYPE, body, JSON_TYPE).body.decode())

@@ -11,7 +11,7 @@ def test_the_metrics_are_kept_up_to_date(desk, example, monkeypatch):
     one = desk()
     monkeypatch.setattr(module, "TELL_SECONDS", 0.01)
     rows = one.reader.read(json.dumps({"rows": [example]}).encode())
-    one.predictor.answer(one.predictor.complete_by_reading(rows))
+    one.predictor.answer(one.predictor.store.complete_all(rows))
 
     async def tell_for_a_while():
         telling = asyncio.create_task(one.tell())
@@ -44,7 +44,7 @@ def test_an_answer_has_the_fields_that_are_documented_and_each_is_described(desk
     one = desk()
     rows = one.reader.read(json.dumps({"rows": [example]}).encode())
 
-    reply = json.loads(one.predictor.answer(one.predictor.complete_by_reading(rows)))
+    reply = json.loads(one.predictor.answer(one.predictor.store.complete_all(rows)))
 
     said = json.loads(one.openapi)["components"]["schemas"]["Answer"]
     [answer] = reply["predictions"]
@@ -61,7 +61,7 @@ def test_what_is_not_in_the_log_was_not_answered(desk, example, tmp_path):
     one = desk()
     (tmp_path / "log").rename(tmp_path / "gone")
     (tmp_path / "log").touch()
-    rows = one.predictor.complete_by_reading(
+    rows = one.predictor.store.complete_all(
         one.reader.read(json.dumps({"rows": [example]}).encode())
     )
 

@@ -10,7 +10,8 @@ from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.portable.encoding import Coded
 from flight_delays.serving import features
 from flight_delays.serving.features import FeatureStore, StoreSettings
-from flight_delays.serving.tables import columns_of, complete_table
+from flight_delays.serving.table_reading import columns_of
+from flight_delays.serving.tables import complete_table
 from tests.factories import plan_of
 
 PLAN = plan_of()
@@ -67,7 +68,7 @@ def row(moment="2013-07-03T12:00", **changes):
 
 def completed(store, values):
     """The looked-up values of a row by their names, and why some are missing."""
-    whole, missing = store.complete_from(values, store.read(store.keys([values])))
+    [(whole, missing)] = store.complete_all([values])
     assert tuple(whole[: len(values)]) == values
     return dict(zip(LOOKED_UP, whole[len(values) :], strict=True)), missing
 
@@ -104,10 +105,9 @@ def test_rows_of_many_days_are_read_together_and_each_gets_that_of_its_own_day(s
     days = ["2013-07-04", "2013-06-01", "2013-07-02", "2013-12-24", "2013-07-03", "0001-01-01"]
     rows = [row(day) for day in days]
 
-    entries = store.read(store.keys(rows))
+    completed_rows = store.complete_all(rows)
 
-    whole = [store.complete_from(values, entries)[0] for values in rows]
-    assert [values[len(SENT)] for values in whole] == [0.4, None, 0.1, None, 0.3, None]
+    assert [values[len(SENT)] for values, _ in completed_rows] == [0.4, None, 0.1, None, 0.3, None]
 
 
 def test_how_old_a_value_may_be_is_a_setting(store_url, heard):
@@ -150,7 +150,7 @@ def test_at_first_nothing_is_at_hand_and_then_all_is(store, heard):
     asked = row()
 
     before = store.complete(asked)
-    read = store.complete_from(asked, store.read(store.keys([asked])))
+    [read] = store.complete_all([asked])
 
     assert before is None
     assert store.complete(asked) == read
@@ -162,10 +162,10 @@ def test_at_first_nothing_is_at_hand_and_then_all_is(store, heard):
 def test_what_was_read_is_not_read_again_and_what_is_unknown_neither(store_url, heard, monkeypatch):
     store = store_at(store_url, heard)
     asked = [row(), row(carrier="ZZ"), row(tail_number=None)]
-    store.read(store.keys(asked))
+    store.complete_all(asked)
     n_read = len(heard.results)
 
-    store.read(store.keys(asked))
+    store.complete_all(asked)
 
     assert all(store.complete(values) is not None for values in asked)
     assert len(heard.results) == n_read
@@ -190,7 +190,7 @@ def test_no_more_is_kept_than_may_be(store_url, heard):
     store = store_at(store_url, heard, cache_entries=10)
 
     for i in range(50):
-        store.read(store.keys([row(carrier=f"{i}", tail_number=f"N{i}")]))
+        store.complete_all([row(carrier=f"{i}", tail_number=f"N{i}")])
 
     assert {len(cache._entries) for cache in store._caches} == {1, 10}
     assert completed(store, row())[1] == {}
@@ -269,14 +269,18 @@ def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard):
 def by_table(store, rows):
     """Rows completed as one table: for each row its looked-up values and what is missing."""
     columns, missing = complete_table(
-        columns_of(list(zip(*rows, strict=True)), store.plan.sent),
+        columns_of(rows, store.plan.sent),
         store,
         store.plan.event_time,
         SENT,
     )
     names = [field.name for field in store.plan.looked_up]
     values = np.column_stack([np.asarray(columns[name], dtype=float) for name in names])
-    return [[None if np.isnan(v) else v for v in row] for row in values.tolist()], missing
+    return [[None if np.isnan(v) else v for v in row] for row in values.tolist()], by_row(missing)
+
+
+def by_row(column):
+    return [column.values[code] for code in column.codes]  # noqa: PD011
 
 
 def test_a_table_is_completed_like_its_rows(store_url, heard):
@@ -334,16 +338,16 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
         for product in ("ball", "bat", "net", None, "ball")
     ]
 
-    entries = store.read(store.keys(rows))
-    singly = [store.complete_from(values, entries) for values in rows]
-    columns, missing = complete_table(
-        columns_of(list(zip(*rows, strict=True)), plan.sent), store, "moment", ["moment", "product"]
+    singly = store.complete_all(rows)
+    columns, reasons = complete_table(
+        columns_of(rows, plan.sent), store, "moment", ["moment", "product"]
     )
+    missing = by_row(reasons)
 
     colours = ["red", None, None, None, "red"]
     assert [values[-1] for values, _ in singly] == colours
     assert isinstance(columns["colour"], Coded)
-    assert [columns["colour"].values[code] for code in columns["colour"].codes] == colours  # noqa: PD011
+    assert by_row(columns["colour"]) == colours
     assert missing == [reasons for _, reasons in singly]
     assert [one.get("colour") for one in missing] == [
         None, "unknown_key", "no_value", "no_key", None,

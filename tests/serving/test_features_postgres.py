@@ -11,7 +11,7 @@ import pytest
 
 from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering.nodes import publish
-from flight_delays.serving.features import Entry, FeatureStore, Key, StoreSettings
+from flight_delays.serving.features import FeatureStore, StoreSettings
 from tests.conftest import Engineered
 from tests.factories import plan_of
 from tests.serving.conftest import Heard
@@ -50,15 +50,12 @@ def test_postgres_answers_as_sqlite_does(
     place = SENT.index(PLAN.event_time)
     odd = [(*rows[0][:place], datetime.fromisoformat(d), *rows[0][place + 1 :]) for d in days]
 
-    found, expected = (
-        one.read(one.keys([*rows, *odd])) for one in (store(url), store(online_store))
-    )
+    found, expected = (one.complete_all([*rows, *odd]) for one in (store(url), store(online_store)))
 
     assert found == expected
-    entries: list[tuple[Key, Entry]] = [item for group in found.values() for item in group.items()]
-    reasons = {reason for _, (_, missing) in entries for reason in missing.values()}
+    reasons = {reason for _, missing in found for reason in missing.values()}
     assert {"unknown_key", "stale"} <= reasons
-    assert sum(not missing for _, (_, missing) in entries) > 100
+    assert sum(not missing for _, missing in found) > 100
     assert "store_unavailable" not in reasons
 
 
@@ -70,7 +67,7 @@ def test_text_that_postgres_cannot_hold_is_an_unknown_key_and_closes_nothing(
     one = store(url)
 
     strange = (*row[:place], "N\0", *row[place + 1 :])
-    _, missing = one.complete_from(strange, one.read(one.keys([strange])))
+    [(_, missing)] = one.complete_all([strange])
 
     assert missing["plane_year"] == "unknown_key"
     assert "store_unavailable" not in missing.values()
@@ -84,7 +81,7 @@ def test_a_query_that_takes_too_long_is_given_up(url: str, real_rows: pd.DataFra
     rows = rows_of(real_rows)[:1]
     with holder.begin() as connection:
         connection.execute(sa.text("LOCK TABLE carrier_features IN ACCESS EXCLUSIVE MODE"))
-        _, missing = one.complete_from(rows[0], one.read(one.keys(rows)))
+        [(_, missing)] = one.complete_all(rows)
     holder.dispose()
 
     assert missing["carrier_late_rate_7d"] == "store_unavailable"

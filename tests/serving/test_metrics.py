@@ -10,9 +10,11 @@ import numpy as np
 import prometheus_client
 import pytest
 
+from flight_delays.portable.encoding import Coded
 from flight_delays.serving import metrics as module
-from flight_delays.serving.answers import Answer, TableAnswers
+from flight_delays.serving.answers import Answer
 from flight_delays.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
+from flight_delays.serving.tables import TableAnswers
 from tests.factories import plan_of
 
 ANSWERS = [
@@ -28,24 +30,30 @@ def as_table(answers):
         probabilities=np.array([answer.probability for answer in answers]),
         decisions=np.array([answer.decision for answer in answers]),
         model_version="v1",
-        missing=[answer.missing_features for answer in answers],
-        unseen=[answer.unseen_categories for answer in answers],
+        missing=coded([answer.missing_features for answer in answers]),
+        unseen=coded([answer.unseen_categories for answer in answers]),
     )
+
+
+def coded(values):
+    return Coded(np.arange(len(values)), values)
 
 
 # a process of several that share their metrics, as BentoML's workers do
 WORKER = """
 import sys
 import numpy as np
-from flight_delays.serving.answers import Answer, TableAnswers
+from flight_delays.portable.encoding import Coded
+from flight_delays.serving.answers import Answer
 from flight_delays.serving.metrics import Metrics
+from flight_delays.serving.tables import TableAnswers
 
 metrics = Metrics()
 answers = [Answer(str(i), i / 10, i > 4, "v1", {}, []) for i in range(10)]
 for answer in answers:
     metrics.answered(answer, "champion")
 probabilities = np.array([answer.probability for answer in answers])
-nothing = [{}] * len(answers), [[]] * len(answers)
+nothing = [Coded(np.zeros(len(answers), int), [value]) for value in ({}, [])]
 many = TableAnswers(["x"] * len(answers), probabilities, probabilities > 0.4, "v1", *nothing)
 metrics.answered_many(many, "champion")
 metrics.in_progress.inc()

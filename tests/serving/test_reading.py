@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from flight_delays.columns import Contract, column
 from flight_delays.contracts import Inputs
+from flight_delays.portable.encoding import Coded
 from flight_delays.records import json_records
 from flight_delays.serving.reading import BadRequestError, RowReader
 from flight_delays.serving.rows import MAX_ERRORS, problems
+from flight_delays.serving.table_reading import TableReader
 from tests.factories import plan_of
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
@@ -77,6 +79,11 @@ def body_of(*rows):
     return json.dumps({"rows": rows}).encode()
 
 
+@cache
+def table_reader(contract):
+    return TableReader(plan_of(contract).sent, reader(contract), MAX_ROWS)
+
+
 def accepted(contract, body):
     """The rows of a request with the type of each value, or None if it is refused."""
     try:
@@ -84,6 +91,35 @@ def accepted(contract, body):
     except BadRequestError:
         return None
     return [[(type(value), value) for value in row] for row in rows]
+
+
+def accepted_as_table(contract, body):
+    """The same of the reader of large requests; integers that may be missing are floats there."""
+    try:
+        columns = table_reader(contract).read_json(body)
+    except BadRequestError:
+        return None
+    fields = plan_of(contract).sent
+    rows = zip(*(plain(columns[field.name], field) for field in fields), strict=True)
+    return [[(type(value), value) for value in row] for row in rows]
+
+
+def plain(column, field):
+    """A column as a list of what JSON would have given."""
+    if isinstance(column, Coded):
+        return [column.values[code] for code in column.codes]  # noqa: PD011
+    known = [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
+    kind = bool if field.kind == "boolean" else int if field.integer else lambda value: value
+    return [None if value is None else kind(value) for value in known]
+
+
+def rounded(rows, contract):
+    """The judge's rows, with integers that may be missing as exact as floats are."""
+    inexact = [field.integer and field.nullable for field in plan_of(contract).sent]
+    return rows and [
+        [(int, int(float(v))) if odd and v is not None else (t, v) for odd, (t, v) in pairs]
+        for pairs in (zip(inexact, row, strict=True) for row in rows)
+    ]
 
 
 def judged(contract, body):
@@ -181,6 +217,7 @@ def test_the_reader_accepts_what_the_judge_accepts_with_the_same_values(contract
         expected = judged(contract, body)
         verdicts.add(expected is None)
         assert accepted(contract, body) == expected
+        assert accepted_as_table(contract, body) == rounded(expected, contract)
 
     compare()
     assert verdicts == {True, False}
@@ -194,7 +231,12 @@ def test_the_reader_comes_to_the_judges_verdict_on_every_odd_value_of_every_fiel
         for value in ODD_VALUES
     ]
 
-    disputed = [b for b in bodies if accepted(contract, b) != judged(contract, b)]
+    disputed = [
+        body
+        for body in bodies
+        if accepted(contract, body) != judged(contract, body)
+        or accepted_as_table(contract, body) != rounded(judged(contract, body), contract)
+    ]
 
     assert disputed == []
 
@@ -211,17 +253,22 @@ def test_no_escape_hides_a_key_that_comes_twice(contract, hidden):
             body = whole.replace(was, concealing).replace("[{", f"[{{{pair}, ")
 
             assert accepted(contract, body.encode()) is None
+            assert accepted_as_table(contract, body.encode()) is None
 
 
 def test_real_rows_are_read_by_the_decoder_as_they_are(real_rows, monkeypatch):
     plan = plan_of()
     sent = real_rows[[field.name for field in plan.sent]]
     quick = RowReader(plan.sent, MAX_ROWS)
-    monkeypatch.setattr(quick, "_judged", None)
+    monkeypatch.setattr(quick, "judged", None)
 
     rows = quick.read(body_of(*json_records(sent)))
 
     read = pd.DataFrame(rows, columns=sent.columns)
+    pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)
+    table = TableReader(plan.sent, quick, MAX_ROWS).read_json(body_of(*json_records(sent)))
+    columns = {field.name: plain(table[field.name], field) for field in plan.sent}
+    read = pd.DataFrame(columns, columns=sent.columns)
     pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)
 
 

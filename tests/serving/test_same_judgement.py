@@ -1,4 +1,4 @@
-"""One contract, four judges: Pandera, the service's two readers of requests, and the engine."""
+"""One contract, five judges: Pandera, the service's judge, its two readers, and the engine."""
 
 import json
 import math
@@ -21,6 +21,7 @@ from flight_delays.pipelines.release.fields import fields_of
 from flight_delays.quarantine import screen
 from flight_delays.serving.reading import BadRequestError, RowReader
 from flight_delays.serving.rows import MAX_TEXT, request_model
+from flight_delays.serving.table_reading import TableReader
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 # the type of each kind, the one with room for missing values, and what its checks are about
@@ -210,19 +211,27 @@ def fields_refused(model, row):
 
 
 def reader_verdicts(contract, name, values):
-    """Whether the reader of requests accepts each value; None for what JSON cannot say."""
-    read = RowReader(fields_of(Columns.of(alone(contract, name))), max_rows=1).read
+    """Whether the readers of requests accept each value; None for what JSON cannot say."""
+    fields = fields_of(Columns.of(alone(contract, name)))
+    rows = RowReader(fields, max_rows=1)
+    table = TableReader(fields, rows, max_rows=1)
 
     def verdict(value):
         if isinstance(value, float) and not math.isfinite(value):
             return None
-        try:
-            read(json.dumps({"rows": [{name: value}]}).encode())
-        except BadRequestError:
-            return False
-        return True
+        body = json.dumps({"rows": [{name: value}]}).encode()
+        [said] = {accepts(read, body) for read in (rows.read, table.read_json)}
+        return said
 
     return [verdict(value) for value in values]
+
+
+def accepts(read, body):
+    try:
+        read(body)
+    except BadRequestError:
+        return False
+    return True
 
 
 def engine_verdicts(contract, name, values):

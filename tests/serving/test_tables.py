@@ -15,7 +15,7 @@ from flight_delays.records import json_records
 from flight_delays.served import read_log
 from flight_delays.serving.desk import ARROW, JSON_TYPE
 from flight_delays.serving.reading import BadRequestError, RowReader
-from flight_delays.serving.tables import read_arrow
+from flight_delays.serving.table_reading import TableReader
 from tests.factories import plan_of
 
 PLAN = plan_of()
@@ -54,7 +54,7 @@ def three_ways(desk, asked, tmp_path):
         answers = []
         for record in json_records(asked):
             rows = one.reader.read(json.dumps({"rows": [record]}).encode())
-            completed = one.predictor.complete_by_reading(rows)
+            completed = one.predictor.store.complete_all(rows)
             answers += json.loads(one.predictor.answer(completed))["predictions"]
         return answers
 
@@ -111,19 +111,17 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     from flight_delays.pipelines.release.export import export
     from flight_delays.serving.features import FeatureStore, StoreSettings
     from flight_delays.serving.model import ServedModel
-    from flight_delays.serving.tables import columns_of, complete_table
+    from flight_delays.serving.table_reading import columns_of
+    from flight_delays.serving.tables import complete_table
     from tests.serving.conftest import Heard
 
     plan = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)
     model = ServedModel(tmp_path, plan, 1)
     store = FeatureStore(plan, StoreSettings("sqlite:///nowhere.db"), Heard())
     rows = RowReader(plan.sent, 100).read(body_of(asked.head(40)))
-    entries = store.read(store.keys(rows))
 
-    singly = [model.score(store.complete_from(values, entries)[0])[0] for values in rows]
-    columns, _ = complete_table(
-        columns_of(list(zip(*rows, strict=True)), plan.sent), store, plan.event_time, SENT
-    )
+    singly = [model.score(values)[0] for values, _ in store.complete_all(rows)]
+    columns, _ = complete_table(columns_of(rows, plan.sent), store, plan.event_time, SENT)
     together, _ = model.score_table(columns)
 
     missing = asked.head(40).assign(**{field.name: np.nan for field in plan.looked_up})
@@ -150,11 +148,15 @@ def test_answers_are_in_arrow_for_who_asks_so(desk, asked):
 # what is refused
 
 
-READER = RowReader(PLAN.sent, 1000)
+def table_reader(fields, max_rows=1000):
+    return TableReader(fields, RowReader(fields, max_rows), max_rows)
+
+
+READER = table_reader(PLAN.sent)
 
 
 def read(table):
-    return read_arrow(stream(table) if isinstance(table, pa.Table) else table, PLAN.sent, READER)
+    return READER.read_arrow(stream(table) if isinstance(table, pa.Table) else table)
 
 
 @pytest.fixture
@@ -340,13 +342,12 @@ def test_a_row_far_down_is_judged_like_the_first(name, value):
         "secret": "b",
     }  # fmt: skip
     rows = [dict(good) for _ in range(n_rows)]
-    fields = plan_of(Odd).fields
-    reader = RowReader(fields, n_rows)
-    read_arrow(stream(pa.Table.from_pylist(rows)), fields, reader)
+    reader = table_reader(plan_of(Odd).fields)
+    reader.read_arrow(stream(pa.Table.from_pylist(rows)))
     rows[-1][name] = value
 
     with pytest.raises(BadRequestError) as refused:
-        read_arrow(stream(pa.Table.from_pylist(rows)), fields, reader)
+        reader.read_arrow(stream(pa.Table.from_pylist(rows)))
 
     [found] = refused.value.problems
     assert (found["row"], found["field"]) == (n_rows - 1, name)

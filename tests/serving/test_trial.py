@@ -65,7 +65,7 @@ def answers_of(one, example, n_rows):
     """What is answered to rows that differ by their keys, through the predictor."""
     rows = [example | {"flight_number": i + 1} for i in range(n_rows)]
     read = one.reader.read(json.dumps({"rows": rows}).encode())
-    return json.loads(one.predictor.answer(one.predictor.complete_by_reading(read)))["predictions"]
+    return json.loads(one.predictor.answer(one.predictor.store.complete_all(read)))["predictions"]
 
 
 def recorded(tmp_path):

@@ -6,7 +6,7 @@ of the categories that the fitted encoder holds.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ MINUTE = np.timedelta64(1, "m")
 DAYS_FROM_MONDAY = 3  # of 1970-01-01, where NumPy begins to count
 NAN = float("nan")
 
+T = TypeVar("T")
 RowEncoder = Callable[[Sequence[Any]], tuple[list[float], list[str]]]
 
 
@@ -28,18 +29,20 @@ def calendar(moments: NDArray[np.datetime64]) -> tuple[NDArray[np.int64], NDArra
     return minutes.astype(np.int64), (days.astype(np.int64) + DAYS_FROM_MONDAY) % 7
 
 
-class Coded(NamedTuple):
-    """A column of text: for each row the position of its value, which may be ``None``."""
+class Coded(NamedTuple, Generic[T]):
+    """A column of few values: for each row the position of its own."""
 
     codes: NDArray[np.int64]
-    values: list[str | None]
+    values: list[T]
 
-    def map(self, table: Mapping[str | None, float], default: float) -> NDArray[np.float64]:
+    def map(self, table: Mapping[T, float], default: float) -> NDArray[np.float64]:
         """What a table has for each row's value."""
         return np.array([table.get(value, default) for value in self.values])[self.codes]
 
 
-Arrays = Mapping[str, Coded | NDArray[Any]]
+# text is coded, and may be missing
+Column = Coded[str | None] | NDArray[Any]
+Arrays = Mapping[str, Column]
 
 
 def encode_rows(

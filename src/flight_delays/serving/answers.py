@@ -5,11 +5,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from flight_delays.portable.plan import Plan
 
@@ -29,33 +27,6 @@ class Answers(msgspec.Struct):
     """One answer per row, in the order of the rows."""
 
     predictions: list[Answer]
-
-
-class TableAnswers(NamedTuple):
-    """The predictions for the rows of a table, each of the same length."""
-
-    ids: list[str]
-    probabilities: NDArray[np.float64]
-    decisions: NDArray[np.bool_]
-    model_version: str
-    missing: list[dict[str, str]]
-    unseen: list[list[str]]
-
-    def by_row(self) -> Answers:
-        """One answer per row."""
-        return Answers(
-            list(
-                map(
-                    Answer,
-                    self.ids,
-                    self.probabilities.tolist(),
-                    self.decisions.tolist(),
-                    itertools.repeat(self.model_version),
-                    self.missing,
-                    self.unseen,
-                )
-            )
-        )
 
 
 # what the log says of a prediction besides its inputs

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from flight_delays.portable.plan import Plan
 
 from .features import FeatureStore, StoreSettings
@@ -22,7 +20,8 @@ from .predictor import Predictor
 from .reading import RowReader
 from .responses import JSON, Headers
 from .settings import MEGABYTE, Settings
-from .tables import columns_of, read_arrow, write_arrow
+from .table_reading import TableReader
+from .tables import write_arrow, write_json
 from .trial import Trial, TrialSettings
 
 logger = logging.getLogger(__name__)
@@ -68,6 +67,7 @@ class Desk:
         self.metrics.start(plan, challenger[1] if challenger else None)
         self.log = RequestLog()
         self.reader = RowReader(plan.sent, settings.max_rows)
+        self.table_reader = TableReader(plan.sent, self.reader, settings.max_rows)
         self.info = json.dumps(_info(plan)).encode()
         self.openapi = json.dumps(document(plan, self.reader.model, settings)).encode()
         model = ServedModel(folder, plan, settings.n_threads)
@@ -82,15 +82,14 @@ class Desk:
 
     def answer_large(self, kind: bytes, body: bytes, accept: bytes) -> Reply:
         """Answer a large request, from reading to writing. Blocks; thread-safe."""
-        plan = self.predictor.model.plan
         if kind == ARROW:
-            columns = read_arrow(body, plan.sent, self.reader)
+            columns = self.table_reader.read_arrow(body)
         else:
-            columns = columns_of(self.reader.read_columns(body), plan.sent)
+            columns = self.table_reader.read_json(body)
         answers = self.predictor.answer_table(columns)
         if ARROW in accept or (kind == ARROW and b"json" not in accept):
             return Reply(200, write_arrow(answers), ARROW)
-        return Reply(200, msgspec.json.encode(answers.by_row()), JSON)
+        return Reply(200, write_json(answers), JSON)
 
     async def tell(self) -> None:
         """Keep the metrics up to date, until it is cancelled."""

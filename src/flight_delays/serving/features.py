@@ -27,6 +27,8 @@ MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, UNAVAILABLE)
 Key = tuple[str, date | None]
 # the values in the order of the group's columns, and why some are missing
 Entry = tuple[tuple[float | None, ...], dict[str, str]]
+# a row with its looked-up values, and why some are missing
+Completed = tuple[list[Any], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,20 @@ class Recent:
     def __init__(self, size: int, seconds: float) -> None:
         self._size = size
         self._seconds = seconds
-        self._entries: dict[Key, tuple[float, Entry]] = {}
+        self._entries: dict[Key | None, tuple[float, Entry]] = {}
 
     def get(self, key: Key, now: float) -> Entry | None:
         """An entry, if it is there and still true."""
         found = self._entries.get(key)
         return found[1] if found is not None and now < found[0] else None
+
+    def get_all(self, keys: Sequence[Key | None], now: float) -> list[Entry | None]:
+        """The same for many keys, and quicker than one by one."""
+        entries = self._entries
+        return [
+            found[1] if (found := entries.get(key)) is not None and now < found[0] else None
+            for key in keys
+        ]
 
     def keep(self, entries: Mapping[Key, Entry], now: float) -> None:
         """Add what was read now."""
@@ -131,71 +141,60 @@ class FeatureStore:
         self._engine: Any = None
         self._closed_until = 0.0
 
-    def complete(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, str]] | None:
-        """Add the looked-up values to a row, if all are at hand; else None: ``read`` them first."""
-        completed = list(values)
-        missing: dict[str, str] = {}
+    def complete(self, values: Sequence[Any]) -> Completed | None:
+        """Add the looked-up values to a row, if all are at hand; else None."""
         now = time.monotonic()
+        entries: list[Entry] = []
         for group, cache, nothing in self._sources:
             key = group.key(values)
             entry = nothing if key is None else cache.get(key, now)
             if entry is None:
                 return None
-            completed += entry[0]
-            if entry[1]:
-                missing |= entry[1]
+            entries.append(entry)
         self.observer.found_all()
-        return completed, missing
+        return _completed(values, entries)
 
-    def read(self, wanted: Mapping[int, Iterable[Key]]) -> dict[int, dict[Key, Entry]]:
-        """Read entries by group, from what is kept or from the store. Blocks; thread-safe.
+    def complete_all(self, rows: Sequence[Sequence[Any]]) -> list[Completed]:
+        """Add the looked-up values to rows, reading those that are not at hand. Blocks."""
+        found = [
+            self.find(number, [group.key(values) for values in rows])
+            for number, group in enumerate(self.groups)
+        ]
+        return [_completed(values, entries) for values, *entries in zip(rows, *found, strict=True)]
+
+    def find(self, number: int, keys: Sequence[Key | None]) -> list[Entry]:
+        """The entries of a group, from what is kept or from the store. Blocks; thread-safe.
 
         A store that cannot be read is no error: its values are missing, and say so.
+
+        Args:
+            number: Of the group.
+            keys: What is asked; None where a row has no key.
         """
-        return {number: self._read_group(number, set(keys)) for number, keys in wanted.items()}
-
-    def nothing(self, number: int) -> Entry:
-        """What a row without a key gets from a group."""
-        return self._nothing[number]
-
-    def keys(self, rows: Iterable[Sequence[Any]]) -> dict[int, set[Key]]:
-        """What the rows ask of each group."""
-        rows = list(rows)
-        return {
-            number: {key for values in rows if (key := group.key(values)) is not None}
-            for number, group in enumerate(self.groups)
-        }
-
-    def complete_from(
-        self, values: Sequence[Any], entries: Mapping[int, Mapping[Key, Entry]]
-    ) -> tuple[list[Any], dict[str, str]]:
-        """Add the looked-up values to a row, from what ``read`` returned."""
-        completed = list(values)
-        missing: dict[str, str] = {}
-        for number, group in enumerate(self.groups):
-            key = group.key(values)
-            found = self._nothing[number] if key is None else entries[number][key]
-            completed += found[0]
-            missing |= found[1]
-        return completed, missing
-
-    def _read_group(self, number: int, keys: set[Key]) -> dict[Key, Entry]:
-        group, cache = self.groups[number], self._caches[number]
         now = time.monotonic()
-        found = {key: entry for key in keys if (entry := cache.get(key, now)) is not None}
-        asked = keys - found.keys()
-        if not asked:
-            return found
+        kept = self._caches[number].get_all(keys, now)
+        if all(kept):
+            return kept  # type: ignore[return-value]
+        asked = {key for key, entry in zip(keys, kept, strict=True) if entry is None and key}
+        read = self._read(number, asked) if asked else {}
+        nothing = self._nothing[number]
+        return [
+            entry or (nothing if key is None else read[key])
+            for key, entry in zip(keys, kept, strict=True)
+        ]
+
+    def _read(self, number: int, keys: set[Key]) -> dict[Key, Entry]:
+        group = self.groups[number]
         try:
-            read = self._ask(group, asked)
+            read = self._ask(group, keys)
         except _StoreError as error:
             logger.error("The feature store cannot be read: %s", error)
             self.observer.looked_up(group.table, "failed")
-            return found | dict.fromkeys(asked, group.missing(UNAVAILABLE))
+            return dict.fromkeys(keys, group.missing(UNAVAILABLE))
         self.observer.looked_up(group.table, "read")
         with self._lock:
-            cache.keep(read, time.monotonic())
-        return found | read
+            self._caches[number].keep(read, time.monotonic())
+        return read
 
     def _ask(self, group: Group, keys: set[Key]) -> dict[Key, Entry]:
         if time.monotonic() < self._closed_until:
@@ -267,6 +266,16 @@ class FeatureStore:
 
 class _StoreError(Exception):
     """The store could not be read."""
+
+
+def _completed(values: Sequence[Any], entries: Iterable[Entry]) -> Completed:
+    completed = list(values)
+    missing: dict[str, str] = {}
+    for found, reasons in entries:
+        completed += found
+        if reasons:
+            missing |= reasons
+    return completed, missing
 
 
 def groups_of(plan: Plan) -> list[Group]:

@@ -177,7 +177,7 @@ class Front:
             rows = desk.reader.read(body)
             completed = desk.predictor.complete(rows)
             if completed is None:
-                reading = self._reading.submit(desk.predictor.complete_by_reading, rows)
+                reading = self._reading.submit(desk.predictor.store.complete_all, rows)
                 completed = await _in_time(asyncio.wrap_future(reading), desk)
             return Reply(200, desk.predictor.answer(completed), JSON)
         if self._n_large >= desk.settings.max_large:

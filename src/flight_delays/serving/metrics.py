@@ -1,14 +1,16 @@
 """What Prometheus sees of the service beside BentoML's own metrics; declared here and only once."""
 
-from collections import Counter
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from flight_delays.portable.encoding import Coded
 from flight_delays.portable.plan import Plan
 
-from .answers import Answer, TableAnswers
+from .answers import Answer
 from .features import MISSING
+from .tables import TableAnswers
 
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -26,6 +28,9 @@ REASONS = (
 )  # fmt: skip
 # the model version of a challenger that is not there
 NONE = "none"
+
+
+T = TypeVar("T")
 
 
 class Tally:
@@ -208,11 +213,12 @@ class Metrics:
         for decision, n in (("true", n_positive), ("false", n_rows - n_positive)):
             self.child(self.predictions, version, variant, decision).inc(n)
         self.child(self.score, version, variant).observe_all(answers.probabilities.tolist())
-        missing = Counter(item for row in filter(None, answers.missing) for item in row.items())
-        for labels, n in missing.items():
-            self.child(self.missing, *labels).inc(n)
-        for name, n in Counter(name for row in answers.unseen for name in row).items():
-            self.child(self.unseen, name).inc(n)
+        for reasons, n in _counted(answers.missing):
+            for name, reason in reasons.items():
+                self.child(self.missing, name, reason).inc(n)
+        for names, n in _counted(answers.unseen):
+            for name in names:
+                self.child(self.unseen, name).inc(n)
 
     def found_all(self) -> None:
         """All that a row needs was at hand."""
@@ -235,6 +241,12 @@ class Metrics:
         """What the challenger does from now on."""
         for known in MODES:
             self.mode.labels(known).set(float(known == mode))
+
+
+def _counted(column: Coded[T]) -> Iterable[tuple[T, int]]:
+    """Every value with the number of its rows."""
+    counts = np.bincount(column.codes, minlength=len(column.values)).tolist()
+    return zip(column.values, counts, strict=True)
 
 
 def observe_many(histogram: Any, values: list[float]) -> None:

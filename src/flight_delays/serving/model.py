@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flight_delays.portable.encoding import Arrays, Coded, encode_rows, row_encoder
+from flight_delays.portable.encoding import Arrays, Coded, Column, encode_rows, row_encoder
 from flight_delays.portable.plan import MODEL, TREES, Plan
 from flight_delays.portable.trees import Trees
 
@@ -71,7 +71,7 @@ _DTYPES = {
 }
 
 
-def _plain(column: Coded | NDArray[Any]) -> NDArray[Any]:
+def _plain(column: Column) -> NDArray[Any]:
     if isinstance(column, Coded):
         return np.array(column.values, dtype=object)[column.codes]
     return column

@@ -1,26 +1,21 @@
 """From the rows of a request to answers: features, model, log and metrics."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from flight_delays.portable.encoding import Arrays
 
-from .answers import Answer, Answers, TableAnswers, identifiers, recorder, utc_now
-from .features import Entry, FeatureStore, Key
+from .answers import Answer, Answers, identifiers, recorder, utc_now
+from .features import Completed, FeatureStore
 from .metrics import Metrics
 from .model import ServedModel
 from .prediction_log import PredictionLog
 from .reading import Values
-from .tables import complete_table, logged_table
+from .tables import TableAnswers, complete_table, logged_table, new_ids, unseen_by_row
 from .trial import Trial
-
-# a completed row, and why looked-up values are missing
-Completed = tuple[list[Any], dict[str, str]]
 
 
 class Predictor:
@@ -64,11 +59,6 @@ class Predictor:
             completed.append(found)
         return completed
 
-    def complete_by_reading(self, rows: Sequence[Values]) -> list[Completed]:
-        """Add the looked-up values, reading those that are not at hand. Blocks."""
-        entries: Mapping[int, Mapping[Key, Entry]] = self.store.read(self.store.keys(rows))
-        return [self.store.complete_from(values, entries) for values in rows]
-
     def answer(self, rows: Sequence[Completed]) -> bytes:
         """Score, log and count a few rows; the answer as JSON.
 
@@ -103,13 +93,14 @@ class Predictor:
         sent = [field.name for field in plan.sent]
         completed, missing = complete_table(columns, self.store, plan.event_time, sent)
         probabilities, unseen = self.model.score_table(completed)
+        n_rows = len(probabilities)
         answers = TableAnswers(
-            ids=[self._new_id() for _ in missing],
+            ids=new_ids(n_rows),
             probabilities=probabilities,
             decisions=probabilities >= self._threshold,
             model_version=self._version,
             missing=missing,
-            unseen=_by_row(unseen, len(missing)),
+            unseen=unseen_by_row(unseen, n_rows),
         )
         self.log.append_table(logged_table(completed, self._logged, answers, now), now.date())
         self._metrics.answered_many(answers, "champion")
@@ -153,12 +144,3 @@ class Predictor:
         probability, unseen = scored
         decision = probability >= trial.challenger.plan.threshold
         return Answer(self._new_id(), probability, decision, trial.version, missing, unseen)
-
-
-def _by_row(unseen: dict[str, NDArray[np.bool_]], n_rows: int) -> list[list[str]]:
-    """Per row, the features of which the model has not seen the category."""
-    by_row: list[list[str]] = [[]] * n_rows
-    for name, rows in unseen.items():
-        for row in np.flatnonzero(rows).tolist():
-            by_row[row] = [*by_row[row], name]
-    return by_row

@@ -93,7 +93,7 @@ class RowReader:
         try:
             rows = self._decode(body).rows
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._judged(body)
+            return self.judged(body)
         # a key that comes twice shows as a colon more than there should be
         n_colons = 1
         read: list[Values] = []
@@ -103,47 +103,14 @@ class RowReader:
             if UNSET in values:
                 values = tuple(None if value is UNSET else value for value in values)
             read.append(values)
-        if n_colons != body.count(b":") or _is_odd(body) or not self._keep(read):
-            return self._judged(body)
+        if (
+            n_colons != body.count(b":")
+            or hides_colons(body)
+            or TOO_FINE.search(body)
+            or not self._keep(read)
+        ):
+            return self.judged(body)
         return read
-
-    def read_columns(self, body: bytes) -> list[Values]:
-        """The same, of many rows: one tuple a field.
-
-        Raises:
-            BadRequestError: if it is not JSON, or a row breaks the contract.
-        """
-        try:
-            rows = self._decode(body).rows
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return list(zip(*self._judged(body), strict=True))
-        columns: list[Values] = list(zip(*map(self._values, rows), strict=True))
-        n_colons = 1
-        for position, values in enumerate(columns):
-            n_unset = values.count(UNSET) if self._fields[position].nullable else 0
-            n_colons += len(values) - n_unset
-            if n_unset:
-                values = tuple(None if value is UNSET else value for value in values)  # noqa: PLW2901
-                columns[position] = values
-            n_colons += self._n_colons_in(position, values)
-        if n_colons != body.count(b":") or _is_odd(body) or not self._keep_columns(columns):
-            return list(zip(*self._judged(body), strict=True))
-        return columns
-
-    def _n_colons_in(self, position: int, values: Values) -> int:
-        kind = self._fields[position].kind
-        if kind == "datetime":
-            return 2 * (len(values) - values.count(None))
-        if kind == "categorical":
-            return "".join(filter(None, values)).count(":")
-        return 0
-
-    def _keep_columns(self, columns: list[Values]) -> bool:
-        return all(
-            value is None or check(value)
-            for position, check in self._checks
-            for value in set(columns[position])
-        )
 
     def _n_colons(self, values: Values) -> int:
         n_colons = len(values) - values.count(UNSET) + 2 * len(self._moments)
@@ -164,7 +131,7 @@ class RowReader:
             for values in rows
         )
 
-    def _judged(self, body: bytes) -> list[Values]:
+    def judged(self, body: bytes) -> list[Values]:
         """Let the judge say what is wrong, or that nothing is."""
         rows = self._rows_of(_parsed(body))
         right, wrong = problems(self._judge, rows, self._personal)
@@ -207,9 +174,9 @@ def _refusal(wrong: list[Problem]) -> BadRequestError:
     return BadRequestError(422, "invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
 
 
-def _is_odd(body: bytes) -> bool:
-    """Whether colons are hidden from the count, or moments finer than can be kept."""
-    return ESCAPED in body or TOO_FINE.search(body) is not None
+def hides_colons(body: bytes) -> bool:
+    """Whether colons are written so that they would not be counted."""
+    return b"\\" in body and ESCAPED in body
 
 
 def _values_of(names: list[str]) -> Callable[[Any], Values]:

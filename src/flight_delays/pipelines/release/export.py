@@ -2,11 +2,9 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
@@ -14,7 +12,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from flight_delays.columns import Columns
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage, dump_estimator
-from flight_delays.portable.encoding import Coded, encode_rows
+from flight_delays.portable.encoding import Coded, Column, encode_rows
 from flight_delays.portable.plan import MODEL, TREES, Encoding, EngineName, Plan, hash_of
 from flight_delays.portable.trees import Trees
 
@@ -126,9 +124,9 @@ def _prove(
     return f"Equal to scikit-learn on {len(rows):,} rows, {how}."
 
 
-def as_arrays(rows: pd.DataFrame, columns: Columns) -> dict[str, Coded | NDArray[Any]]:
+def as_arrays(rows: pd.DataFrame, columns: Columns) -> dict[str, Column]:
     """The features of a table as the encoding takes them."""
-    arrays: dict[str, Coded | NDArray[Any]] = {}
+    arrays: dict[str, Column] = {}
     for name in columns.features:
         kind, values = columns[name].kind, rows[name]
         if kind == "categorical":

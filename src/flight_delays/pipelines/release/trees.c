@@ -36,6 +36,10 @@ typedef int8_t Bytes __attribute__((vector_size(REGISTER)));
 
 static double probability(double raw) { return 1.0 / (1.0 + exp(-raw)); }
 
+// where there are wider registers, they are used
+#if defined(__x86_64__) && defined(__gnu_linux__) && __has_attribute(target_clones)
+__attribute__((target_clones("avx2", "default")))
+#endif
 static void many(const double *rows, size_t n_rows, double *out) {
   int8_t codes[2 * WIDTH][LANES] __attribute__((aligned(REGISTER)));
   for (size_t column = 0; column < WIDTH; ++column) {
