@@ -110,8 +110,8 @@ def test_the_answers_say_what_was_missing_and_unseen(three_ways, asked):
 def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_path):
     from flight_delays.pipelines.release.export import export
     from flight_delays.serving.features import FeatureStore, StoreSettings
+    from flight_delays.serving.json_columns import columns_of
     from flight_delays.serving.model import ServedModel
-    from flight_delays.serving.table_reading import columns_of
     from flight_delays.serving.tables import complete_table
     from tests.serving.conftest import Heard
 
