@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.pipelines.release.export import as_arrays, encoding_of
 from flight_delays.pipelines.release.fields import fields_of
-from flight_delays.portable.encoding import calendar, encode_rows, row_encoder
+from flight_delays.portable.encoding import (
+    calendar,
+    encode_rows,
+    row_encoder,
+    unseen_categories,
+)
 from flight_delays.preprocessing import tree_preprocessing
 from tests.factories import plan_of
 
@@ -83,7 +88,7 @@ def as_values(rows, names):
 def three_ways(plan, preprocessing, columns, rows):
     """The matrices of the table, of single rows and of scikit-learn."""
     names = [field.name for field in plan.fields]
-    table, _ = encode_rows(as_arrays(rows, columns), plan.encoding)
+    table = encode_rows(as_arrays(rows, columns), plan.encoding)
     encode = row_encoder(plan)
     single = np.array([encode(values)[0] for values in as_values(rows, names)], dtype=float)
     return table, single, preprocessing.transform(rows[columns.features])
@@ -120,7 +125,7 @@ def test_only_categories_that_are_there_and_were_not_seen_are_named():
         depot=pd.array(["north", None, "moon", ""], "str"), kind=["box", "sphere", "tube", "sphere"]
     )
 
-    _, unseen = encode_rows(as_arrays(rows, COLUMNS), plan.encoding)
+    unseen = unseen_categories(as_arrays(rows, COLUMNS), plan.encoding.categories)
     encode = row_encoder(plan)
     singly = [encode(values)[1] for values in as_values(rows, [f.name for f in plan.fields])]
 
@@ -134,7 +139,7 @@ def test_only_categories_that_are_there_and_were_not_seen_are_named():
 def test_where_all_was_seen_nothing_is_named():
     plan, _ = fitted(Parcel, parcels())
 
-    assert encode_rows(as_arrays(parcels(), COLUMNS), plan.encoding)[1] == {}
+    assert unseen_categories(as_arrays(parcels(), COLUMNS), plan.encoding.categories) == {}
 
 
 def test_a_missing_category_that_training_met_is_none_that_was_seen():

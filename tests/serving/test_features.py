@@ -186,13 +186,51 @@ def test_what_was_read_is_true_for_a_while_only(tmp_path, heard):
     assert (kept["carrier_late_rate_7d"], read["carrier_late_rate_7d"]) == (0.3, 0.8)
 
 
+def test_what_is_asked_for_is_read_again_before_it_is_too_old(tmp_path, heard):
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save(tables())
+    store = store_at(dataset.load(), heard, cache_seconds=0.6)
+    store.complete_all([row(), row(carrier="ZZ")])
+    store.refresh()
+    n_read = len(heard.results)
+    dataset.save(tables() | {"carrier_features": daily_table("UA") + 0.5})
+
+    for _ in range(6):
+        time.sleep(0.2)
+        store.complete(row())
+        store.refresh()
+
+    # at hand all the time, and new; what nobody asked for any more has gone
+    values, _ = store.complete(row())
+    assert values[len(SENT)] == 0.8
+    assert store.complete(row(carrier="ZZ")) is None
+    assert n_read < len(heard.results) <= n_read + 4 * len(store.groups)
+
+
+def test_what_cannot_be_read_again_stays_until_it_is_too_old(tmp_path, heard):
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save(tables())
+    store = store_at(dataset.load(), heard, cache_seconds=0.6)
+    store.complete_all([row()])
+    (tmp_path / "online.db").unlink()
+    time.sleep(0.35)
+
+    store.refresh()
+
+    assert store.complete(row()) is not None
+    assert heard.results[-1] == ("carrier_features", "failed")
+    time.sleep(0.3)
+    assert store.complete(row()) is None
+    assert completed(store, row())[1] == dict.fromkeys(LOOKED_UP, "store_unavailable")
+
+
 def test_no_more_is_kept_than_may_be(store_url, heard):
     store = store_at(store_url, heard, cache_entries=10)
 
     for i in range(50):
         store.complete_all([row(carrier=f"{i}", tail_number=f"N{i}")])
 
-    assert {len(cache._entries) for cache in store._caches} == {1, 10}
+    assert {len(cache) for cache in store._caches} == {1, 10}
     assert completed(store, row())[1] == {}
 
 

@@ -120,14 +120,18 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     store = FeatureStore(plan, StoreSettings("sqlite:///nowhere.db"), Heard())
     rows = RowReader(plan.sent, 100).read(body_of(asked.head(40)))
 
-    singly = [model.score(values)[0] for values, _ in store.complete_all(rows)]
+    scored = [model.score(values) for values, _ in store.complete_all(rows)]
+    singly = [probability for probability, _ in scored]
     columns, _ = complete_table(columns_of(rows, plan.sent), store, plan.event_time, SENT)
-    together, _ = model.score_table(columns)
+    together, unseen = model.score_table(columns)
 
     missing = asked.head(40).assign(**{field.name: np.nan for field in plan.looked_up})
     expected = package.predict(missing)
     np.testing.assert_allclose(singly, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(together, expected, rtol=0, atol=1e-12)
+    strange = [i for i, (_, names) in enumerate(scored) if "destination" in names]
+    assert strange == np.flatnonzero(unseen["destination"]).tolist()
+    assert set(range(0, 40, 9)) <= set(strange) < set(range(40))
 
 
 def test_answers_are_in_arrow_for_who_asks_so(desk, asked):

@@ -45,9 +45,21 @@ Column = Coded[str | None] | NDArray[Any]
 Arrays = Mapping[str, Column]
 
 
-def encode_rows(
-    columns: Arrays, encoding: Encoding
-) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
+def unseen_categories(
+    columns: Arrays, categories: Mapping[str, list[str]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Which rows have a category that the model has not seen, per feature where any has."""
+    unseen: dict[str, NDArray[np.bool_]] = {}
+    for name, seen in categories.items():
+        column = columns[name]
+        assert isinstance(column, Coded)
+        known = column.map({**dict.fromkeys(seen, 1.0), None: 1.0}, 0.0)
+        if not known.all():
+            unseen[name] = known == 0
+    return unseen
+
+
+def encode_rows(columns: Arrays, encoding: Encoding) -> NDArray[np.float64]:
     """Encode columns of equal length.
 
     Args:
@@ -56,23 +68,18 @@ def encode_rows(
         encoding: The order and the categories.
 
     Returns:
-        The matrix, shape (n_rows, width), and per categorical feature with any, which rows have a
-        category that the model has not seen.
+        The matrix, shape (n_rows, width).
     """
     parts: list[NDArray[Any]] = []
-    unseen: dict[str, NDArray[np.bool_]] = {}
     for name, categories in encoding.categories.items():
         column = columns[name]
         assert isinstance(column, Coded)
         table: dict[str | None, float] = {value: float(i) for i, value in enumerate(categories)}
         parts.append(column.map(table, UNKNOWN_CATEGORY))
-        known = column.map({**table, None: 0.0}, UNKNOWN_CATEGORY)
-        if (known < 0).any():
-            unseen[name] = known < 0
     for name in encoding.moments:
         parts += calendar(np.asarray(columns[name]))
     parts += [np.asarray(columns[name]) for name in encoding.numbers]
-    return np.column_stack(parts).astype(np.float64, copy=False), unseen
+    return np.column_stack(parts).astype(np.float64, copy=False)
 
 
 def row_encoder(plan: Plan) -> RowEncoder:

@@ -65,7 +65,8 @@ class Encoding(msgspec.Struct, frozen=True):
     """The columns of the matrix that the trees read, in this order.
 
     Attributes:
-        categories: Per categorical feature, its categories in the order of their codes.
+        categories: Per categorical feature, those that the model has seen, in the order of their
+            codes; also where scikit-learn serves, which needs no more of this.
         moments: Datetime features; each becomes two columns.
         numbers: Numeric features, and then boolean ones, as they are.
     """
@@ -86,7 +87,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         engine: What computes the probabilities.
         engine_reason: Why it is that one, in words.
-        encoding: The matrix of the compiled trees.
+        encoding: The matrix of the compiled trees, and the categories that the model has seen.
         files: SHA-256 of the other files.
     """
 

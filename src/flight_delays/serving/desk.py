@@ -30,6 +30,7 @@ JSON_TYPE = b"application/json"
 ARROW = b"application/vnd.apache.arrow.stream"
 # how often the metrics are brought up to date
 TELL_SECONDS = 0.25
+MIN_PAUSE_SECONDS = 0.1
 STOPPED = "challenger_off.json"
 
 
@@ -99,6 +100,16 @@ class Desk:
                 self._tell()
             except Exception:
                 logger.exception("The metrics could not be brought up to date")
+
+    async def refresh(self) -> None:
+        """Keep fresh what was looked up in the feature store, until it is cancelled."""
+        pause = max(MIN_PAUSE_SECONDS, self.settings.feature_cache_seconds / 6)
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await asyncio.to_thread(self.predictor.store.refresh)
+            except Exception:
+                logger.exception("The features could not be refreshed")
 
     def _tell(self) -> None:
         log = self.predictor.log

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from flight_delays.portable.plan import Field, Plan, Source
+
+from .recent import Entry, Key, Recent
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +25,8 @@ NO_VALUE = "no_value"
 UNAVAILABLE = "store_unavailable"
 MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, UNAVAILABLE)
 
-# an entity, and the day for which it is asked; the day is None where values are not daily
-Key = tuple[str, date | None]
-# the values in the order of the group's columns, and why some are missing
-Entry = tuple[tuple[float | None, ...], dict[str, str]]
+# keys that are read again by one query
+MAX_KEYS = 500
 # a row with its looked-up values, and why some are missing
 Completed = tuple[list[Any], dict[str, str]]
 
@@ -51,39 +51,6 @@ class Group:
     def missing(self, reason: str) -> Entry:
         """Nothing was found."""
         return (None,) * len(self.names), dict.fromkeys(self.names, reason)
-
-
-class Recent:
-    """What was read lately, for as long as it is taken for true; the oldest goes first.
-
-    Reading it changes nothing, so that threads may, without a lock.
-    """
-
-    def __init__(self, size: int, seconds: float) -> None:
-        self._size = size
-        self._seconds = seconds
-        self._entries: dict[Key | None, tuple[float, Entry]] = {}
-
-    def get(self, key: Key, now: float) -> Entry | None:
-        """An entry, if it is there and still true."""
-        found = self._entries.get(key)
-        return found[1] if found is not None and now < found[0] else None
-
-    def get_all(self, keys: Sequence[Key | None], now: float) -> list[Entry | None]:
-        """The same for many keys, and quicker than one by one."""
-        entries = self._entries
-        return [
-            found[1] if (found := entries.get(key)) is not None and now < found[0] else None
-            for key in keys
-        ]
-
-    def keep(self, entries: Mapping[Key, Entry], now: float) -> None:
-        """Add what was read now."""
-        for key, entry in entries.items():
-            self._entries.pop(key, None)
-            self._entries[key] = now + self._seconds, entry
-        while len(self._entries) > self._size:
-            del self._entries[next(iter(self._entries))]
 
 
 class Observer(Protocol):
@@ -177,20 +144,35 @@ class FeatureStore:
             return kept  # type: ignore[return-value]
         asked = {key for key, entry in zip(keys, kept, strict=True) if entry is None and key}
         read = self._read(number, asked) if asked else {}
+        if read is None:
+            read = dict.fromkeys(asked, self.groups[number].missing(UNAVAILABLE))
         nothing = self._nothing[number]
         return [
             entry or (nothing if key is None else read[key])
             for key, entry in zip(keys, kept, strict=True)
         ]
 
-    def _read(self, number: int, keys: set[Key]) -> dict[Key, Entry]:
+    def refresh(self) -> None:
+        """Read again, many at a time, what is asked for and would soon be too old. Blocks.
+
+        So requests need not wait for the store, but for what is new to it. While the store cannot
+        be read, what is kept stays until it is too old.
+        """
+        for number, cache in enumerate(self._caches):
+            keys = sorted(cache.ageing(time.monotonic()))
+            for first in range(0, len(keys), MAX_KEYS):
+                if self._read(number, set(keys[first : first + MAX_KEYS])) is None:
+                    return
+
+    def _read(self, number: int, keys: set[Key]) -> dict[Key, Entry] | None:
+        """Read entries of a group, and keep them; None if the store cannot be read."""
         group = self.groups[number]
         try:
             read = self._ask(group, keys)
         except _StoreError as error:
             logger.error("The feature store cannot be read: %s", error)
             self.observer.looked_up(group.table, "failed")
-            return dict.fromkeys(keys, group.missing(UNAVAILABLE))
+            return None
         self.observer.looked_up(group.table, "read")
         with self._lock:
             self._caches[number].keep(read, time.monotonic())

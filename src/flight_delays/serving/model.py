@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flight_delays.portable.encoding import Arrays, Coded, Column, encode_rows, row_encoder
+from flight_delays.portable.encoding import (
+    Arrays,
+    Coded,
+    Column,
+    encode_rows,
+    row_encoder,
+    unseen_categories,
+)
 from flight_delays.portable.plan import MODEL, TREES, Plan
 from flight_delays.portable.trees import Trees
 
@@ -44,14 +51,20 @@ class ServedModel:
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
         """Probabilities, shape (n_rows,), and per feature which categories it has not seen."""
         if self.plan.engine == "compiled trees":
-            matrix, unseen = encode_rows(columns, self.plan.encoding)
-            return self._trees.predict(matrix), unseen
-        return self._estimate(columns), {}
+            probabilities = self._trees.predict(encode_rows(columns, self.plan.encoding))
+        else:
+            probabilities = self._estimate(columns)
+        return probabilities, unseen_categories(columns, self.plan.encoding.categories)
 
     def _score_slowly(self, values: Sequence[Any]) -> Scored:
-        fields = self.plan.fields
-        row = {f.name: np.array([v], dtype=object) for f, v in zip(fields, values, strict=True)}
-        return float(self._estimate(row)[0]), []
+        row: dict[str, Column] = {
+            field.name: Coded(np.zeros(1, np.int64), [value])
+            if field.kind == "categorical"
+            else np.array([value], dtype=object)
+            for field, value in zip(self.plan.fields, values, strict=True)
+        }
+        [probability], unseen = self.score_table(row)
+        return float(probability), list(unseen)
 
     def _estimate(self, columns: Arrays) -> NDArray[np.float64]:
         import pandas as pd  # noqa: PLC0415 - only where scikit-learn serves

@@ -74,9 +74,9 @@ class PredictionService:
         gc.set_threshold(GC_THRESHOLD)
 
     @bentoml.on_startup
-    async def keep_telling(self) -> None:
-        """Keep the metrics up to date while the service runs."""
-        self.telling = asyncio.create_task(self.desk.tell())
+    async def keep_up(self) -> None:
+        """Keep metrics and features up to date while the service runs."""
+        self.tasks = [asyncio.create_task(work) for work in (self.desk.tell(), self.desk.refresh())]
 
     @bentoml.api
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -97,7 +97,8 @@ class PredictionService:
     def close(self) -> None:
         """Close what is open."""
         _desks.clear()
-        self.telling.cancel()
+        for task in self.tasks:
+            task.cancel()
         self.desk.close()
 
 

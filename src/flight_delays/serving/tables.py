@@ -13,7 +13,8 @@ from flight_delays.portable.encoding import Arrays, Coded, Column
 from flight_delays.portable.plan import Field
 
 from .answers import MADE, missing_text
-from .features import Entry, FeatureStore, Group
+from .features import FeatureStore, Group
+from .recent import Entry
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -39,7 +39,7 @@ def test_compiled_trees_are_equal_to_scikit_learn_on_every_row(released, boosted
     folder, plan = released
     rows = engineered.model_input.to_pandas()
 
-    matrix, _ = encode_rows(as_arrays(rows, COLUMNS), plan.encoding)
+    matrix = encode_rows(as_arrays(rows, COLUMNS), plan.encoding)
     served = Trees(folder / TREES, plan.encoding.width).predict(matrix)
 
     expected = boosted.predict(rows)
@@ -77,6 +77,9 @@ def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path, caplog):
     assert plan.engine_reason == "LogisticRegression is not made of trees."
     assert plan.engine_reason in caplog.text
     assert plan.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
+    # what it has seen is known all the same
+    assert plan.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
+    assert set(plan.encoding.categories["carrier"]) == set(ROWS["carrier"])
     served = load_estimator((tmp_path / MODEL).read_bytes())
     np.testing.assert_array_equal(
         served.predict_proba(ROWS[package.metadata.features])[:, 1], package.predict(ROWS)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from flight_delays.columns import Columns
 from flight_delays.errors import ProjectError
@@ -21,7 +22,6 @@ from .fields import fields_of
 
 logger = logging.getLogger(__name__)
 
-NO_ENCODING = Encoding({}, [], [])
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
 
@@ -42,12 +42,13 @@ def export(
         The plan, which is not written yet.
     """
     engine: EngineName = "compiled trees"
+    categories = categories_of(package.estimator)
     try:
         encoding = encoding_of(package.estimator)
         compile_trees(package.estimator[-1], encoding.width, folder / TREES)
         reason = _prove(package, columns, encoding, rows, tolerance, folder / TREES)
     except NotEqualError as why:
-        engine, encoding, reason = "scikit-learn", NO_ENCODING, str(why)
+        engine, encoding, reason = "scikit-learn", Encoding(categories, [], []), str(why)
         (folder / TREES).unlink(missing_ok=True)
         (folder / MODEL).write_bytes(dump_estimator(package.estimator))
         logger.warning("Served by scikit-learn, many times slower: %s", why)
@@ -63,9 +64,7 @@ def export(
         data_hash=metadata.lineage.data_hash,
         event_time=columns.event_time,
         # those that are looked up after those that are sent, as rows are completed
-        fields=sorted(
-            fields_of(columns, encoding.categories), key=lambda field: bool(field.source)
-        ),
+        fields=sorted(fields_of(columns, categories), key=lambda field: bool(field.source)),
         features=metadata.features,
         engine=engine,
         engine_reason=reason,
@@ -86,16 +85,26 @@ def encoding_of(estimator: Pipeline) -> Encoding:
     parts = {name: (part, columns) for name, part, columns in preprocessing.transformers_}
     if parts.keys() != PARTS or not isinstance(parts["categorical"][0], OrdinalEncoder):
         raise NotEqualError(f"The preprocessing is not that of trees: it has {', '.join(parts)}.")
-    encoder, categorical = parts["categorical"]
-    # without columns the encoder was not fitted
-    categories = encoder.categories_ if len(categorical) else []
-    # a missing category is not one that was seen
-    named = [[str(value) for value in found if not pd.isna(value)] for found in categories]
     return Encoding(
-        categories=dict(zip(categorical, named, strict=True)),
+        categories=categories_of(estimator),
         moments=list(parts["calendar"][1]),
         numbers=[*parts["numeric"][1], *parts["boolean"][1]],
     )
+
+
+def categories_of(estimator: Pipeline) -> dict[str, list[str]]:
+    """Per categorical feature, the categories that the preprocessing has seen, if it says."""
+    preprocessing = estimator[0]
+    if not isinstance(preprocessing, ColumnTransformer):
+        return {}
+    parts = {name: (part, columns) for name, part, columns in preprocessing.transformers_}
+    encoder, columns = parts.get("categorical", (None, []))
+    # without columns the encoder was not fitted
+    if not len(columns) or not isinstance(encoder, OneHotEncoder | OrdinalEncoder):
+        return {}
+    # a missing category is not one that was seen
+    named = [[str(value) for value in found if not pd.isna(value)] for found in encoder.categories_]
+    return dict(zip(columns, named, strict=True))
 
 
 def _prove(
@@ -107,7 +116,7 @@ def _prove(
     library: Path,
 ) -> str:
     """Compare the compiled trees with scikit-learn; the proof, in words."""
-    matrix, _ = encode_rows(as_arrays(rows, columns), encoding)
+    matrix = encode_rows(as_arrays(rows, columns), encoding)
     try:
         served = Trees(library, encoding.width).predict(matrix)
     except ProjectError as error:
