@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from flight_delays.portable.plan import Plan
 
+from .batcher import LookupBatcher
 from .features import FeatureStore, StoreSettings
 from .keys import ApiKeys, listening, refuse_if_open
 from .logs import RequestLog
@@ -80,6 +81,8 @@ class Desk:
             self.metrics,
             self._trial(model, challenger),
         )
+
+        self.look_ups = LookupBatcher(self.predictor.store.complete_all)
 
     def answer_large(self, kind: bytes, body: bytes, accept: bytes) -> Reply:
         """Answer a large request, from reading to writing. Blocks; thread-safe."""

@@ -25,8 +25,8 @@ NO_VALUE = "no_value"
 UNAVAILABLE = "store_unavailable"
 MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, UNAVAILABLE)
 
-# keys that are read again by one query
-MAX_KEYS = 500
+# keys of one query: SQLite takes 32,766 parameters, PostgreSQL 65,535
+MAX_KEYS = 5_000
 # a row with its looked-up values, and why some are missing
 Completed = tuple[list[Any], dict[str, str]]
 
@@ -159,16 +159,17 @@ class FeatureStore:
         be read, what is kept stays until it is too old.
         """
         for number, cache in enumerate(self._caches):
-            keys = sorted(cache.ageing(time.monotonic()))
-            for first in range(0, len(keys), MAX_KEYS):
-                if self._read(number, set(keys[first : first + MAX_KEYS])) is None:
-                    return
+            ageing = cache.ageing(time.monotonic())
+            if ageing and self._read(number, ageing) is None:
+                return
 
-    def _read(self, number: int, keys: set[Key]) -> dict[Key, Entry] | None:
+    def _read(self, number: int, keys: Iterable[Key]) -> dict[Key, Entry] | None:
         """Read entries of a group, and keep them; None if the store cannot be read."""
-        group = self.groups[number]
+        group, ordered = self.groups[number], sorted(keys)
+        read: dict[Key, Entry] = {}
         try:
-            read = self._ask(group, keys)
+            for first in range(0, len(ordered), MAX_KEYS):
+                read |= self._ask(group, ordered[first : first + MAX_KEYS])
         except _StoreError as error:
             logger.error("The feature store cannot be read: %s", error)
             self.observer.looked_up(group.table, "failed")
@@ -178,7 +179,7 @@ class FeatureStore:
             self._caches[number].keep(read, time.monotonic())
         return read
 
-    def _ask(self, group: Group, keys: set[Key]) -> dict[Key, Entry]:
+    def _ask(self, group: Group, keys: list[Key]) -> dict[Key, Entry]:
         if time.monotonic() < self._closed_until:
             raise _StoreError("it failed a moment ago, and is left alone for a while")
         try:
@@ -205,7 +206,7 @@ class FeatureStore:
         named = zip(group.names, values, strict=True)
         return values, {name: NO_VALUE for name, value in named if value is None}
 
-    def _query(self, group: Group, keys: set[Key]) -> list[Any]:
+    def _query(self, group: Group, keys: list[Key]) -> list[Any]:
         """The rows in question: of each entity those of the days, and the newest before them."""
         import sqlalchemy as sa  # noqa: PLC0415 - not at start-up
 

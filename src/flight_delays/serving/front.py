@@ -66,7 +66,6 @@ class Front:
         self._new_id = identifiers()
         self._n_large = 0
         self._large = ThreadPoolExecutor(2, "large")
-        self._reading = ThreadPoolExecutor(4, "reading")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it pass."""
@@ -177,8 +176,7 @@ class Front:
             rows = desk.reader.read(body)
             completed = desk.predictor.complete(rows)
             if completed is None:
-                reading = self._reading.submit(desk.predictor.store.complete_all, rows)
-                completed = await _in_time(asyncio.wrap_future(reading), desk)
+                completed = await _in_time(desk.look_ups.complete(rows), desk)
             return Reply(200, desk.predictor.answer(completed), JSON)
         if self._n_large >= desk.settings.max_large:
             raise BadRequestError(503, "overloaded", "Too many large requests; try again.")
