@@ -106,6 +106,15 @@ def test_nothing_is_served_before_the_desk_is_there(serve, example):
         assert response.headers["retry-after"] == "1"
 
 
+def test_a_browser_loads_nothing_from_elsewhere_for_the_page(desk, serve):
+    """BentoML's own page would load a tracker."""
+    policy = serve(desk()).ask("GET", "/").headers["content-security-policy"]
+
+    assert policy.startswith("default-src 'self';")
+    assert "http" not in policy
+    assert "script" not in policy
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "/../etc/passwd", "/info.json"])
 def test_an_unknown_path_is_not_found(desk, serve, path):
     problem_of(serve(desk()).ask("GET", path), 404, path)

@@ -62,6 +62,7 @@ class Desk:
         self, folder: Path, plan: Plan, challenger: tuple[Path, Plan] | None, settings: Settings
     ) -> None:
         self.settings = settings
+        self.opened = settings.opened
         self.in_progress = 0
         self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         refuse_if_open(self.keys, listening())

@@ -17,7 +17,7 @@ from flight_delays.errors import ProjectError
 from .answers import identifiers
 from .desk import ARROW, JSON_TYPE, Desk, Reply
 from .reading import BadRequestError
-from .responses import JSON, PROBLEM, SECURITY, Headers, problem
+from .responses import JSON, PAGE, PROBLEM, SECURITY, Headers, problem
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ class Front:
 
         async def secured(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *SECURITY]
+                message["headers"] = [*message.get("headers", []), *SECURITY, *PAGE]
             await send(message)
 
         await self._app({**scope, PASSED: True}, receive, secured)
@@ -221,7 +221,7 @@ class _DisconnectedError(Exception):
 
 
 def _check_key(desk: Desk, path: str, headers: Mapping[bytes, bytes]) -> None:
-    if not desk.keys.needed or _switch(path) in desk.settings.opened:
+    if not desk.keys.needed or _switch(path) in desk.opened:
         return
     if not desk.keys.knows(headers.get(b"authorization")):
         raise BadRequestError(401, "key", "Send a valid key: `Authorization: Bearer <key>`.")

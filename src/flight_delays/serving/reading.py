@@ -125,11 +125,11 @@ class RowReader:
 
     def _keep(self, rows: list[Values]) -> bool:
         """Whether the rows keep the rules that the decoder does not know."""
-        return all(
-            values[position] is None or check(values[position])
-            for position, check in self._checks
-            for values in rows
-        )
+        for position, check in self._checks:
+            for values in rows:
+                if values[position] is not None and not check(values[position]):
+                    return False
+        return True
 
     def judged(self, body: bytes) -> list[Values]:
         """Let the judge say what is wrong, or that nothing is."""

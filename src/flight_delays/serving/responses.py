@@ -15,6 +15,14 @@ SECURITY: Headers = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
+# BentoML's page has a tracker of others in it: a browser is to load nothing from elsewhere
+PAGE: Headers = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        b"frame-ancestors 'none'",
+    ),
+)
 # an error is never larger than the request, or than this
 MIN_ERROR = 1024
 TITLES = {
