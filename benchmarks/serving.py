@@ -21,7 +21,7 @@ from benchmarks.servers import KEY, Server
 
 SINGLE_ROWS, BULK_ROWS = 2_000, 10_000
 CLIENTS = 16
-BULK_REPEATS = 5
+BULK_REPEATS = 15
 WARM_UP_SECONDS = 2
 OK = 200
 # the service by hand reads JSON alone, so that is what Arrow is compared with

@@ -11,7 +11,7 @@ from flight_delays.portable.encoding import Coded
 from flight_delays.serving import features
 from flight_delays.serving.features import FeatureStore, StoreSettings
 from flight_delays.serving.json_columns import columns_of
-from flight_delays.serving.tables import complete_table
+from flight_delays.serving.table_features import complete_table
 from tests.factories import plan_of
 
 PLAN = plan_of()

@@ -14,7 +14,7 @@ from flight_delays.portable.encoding import Coded
 from flight_delays.serving import metrics as module
 from flight_delays.serving.answers import Answer
 from flight_delays.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
-from flight_delays.serving.tables import TableAnswers
+from flight_delays.serving.table_answers import By, TableAnswers
 from tests.factories import plan_of
 
 ANSWERS = [
@@ -24,12 +24,12 @@ ANSWERS = [
 ]
 
 
-def as_table(answers):
+def as_table(answers, variant):
     return TableAnswers(
         ids=[answer.prediction_id for answer in answers],
         probabilities=np.array([answer.probability for answer in answers]),
         decisions=np.array([answer.decision for answer in answers]),
-        model_version="v1",
+        models=Coded(np.zeros(len(answers), int), [By("v1", variant)]),
         missing=coded([answer.missing_features for answer in answers]),
         unseen=coded([answer.unseen_categories for answer in answers]),
     )
@@ -46,7 +46,7 @@ import numpy as np
 from flight_delays.portable.encoding import Coded
 from flight_delays.serving.answers import Answer
 from flight_delays.serving.metrics import Metrics
-from flight_delays.serving.tables import TableAnswers
+from flight_delays.serving.table_answers import By, TableAnswers
 
 metrics = Metrics()
 answers = [Answer(str(i), i / 10, i > 4, "v1", {}, []) for i in range(10)]
@@ -54,8 +54,9 @@ for answer in answers:
     metrics.answered(answer, "champion")
 probabilities = np.array([answer.probability for answer in answers])
 nothing = [Coded(np.zeros(len(answers), int), [value]) for value in ({}, [])]
-many = TableAnswers(["x"] * len(answers), probabilities, probabilities > 0.4, "v1", *nothing)
-metrics.answered_many(many, "champion")
+by = Coded(np.zeros(len(answers), int), [By("v1", "champion")])
+many = TableAnswers(["x"] * len(answers), probabilities, probabilities > 0.4, by, *nothing)
+metrics.answered_many(many)
 metrics.in_progress.inc()
 metrics.log_bytes.set(int(sys.argv[1]))
 metrics.dropped(5)
@@ -84,7 +85,7 @@ def told(name, **labels):
 def test_rows_are_counted_alike_one_by_one_and_together(metrics):
     for answer in ANSWERS:
         metrics.answered(answer, "champion")
-    metrics.answered_many(as_table(ANSWERS), "canary")
+    metrics.answered_many(as_table(ANSWERS, "canary"))
     metrics.tell()
 
     for variant in ("champion", "canary"):

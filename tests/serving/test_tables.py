@@ -112,7 +112,7 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     from flight_delays.serving.features import FeatureStore, StoreSettings
     from flight_delays.serving.json_columns import columns_of
     from flight_delays.serving.model import ServedModel
-    from flight_delays.serving.tables import complete_table
+    from flight_delays.serving.table_features import complete_table
     from tests.serving.conftest import Heard
 
     plan = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)

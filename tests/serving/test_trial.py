@@ -108,14 +108,79 @@ def test_a_canary_answers_its_share_and_says_so(desk, challenger, example, tmp_p
     assert set(log.loc[log["variant"] == "canary", "model_version"]) == {CHALLENGER}
 
 
-def test_large_requests_are_the_champions(desk, challenger, example, released):
+def large(one, example, n_rows):
+    """What is answered to the same rows as ``answers_of`` asks, in one large request."""
+    body = json.dumps({"rows": [example | {"flight_number": i + 1} for i in range(n_rows)]})
+    return json.loads(one.answer_large(b"application/json", body.encode(), b"*/*").body)[
+        "predictions"
+    ]
+
+
+def test_of_a_large_request_the_canary_answers_the_same_rows_as_of_small_ones(
+    desk, challenger, example, tmp_path
+):
+    one = desk(challenger, challenger_mode="canary", challenger_share=0.3)
+    made = ("prediction_id",)
+
+    singly, together = answers_of(one, example, 200), large(one, example, 200)
+
+    assert {answer["model_version"] for answer in together} > {CHALLENGER}
+    for answer, other in zip(singly, together, strict=True):
+        assert {k: v for k, v in answer.items() if k not in made} == {
+            k: v for k, v in other.items() if k not in made
+        }
+    log = read_log(tmp_path / "log", LOGGED).to_pandas()
+    by_id = log.set_index("prediction_id")
+    for answer in [*singly, *together]:
+        line = by_id.loc[answer["prediction_id"]]
+        assert line["model_version"] == answer["model_version"]
+        assert (line["variant"] == "canary") == (answer["model_version"] == CHALLENGER)
+    one.metrics.tell()
+    predictions = one.metrics.predictions
+    n_theirs = sum(answer["model_version"] == CHALLENGER for answer in together)
+    counted = [
+        predictions.labels(CHALLENGER, "canary", decision)._value.get()
+        for decision in ("true", "false")
+    ]
+    assert sum(counted) == 2 * n_theirs
+
+
+def test_of_a_large_request_a_shadow_says_in_the_log_what_it_says_of_small_ones(
+    desk, challenger, example, tmp_path, released
+):
+    one = desk(challenger, challenger_mode="shadow")
+
+    singly, together = answers_of(one, example, 50), large(one, example, 50)
+
+    assert {answer["model_version"] for answer in together} == {released[1].model_version}
+    log = read_log(tmp_path / "log", LOGGED).to_pandas()
+    is_large = ~log["prediction_id"].isin([answer["prediction_id"] for answer in singly])
+    shadows = log[log["variant"] == "shadow"].groupby("flight_number")["probability"]
+    assert is_large.sum() >= 100
+    assert (shadows.count() == 2).all()
+    assert (shadows.max() == shadows.min()).all()
+    assert log["prediction_id"].is_unique
+    one.metrics.tell()
+    assert one.metrics.compared.labels(CHALLENGER)._value.get() == 100
+
+
+def test_a_challenger_that_fails_on_a_large_request_leaves_it_to_the_champion_and_is_switched_off(
+    desk, challenger, example, tmp_path, released, monkeypatch
+):
     one = desk(challenger, challenger_mode="canary", challenger_share=0.99)
-    body = json.dumps({"rows": [example] * 10}).encode()
+    trial = one.predictor.trial
+    monkeypatch.setattr(trial.challenger, "score_table", None)
 
-    reply = json.loads(one.answer_large(b"application/json", body, b"*/*").body)
+    first = large(one, example, 30)
+    trial._next_look = 0
+    second = large(one, example, 30)
 
-    versions = {answer["model_version"] for answer in reply["predictions"]}
+    versions = {answer["model_version"] for answer in [*first, *second]}
     assert versions == {released[1].model_version}
+    one.metrics.tell()
+    assert one.metrics.challenger_failures.labels(CHALLENGER)._value.get() == 30
+    assert trial.mode == "off"
+    assert "failed on" in recorded(tmp_path / "log")["reason"]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # the moments that there are in Python and JSON, in microseconds
 FIRST = int(np.datetime64(datetime.min, "us").astype(int))  # noqa: DTZ901
 LAST = int(np.datetime64(datetime.max, "us").astype(int))  # noqa: DTZ901
+
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def check_names(table: "pa.Table", fields: list[Field]) -> None:
@@ -97,3 +101,18 @@ def as_coded(texts: "pa.Array") -> Coded[str | None]:
     found = texts.dictionary_encode(null_encoding="encode")
     codes = found.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return Coded(codes, found.dictionary.to_pylist())
+
+
+def pairs(first: Coded[A], second: Coded[B]) -> Coded[tuple[A, B]]:
+    """What two columns have together in each row; every pair is named once."""
+    import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
+
+    n_second = len(second.values)
+    found = pa.array(first.codes * n_second + second.codes).dictionary_encode()
+    ours, theirs = np.divmod(found.dictionary.to_numpy(), n_second)
+    values = zip(
+        map(first.values.__getitem__, ours.tolist()),
+        map(second.values.__getitem__, theirs.tolist()),
+        strict=True,
+    )
+    return Coded(found.indices.to_numpy().astype(np.int64), list(values))

@@ -21,8 +21,8 @@ from .predictor import Predictor
 from .reading import RowReader
 from .responses import JSON, Headers
 from .settings import MEGABYTE, Settings
+from .table_answers import write_arrow, write_json
 from .table_reading import TableReader
-from .tables import write_arrow, write_json
 from .trial import Trial, TrialSettings
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from flight_delays.portable.plan import Plan
 
 from .answers import Answer
 from .features import MISSING
-from .tables import TableAnswers
+from .table_answers import TableAnswers
 
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -206,13 +206,16 @@ class Metrics:
         for name in answer.unseen_categories:
             self.child(self.unseen, name).inc()
 
-    def answered_many(self, answers: TableAnswers, variant: str) -> None:
+    def answered_many(self, answers: TableAnswers) -> None:
         """The rows of a table have been answered."""
-        version, n_rows = answers.model_version, len(answers.ids)
-        n_positive = int(answers.decisions.sum())
-        for decision, n in (("true", n_positive), ("false", n_rows - n_positive)):
-            self.child(self.predictions, version, variant, decision).inc(n)
-        self.child(self.score, version, variant).observe_all(answers.probabilities.tolist())
+        for code, (version, variant) in enumerate(answers.models.values):
+            own = answers.models.codes == code
+            n_rows, n_positive = int(own.sum()), int((own & answers.decisions).sum())
+            for decision, n in (("true", n_positive), ("false", n_rows - n_positive)):
+                self.child(self.predictions, version, variant, decision).inc(n)
+            self.child(self.score, version, variant).observe_all(
+                answers.probabilities[own].tolist()
+            )
         for reasons, n in _counted(answers.missing):
             for name, reason in reasons.items():
                 self.child(self.missing, name, reason).inc(n)

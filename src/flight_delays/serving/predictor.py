@@ -14,7 +14,8 @@ from .metrics import Metrics
 from .model import ServedModel
 from .prediction_log import PredictionLog
 from .reading import Values
-from .tables import TableAnswers, complete_table, logged_table, new_ids, unseen_by_row
+from .table_answers import TableAnswers, both, logged_table, mixed, score_table
+from .table_features import complete_table
 from .trial import Trial
 
 
@@ -84,7 +85,7 @@ class Predictor:
         return self._encoder.encode(Answers(answers))
 
     def answer_table(self, columns: Arrays) -> TableAnswers:
-        """Look up, score, log and count many rows, by the champion alone. Blocks; thread-safe.
+        """Look up, score, log and count many rows. Blocks; thread-safe.
 
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
@@ -92,19 +93,39 @@ class Predictor:
         plan, now = self.model.plan, utc_now()
         sent = [field.name for field in plan.sent]
         completed, missing = complete_table(columns, self.store, plan.event_time, sent)
-        probabilities, unseen = self.model.score_table(completed)
-        n_rows = len(probabilities)
-        answers = TableAnswers(
-            ids=new_ids(n_rows),
-            probabilities=probabilities,
-            decisions=probabilities >= self._threshold,
-            model_version=self._version,
-            missing=missing,
-            unseen=unseen_by_row(unseen, n_rows),
-        )
-        self.log.append_table(logged_table(completed, self._logged, answers, now), now.date())
-        self._metrics.answered_many(answers, "champion")
+        ours = score_table(self.model, "champion", completed, missing)
+        answers, shadow = self._table_in_trial(ours, completed)
+        logged = logged_table(completed, self._logged, answers, now)
+        if shadow is not None:
+            logged = both(logged, logged_table(completed, self._logged, shadow, now))
+        self.log.append_table(logged, now.date())
+        self._metrics.answered_many(answers)
         return answers
+
+    def _table_in_trial(
+        self, ours: TableAnswers, columns: Arrays
+    ) -> tuple[TableAnswers, TableAnswers | None]:
+        """The answers, and what a shadow says, which goes to the log alone."""
+        trial = self.trial
+        if trial is None:
+            return ours, None
+        trial.look()
+        mode = trial.mode
+        if mode == "off":
+            return ours, None
+        theirs = trial.score_table(mode, columns, ours.missing)
+        if theirs is None:
+            self._count(self._metrics.challenger_failures, len(ours.ids))
+            return ours, None
+        if mode == "canary":
+            return mixed(ours, theirs, trial.takes_all(columns)), None
+        self._count(self._metrics.compared, len(ours.ids))
+        self._count(self._metrics.disagreements, int((ours.decisions != theirs.decisions).sum()))
+        return ours, theirs
+
+    def _count(self, metric: Any, n_rows: int) -> None:
+        assert self.trial is not None
+        self._metrics.child(metric, self.trial.version).inc(n_rows)
 
     def _score(self, values: Sequence[Any], missing: dict[str, str]) -> Answer:
         probability, unseen = self.model.score(values)
@@ -128,10 +149,8 @@ class Predictor:
             theirs = self._challenge(values, missing)
             if theirs is not None:
                 records.append(self._record(values, theirs, "shadow", now))
-                child = self._metrics.child
-                child(self._metrics.compared, trial.version).inc()
-                if theirs.decision != ours.decision:
-                    child(self._metrics.disagreements, trial.version).inc()
+                self._count(self._metrics.compared, 1)
+                self._count(self._metrics.disagreements, theirs.decision != ours.decision)
         return ours, "champion"
 
     def _challenge(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
@@ -139,7 +158,7 @@ class Predictor:
         assert trial is not None
         scored = trial.score(values)
         if scored is None:
-            self._metrics.child(self._metrics.challenger_failures, trial.version).inc()
+            self._count(self._metrics.challenger_failures, 1)
             return None
         probability, unseen = scored
         decision = probability >= trial.challenger.plan.threshold

@@ -14,9 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flight_delays.errors import ProjectError
+from flight_delays.portable.encoding import Arrays, Coded, Column
 
 from .model import Scored, ServedModel
+from .table_answers import TableAnswers, score_table
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +117,28 @@ class Trial:
         self._seconds.append(time.perf_counter() - start)
         return None if failed else (probability, unseen)
 
+    def takes_all(self, columns: Arrays) -> NDArray[np.bool_]:
+        """The same of many rows: which of them are the canary's to answer."""
+        fields = self._champion.plan.fields
+        values = [_plain(columns[fields[place].name]) for place in self._keys]
+        keys = ("\x1f".join(map(str, row)) for row in zip(*values, strict=True))
+        hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys), np.int64)
+        return hashes < self._settings.share * HASHES
+
+    def score_table(
+        self, variant: str, columns: Arrays, missing: Coded[dict[str, str]]
+    ) -> TableAnswers | None:
+        """What the challenger says of many rows, or None where it fails."""
+        answers = None
+        try:
+            answers = score_table(self.challenger, variant, columns, missing)
+            failed = not ((answers.probabilities >= 0) & (answers.probabilities <= 1)).all()
+        except Exception:
+            logger.exception("The challenger %s failed", self.version)
+            failed = True
+        self._outcomes.extend([failed] * min(len(missing.codes), self._settings.window))
+        return None if failed else answers
+
     def champion_took(self, seconds: float) -> None:
         """What the champion needed for a row, to be compared with."""
         self._champion_seconds.append(seconds)
@@ -179,6 +206,13 @@ class Trial:
                 self._settings.record_file,
             )
             self.mode = "off"
+
+
+def _plain(column: Column) -> list[Any]:
+    """The values as single rows have them."""
+    if isinstance(column, Coded):
+        return [column.values[code] for code in column.codes.tolist()]
+    return column.tolist()  # type: ignore[no-any-return]
 
 
 def _read(file: Path | None) -> dict[str, Any]:
