@@ -135,7 +135,7 @@ def _arrow(column: Column) -> "pa.Array":
 def _named(codes: NDArray[Any], values: Iterable[str | None]) -> "pa.DictionaryArray":
     import pyarrow as pa  # noqa: PLC0415
 
-    return pa.DictionaryArray.from_arrays(codes, pa.array(values, pa.string()))
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(values, pa.string()))
 
 
 def write_json(answers: TableAnswers) -> bytes:

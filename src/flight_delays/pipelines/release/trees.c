@@ -32,7 +32,7 @@ typedef struct {
 #define MISSING 255
 // bytes are compared with their signs on most processors
 #define SIGNED(code) ((int8_t)((code) - 128))
-typedef int8_t Bytes __attribute__((vector_size(REGISTER)));
+typedef int8_t Bytes __attribute__((vector_size(REGISTER), may_alias));
 
 static double probability(double raw) { return 1.0 / (1.0 + exp(-raw)); }
 
