@@ -13,6 +13,7 @@ from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs, Prediction
 from flight_delays.records import json_records
 from flight_delays.served import read_log
+from flight_delays.serving import predictor
 from flight_delays.serving.desk import ARROW, JSON_TYPE
 from flight_delays.serving.reading import BadRequestError, RowReader
 from flight_delays.serving.table_reading import TableReader
@@ -46,9 +47,11 @@ def asked(real_rows):
     return rows
 
 
-@pytest.fixture
-def three_ways(desk, asked, tmp_path):
-    """By each way, the answers and the log."""
+@pytest.fixture(params=[(10**6, ".jsonl"), (1, ".arrow")], ids=["lines", "tables"])
+def three_ways(desk, asked, tmp_path, request, monkeypatch):
+    """By each way, the answers and the log, where large requests are logged as lines or tables."""
+    min_rows, kind = request.param
+    monkeypatch.setattr(predictor, "MIN_TABLE_ROWS", min_rows)
 
     def one_by_one(one):
         answers = []
@@ -70,6 +73,8 @@ def three_ways(desk, asked, tmp_path):
         folder = tmp_path / way.__name__
         one = desk(prediction_log_dir=str(folder))
         found.append((way(one), read_log(folder, LOGGED)))
+        expected = ".jsonl" if way is one_by_one else kind
+        assert {file.suffix for file in folder.iterdir()} == {expected}
     return found
 
 

@@ -18,6 +18,9 @@ from .table_answers import TableAnswers, both, logged_table, mixed, score_table
 from .table_features import complete_table
 from .trial import Trial
 
+# with fewer rows, a table is logged as lines: a file for each would be too many files
+MIN_TABLE_ROWS = 500
+
 
 class Predictor:
     """Answers rows. Every answer is in the prediction log before it is given.
@@ -98,7 +101,10 @@ class Predictor:
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))
-        self.log.append_table(logged, now.date())
+        if logged.num_rows < MIN_TABLE_ROWS:
+            self.log.append(self._encoder.encode_lines(logged.to_pylist()), now.date())
+        else:
+            self.log.append_table(logged, now.date())
         self._metrics.answered_many(answers)
         return answers
 
