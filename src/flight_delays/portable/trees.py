@@ -42,7 +42,8 @@ class Trees:
         self._function = function
         self._width = width
         self._n_threads = n_threads
-        self._pool = ThreadPoolExecutor(n_threads, "trees") if n_threads > 1 else None
+        # who asks does a part of it
+        self._pool = ThreadPoolExecutor(n_threads - 1, "trees") if n_threads > 1 else None
 
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of the positive class for each row, shape (n_rows,)."""
@@ -50,16 +51,16 @@ class Trees:
         out = np.empty(len(matrix))
         n_parts = max(1, min(self._n_threads, len(matrix) // MIN_ROWS_A_THREAD))
         edges = np.linspace(0, len(matrix), n_parts + 1).astype(int).tolist()
-        spans = list(itertools.pairwise(edges))
+        own, *others = itertools.pairwise(edges)
 
         def run(span: tuple[int, int]) -> None:
             first, end = span
             self._function(matrix[first:].ctypes.data, end - first, out[first:].ctypes.data)
 
-        if self._pool is None or n_parts == 1:
-            run((0, len(matrix)))
-        else:
-            list(self._pool.map(run, spans))
+        shared = [self._pool.submit(run, span) for span in others] if self._pool else []
+        run(own)
+        for part in shared:
+            part.result()
         return out
 
     def row_predictor(self) -> Callable[[Sequence[float]], float]:
