@@ -64,16 +64,7 @@ class RowReader:
         self._values = _values_of(self._names)
         self._judge = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
-        row = msgspec.defstruct(
-            "Row",
-            [_member(field) for field in fields],
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
-        rows = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
-        request = msgspec.defstruct("Request", [("rows", rows)], forbid_unknown_fields=True)
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(request).decode
+        self._decode = request_decoder([_member(field) for field in fields], max_rows)
         kinds = {kind: [i for i, f in enumerate(fields) if f.kind == kind] for kind in _COLONS}
         self._texts, self._moments = kinds["categorical"], kinds["datetime"]
         self._nullable_moments = [i for i in self._moments if fields[i].nullable]
@@ -167,6 +158,15 @@ class RowReader:
                 f"{n_rows:,} rows are more than the {self._max_rows:,} that one request may have; "
                 "send them in several.",
             )
+
+
+def request_decoder(members: list[tuple[Any, ...]], max_rows: int) -> Callable[[bytes], Any]:
+    """A decoder of ``{"rows": [...]}``: objects with the members, strictly and no others."""
+    row = msgspec.defstruct("Row", members, forbid_unknown_fields=True, kw_only=True, gc=False)
+    rows = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
+    request = msgspec.defstruct("Request", [("rows", rows)], forbid_unknown_fields=True)
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(request).decode
+    return decode
 
 
 def _refusal(wrong: list[Problem]) -> BadRequestError:

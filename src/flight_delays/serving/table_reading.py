@@ -7,11 +7,10 @@ import io
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from flight_delays.portable.encoding import Coded, Column
@@ -19,7 +18,7 @@ from flight_delays.portable.plan import Field
 
 from .arrow_columns import as_column, cast, check_names
 from .json_columns import Columns, by_name, columns_of, member, read_all
-from .reading import BadRequestError, RowReader, hides_colons, left_to_judge
+from .reading import BadRequestError, RowReader, hides_colons, left_to_judge, request_decoder
 from .rows import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -43,16 +42,7 @@ class TableReader:
     def __init__(self, fields: list[Field], rows: RowReader, max_rows: int) -> None:
         self._fields = fields
         self._rows = rows
-        row = msgspec.defstruct(
-            "Row",
-            [member(field) for field in fields],
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
-        some = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
-        request = msgspec.defstruct("Request", [("rows", some)], forbid_unknown_fields=True)
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(request).decode
+        self._decode = request_decoder([member(field) for field in fields], max_rows)
 
     def read_json(self, body: bytes) -> Columns:
         """The columns of ``{"rows": [...]}``.
