@@ -17,6 +17,7 @@ from flight_delays.pipelines.release.export import export
 from flight_delays.served import read_log
 from flight_delays.serving.desk import STOPPED
 from flight_delays.serving.model import ServedModel
+from flight_delays.serving.predictor import MIN_TABLE_ROWS
 from flight_delays.serving.trial import Trial, TrialSettings
 from tests.factories import plan_of, tiny_package
 
@@ -108,9 +109,11 @@ def test_a_canary_answers_its_share_and_says_so(desk, challenger, example, tmp_p
     assert set(log.loc[log["variant"] == "canary", "model_version"]) == {CHALLENGER}
 
 
-def large(one, example, n_rows):
+def large(one, example, n_rows, **changes):
     """What is answered to the same rows as ``answers_of`` asks, in one large request."""
-    body = json.dumps({"rows": [example | {"flight_number": i + 1} for i in range(n_rows)]})
+    body = json.dumps(
+        {"rows": [example | changes | {"flight_number": i + 1} for i in range(n_rows)]}
+    )
     return json.loads(one.answer_large(b"application/json", body.encode(), b"*/*").body)[
         "predictions"
     ]
@@ -162,6 +165,24 @@ def test_of_a_large_request_a_shadow_says_in_the_log_what_it_says_of_small_ones(
     assert log["prediction_id"].is_unique
     one.metrics.tell()
     assert one.metrics.compared.labels(CHALLENGER)._value.get() == 100
+
+
+def test_what_a_shadow_says_of_a_table_is_logged_with_it(desk, challenger, example, tmp_path):
+    one = desk(challenger, challenger_mode="shadow")
+
+    answers = large(one, example, MIN_TABLE_ROWS, tail_number=None, destination="QQQ")
+
+    assert [file.suffix for file in (tmp_path / "log").iterdir()] == [".arrow"]
+    log = read_log(tmp_path / "log", LOGGED).to_pandas()
+    assert log["variant"].value_counts().to_dict() == {
+        "champion": MIN_TABLE_ROWS, "shadow": MIN_TABLE_ROWS,
+    }  # fmt: skip
+    assert log["prediction_id"].head(MIN_TABLE_ROWS).tolist() == [
+        answer["prediction_id"] for answer in answers
+    ]
+    assert log["flight_number"].tolist() == 2 * list(range(1, MIN_TABLE_ROWS + 1))
+    assert set(log["destination"]) == {"QQQ"}
+    assert log["missing_features"].str.contains("plane_year=no_key").all()
 
 
 def test_a_challenger_that_fails_on_a_large_request_leaves_it_to_the_champion_and_is_switched_off(

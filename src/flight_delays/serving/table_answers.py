@@ -135,7 +135,11 @@ def _arrow(column: Column) -> "pa.Array":
 def _named(codes: NDArray[Any], values: Iterable[str | None]) -> "pa.DictionaryArray":
     import pyarrow as pa  # noqa: PLC0415
 
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(values, pa.string()))
+    named = list(values)
+    # a missing value is no entry of an Arrow dictionary: those could not be unified
+    missing = np.array([value is None for value in named])[codes]
+    indices = pa.array(codes.astype(np.int32), mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, pa.array([value or "" for value in named]))
 
 
 def write_json(answers: TableAnswers) -> bytes:
