@@ -65,3 +65,19 @@ def test_an_interruption_says_what_is_still_in_force() -> None:
 
     assert result.exit_code == 130
     assert "The champion and its release are as they were" in result.output
+
+
+@pytest.mark.parametrize("error", [RuntimeError("half done"), DatasetError("half saved")])
+def test_an_interruption_that_a_library_met_with_an_error_of_its_own_is_one(
+    error: Exception,
+) -> None:
+    def fail() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise error
+
+    result = CliRunner().invoke(command(fail))
+
+    assert result.exit_code == 130
+    assert "Stopped." in result.output

@@ -29,12 +29,14 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except EXPECTED as error:
+        except (KeyboardInterrupt, Exception) as error:
+            if _is_interrupted(error):
+                click.echo("\nStopped. The champion and its release are as they were.", err=True)
+                sys.exit(INTERRUPTED)
+            if not isinstance(error, EXPECTED):
+                raise
             logging.getLogger("flight_delays.traceback").error("Failed", exc_info=error)
             raise click.ClickException(f"{error}{next_step(error)}") from error
-        except KeyboardInterrupt:
-            click.echo("\nStopped. The champion and its release are as they were.", err=True)
-            sys.exit(INTERRUPTED)
 
     return wrapper
 
@@ -61,6 +63,13 @@ _NEXT_STEPS: dict[type[BaseException], str] = {
     OSError: "Nothing that was in force has changed; run again when that is put right.",
     DatasetError: "Check that entry in conf/base/catalog*.yml, and the file it points to.",
 }
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether a person stopped it; a library may have met that with an error of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

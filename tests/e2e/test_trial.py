@@ -22,7 +22,7 @@ from tests.e2e.project import Loop, Project, free_port
 ENV, DATA = "tried", "data/tried"
 SHARE = 0.5
 N_ROWS, N_IN_A_REQUEST = 1200, 30
-N_OF_A_TABLE = 100
+N_OF_A_TABLE = 600
 WAIT_SECONDS = 30
 KEYS = [column.name for column in Columns.of(Inputs).sent if column.name in Columns.of(Inputs).keys]
 
@@ -137,6 +137,7 @@ def trial(sample_loop: Loop) -> Trial:
     with trial.served("canary") as service:
         trial.shared = trial.ask(service, trial.rows)
         trial.again = trial.ask(service, few)
+        trial.tables.append(_table(service, few))
         stopped = {"stopped": [trial.challenger], "reasons": ["A person."]}
         trial.decision_file.write_text(json.dumps(trial.decisions[0] | stopped))
         _wait_until_off(service, trial)
@@ -172,11 +173,12 @@ def test_what_a_shadow_says_of_every_row_is_logged_and_never_answered(trial: Tri
     log = trial.shadow_log
 
     shadows = log[log["variant"] == "shadow"]
-    ours = log[(log["variant"] == "champion")].head(N_ROWS)
+    ours = log[log["variant"] == "champion"]
 
     assert {answer["model_version"] for answer in trial.shadowed} == {trial.champion}
     assert not set(shadows["prediction_id"]) & {a["prediction_id"] for a in trial.shadowed}
     assert set(shadows["model_version"]) == {trial.challenger}
+    assert len(shadows) == N_ROWS + N_OF_A_TABLE
     assert shadows[KEYS].to_numpy().tolist() == ours[KEYS].to_numpy().tolist()
     assert (shadows["probability"].to_numpy() != ours["probability"].to_numpy()).any()
 
@@ -188,7 +190,9 @@ def test_a_canary_answers_a_share_of_the_keys_and_always_the_same(trial: Trial) 
 
     assert SHARE - 0.06 < sum(by_canary) / N_ROWS < SHARE + 0.06
     assert by_canary[:N_OF_A_TABLE] == again
-    assert {table["model_version"].iloc[0] for table in trial.tables} == {trial.champion}
+    shadowed, shared, late = (table["model_version"] for table in trial.tables)
+    assert (shared == trial.challenger).tolist() == again
+    assert set(shadowed) == set(late) == {trial.champion}
 
 
 def test_monitoring_compares_either_with_the_champion(trial: Trial) -> None:
