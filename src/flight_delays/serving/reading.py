@@ -60,8 +60,7 @@ class RowReader:
     def __init__(self, fields: list[plan.Field], max_rows: int) -> None:
         self._fields = fields
         self._max_rows = max_rows
-        self._names = [field.name for field in fields]
-        self._values = _values_of(self._names)
+        self._values = _values_of([field.name for field in fields])
         self._judge = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
         self._decode = request_decoder([_member(field) for field in fields], max_rows)
