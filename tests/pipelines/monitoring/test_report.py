@@ -134,12 +134,11 @@ ALL_LATE, NONE_LATE = ibis.literal(True), ibis.literal(False)
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"as_of": NOBODY_YET}, "0 labelled rows, 100 are needed"),
         ({"label": NO_LABELS}, "0 labelled rows, 100 are needed"),
         ({"label": NONE_LATE}, "all labels are of one class"),
         ({"label": ALL_LATE}, "all labels are of one class"),
     ],
-    ids=["no predictions", "no labels", "no positive", "no negative"],
+    ids=["no labels", "no positive", "no negative"],
 )
 def test_a_month_that_says_nothing_is_waited_out_without_a_false_alarm(
     watch: Watch, given: dict[str, Any], says: str
@@ -155,6 +154,20 @@ def test_a_month_that_says_nothing_is_waited_out_without_a_false_alarm(
     assert says in page
     assert "Bad data" not in page
     assert '<div class="decision wait">' in made["monitoring_report"]
+
+
+def test_a_month_in_which_nothing_came_is_bad_data_and_alarms(watch: Watch) -> None:
+    made = watch(as_of=NOBODY_YET)
+
+    assert made["retrain_decision"]["outcome"] == "wait"
+    [reason] = made["retrain_decision"]["reasons"]
+    assert reason == (
+        "Bad data vetoes retraining: days since the newest row 14, limit 2; "
+        "rows a day against the reference's 0, limit 0.5."
+    )
+    assert {alert["kind"] for alert in made["alerts"]} == {"bad data"}
+    assert reason in text_of(made)
+    assert "data_quality_checks_failed 2.0" in made["monitoring_figures"]
 
 
 def test_without_predictions_there_is_nothing_to_compare_and_nothing_to_remember(

@@ -216,8 +216,8 @@ def measure_quality(
 ) -> dict[str, Any]:
     """Whether the data is fit to be judged by.
 
-    Rows in quarantine and training-serving skew; and where there are predictions, their volume,
-    freshness, missing values and unseen categories, by the window that is worst.
+    Rows in quarantine, training-serving skew, volume and freshness: where nothing came at all, they
+    fail. Of what came, missing values and unseen categories, by the window that is worst.
     """
     span = predictions.aggregate(
         n_rows=_.count(),
@@ -225,20 +225,18 @@ def measure_quality(
         newest=_[COLUMNS.event_time].max(),
     )
     [found] = span.to_pyarrow().to_pylist()
+    newest = pd.Timestamp(found["newest"] or as_of.moment)
+    staleness = (as_of.after(horizon.days) - newest) / pd.Timedelta(days=1)
     checks = [
         _at_most(
             "rows in quarantine", screening["largest_share"], screening["max_quarantine_share"]
         ),
         _at_most("training-serving skew", skew["share"], params.max_skew_share),
+        _at_most("days since the newest row", staleness, params.max_staleness_days),
+        _volume_check(drift, champion, horizon, params),
     ]
     if found["n_rows"]:
-        staleness = as_of.after(horizon.days) - pd.Timestamp(found["newest"])
-        days = staleness / pd.Timedelta(days=1)
-        checks += [
-            _at_most("days since the newest row", days, params.max_staleness_days),
-            _volume_check(drift, champion, horizon, params),
-            *_value_checks(drift, params),
-        ]
+        checks += _value_checks(drift, params)
     return {
         "n_rows": found["n_rows"],
         "n_days": found["n_days"],
