@@ -19,6 +19,7 @@ import yaml
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, RawFlights, RawPlanes, RawWeather
 from flight_delays.datasets import OnlineStoreDataset
+from flight_delays.exporting.export import export
 from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
@@ -26,7 +27,6 @@ from flight_delays.pipelines.data_engineering import nodes as engineering
 from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling
 from flight_delays.pipelines.modelling.families import FAMILIES
-from flight_delays.pipelines.release.export import export
 from flight_delays.portable.plan import Plan
 from flight_delays.quarantine import screen
 from flight_delays.resolvers import package_file

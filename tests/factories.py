@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from flight_delays.columns import Column, Columns
 from flight_delays.contracts import Inputs, Observation, Prediction
+from flight_delays.exporting.fields import fields_of
 from flight_delays.model_package import (
     Evaluation,
     Lineage,
@@ -23,7 +24,6 @@ from flight_delays.model_package import (
     ModelPackage,
     content_hash,
 )
-from flight_delays.pipelines.release.fields import fields_of
 from flight_delays.portable.plan import MODEL, Encoding, Plan, hash_of
 from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
 from flight_delays.profiles import profile, windows_back

@@ -55,7 +55,7 @@ from flight_delays.pipelines.modelling.evaluation import evaluate_slices
 from flight_delays.pipelines.modelling.nodes import profile_reference
 from flight_delays.pipelines.monitoring.drift import measure_drift
 from flight_delays.pipelines.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
-from flight_delays.pipelines.release.fields import fields_of
+from flight_delays.exporting.fields import fields_of
 from flight_delays.quarantine import screen
 from flight_delays.reference import Reference
 from flight_delays.serving.prediction_log import PredictionLog

@@ -21,7 +21,7 @@ import yaml
 
 from flight_delays import contracts
 from flight_delays.columns import DAY, ENTITY, Columns
-from flight_delays.pipelines.release.export import export
+from flight_delays.exporting.export import export
 from flight_delays.records import json_records
 
 PACKAGE = "flight_delays"

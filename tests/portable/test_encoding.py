@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flight_delays.columns import Columns, Contract, column
-from flight_delays.pipelines.release.export import as_arrays, encoding_of
-from flight_delays.pipelines.release.fields import fields_of
+from flight_delays.exporting.export import as_arrays, encoding_of
+from flight_delays.exporting.fields import fields_of
 from flight_delays.portable.encoding import (
     calendar,
     encode_rows,

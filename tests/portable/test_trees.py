@@ -7,7 +7,7 @@ import pytest
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
-from flight_delays.pipelines.release.export import as_arrays
+from flight_delays.exporting.export import as_arrays
 from flight_delays.portable.encoding import encode_rows
 from flight_delays.portable.plan import TREES
 from flight_delays.portable.trees import MIN_ROWS_A_THREAD, Trees

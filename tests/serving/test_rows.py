@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ContractError
-from flight_delays.pipelines.release.fields import fields_of
+from flight_delays.exporting.fields import fields_of
 from flight_delays.records import json_records
 from flight_delays.serving.rows import MAX_ERRORS, MAX_QUOTED, MAX_TEXT, problems, request_model
 

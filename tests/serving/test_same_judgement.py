@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
-from flight_delays.pipelines.release.fields import fields_of
+from flight_delays.exporting.fields import fields_of
 from flight_delays.quarantine import screen
 from flight_delays.serving.reading import BadRequestError, RowReader
 from flight_delays.serving.rows import MAX_TEXT, request_model

@@ -113,7 +113,7 @@ def test_the_answers_say_what_was_missing_and_unseen(three_ways, asked):
 
 
 def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_path):
-    from flight_delays.pipelines.release.export import export
+    from flight_delays.exporting.export import export
     from flight_delays.serving.features import FeatureStore, StoreSettings
     from flight_delays.serving.json_columns import columns_of
     from flight_delays.serving.model import ServedModel

@@ -13,7 +13,7 @@ import pytest
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Prediction
 from flight_delays.errors import ProjectError
-from flight_delays.pipelines.release.export import export
+from flight_delays.exporting.export import export
 from flight_delays.served import read_log
 from flight_delays.serving.desk import STOPPED
 from flight_delays.serving.model import ServedModel

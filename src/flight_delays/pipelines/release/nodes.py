@@ -23,14 +23,14 @@ from flight_delays.agreement import differences
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
+from flight_delays.exporting.compiled import compiler
+from flight_delays.exporting.export import export
+from flight_delays.exporting.fields import fields_of
 from flight_delays.model_package import GATE, ModelPackage
 from flight_delays.moments import Parameters
 from flight_delays.portable.plan import PLAN_LABEL, Plan
 from flight_delays.records import json_records
 
-from .compiled import compiler
-from .export import export
-from .fields import fields_of
 from .server import BentoServer
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def _export_hash(elected: ModelPackage, params: Release) -> str:
     said = (elected.version, contract, params.tolerance, bool(compiler()))
     digest = hashlib.sha256(repr(said).encode())
     code = Path(__file__).parents[2]
-    for path in sorted([*code.glob("portable/*.py"), *Path(__file__).parent.glob("*.py")]):
+    for path in sorted([*code.glob("portable/*.py"), *code.glob("exporting/*.*")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -6,7 +6,7 @@ import pytest
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ContractError
-from flight_delays.pipelines.release.fields import fields_of
+from flight_delays.exporting.fields import fields_of
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 

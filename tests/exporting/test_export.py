@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
+from flight_delays.exporting import compiled
+from flight_delays.exporting.export import as_arrays, export
 from flight_delays.model_package import load_estimator
-from flight_delays.pipelines.release import compiled
-from flight_delays.pipelines.release.export import as_arrays, export
 from flight_delays.portable.encoding import encode_rows
 from flight_delays.portable.plan import MODEL, PLAN, TREES, Plan, hash_of
 from flight_delays.portable.trees import Trees

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from flight_delays.pipelines.release.compiled import MAX_LEAVES, NotEqualError, compile_trees
+from flight_delays.exporting.compiled import MAX_LEAVES, NotEqualError, compile_trees
 from flight_delays.portable.trees import Trees
 
 RANDOM = np.random.default_rng(0)

@@ -1,0 +1,1 @@
+"""A fitted model in the form that serves: made once, and proved equal."""
