@@ -25,13 +25,13 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
         "model_card": "data/card.html",
     }
 
-    lines = summarise(made).splitlines()
+    lines = summarise(made, has_champion=True).splitlines()
 
     assert [line.split()[0] for line in lines] == [
         "Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report", "Card",
         "Next",
     ]  # fmt: skip
-    assert lines[0].endswith("1,500 rows of 2 tables, 2 of them in quarantine")
+    assert lines[0].endswith("1,500 rows of 2 tables; 2 rows set aside in quarantine")
     assert trained.candidate.version in lines[1]
     assert "base rate" in lines[2]
     assert lines[5].endswith(
@@ -59,13 +59,27 @@ def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
     assert lines == ["Gate       block: Too weak.", "Next       make run"]
 
 
+def test_where_there_is_a_champion_the_next_step_is_to_serve_it() -> None:
+    made = {"gate_decision": {"outcome": "block", "reasons": ["Too weak."]}}
+
+    assert summarise(made, has_champion=True).endswith("Next       make serve")
+
+
+def test_one_row_in_quarantine_does_not_read_as_a_table() -> None:
+    tables = [{"n_read": 5, "n_quarantined": 1}, {"n_read": 5, "n_quarantined": 0}]
+
+    said = summarise({"data_screening": {"tables": tables}}).splitlines()[0]
+
+    assert said.endswith("10 rows of 2 tables; 1 row set aside in quarantine")
+
+
 def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> None:
     asks = {"outcome": "retrain", "reasons": ["It is old."], "decided_at": "2013-08-01T00:00:00"}
 
-    alone = summarise({"retrain_decision": asks}, "sample")
+    alone = summarise({"retrain_decision": asks}, "sample", has_champion=True)
     released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
-    whole = summarise({"retrain_decision": asks, "release": released})
-    waits = summarise({"retrain_decision": asks | {"outcome": "wait"}})
+    whole = summarise({"retrain_decision": asks, "release": released}, has_champion=True)
+    waits = summarise({"retrain_decision": asks | {"outcome": "wait"}}, has_champion=True)
 
     assert alone.endswith("Next       kedro retrain --until 2013-08-01 --env sample")
     assert whole.endswith("Next       make serve")

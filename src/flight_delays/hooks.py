@@ -69,7 +69,7 @@ class ProjectHooks:
         for name in pipeline.all_outputs() & set(ARTEFACTS):
             made[name] = _path(catalog, name) if name in PAGES else catalog.load(name)
         if made and logger.isEnabledFor(logging.INFO):
-            click.echo(f"\n{summarise(made, run_params['env'])}\n")
+            click.echo(f"\n{summarise(made, run_params['env'], catalog.exists('champion'))}\n")
 
 
 def wait_for_better_data(reason: str) -> dict[str, Any]:

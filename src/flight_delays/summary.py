@@ -24,19 +24,22 @@ ARTEFACTS = (
 PAGES = ("monitoring_report", "model_card")
 
 
-def summarise(artefacts: Mapping[str, Any], env: str | None = None) -> str:
+def summarise(
+    artefacts: Mapping[str, Any], env: str | None = None, has_champion: bool = False
+) -> str:
     """Summarise a run in a few lines, one for each artefact that it made.
 
     Args:
         artefacts: By name, those of ``ARTEFACTS`` that the run made; of pages, their paths.
         env: Kedro's environment, if not the usual one.
+        has_champion: Whether there is a model to serve.
     """
     lines = [
         (title, write(artefacts[name]))
         for name, (title, write) in _LINES.items()
         if name in artefacts and not _nothing_on_trial(name, artefacts[name])
     ]
-    lines.append(("Next", _next_step(artefacts, env)))
+    lines.append(("Next", _next_step(artefacts, env, has_champion)))
     return "\n".join(f"{title:<11}{text}" for title, text in lines)
 
 
@@ -44,12 +47,12 @@ def _nothing_on_trial(name: str, artefact: Any) -> bool:
     return name == "trial_decision" and artefact["outcome"] == "none"
 
 
-def _next_step(artefacts: Mapping[str, Any], env: str | None) -> str:
+def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool) -> str:
     decision = artefacts.get("retrain_decision", {})
     if decision.get("outcome") == "retrain" and "release" not in artefacts:
         until = decision["decided_at"].partition("T")[0]
         return f"kedro retrain --until {until}{f' --env {env}' if env else ''}"
-    target = "serve" if {"release", "retrain_decision"} & artefacts.keys() else "run"
+    target = "serve" if has_champion else "run"
     return f'make {target} ARGS="--env {env}"' if env else f"make {target}"
 
 
@@ -68,7 +71,8 @@ def summarise_replay(policies: pd.DataFrame) -> str:
 def _screening(screening: Mapping[str, Any]) -> str:
     tables = screening["tables"]
     read, kept_out = (sum(table[n] for table in tables) for n in ("n_read", "n_quarantined"))
-    return f"{read:,} rows of {len(tables)} tables, {kept_out:,} of them in quarantine"
+    kept = f"{kept_out:,} {'row' if kept_out == 1 else 'rows'}"
+    return f"{read:,} rows of {len(tables)} tables; {kept} set aside in quarantine"
 
 
 def _candidate(candidate: ModelPackage) -> str:

@@ -273,7 +273,7 @@ def test_a_few_bad_rows_are_set_aside_and_each_is_accounted_for(
     assert by_cell[bad.index].tolist() == bad.tolist()
     assert [row for row, _ in twice.index] == list(range(len(flights) - 9, len(flights) + 1))
     assert screening["passed"]
-    assert f"{len(bad) + len(repeated) + 1} of them in quarantine" in said
+    assert f"{len(bad) + len(repeated) + 1} rows set aside in quarantine" in said
 
 
 def _moved(path: Path, data: str) -> Path:

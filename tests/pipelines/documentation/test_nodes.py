@@ -95,7 +95,7 @@ def test_a_card_says_what_where_from_how_good_and_why(card: str) -> None:
 
     assert label.description in card
     assert all(f"<code>{name}</code>" in card for name in Columns.of(Inputs).names)
-    assert "Of 1,200 rows of Raw, 7 were in quarantine" in card
+    assert "Of 1,200 rows of Raw, 7 were set aside in quarantine" in card
     assert "0.400 to 0.600" in card
     assert "It was the first." in card
     assert "da7a" in card

@@ -81,6 +81,19 @@ def test_what_swings_as_it_did_in_training_has_not_drifted_and_what_never_did_ha
     assert drift.loc["seasonal", measure] > drift.loc["steady", f"{measure}_limit"]
 
 
+def test_a_large_distance_that_is_normal_is_explained_and_a_drift_is_named(
+    drift_of: Callable[..., pd.DataFrame], champion: ModelPackage
+) -> None:
+    swing = champion.reference.features.normal["seasonal"]["psi"]
+
+    words = drift_of(seasonal=3.0, steady=3.0, measure="psi")["in_words"]
+
+    assert words["steady"].startswith("Drifted: PSI ")
+    assert words["seasonal"].startswith("Not drifted, though PSI ")
+    assert f"were up to {swing:.3g} from what preceded them." in words["seasonal"]
+    assert words["kind"] == words["probability"] == ""
+
+
 def test_by_significance_everything_has_drifted(drift_of: Callable[..., pd.DataFrame]) -> None:
     by_test = drift_of(seasonal=3.0, steady=0.3, measure="p_value")
     by_effect = drift_of(seasonal=3.0, steady=0.3, measure="psi")

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pytest
+from kedro_datasets.pandas import CSVDataset
 
 from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
@@ -109,6 +111,20 @@ def test_the_report_says_what_was_measured_and_decided(usual: Made) -> None:
     for check in usual["data_quality"]["checks"]:
         assert f"{check['name']} {check['value']:.3f} {check['limit']:g} passed" in page
     assert "Without the guards: wait" in page
+
+
+def test_a_distance_that_could_alarm_has_its_sentence_below(usual: Made, tmp_path: Path) -> None:
+    table = CSVDataset(filepath=str(tmp_path / "drift.csv"))
+    table.save(usual["drift"])
+
+    [node] = create_pipeline().to_outputs("monitoring_report").from_inputs("drift_plot").nodes
+    given = {name: usual[name] for name in node.inputs} | {"drift": table.load()}
+    page = text_of(node.run(given))
+
+    newest = usual["drift"].head(8)
+    said = [words for words in newest["in_words"] if words]
+    assert said and all(words in page for words in said)
+    assert "nan" not in page
 
 
 def test_every_column_that_drifted_is_in_the_table(usual: Made) -> None:

@@ -1,5 +1,8 @@
 """How far data and scores are from training, window by window, in one pass over the rows."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -13,13 +16,18 @@ from .nodes import COLUMNS, DISTANCES, Drift, Monitoring
 
 # of p-values, which may be 0
 SMALLEST = 1e-300
+NAMES = {
+    "psi": "PSI",
+    "jensen_shannon": "the Jensen-Shannon distance",
+    "wasserstein": "the Wasserstein distance",
+}
 
 DRIFT_COLUMNS = [
     "window_start", "window_end", "n_rows", "n_days", "kind", "column", "drifted",
     "of_limit",
     *(name for measure in DISTANCES for name in (measure, f"{measure}_limit")),
     "p_value", "missing_share", "reference_missing_share", "missing_increase", "missing_limit",
-    "unseen_share",
+    "unseen_share", "in_words",
 ]  # fmt: skip
 
 
@@ -36,8 +44,9 @@ def measure_drift(
     Returns:
         One row per window and column, the newest window first, in it the score, then the features,
         those first that are farthest for their limit; see ``profiles.compare``. ``of_limit`` is
-        the measure that counts, as a multiple of its limit; beyond 1 a column has ``drifted``. No
-        rows where nothing was predicted.
+        the measure that counts, as a multiple of its limit; beyond 1 a column has ``drifted``.
+        ``in_words`` says so, and why a large figure may be none. No rows where nothing was
+        predicted.
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
@@ -82,7 +91,24 @@ def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> p
     )
     of_limit = _of_limit(judged, params.drift)
     judged = judged.assign(of_limit=of_limit, drifted=of_limit > 1)
+    judged["in_words"] = [_in_words(row, params.drift) for row in judged.to_dict("records")]
     return judged.sort_values("of_limit", ascending=False, kind="stable")
+
+
+def _in_words(row: Mapping[Any, Any], params: Drift) -> str:
+    """What the measure that counts says of a column, where it says something."""
+    if params.measure == "p_value":
+        return "Drifted: the test of significance says so." if row["drifted"] else ""
+    value, floor = row[params.measure], params.floors[params.measure]
+    limit, found = row[f"{params.measure}_limit"], f"{NAMES[params.measure]} {value:.3g} is beyond"
+    if row["drifted"]:
+        return f"Drifted: {found} its limit, {limit:.3g}."
+    if not value > floor:  # also where this measure has no value
+        return ""
+    return (
+        f"Not drifted, though {found} the common limit, {floor:g}: windows of the training period "
+        f"were up to {limit / params.margin:.3g} from what preceded them."
+    )
 
 
 def _of_limit(table: pd.DataFrame, params: Drift) -> pd.Series:

@@ -74,7 +74,8 @@ def render_report(
         skew=skew,
         performance=performance,
         trial=trial,
-        drift=_newest(drift).head(DRIFT_ROWS).to_dict(orient="records"),
+        # a CSV file has no empty texts
+        drift=_newest(drift).head(DRIFT_ROWS).fillna({"in_words": ""}).to_dict(orient="records"),
         n_windows=drift["window_end"].nunique(),
         champion=champion.metadata,
         first_day=as_of.moment,

@@ -11,6 +11,8 @@ from flight_delays.moments import AsOf, Horizon, Parameters
 Rule = dict[str, Any]
 Guard = dict[str, Any]
 
+DEMAND = "demand"
+
 
 class DriftTrigger(Parameters):
     """Drift asks for retraining only if it lasts."""
@@ -73,7 +75,7 @@ def decide(
         "without_guards": "retrain" if fired else "wait",
         "decided_at": now.isoformat(),
         "model_version": champion.version,
-        "reasons": [said["reason"] for said in vetoed or fired or rules],
+        "reasons": [said["reason"] for said in vetoed or fired or _weighed(rules)],
         "rules": rules,
         "guards": guards,
         "drifted": _names(windows),
@@ -117,8 +119,14 @@ def _rules(
 
 
 def _demand(params: Retraining) -> Rule:
-    reason = f"It is demanded: {params.demand}." if params.demand else "Nobody demands it."
-    return _rule("demand", bool(params.demand), None, None, reason)
+    nobody = "No person has asked for a retraining."
+    reason = f"It is demanded: {params.demand}." if params.demand else nobody
+    return _rule(DEMAND, bool(params.demand), None, None, reason)
+
+
+def _weighed(rules: list[Rule]) -> list[Rule]:
+    """Why it waits: by what was measured, rather than by what nobody has asked for."""
+    return [rule for rule in rules if rule["rule"] != DEMAND] or rules
 
 
 def _performance(performance: dict[str, Any]) -> Rule:
