@@ -1,4 +1,5 @@
 import time
+import tracemalloc
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from flight_delays.portable.encoding import Coded
 from flight_delays.serving import features
 from flight_delays.serving.features import FeatureStore, StoreSettings
 from flight_delays.serving.json_columns import columns_of
+from flight_delays.serving.recent import Recent
 from flight_delays.serving.table_features import complete_table
 from tests.factories import plan_of
 
@@ -225,13 +227,40 @@ def test_what_cannot_be_read_again_stays_until_it_is_too_old(tmp_path, heard):
 
 
 def test_no_more_is_kept_than_may_be(store_url, heard):
-    store = store_at(store_url, heard, cache_entries=10)
+    store = store_at(store_url, heard, cache_bytes=10_000)
 
     for i in range(50):
         store.complete_all([row(carrier=f"{i}", tail_number=f"N{i}")])
 
-    assert {len(cache) for cache in store._caches} == {1, 10}
+    assert all(len(cache) in range(1, 20) for cache in store._caches)
     assert completed(store, row())[1] == {}
+
+
+@pytest.mark.parametrize("length", [1, 250])
+def test_keys_are_kept_by_what_they_take_in_memory(length):
+    kept, max_bytes = Recent(10**6, 60), 10**6
+    tracemalloc.start()
+
+    for first in range(0, 10_000, 500):
+        keys = [(f"{i:0{length}}", None) for i in range(first, first + 500)]
+        kept.keep({key: ((None, 0.5 + i), {"a": "b"}) for i, key in enumerate(keys)}, 0)
+
+    assert tracemalloc.get_traced_memory()[0] < 1.5 * max_bytes
+    assert len(kept) > 1_000
+    tracemalloc.stop()
+
+
+def test_what_is_kept_goes_as_quickly_however_much_there_is():
+    def seconds(n):
+        entries = {(f"{i}", None): ((), {}) for i in range(2 * n)}
+        first, second = (dict(list(entries.items())[half]) for half in (slice(n), slice(n, None)))
+        kept = Recent(550 * n, 60)
+        kept.keep(first, 0)
+        start = time.process_time()
+        kept.keep(second, 0)
+        return time.process_time() - start
+
+    assert seconds(80_000) < 8 * seconds(20_000) + 0.2
 
 
 # a store that fails

@@ -74,14 +74,14 @@ class StoreSettings:
         url: SQLAlchemy URL of the store.
         max_age_days: Greatest age of a daily value.
         cache_seconds: How long what was read is taken for true.
-        cache_entries: How many entries are kept of each table.
+        cache_bytes: What is kept of each table may take so much memory.
         timeout_seconds: How long the store may take, and how long it is left alone after a failure.
     """
 
     url: str
     max_age_days: int = 7
     cache_seconds: float = 60
-    cache_entries: int = 100_000
+    cache_bytes: int = 32_000_000
     timeout_seconds: float = 1
 
 
@@ -100,8 +100,8 @@ class FeatureStore:
 
     def __post_init__(self) -> None:
         self.groups = groups_of(self.plan)
-        entries, seconds = self.settings.cache_entries, self.settings.cache_seconds
-        self._caches = [Recent(entries, seconds) for _ in self.groups]
+        n_bytes, seconds = self.settings.cache_bytes, self.settings.cache_seconds
+        self._caches = [Recent(n_bytes, seconds) for _ in self.groups]
         self._nothing = [group.missing(NO_KEY) for group in self.groups]
         self._sources = list(zip(self.groups, self._caches, self._nothing, strict=True))
         self._lock = threading.Lock()

@@ -1,12 +1,16 @@
 """What was read from the online store lately, and what of it is still asked for."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from sys import getsizeof
 
 # an entity, and the day for which it is asked; the day is None where values are not daily
 Key = tuple[str, date | None]
 # the values in the order of the group's columns, and why some are missing
 Entry = tuple[tuple[float | None, ...], dict[str, str]]
+# what keeping takes beside the key's text, without values and for each value
+KEPT_BYTES, VALUE_BYTES = 500, 40
 
 
 class _Kept:
@@ -26,14 +30,16 @@ class Recent:
     Getting is for any thread, without a lock; keeping is for one at a time.
 
     Args:
-        size: Entries that are kept.
+        max_bytes: What the entries may take in memory, about.
         seconds: How long they are taken for true.
     """
 
-    def __init__(self, size: int, seconds: float) -> None:
-        self._size = size
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        self._max_bytes = max_bytes
+        self._n_bytes = 0
         self._seconds = seconds
-        self._kept: dict[Key | None, _Kept] = {}
+        # of a dictionary, the first is found the more slowly the more were before it
+        self._kept: OrderedDict[Key | None, _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         """How many entries there are."""
@@ -59,9 +65,11 @@ class Recent:
         """Add what was read now."""
         for key, entry in entries.items():
             old = self._kept.pop(key, None)
+            self._n_bytes += _size(key, entry) - (_size(key, old.entry) if old else 0)
             self._kept[key] = _Kept(entry, now + self._seconds, old.asked if old else now)
-        while len(self._kept) > self._size:
-            del self._kept[next(iter(self._kept))]
+        while self._n_bytes > self._max_bytes:
+            first, gone = self._kept.popitem(last=False)
+            self._n_bytes -= _size(first, gone.entry)
 
     def ageing(self, now: float) -> list[Key]:
         """What is past half of its time, and was asked for since it was read."""
@@ -71,3 +79,8 @@ class Recent:
             for key, one in list(self._kept.items())
             if key and now < one.until <= now + half and one.asked >= one.until - self._seconds
         ]
+
+
+def _size(key: Key | None, entry: Entry) -> int:
+    """What an entry takes in memory, in bytes, about."""
+    return KEPT_BYTES + VALUE_BYTES * len(entry[0]) + (getsizeof(key[0]) if key else 0)
