@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 from kedro.io import DatasetError, Version
 
+from flight_delays import project
 from flight_delays.datasets import (
     AlertsDataset,
     HistoryDataset,
@@ -407,10 +408,9 @@ def test_an_error_leaves_the_old_tables_even_where_columns_changed(store):
     pd.testing.assert_frame_equal(read(store, "shops"), rates(0.1, 0.2))
 
 
-def test_the_url_of_a_file_is_absolute_from_wherever_in_the_project(tmp_path, monkeypatch):
-    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\n")
-    (tmp_path / "notebooks").mkdir()
-    monkeypatch.chdir(tmp_path / "notebooks")
+def test_the_url_of_a_file_is_that_of_the_project_from_wherever(tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "_opened", [tmp_path])
+    monkeypatch.chdir("/")
 
     url = OnlineStoreDataset(credentials={"con": "sqlite:///data/store.db"}).load()
 

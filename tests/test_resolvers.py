@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 from kedro.config import OmegaConfigLoader
 
+from flight_delays import project as project_module
 from flight_delays import resolvers
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A Kedro project in a git repository of one commit, entered as the working folder."""
-    (tmp_path / "pyproject.toml").write_text(
-        '[tool.kedro]\npackage_name = "p"\nproject_name = "p"\nkedro_init_version = "1.7.0"\n'
-    )
+    """A project in a git repository of one commit."""
     (tmp_path / "uv.lock").write_text("locked")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(project_module, "_opened", [tmp_path])
     git("init")
     git("add", ".")
     git("commit", "--message=first")
@@ -57,17 +56,17 @@ def test_changed_files_make_the_commit_dirty(project):
     assert resolvers.git_commit() == f"{git('rev-parse', 'HEAD')}-dirty"
 
 
-def test_the_project_is_found_from_a_folder_inside_it(project, monkeypatch):
-    (project / "notebooks").mkdir()
+def test_the_working_directory_does_not_matter(project, monkeypatch):
+    head = git("rev-parse", "HEAD")
 
-    monkeypatch.chdir(project / "notebooks")
+    monkeypatch.chdir("/")
 
-    assert resolvers.git_commit() == git("rev-parse", "HEAD")
+    assert resolvers.git_commit() == head
     assert resolvers.file_sha256("uv.lock") == hashlib.sha256(b"locked").hexdigest()
 
 
 def test_outside_of_git_the_commit_is_unknown(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(project_module, "_opened", [tmp_path])
 
     assert resolvers.git_commit() == "unknown"
 

@@ -12,12 +12,12 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
-from kedro.utils import find_kedro_project
 
 from flight_delays import pipelines as project_pipelines
 from flight_delays.champion_cli import champion
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.explained import explained
+from flight_delays.project import project_folder
 
 
 def _run(**options: Any) -> Any:
@@ -125,7 +125,7 @@ def _horizon_before(until: datetime, env: str | None, params: dict[str, Any]) ->
 
 
 def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
-    return settings.SESSION_CLASS.create(project_path=_project(), env=env, runtime_params=params)
+    return settings.SESSION_CLASS.create(env=env, runtime_params=params)
 
 
 retrain = click.Command(
@@ -165,12 +165,8 @@ def replay(
     _check_contracts()
     # a replay speaks for itself; what every node says would drown it
     logging.disable(logging.INFO)
-    policies = live(_project(), env, start, end, every, fresh=fresh)
+    policies = live(project_folder(), env, start, end, every, fresh=fresh)
     click.echo(f"\n{summarise_replay(policies)}\n")
-
-
-def _project() -> Path:
-    return Path(find_kedro_project(Path.cwd()) or Path.cwd())
 
 
 def _release_of(catalog: Any) -> str:

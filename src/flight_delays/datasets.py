@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
-from kedro.utils import find_kedro_project
 
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import Metadata, ModelPackage
+from flight_delays.project import project_folder
 from flight_delays.storage import PARTIAL, new_file, new_folder
 from flight_delays.webhook import notify
 
@@ -289,8 +289,7 @@ def _absolute(url: sa.URL) -> sa.URL:
     """SQLite files are relative to the project, wherever the command is typed."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return url
-    project = find_kedro_project(Path.cwd()) or Path.cwd()
-    return url.set(database=str(Path(project) / url.database))
+    return url.set(database=str(project_folder() / url.database))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from kedro.io import DatasetError
 from kedro.validation import DataValidationError, ParameterValidationError
 
 from flight_delays.errors import ProjectError
+from flight_delays.project import project_folder
+from flight_delays.session import configure_logging
 
 EXPECTED = (
     ProjectError, DatasetError, MissingConfigException, ParameterValidationError, OSError,
@@ -27,6 +30,7 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        configure_logging()
         try:
             return command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
@@ -52,7 +56,7 @@ def next_step(error: BaseException) -> str:
     for kind, step in _NEXT_STEPS.items():
         if any(isinstance(cause, kind) for cause in causes):
             return f"\n{step}"
-    return "\nThe traceback is in logs/kedro.log."
+    return f"\nThe traceback is in {os.path.relpath(project_folder() / 'logs/kedro.log')}."
 
 
 _NEXT_STEPS: dict[type[BaseException], str] = {

@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from flight_delays.errors import BadDataError, ProjectError, suggestion
+from flight_delays.project import open_project
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class ProjectHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that the base environment does not have: they are misspelt."""
+        open_project(context.project_path)
         loader = context.config_loader
         assert isinstance(loader, OmegaConfigLoader)
         base = loader.load_and_merge_dir_config(

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from kedro.utils import find_kedro_project
+from flight_delays.project import project_folder
 
 UNKNOWN = "unknown"
 
@@ -29,19 +29,15 @@ def git_commit() -> str:
         return UNKNOWN
     described = subprocess.run(  # noqa: S603
         [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=_project(), capture_output=True, text=True, check=False,
+        cwd=project_folder(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     return described.stdout.strip() or UNKNOWN
 
 
 def file_sha256(file: str) -> str:
     """SHA-256 of a file of the project."""
-    path = _project() / file
+    path = project_folder() / file
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else UNKNOWN
-
-
-def _project() -> Path:
-    return Path(find_kedro_project(Path.cwd()) or Path.cwd())
 
 
 RESOLVERS: dict[str, Callable[..., str]] = {

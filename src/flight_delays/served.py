@@ -32,6 +32,7 @@ from flight_delays.log_parts import (
     take,
     taken_until,
 )
+from flight_delays.project import project_folder
 from flight_delays.storage import new_file
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class PredictionLogDataset(AbstractDataset[None, list[Part]]):
         self, *, filepath: str, served: str, metadata: dict[str, Any] | None = None
     ) -> None:
         self._folder = Path(filepath)
-        self._served = Path(served)
+        self._served = project_folder() / served
         self.metadata = metadata
 
     def load(self) -> list[Part]:

@@ -6,6 +6,7 @@ import warnings
 from flight_delays import resolvers, storage
 from flight_delays.config_loader import ProjectConfigLoader
 from flight_delays.hooks import ProjectHooks
+from flight_delays.session import ProjectSession
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 # OpenMP threads wait for each other by spinning, which a busy machine pays for many times over;
@@ -17,6 +18,7 @@ warnings.filterwarnings("ignore", message=r"(?s)Save version .*ModelPackageDatas
 warnings.filterwarnings("ignore", message="register_new_resolver")
 
 HOOKS = (ProjectHooks(),)
+SESSION_CLASS = ProjectSession
 
 CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -16,7 +16,6 @@ import pandas as pd
 import uv
 import yaml
 from bentoml.exceptions import NotFound
-from kedro.utils import find_kedro_project
 from pydantic import Field
 
 from flight_delays.agreement import differences
@@ -29,6 +28,7 @@ from flight_delays.exporting.fields import fields_of
 from flight_delays.model_package import GATE, ModelPackage
 from flight_delays.moments import Parameters
 from flight_delays.portable.plan import PLAN_LABEL, Plan
+from flight_delays.project import project_folder
 from flight_delays.records import json_records
 
 from .server import BentoServer
@@ -323,21 +323,17 @@ def _labels(package: ModelPackage) -> dict[str, str]:
 
 def _content_hash(*parts: str) -> str:
     """SHA-256 of what goes into the Bento: its code, and the parts."""
-    build = yaml.safe_load((_project() / "bentofile.yaml").read_text())
+    build = yaml.safe_load((project_folder() / "bentofile.yaml").read_text())
     digest = hashlib.sha256(f"{build} {parts}".encode())
     patterns = [*build["include"], build["docker"]["dockerfile_template"]]
-    for path in sorted(path for pattern in patterns for path in _project().glob(pattern)):
+    for path in sorted(path for pattern in patterns for path in project_folder().glob(pattern)):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _project() -> Path:
-    return Path(find_kedro_project(Path.cwd()) or Path.cwd())
-
-
 def _run(command: list[str], failure: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(  # noqa: S603
-        command, cwd=_project(), capture_output=True, text=True, check=False
+        command, cwd=project_folder(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         output = (done.stderr or done.stdout).strip()[-2000:]

@@ -1,0 +1,35 @@
+"""Kedro's session and logging, for commands that are not typed in the project's folder."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.framework.project import LOGGING
+from kedro.framework.session import KedroSession
+
+from flight_delays.project import project_folder
+
+
+class ProjectSession(KedroSession):
+    """A session of this project, unless it is told of another one."""
+
+    @classmethod
+    def create(
+        cls, project_path: Path | str | None = None, *args: Any, **kwargs: Any
+    ) -> KedroSession:
+        """Create a session; the arguments are Kedro's."""
+        return super().create(project_path or project_folder(), *args, **kwargs)
+
+
+def configure_logging() -> None:
+    """Log as conf/logging.yml says; Kedro looks for that in the working directory only."""
+    project = project_folder()
+    file = project / "conf/logging.yml"
+    if Path.cwd() == project or "KEDRO_LOGGING_CONFIG" in os.environ or not file.exists():
+        return
+    config = yaml.safe_load(file.read_text())
+    for handler in config["handlers"].values():
+        if "filename" in handler:
+            handler["filename"] = str(project / handler["filename"])
+    LOGGING.configure(config)
