@@ -219,12 +219,13 @@ def trained(
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned = tuning.tune(train, validation, modelling_params, seed)
-    evaluated_model = modelling.fit_evaluated(train, validation, recipe, seed)
+    evaluated_model, final_model, seconds = modelling.fit_winner(
+        *windows, recipe, modelling_params, seed
+    )
     predictions = evaluation.predict_test(evaluated_model, train, validation, test, seed)
     metrics = evaluation.evaluate(predictions, bootstrap)
     slices = evaluation.evaluate_slices(predictions, bootstrap)
     importance = evaluation.measure_importance(evaluated_model, test, modelling_params, seed)
-    final_model, seconds = modelling.fit_final(train, validation, test, recipe, seed)
     packaged = {
         "final_model": final_model,
         "evaluated_model": evaluated_model,

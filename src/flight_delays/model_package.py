@@ -230,6 +230,8 @@ def content_hash(estimator: "Pipeline") -> str:
     return hashlib.sha256(dump_estimator(estimator)).hexdigest()
 
 
+# models do not change once they are fitted, and a run serialises one for many reasons
+@lru_cache(maxsize=4)
 def dump_estimator(estimator: "Pipeline") -> bytes:
     """Serialise with skops, in a canonical form.
 
@@ -257,7 +259,7 @@ def dump_estimator(estimator: "Pipeline") -> bytes:
     return buffer.getvalue()
 
 
-# a run loads the champion for many nodes, and models do not change once they are fitted
+# likewise, a run loads the champion for many nodes
 @lru_cache(maxsize=8)
 def load_estimator(data: bytes) -> "Pipeline":
     """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn."""

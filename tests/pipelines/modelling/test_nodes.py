@@ -16,8 +16,7 @@ from flight_delays.pipelines.modelling.nodes import (
     Modelling,
     choose_threshold,
     fit,
-    fit_evaluated,
-    fit_final,
+    fit_winner,
     hash_rows,
     package_candidate,
     profile_reference,
@@ -95,11 +94,12 @@ def test_unknown_parameters_are_refused(modelling_params):
     assert "validation_dais" in str(refused.value)
 
 
-def test_the_measured_model_has_not_learned_from_the_test_window(windows, trained):
-    train, validation, test = windows
+def test_the_measured_model_has_not_learned_from_the_test_window(
+    windows, trained, modelling_params
+):
+    train, validation, _ = windows
 
-    evaluated = fit_evaluated(train, validation, trained.recipe, seed=0)
-    final, seconds = fit_final(train, validation, test, trained.recipe, seed=0)
+    evaluated, final, seconds = fit_winner(*windows, trained.recipe, modelling_params, seed=0)
 
     without_test = fit(
         "logistic_regression", trained.recipe["hyperparameters"], 0, train, validation
@@ -219,8 +219,10 @@ def test_a_candidate_predicts_as_its_final_model(trained, windows):
     assert 0 < decided.sum() == (predicted >= trained.packaged["threshold"]).sum() < len(test)
 
 
-def test_the_same_inputs_give_the_same_version(trained, windows):
-    refitted, _ = fit_final(*windows, trained.recipe, seed=0)
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_the_same_inputs_give_the_same_version(trained, windows, modelling_params, n_workers):
+    params = modelling_params.model_copy(update={"n_workers": n_workers})
+    _, refitted, _ = fit_winner(*windows, trained.recipe, params, seed=0)
 
     again = package_candidate(**{**trained.packaged, "final_model": refitted})
 

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
+from joblib import Parallel, delayed
 from pydantic import Field, PositiveInt, TypeAdapter
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -124,27 +125,33 @@ def fit(
         return model.fit(rows[X], rows[Y])
 
 
-def fit_evaluated(
-    train: pd.DataFrame, validation: pd.DataFrame, recipe: Hyperparameters, seed: int
-) -> Pipeline:
-    """Refit the winner on all that precedes the test window: the model that is measured."""
-    return fit(recipe["family"], recipe["hyperparameters"], seed, train, validation)
-
-
-def fit_final(
+def fit_winner(
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
     recipe: Hyperparameters,
+    params: Modelling,
     seed: int,
-) -> tuple[Pipeline, float]:
-    """Refit the winner on all three windows, up to the as-of moment: the model that would serve.
+) -> tuple[Pipeline, Pipeline, float]:
+    """Refit the winner twice, at the same time if there are workers for it.
 
     Returns:
-        The model, and the seconds it took to train.
+        The model that is measured, fitted on all that precedes the test window; the one that would
+        serve, fitted up to the as-of moment; and the seconds it took to train that one.
     """
+    with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
+        (evaluated, _), (final, seconds) = parallel(
+            delayed(_fit_timed)(recipe, seed, *windows)
+            for windows in ([train, validation], [train, validation, test])
+        )
+    return evaluated, final, seconds
+
+
+def _fit_timed(
+    recipe: Hyperparameters, seed: int, *windows: pd.DataFrame
+) -> tuple[Pipeline, float]:
     start = time.perf_counter()
-    model = fit(recipe["family"], recipe["hyperparameters"], seed, train, validation, test)
+    model = fit(recipe["family"], recipe["hyperparameters"], seed, *windows)
     return model, time.perf_counter() - start
 
 

@@ -16,8 +16,7 @@ from .evaluation import (
 )
 from .nodes import (
     choose_threshold,
-    fit_evaluated,
-    fit_final,
+    fit_winner,
     package_candidate,
     profile_reference,
     split_windows,
@@ -43,7 +42,11 @@ def create_pipeline() -> Pipeline:
             ),
             Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),
             Node(choose_threshold, ["validation_predictions", COSTS], "threshold"),
-            Node(fit_evaluated, ["train", "validation", "recipe", SEED], "evaluated_model"),
+            Node(
+                fit_winner,
+                [*WINDOWS, "recipe", PARAMS, SEED],
+                ["evaluated_model", "final_model", "training_seconds"],
+            ),
             Node(predict_test, ["evaluated_model", *WINDOWS, SEED], "test_predictions"),
             Node(evaluate, ["test_predictions", "params:bootstrap"], "metrics"),
             Node(evaluate_slices, ["test_predictions", "params:bootstrap"], "slice_metrics"),
@@ -65,7 +68,6 @@ def create_pipeline() -> Pipeline:
                 ],
                 [f"{plot}_plot" for plot in PLOTS],
             ),
-            Node(fit_final, [*WINDOWS, "recipe", SEED], ["final_model", "training_seconds"]),
             Node(
                 profile_reference,
                 ["model_input", "test_predictions", "params:as_of", "params:window"],
