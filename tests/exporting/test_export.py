@@ -68,14 +68,13 @@ def test_a_plan_says_what_serves_and_where_it_comes_from(released, boosted, wind
     assert Plan.read(folder) == plan
 
 
-def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path, caplog):
+def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
     package = tiny_package("logistic_regression")
 
     plan = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
 
     assert plan.engine == "scikit-learn"
     assert plan.engine_reason == "LogisticRegression is not made of trees."
-    assert plan.engine_reason in caplog.text
     assert plan.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
     # what it has seen is known all the same
     assert plan.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
@@ -126,11 +125,28 @@ def test_where_the_compiler_cannot_be_run_scikit_learn_serves(tmp_path, monkeypa
 
 
 def test_a_compiler_that_makes_what_cannot_be_loaded_is_found_out(tmp_path, monkeypatch):
-    compiler = program(tmp_path / "bin", "cc", f"echo no library > {tmp_path}/out/{TREES}")
+    compiler = program(tmp_path / "bin", "cc", f"echo no library > {TREES}")
     monkeypatch.setenv("PATH", str(compiler.parent))
     (tmp_path / "out").mkdir()
 
     assert "cannot be used here" in falls_back(tmp_path / "out")
+
+
+def test_one_run_compiles_a_model_once(tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    compiler = program(
+        tmp_path / "bin", "cc", f'echo called >> {calls}; exec {compiled.compiler()} "$@"'
+    )
+    monkeypatch.setenv("PATH", f"{compiler.parent}:{os.environ['PATH']}")
+    package = tiny_package()
+
+    for folder in (tmp_path / "measured", tmp_path / "released"):
+        folder.mkdir()
+        assert export(package, COLUMNS, ROWS, TOLERANCE, folder).engine == "compiled trees"
+
+    assert calls.read_text() == "called\n"
+    measured, released = (tmp_path / name / TREES for name in ("measured", "released"))
+    assert measured.read_bytes() == released.read_bytes()
 
 
 @pytest.fixture

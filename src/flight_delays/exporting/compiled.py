@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,15 +70,23 @@ def compile_trees(model: HistGradientBoostingClassifier, width: int, library: Pa
     command = compiler()
     if command is None:
         raise NotEqualError("There is no C compiler here (cc, gcc or clang).")
+    library.write_bytes(_compile(command, SOURCE.read_text(), _header(model, width)))
+
+
+# in one run a candidate is measured, and then released
+@lru_cache(maxsize=4)
+def _compile(command: str, source: str, header: str) -> bytes:
+    """The library that the compiler makes of ``trees.c`` and the model."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "model.h").write_text(_header(model, width))
-        shutil.copy(SOURCE, folder)
-        arguments = [*FLAGS, "-o", str(library.resolve()), SOURCE.name, "-lm"]
+        (folder / "model.h").write_text(header)
+        (folder / "trees.c").write_text(source)
+        arguments = [*FLAGS, "-o", "trees.so", "trees.c", "-lm"]
         try:
             subprocess.run(  # noqa: S603
                 [command, *arguments], cwd=folder, capture_output=True, text=True, check=True
             )
+            return (folder / "trees.so").read_bytes()
         except OSError as error:
             raise NotEqualError(f"`{command}` failed: {error}.") from error
         except subprocess.CalledProcessError as error:

@@ -1,6 +1,5 @@
 """The fitted model in the form that serves: compiled trees where they are proved equal."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,6 @@ from flight_delays.portable.trees import Trees
 
 from .compiled import NotEqualError, compile_trees
 from .fields import fields_of
-
-logger = logging.getLogger(__name__)
 
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
@@ -51,7 +48,6 @@ def export(
         engine, encoding, reason = "scikit-learn", Encoding(categories, [], []), str(why)
         (folder / TREES).unlink(missing_ok=True)
         (folder / MODEL).write_bytes(dump_estimator(package.estimator))
-        logger.warning("Served by scikit-learn, many times slower: %s", why)
     files = {path.name: hash_of(path.read_bytes()) for path in sorted(folder.iterdir())}
     metadata = package.metadata
     return Plan(

@@ -149,13 +149,18 @@ def test_a_slice_fails_only_if_it_is_worse_by_more_than_is_tolerated_and_surely(
     ],
 )
 def test_a_model_beyond_its_budget_fails(model_bytes, milliseconds, expected):
-    footprint = {"model_bytes": model_bytes, "one_row_milliseconds": milliseconds}
+    footprint = {
+        "model_bytes": model_bytes,
+        "one_row_milliseconds": milliseconds,
+        "engine": "compiled trees",
+    }
 
     checks = budget_checks(footprint, 20, 100)
 
     assert failed(checks) == expected
     assert [check["value"] for check in checks] == [model_bytes / 1e6, milliseconds]
     assert [check["limit"] for check in checks] == [20, 100]
+    assert "of a core by compiled trees, limit 100" in checks[1]["detail"]
 
 
 def test_what_the_behaviour_suite_found_is_told_by_name():

@@ -42,7 +42,7 @@ HONEST = pd.DataFrame({"feature": ["humid", "windy"], "roc_auc": [0.6, 0.7]})
 WELL_BEHAVED = pd.DataFrame(
     {"name": ["calm"], "value": [0.01], "limit": [0.02], "passed": [True], "detail": ["little"]}
 )
-SMALL = {"model_bytes": 500_000, "one_row_milliseconds": 5.0}
+SMALL = {"model_bytes": 500_000, "one_row_milliseconds": 0.01, "engine": "compiled trees"}
 
 
 @pytest.fixture

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -143,15 +147,42 @@ def test_importance_with_one_seed_is_one_result(trained, windows, modelling_para
     assert_frame_equal(again, importance)
 
 
+def footprint_of(candidate, test):
+    return measure_footprint(candidate, test, training_seconds=1.5, tolerance=1e-9)
+
+
 def test_the_footprint_says_what_the_candidate_takes(trained, windows, tmp_path):
     trained.candidate.write(tmp_path)
 
-    footprint = measure_footprint(trained.candidate, windows[2], trained.training_seconds)
+    footprint = footprint_of(trained.candidate, windows[2])
 
-    assert footprint["training_seconds"] == trained.training_seconds
+    assert footprint["training_seconds"] == 1.5
     assert footprint["n_training_rows"] == sum(len(rows) for rows in windows)
     assert footprint["model_bytes"] == (tmp_path / "model.skops").stat().st_size
-    assert 0 < footprint["one_row_milliseconds"] < 1000
+
+
+def test_a_row_is_timed_in_the_form_that_would_serve_it(trained, boosted, windows, configured):
+    slow = footprint_of(trained.candidate, windows[2])
+
+    quick = footprint_of(boosted, windows[2])
+
+    assert (slow["engine"], quick["engine"]) == ("scikit-learn", "compiled trees")
+    assert 0 < quick["one_row_milliseconds"] < slow["one_row_milliseconds"] / 50
+    assert slow["one_row_milliseconds"] < configured("gate")["max_one_row_milliseconds"]
+
+
+def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(trained, windows):
+    quiet = footprint_of(trained.candidate, windows[2])
+    n_busy = 4 * (os.cpu_count() or 1)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
+    try:
+        loaded = footprint_of(trained.candidate, windows[2])
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+    assert loaded["one_row_milliseconds"] < 2.5 * quiet["one_row_milliseconds"]
 
 
 def test_every_picture_of_the_evaluation_is_drawn(

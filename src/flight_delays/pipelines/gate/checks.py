@@ -114,15 +114,15 @@ def behaviour_checks(behaviour: pd.DataFrame) -> list[Check]:
 
 
 def budget_checks(
-    footprint: dict[str, float], max_megabytes: float, max_milliseconds: float
+    footprint: dict[str, Any], max_megabytes: float, max_milliseconds: float
 ) -> list[Check]:
     """The model must be small and quick enough to serve."""
     megabytes, milliseconds = footprint["model_bytes"] / 1e6, footprint["one_row_milliseconds"]
+    quick = milliseconds <= max_milliseconds
+    how = f"{milliseconds:.2g} of a core by {footprint['engine']}, limit {max_milliseconds:g}"
     return [
         check("model megabytes", megabytes, max_megabytes, megabytes <= max_megabytes),
-        check(
-            "one-row milliseconds", milliseconds, max_milliseconds, milliseconds <= max_milliseconds
-        ),
+        check("one-row milliseconds", milliseconds, max_milliseconds, quick, how),
     ]
 
 

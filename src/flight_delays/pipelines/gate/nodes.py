@@ -44,7 +44,9 @@ class Gate(Parameters):
         ge=0.5, le=1, description="ROC AUC beyond which a feature alone gives the label away"
     )
     max_model_megabytes: float = Field(gt=0, description="Size of the model's file")
-    max_one_row_milliseconds: float = Field(gt=0, description="Time to predict one row")
+    max_one_row_milliseconds: float = Field(
+        gt=0, description="What one row takes of a core, in the form that would serve"
+    )
     require_approval: bool = Field(description="Whether a person promotes, not the gate")
 
     @field_validator("at_least", "at_most")
@@ -65,7 +67,7 @@ def judge(
     slice_metrics: pd.DataFrame,
     single_feature_auc: pd.DataFrame,
     behaviour: pd.DataFrame,
-    footprint: dict[str, float],
+    footprint: dict[str, Any],
     params: Gate,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 measure_footprint,
-                ["candidate", "test", "training_seconds"],
+                ["candidate", "test", "training_seconds", "params:release.tolerance"],
                 "candidate_footprint",
             ),
         ],

@@ -137,7 +137,9 @@ def store_model(elected: ModelPackage, test: pd.DataFrame, params: Release) -> t
         labels = _labels(elected) | {PLAN_LABEL: plan.write(folder), "engine": plan.engine}
         with bentoml.models.create(tag, labels=labels) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
-    logger.info("Served by %s. %s", plan.engine, plan.engine_reason)
+    slow = "" if plan.engine == "compiled trees" else ", many times slower"
+    level = logging.WARNING if slow else logging.INFO
+    logger.log(level, "Served by %s%s: %s", plan.engine, slow, plan.engine_reason)
     return tag, plan.engine
 
 
