@@ -1,5 +1,6 @@
 from typing import Annotated
 
+import ibis
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -7,6 +8,7 @@ import pytest
 
 from flight_delays.columns import Columns, Contract, Lookup, column
 from flight_delays.errors import ContractError
+from flight_delays.quarantine import screen
 
 PRICE = Lookup("prices", by="shop", column="price", daily=False)
 
@@ -243,3 +245,84 @@ def test_a_contract_has_one_label():
 
     with pytest.raises(ContractError, match=r"returned.*exchanged"):
         Columns.of(Torn).label  # noqa: B018
+
+
+class Spelt(Contract):
+    """Columns whose values may be spelt as a missing one is."""
+
+    name: str = column("Name")
+    nickname: str = column("Nickname", nullable=True)
+    country: str = column("Country", nullable=True, isin=["NA", "US"])
+    sign: str = column("Sign", isin=["", "+"])
+    age: int = column("Age")
+    height: float = column("Height, cm", nullable=True, missing=("-999", ""))
+    code: str = column("Code", nullable=True, missing=())
+
+
+class SpeltOtherwise(Spelt):
+    class Config:
+        metadata = {"missing": ["", "NULL"]}  # noqa: RUF012 - Pandera's Config
+
+
+def test_what_stands_for_no_value_is_the_tables_unless_a_column_has_it_as_a_value_or_its_own():
+    usual, otherwise = Columns.of(Spelt), Columns.of(SpeltOtherwise)
+
+    assert {column.name: column.missing for column in usual.all} == {
+        "name": ("",),
+        "nickname": ("", "NA"),
+        "country": ("",),
+        "sign": (),
+        "age": ("", "NA"),
+        "height": ("-999", ""),
+        "code": (),
+    }
+    assert otherwise["nickname"].missing == otherwise["age"].missing == ("", "NULL")
+    assert otherwise["height"].missing == ("-999", "")
+
+
+def test_text_is_read_as_missing_only_where_it_is_declared():
+    raw = pd.DataFrame(
+        {
+            "name": ["NA", "00179", ""],
+            "nickname": ["NA", "NULL", "None"],
+            "country": ["NA", "US", ""],
+            "sign": ["", "+", "+"],
+            "age": ["7", " 8 ", "9.0"],
+            "height": ["-999", "1e2", "180"],
+            "code": ["", "1e5", "True"],
+        }
+    )
+
+    valid, quarantined, _ = screen(raw, Spelt)
+
+    rows = valid.to_pyarrow().to_pydict()
+    assert rows == {
+        "name": ["NA", "00179"],
+        "nickname": [None, "NULL"],
+        "country": ["NA", "US"],
+        "sign": ["", "+"],
+        "age": [7, 8],
+        "height": [None, 100.0],
+        "code": ["", "1e5"],
+    }
+    [entry] = quarantined.to_pyarrow().to_pylist()
+    assert (entry["column"], entry["rule"]) == ("name", "not_nullable")
+
+
+def test_what_is_typed_already_is_read_as_text_of_the_same_meaning_is():
+    text = pd.DataFrame(
+        {
+            "name": ["NA"],
+            "nickname": ["None"],
+            "country": ["NA"],
+            "sign": ["+"],
+            "age": ["7"],
+            "height": [""],
+            "code": ["00179"],
+        }
+    )
+    typed = ibis.memtable(text).mutate(
+        age=ibis.literal(7), height=ibis.null("float64"), code=ibis.literal("00179")
+    )
+
+    assert screen(typed, Spelt)[0].to_pyarrow() == screen(text, Spelt)[0].to_pyarrow()

@@ -64,13 +64,31 @@ NUMBERS = [
     *(None, math.nan, 0, 1, 2.0, 5, -1, 0.5, 999.5, 1000, math.inf, -math.inf, 1e308, -1e308),
     *(2**53 + 1, 2**63 - 1, 2**63, 10**19, 10**30, True),
     *("1", " 5 ", "2.0", "0.5", "1e2", "9007199254740993", str(10**30), "1e308", "inf", "-1"),
-    *("", " ", "x", "1,5", "12a", "ten", "\u0661", "½", "2013-01-01"),
+    *("", "NA", " ", "x", "1,5", "12a", "ten", "\u0661", "½", "2013-01-01"),
 ]
 MOMENTS = [
     *("2013-01-01", "2013-02-28 23:59:59", "2013-06-01T10:30:00", "1999-12-31", "9999-12-31"),
     *("2013-02-30", "2013-13-01", "2013-01-01 25:00", "yesterday", "infinity", "", "x", None),
 ]
-TEXTS = ["AB", "ABc", "aAB", "x", "yx", "", " ", "lost", "void", "ÄÖ", "🙂", "null", "a\nAB", None]
+TEXTS = [
+    "AB",
+    "NA",
+    "None",
+    "00179",
+    "ABc",
+    "aAB",
+    "x",
+    "yx",
+    "",
+    " ",
+    "lost",
+    "void",
+    "ÄÖ",
+    "🙂",
+    "null",
+    "a\nAB",
+    None,
+]
 DIRT = {
     "number": st.sampled_from([*NUMBERS, *range(4)]),
     "shop": st.sampled_from(["north", "north", "süd", "south", "NORTH", "", "sud", None]),
@@ -123,6 +141,13 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
 
 def is_missing(cell: Any) -> bool:
     return cell is None or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell))
+
+
+def spelt_missing(declared: Column) -> list[str]:
+    """What stands for no value in a column, as the words that declare it say."""
+    values = declared.checks.get("isin", {}).get("allowed_values", [])
+    words = ["NA"] if declared.nullable or declared.kind != "categorical" else []
+    return [text for text in ["", *words] if text not in values]
 
 
 def in_pandas(valid: Any) -> pd.DataFrame:
@@ -181,7 +206,7 @@ def verdict(
         cells = {}
         for row, cell in enumerate(raw[declared.name].tolist(), start=1):
             said[row][declared.name] = None
-            if is_missing(cell):
+            if is_missing(cell) or cell in spelt_missing(declared):
                 if not declared.nullable:
                     wrong.add((row, declared.name, "not_nullable"))
                 continue

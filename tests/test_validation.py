@@ -291,7 +291,7 @@ def test_a_column_that_a_raw_table_lacks_is_named(given_as, name):
         ("weight", "heavy", "numeric"),
         ("weight", pd.Timestamp("2013-01-01"), "numeric"),
         ("weight", True, "numeric"),
-        ("share", "", "numeric"),
+        ("share", "-", "numeric"),
         ("sent_at", "yesterday", "datetime"),
         ("sent_at", 20130101, "datetime"),
         ("sent_at", 1.5, "datetime"),

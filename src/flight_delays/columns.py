@@ -5,8 +5,8 @@ column plays, kept in the field's metadata. ``Columns.of(Contract)`` reads them 
 module about running models needs to name a column.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, Self
 
@@ -26,10 +26,18 @@ Task = Literal["binary", "multiclass", "regression"]
 Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
+# what stands for no value in text, unless a contract says otherwise
+MISSING = ("", "NA")
+# the column of lines of a source that are no rows of its table
+LINE = "whole line"
 
 
 class Contract(pa.DataFrameModel):
-    """Base of contracts: a Pandera model whose numbers are numbers, and never infinite."""
+    """Base of contracts: a Pandera model whose numbers are numbers, and never infinite.
+
+    ``Config.metadata = {"missing": [...]}`` says what stands for no value in a table of text, if
+    that is not ``MISSING``; see ``column`` for one that has its own.
+    """
 
     @pa.check(".*", regex=True, name=FINITE, error=FINITE)
     @classmethod
@@ -72,6 +80,7 @@ class Role:
     personal: bool = False
     lookup: Lookup | None = None
     unseen: Unseen | None = None
+    missing: tuple[str, ...] | None = None
     example: Any = None
 
 
@@ -88,6 +97,7 @@ def column(
     personal: bool = False,
     lookup: Lookup | None = None,
     unseen: Unseen | None = None,
+    missing: tuple[str, ...] | None = None,
     example: Any = None,
     **checks: Any,
 ) -> Any:
@@ -109,12 +119,15 @@ def column(
         lookup: Where the service finds the value; without it, the caller sends it.
         unseen: What the service does with a category that the model has not seen: ``reject`` it,
             or ``accept`` it and say so in the answer. By default a column with ``isin`` rejects.
+        missing: What stands for no value where the source is text. By default, what does so in the
+            whole table, except where it is a value: what ``isin`` lists, and any word in a column
+            of text that is not ``nullable``.
         example: A realistic value, shown in the API's documentation.
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
         key, event_time, known_ahead, label, label_time, feature, segment, personal, lookup, unseen,
-        example,
+        missing, example,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -130,6 +143,7 @@ class Column:
     description: str
     role: Role
     checks: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = MISSING
 
     @property
     def pandas_dtype(self) -> str:
@@ -247,22 +261,9 @@ class Columns:
 
 @cache
 def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
-    columns = tuple(
-        Column(
-            name=name,
-            kind=_kind(spec.dtype),
-            dtype=spec.dtype,
-            nullable=spec.nullable,
-            description=spec.description or "",
-            role=(spec.metadata or {}).get("role", Role()),
-            checks={
-                check.name: check.statistics
-                for check in spec.checks
-                if check.name != FINITE or is_float(spec.dtype)
-            },
-        )
-        for name, spec in contract.to_schema().columns.items()
-    )
+    schema = contract.to_schema()
+    missing = (getattr(contract.__config__, "metadata", None) or {}).get("missing", MISSING)
+    columns = tuple(_column(name, spec, missing) for name, spec in schema.columns.items())
     names = {column.name for column in columns}
     for column in columns:
         for contradiction in _contradictions(column, names):
@@ -270,6 +271,27 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
                 f"{contract.__name__}.{column.name} in contracts.py {contradiction}."
             )
     return columns
+
+
+def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
+    role = (spec.metadata or {}).get("role", Role())
+    column = Column(
+        name=name,
+        kind=_kind(spec.dtype),
+        dtype=spec.dtype,
+        nullable=spec.nullable,
+        description=spec.description or "",
+        role=role,
+        checks={
+            check.name: check.statistics
+            for check in spec.checks
+            if check.name != FINITE or is_float(spec.dtype)
+        },
+    )
+    is_value = column.checks.get("isin", {}).get("allowed_values", [])
+    words = column.nullable or column.kind != "categorical"
+    usual = (text for text in missing if text not in is_value and (words or not text))
+    return replace(column, missing=tuple(usual) if role.missing is None else role.missing)
 
 
 def _contradictions(column: Column, names: set[str]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from pandera.dtypes import is_int
 from flight_delays.columns import Column
 from flight_delays.rules import without_nan
 
-DIGITS = r"^[+-]?[0-9]+$"
 # Python knows of no others; the engine does, and of infinity
 FIRST_MOMENT, LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
 
@@ -40,20 +39,25 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
 
 def parse(column: Column, source: ir.Column) -> Parsed:
     """Read a column of the source as the declared type."""
-    source = without_nan(source)
+    source = _said(column, without_nan(source))
     typed = _PARSERS[column.kind](column, source)
     given = source.notnull()
     return Parsed(typed, given, given & typed.isnull())
 
 
+def _said(column: Column, source: ir.Column) -> ir.Column:
+    """What the source says, where it is not one of the ways to say nothing."""
+    if not (source.type().is_string() and column.missing):
+        return source
+    return source.isin(column.missing).ifelse(ibis.null("string"), source)
+
+
 def _number(column: Column, source: ir.Column) -> ir.Column:
     dtype = source.type()
     if dtype.is_string():
-        text = source.strip()
-        number = without_nan(text.try_cast("float64"))
+        number = without_nan(source.try_cast("float64"))
         # digits beyond the 15th get lost on the way through a float
-        whole = text.re_search(DIGITS).ifelse(text.try_cast("int64"), _whole(number))
-        return whole if is_int(column.dtype) else number
+        return _same(source.try_cast("int64"), number) if is_int(column.dtype) else number
     if not dtype.is_numeric():
         return ibis.null("int64" if is_int(column.dtype) else "float64")
     if not is_int(column.dtype):
@@ -63,7 +67,10 @@ def _number(column: Column, source: ir.Column) -> ir.Column:
 
 def _whole(number: ir.Column) -> ir.Column:
     """Whole numbers as integers, missing where there is a fraction or too large a number."""
-    rounded = number.try_cast("int64")
+    return _same(number.try_cast("int64"), number)
+
+
+def _same(rounded: ir.Column, number: ir.Column) -> ir.Column:
     return (rounded.cast("float64") == number).ifelse(rounded, ibis.null("int64"))
 
 

@@ -16,7 +16,7 @@ from ibis import _
 from pandera.dtypes import is_int
 from pydantic import Field
 
-from flight_delays.columns import Columns
+from flight_delays.columns import LINE, Columns
 from flight_delays.errors import BadDataError
 from flight_delays.moments import Parameters
 from flight_delays.parsing import Parsed, as_table, parse
@@ -48,7 +48,7 @@ def screen(
     source = as_table(raw)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
     typed = {name: found.typed for name, found in parsed.items()}
-    n_read, n_bad, broken = _count(source, list(_rules(columns, parsed)))
+    n_read, n_bad, broken = _count(source, list(_rules(columns, parsed, source)))
     judged = source.select(
         **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
         **typed,
@@ -122,7 +122,17 @@ def _in_words(rule: dict[str, Any]) -> str:
     return f"{rule['column']}: {rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples})"
 
 
-def _rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
+def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Iterator[Rule]:
+    if LINE not in source.columns:
+        yield from _cell_rules(columns, parsed)
+        return
+    no_row = source[LINE].notnull()
+    yield Rule(LINE, "has a cell for each column", no_row)
+    for rule in _cell_rules(columns, parsed):
+        yield Rule(rule.column, rule.name, rule.broken & ~no_row)
+
+
+def _cell_rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
     for column in columns.all:
         kind = "a whole number" if is_int(column.dtype) else column.kind
         yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
@@ -199,7 +209,7 @@ def _worst_first(
     broken: list[tuple[Rule, int]], reasons: list[ir.Table], columns: Columns
 ) -> list[dict[str, Any]]:
     """Each broken rule, with the number of rows and the values of the first of them."""
-    personal = set(columns.personal)
+    personal = {*columns.personal, LINE} if columns.personal else set()
     worst = sorted(
         zip(broken, reasons, strict=True), key=lambda found: (-found[0][1], found[0][0].column)
     )

@@ -4,6 +4,7 @@
 engine, however many there are.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -18,6 +19,46 @@ from flight_delays.parsing import as_table, parse
 from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key, shown
 
 EXAMPLES = 5
+SHOWN_COLUMNS = 30
+# rows among which a column usually shows that it can be parsed
+HEAD = 1000
+SEPARATORS = (";", "\t", "|", ",")
+
+
+class MissingColumnsError(DataValidationError):
+    """A raw table that lacks columns; the message says which it has, and why that may be."""
+
+    def __init__(
+        self, path: str, failures: list[CheckFailure], found: list[str], columns: Columns
+    ) -> None:
+        super().__init__(f"The table breaks {path}", validator=path, failures=failures)
+        self._found, self._columns = found, columns
+
+    def __str__(self) -> str:
+        absent = ", ".join(failure.column or "" for failure in self.failures)
+        table = self.dataset_name or "The table"
+        return f"{table} lacks {absent}, which {self.validator} asks for. {self._instead()}"
+
+    def _instead(self) -> str:
+        known = set(self._columns.names)
+        n_known, separator = max(
+            (len(known.intersection(self._separated(mark))), mark) for mark in SEPARATORS
+        )
+        if n_known > len(known.intersection(self._found)):
+            mark = separator.replace("\t", "\\t")
+            return (
+                f'The header is separated by "{mark}": say `load_args: {{ sep: "{mark}" }}` in the '
+                f"catalog. It is: {' '.join(self._found)[:1000]}"
+            )
+        if self._columns.personal and not known.intersection(self._found):
+            # what is no header would be a row
+            return f"It has {len(self._found)} columns, none of which is known."
+        more = ", …" if len(self._found) > SHOWN_COLUMNS else ""
+        return f"It has {', '.join(self._found[:SHOWN_COLUMNS])}{more}."
+
+    def _separated(self, mark: str) -> list[str]:
+        cells = [cell for name in self._found for cell in name.split(mark)]
+        return [cell.strip().strip('"') for cell in cells]
 
 
 class ContractValidator:
@@ -79,7 +120,9 @@ class RawTableValidator:
             DataValidationError: naming what is missing or of another type.
         """
         table = as_table(raw)
-        _raise_for(self._path, _missing(table, self._columns))
+        absent = _missing(table, self._columns)
+        if absent:
+            raise MissingColumnsError(self._path, absent, list(table.columns), self._columns)
         _raise_for(self._path, _unparsable(table, self._columns))
         return raw
 
@@ -125,17 +168,14 @@ def _type_fits(column: Column, dtype: Any) -> bool:
 
 def _unparsable(table: ir.Table, columns: Columns) -> list[CheckFailure]:
     """Columns that have values, none of which is of the declared type; or a table of no rows."""
-    counts: dict[str, Any] = {"rows": table.count()}
-    for column in columns.all:
-        parsed = parse(column, table[column.name])
-        counts[f"given {column.name}"] = parsed.given.sum()
-        counts[f"parsed {column.name}"] = (parsed.given & ~parsed.failed).sum()
-    [found] = table.aggregate(**counts).to_pyarrow().to_pylist()
-    if not found["rows"]:
+    head = _count_parsed(table.limit(HEAD), columns.all)
+    if not head["rows"]:
         return [CheckFailure("the table has rows", "the table has rows")]
+    doubtful = [column for column in columns.all if not head[f"parsed {column.name}"]]
+    found = _count_parsed(table, doubtful) if doubtful else {}
     broken = [
         column
-        for column in columns.all
+        for column in doubtful
         if found[f"given {column.name}"] and not found[f"parsed {column.name}"]
     ]
     return [
@@ -148,6 +188,17 @@ def _unparsable(table: ir.Table, columns: Columns) -> list[CheckFailure]:
         )
         for column in broken
     ]
+
+
+def _count_parsed(table: ir.Table, columns: Sequence[Column]) -> dict[str, Any]:
+    """Rows; and for each column those that have a value, and one of the declared type."""
+    counts: dict[str, Any] = {"rows": table.count()}
+    for column in columns:
+        parsed = parse(column, table[column.name])
+        counts[f"given {column.name}"] = parsed.given.sum()
+        counts[f"parsed {column.name}"] = (parsed.given & ~parsed.failed).sum()
+    [found] = table.aggregate(**counts).to_pyarrow().to_pylist()
+    return dict(found)
 
 
 def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
