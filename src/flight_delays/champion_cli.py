@@ -4,7 +4,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -13,6 +12,8 @@ from kedro.framework.project import pipelines, settings
 
 from flight_delays.errors import ProjectError
 from flight_delays.explained import explained
+from flight_delays.run_lock import alone_in, wait_option
+from flight_delays.session import data_folder
 
 
 @click.group()
@@ -63,6 +64,7 @@ def history(env: str | None) -> None:
 @click.argument("version", required=False)
 @click.option("--reason", help="Why; it is kept with the decision.")
 @env_option
+@wait_option
 @explained
 def rollback(version: str | None, reason: str | None, env: str | None) -> None:
     """Return to the champion before, or to VERSION.
@@ -73,7 +75,8 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
 
     start = time.perf_counter()
     with _opened(env) as context:
-        returned = champions.roll_back(context.catalog, version, reason)
+        alone = alone_in(data_folder(context))
+        returned = champions.roll_back(context.catalog, version, reason, alone)
     click.echo(champion_texts.tell_move(returned, time.perf_counter() - start, env))
 
 
@@ -81,13 +84,14 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
 @click.argument("version")
 @click.option("--reason", required=True, help="Why; it is kept with the decision.")
 @env_option
+@wait_option
 @explained
 def promote(version: str, reason: str, env: str | None) -> None:
     """Make VERSION the champion, whatever the gate said, once its release is built and proven."""
     from flight_delays import champion_texts, champions
 
     start = time.perf_counter()
-    with _opened(env) as context:
+    with _opened(env) as context, alone_in(data_folder(context)):
         promoted = champions.promote(context.catalog, version, reason)
     click.echo(champion_texts.tell_move(promoted, time.perf_counter() - start, env))
 
@@ -103,7 +107,7 @@ def reproduce(version: str, env: str | None) -> None:
     start = time.perf_counter()
     with _opened(env) as context:
         recorded = champions.find(version, champions.models(context.catalog)).metadata
-        data = Path(context.project_path) / context.config_loader["globals"]["data"]
+        data = data_folder(context)
         code = context.config_loader["parameters"]["code_version"]
     for difference in reproduction.code_differences(recorded.lineage, code):
         click.echo(difference)

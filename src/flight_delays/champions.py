@@ -4,6 +4,7 @@ import getpass
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,7 +130,12 @@ def awaiting(catalog: Catalog) -> str | None:
     return str(decision["candidate"])
 
 
-def roll_back(catalog: Catalog, version: str | None, reason: str | None) -> Saved:
+def roll_back(
+    catalog: Catalog,
+    version: str | None,
+    reason: str | None,
+    alone: AbstractContextManager[None] | None = None,
+) -> Saved:
     """Return to an earlier champion, and keep the present one from being promoted again by itself.
 
     Its release serves at once if BentoML's store has it; else it is built and proven again, before
@@ -139,6 +145,7 @@ def roll_back(catalog: Catalog, version: str | None, reason: str | None) -> Save
         catalog: The catalog.
         version: The model to return to; the champion before the present one if not given.
         reason: Why.
+        alone: Keeps runs out while a release is built; one that is there has to wait for none.
 
     Raises:
         ProjectError: if there is nothing to return to, or that was rolled back itself.
@@ -155,7 +162,8 @@ def roll_back(catalog: Catalog, version: str | None, reason: str | None) -> Save
     problem = release_problem(target.metadata)
     if problem:
         logger.info("%s", problem)
-        _release(catalog, target.package(), decision)
+        with alone or nullcontext():
+            _release(catalog, target.package(), decision)
     else:
         catalog.save(CHAMPION, elect(target.package(), current.package(), decision))
     return champions(catalog)[0]

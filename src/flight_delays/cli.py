@@ -5,7 +5,6 @@ import os
 import pkgutil
 import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,12 +16,17 @@ from flight_delays import pipelines as project_pipelines
 from flight_delays.champion_cli import champion
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.explained import explained
+from flight_delays.hooks import NODE_BY_NODE
 from flight_delays.project import project_folder
+from flight_delays.run_lock import alone_in, wait_option
+from flight_delays.session import data_folder
 
 
 def _run(**options: Any) -> Any:
     """Kedro's ``run``, for pipelines that exist and contracts that make sense."""
     _check_contracts()
+    if options["is_async"] or options["runner_params"].get("is_async"):
+        raise ProjectError(NODE_BY_NODE)  # in place of Kedro's advice how else to ask for it
     known = [module.name for module in pkgutil.iter_modules(project_pipelines.__path__)]
     asked = [*options["pipelines"], *filter(None, [options["pipeline"]])]
     for name in asked:
@@ -42,8 +46,10 @@ def _check_contracts() -> None:
             Columns.of(declared)
 
 
-run = click.Command(
-    name="run", params=kedro_run.params, help=kedro_run.help, callback=explained(_run)
+run = wait_option(
+    click.Command(
+        name="run", params=[*kedro_run.params], help=kedro_run.help, callback=explained(_run)
+    )
 )
 
 
@@ -75,7 +81,7 @@ def serve(host: str, port: int, env: str | None) -> None:
 
 def _serving_environment(context: Any) -> dict[str, str]:
     """What the service is told."""
-    data = Path(context.project_path) / context.config_loader["globals"]["data"]
+    data = data_folder(context)
     trial = context.params["live_trial"]
     return {
         "FEATURE_STORE_URL": context.catalog.load("online_store"),
@@ -102,9 +108,15 @@ def _retrain(
     if demand:
         params = {**params, "retraining": {**params.get("retraining", {}), "demand": demand}}
     with _session(env, params) as session:
-        catalog = session.load_context().catalog
-        if not catalog.exists("champion"):
-            raise ProjectError("There is no champion yet. Make one with `make run`.")
+        context = session.load_context()
+    # between the look and the training, nobody else decides
+    with alone_in(data_folder(context)):
+        _look_and_train(context.catalog, env, params)
+
+
+def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> None:
+    if not catalog.exists("champion"):
+        raise ProjectError("There is no champion yet. Make one with `make run`.")
     with _session(env, params) as session:
         session.run(pipeline_names=["data_engineering", "scoring", "monitoring"])
     decision = catalog.load("retrain_decision")
@@ -128,19 +140,21 @@ def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
     return settings.SESSION_CLASS.create(env=env, runtime_params=params)
 
 
-retrain = click.Command(
-    name="retrain",
-    params=[
-        click.Option(
-            ["--until"],
-            type=click.DateTime(["%Y-%m-%d"]),
-            help="Day before which the horizon ends; if not given, it begins on the as-of day.",
-        ),
-        click.Option(["--demand"], help="Why it has to be, whatever the other rules say."),
-        *(option for option in kedro_run.params if option.name in ("env", "params")),
-    ],
-    help=_retrain.__doc__,
-    callback=explained(_retrain),
+retrain = wait_option(
+    click.Command(
+        name="retrain",
+        params=[
+            click.Option(
+                ["--until"],
+                type=click.DateTime(["%Y-%m-%d"]),
+                help="Day before which the horizon ends; if not given, it begins on the as-of day.",
+            ),
+            click.Option(["--demand"], help="Why it has to be, whatever the other rules say."),
+            *(option for option in kedro_run.params if option.name in ("env", "params")),
+        ],
+        help=_retrain.__doc__,
+        callback=explained(_retrain),
+    )
 )
 
 
@@ -150,6 +164,7 @@ retrain = click.Command(
 @click.option("--every", help="Length of a tick: MS (month), W-MON (week), 14D and so on.")
 @click.option("--fresh", is_flag=True, help="Forget what was lived before.")
 @click.option("--env", default="replay", show_default=True, help="Kedro environment.")
+@wait_option
 @explained
 def replay(
     start: datetime | None, end: datetime | None, every: str | None, fresh: bool, env: str

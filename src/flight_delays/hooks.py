@@ -1,35 +1,54 @@
-"""Kedro hooks: parameters that exist, a line for every node, a summary at the end."""
+"""Kedro hooks: one run at a time, node by node, with parameters that exist, and its summary."""
 
 import logging
 import os
+import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
+from filelock import BaseFileLock
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from flight_delays import run_lock
 from flight_delays.errors import BadDataError, ProjectError, suggestion
 from flight_delays.project import open_project
+from flight_delays.session import data_folder
 
 logger = logging.getLogger(__name__)
+
+NODE_BY_NODE = (
+    "These pipelines run node by node, by the SequentialRunner and not asynchronously: all tables "
+    "share one connection to DuckDB, which uses all cores by itself."
+)
+
+
+class _Run(threading.local):
+    """The run of this thread."""
+
+    data = Path()
+    lock: BaseFileLock | None = None
+    n_nodes: int | None = None
+    n_started = 0
 
 
 class ProjectHooks:
     """Checks before a run, progress during it, and the summary after it."""
 
     def __init__(self) -> None:
-        self._n_nodes = 0
-        self._n_started = 0
+        self._run = _Run()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that the base environment does not have: they are misspelt."""
         open_project(context.project_path)
+        self._run.data = data_folder(context)
         loader = context.config_loader
         assert isinstance(loader, OmegaConfigLoader)
         base = loader.load_and_merge_dir_config(
@@ -41,19 +60,46 @@ class ProjectHooks:
         check_parameters(context.params, known=base)
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Count the steps."""
-        self._n_nodes, self._n_started = len(pipeline.nodes), 0
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Count the steps, and keep other runs out of what this one writes."""
+        if isinstance(catalog, SharedMemoryDataCatalog) or "ThreadRunner" in run_params["runner"]:
+            raise ProjectError(NODE_BY_NODE)
+        self._end()  # of a run that was interrupted, Kedro tells nobody
+        self._run.n_nodes, self._run.n_started = len(pipeline.nodes), 0
+        if any(name in catalog for name in pipeline.all_outputs()):
+            self._run.lock = run_lock.take(self._run.data)
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
+    def before_dataset_loaded(self) -> None:
+        """Refuse to load in a thread that did not begin a run."""
+        if self._run.n_nodes is None:
+            raise ProjectError(NODE_BY_NODE)
+
+    @hook_impl
+    def before_node_run(self, node: Node, is_async: bool) -> None:
         """Say which node is running."""
-        self._n_started += 1
-        logger.info("[%2d/%d] %s", self._n_started, self._n_nodes, node.func.__name__)
+        if is_async or self._run.n_nodes is None:
+            raise ProjectError(NODE_BY_NODE)
+        self._run.n_started += 1
+        logger.info("[%2d/%s] %s", self._run.n_started, self._run.n_nodes, node.func.__name__)
+
+    def _end(self) -> None:
+        """Let others run."""
+        if self._run.lock is not None:
+            self._run.lock.release()
+        self._run.lock = self._run.n_nodes = None
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, catalog: CatalogProtocol[Any, Any]) -> None:
         """Leave a decision where bad data stopped the run, in place of one that is outdated."""
+        try:
+            self._leave_decision(error, catalog)
+        finally:
+            self._end()
+
+    def _leave_decision(self, error: Exception, catalog: CatalogProtocol[Any, Any]) -> None:
         if isinstance(error, BadDataError):
             decision = wait_for_better_data(str(error))
             catalog.save("retrain_decision", decision)
@@ -65,13 +111,19 @@ class ProjectHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Say what was made."""
+        try:
+            self._say(run_params["env"], pipeline, catalog)
+        finally:
+            self._end()
+
+    def _say(self, env: str | None, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         from flight_delays.summary import ARTEFACTS, PAGES, summarise  # noqa: PLC0415 - imports the model
 
         made: dict[str, Any] = {}
         for name in pipeline.all_outputs() & set(ARTEFACTS):
             made[name] = _path(catalog, name) if name in PAGES else catalog.load(name)
         if made and logger.isEnabledFor(logging.INFO):
-            click.echo(f"\n{summarise(made, run_params['env'], catalog.exists('champion'))}\n")
+            click.echo(f"\n{summarise(made, env, catalog.exists('champion'))}\n")
 
 
 def wait_for_better_data(reason: str) -> dict[str, Any]:

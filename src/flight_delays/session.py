@@ -5,10 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from kedro.framework.context import KedroContext
 from kedro.framework.project import LOGGING
 from kedro.framework.session import KedroSession
 
 from flight_delays.project import project_folder
+
+
+def data_folder(context: KedroContext) -> Path:
+    """Where an environment keeps what its runs make."""
+    folder: str = context.config_loader["globals"]["data"]
+    return context.project_path / folder
 
 
 class ProjectSession(KedroSession):

@@ -7,6 +7,7 @@ import pytest
 from flight_delays.errors import ProjectError
 from flight_delays.replay import driver
 from flight_delays.replay.driver import prepare, ticks
+from flight_delays.run_lock import alone_in
 
 FIRST, SECOND, THIRD = (pd.Timestamp(day) for day in ("2013-03-01", "2013-03-11", "2013-03-21"))
 
@@ -38,6 +39,18 @@ def test_a_folder_holds_one_kind_of_replay(tmp_path: Path) -> None:
         prepare(tmp_path / "r", {"start": "a", "code": "2"}, fresh=False)
 
     prepare(tmp_path / "r", {"start": "a", "code": "2"}, fresh=True)
+
+
+def test_what_is_forgotten_is_forgotten_but_for_the_lock(tmp_path: Path) -> None:
+    prepare(tmp_path / "r", {"start": "a"}, fresh=False)
+    (tmp_path / "r/now/models").mkdir(parents=True)
+    (tmp_path / "r/now/models/a.json").write_text("{}")
+
+    with alone_in(tmp_path / "r/now"):
+        prepare(tmp_path / "r", {"start": "b"}, fresh=True)
+
+    left = {str(path.relative_to(tmp_path / "r")) for path in (tmp_path / "r").rglob("*")}
+    assert left == {"now", "now/run.lock", "replay.json"}
 
 
 def test_a_replay_is_what_it_is_by_its_parameters_and_code(tmp_path: Path) -> None:

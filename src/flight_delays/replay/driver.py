@@ -6,9 +6,9 @@ and the policy decides. A candidate of the same day is the same model, so it is 
 that is complete is written down; a replay that was stopped goes on after the last one.
 """
 
+import contextlib
 import hashlib
 import json
-import shutil
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from flight_delays import run_lock
 from flight_delays.errors import ProjectError
 from flight_delays.metrics import Bootstrap
 from flight_delays.pipelines.replay.nodes import Replay
+from flight_delays.run_lock import alone_in
 from flight_delays.storage import new_file
 
 from .policies import Record, live_tick
@@ -76,10 +78,25 @@ def replay(
     moments = ticks(
         pd.Timestamp(start or params.start), pd.Timestamp(end or params.end), every or params.every
     )
-    prepare(folder, identity(project, parameters, moments, every or params.every), fresh=fresh)
+    this = identity(project, parameters, moments, every or params.every)
+    span = {"start": f"{moments[0]:%Y-%m-%d}", "end": f"{moments[-1]:%Y-%m-%d}"}
+    with alone_in(folder), alone_in(project / folders["data"]):
+        prepare(folder, this, fresh=fresh)
+        _live(world, folder, moments, params.policies, Bootstrap(**parameters["bootstrap"]))
+        made = world.run(["replay"], ["replay_policies", "replay_report"], {"replay": span})
+    compared: pd.DataFrame = made["replay_policies"]
+    return compared
+
+
+def _live(
+    world: World,
+    folder: Path,
+    moments: list[pd.Timestamp],
+    policies: dict[str, dict[str, Any]],
+    bootstrap: Bootstrap,
+) -> None:
+    """Live the ticks that have not been lived yet."""
     lived = _lived(world)
-    policies = params.policies
-    bootstrap = Bootstrap(**parameters["bootstrap"])
     n_steps = len(policies) + 2
     before: dict[str, Record] = {}
     with tqdm(total=n_steps * (len(moments) - 1), desc="Replay", unit="step") as progress:
@@ -91,10 +108,6 @@ def replay(
                 lived[tick.name] = live_tick(tick, policies, before, bootstrap, progress)
                 world.save("replay_ticks", pd.DataFrame(lived[tick.name].values()))
             before = lived[tick.name]
-    span = {"start": f"{moments[0]:%Y-%m-%d}", "end": f"{moments[-1]:%Y-%m-%d}"}
-    made = world.run(["replay"], ["replay_policies", "replay_report"], {"replay": span})
-    compared: pd.DataFrame = made["replay_policies"]
-    return compared
 
 
 def prepare(folder: Path, this: dict[str, str], *, fresh: bool) -> None:
@@ -104,7 +117,7 @@ def prepare(folder: Path, this: dict[str, str], *, fresh: bool) -> None:
         ProjectError: if it was another one.
     """
     if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
+        _forget(folder)
     about = folder / "replay.json"
     if about.exists():
         differ = [
@@ -118,6 +131,16 @@ def prepare(folder: Path, this: dict[str, str], *, fresh: bool) -> None:
         return
     with new_file(about) as file:
         file.write(json.dumps(this, indent=2).encode())
+
+
+def _forget(folder: Path) -> None:
+    """Remove all that a folder holds but locks: who waits for one has its file open."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # a lock is in it
+                path.rmdir()
+        elif path.name != run_lock.FILE:
+            path.unlink()
 
 
 def identity(
