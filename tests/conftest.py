@@ -222,7 +222,8 @@ def trained(
     evaluated_model, final_model, seconds = modelling.fit_winner(
         *windows, recipe, modelling_params, seed
     )
-    predictions = evaluation.predict_test(evaluated_model, train, validation, test, seed)
+    threshold = modelling.choose_threshold(tuned, costs)
+    predictions = evaluation.predict_test(evaluated_model, train, validation, test, threshold, seed)
     metrics = evaluation.evaluate(predictions, bootstrap)
     slices = evaluation.evaluate_slices(predictions, bootstrap)
     importance = evaluation.measure_importance(evaluated_model, test, modelling_params, seed)
@@ -233,13 +234,13 @@ def trained(
         "validation": validation,
         "test": test,
         "recipe": recipe,
-        "threshold": modelling.choose_threshold(tuned, costs),
+        "threshold": threshold,
         "metrics": metrics,
         "reference": modelling.profile_reference(
             engineered.model_input, predictions, as_of, window
         ),
         "evaluation": evaluation.collect_evaluation(
-            SCREENING, predictions, metrics, slices, importance
+            SCREENING, predictions, metrics, slices, importance, costs
         ),
         "as_of": as_of,
         "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),

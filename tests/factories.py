@@ -116,7 +116,7 @@ def tiny_reference() -> Reference:
 
 
 def tiny_evaluation() -> Evaluation:
-    """What was found of a small model; one slice has only one class."""
+    """What was found of a small model; one slice has too few rows of a class."""
     interval = {"value": 0.6, "low": 0.5, "high": 0.7}
     sliced = {"segment": COLUMNS.segments[0], "n_rows": 1234, "positive_share": 0.25}
     loss = {"log_loss": 0.61, "log_loss_low": 0.51, "log_loss_high": 0.71}
@@ -133,9 +133,18 @@ def tiny_evaluation() -> Evaluation:
         calibration=[{"predicted": 0.2, "observed": 0.25, "n_rows": 5000}],
         slices=[
             {**sliced, "value": "both", **loss, **ranked},
-            {**sliced, "value": "one class", **loss, **dict.fromkeys(ranked)},
+            {**sliced, "value": "few", **dict.fromkeys(loss), **dict.fromkeys(ranked)},
         ],
         importance=[{"feature": X[0], "importance": 0.1, "spread": 0.01}],
+        confusion={
+            "true_positives": 801,
+            "false_positives": 1602,
+            "false_negatives": 503,
+            "true_negatives": 2772,
+        },
+        roc={"model": [dict.fromkeys(("false_positive_rate", "true_positive_rate"), 1.0)]},
+        cost=[{"threshold": 0.4, "cost": 0.5}],
+        costs={"false_negative": 3, "false_positive": 1},
     )
 
 

@@ -2,10 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro_datasets.plotly import JSONDataset
-from sklearn.metrics import roc_auc_score
 
 from flight_delays import charts
-from flight_delays.metrics import calibration_curve
+from flight_delays.metrics import calibration_curve, cost_curve
 
 RNG = np.random.default_rng(0)
 P = RNG.random(5000)
@@ -39,6 +38,8 @@ def test_a_calibrated_model_lies_on_the_diagonal():
     assert points(ideal) == [(0, 0), (1, 1)]
     assert len(model.x) == 10
     assert model.y == pytest.approx(model.x, abs=0.06)
+    assert sum(int(n.replace(",", "")) for n in model.text) == len(Y)
+    assert "text" in model.mode
 
 
 def test_without_labels_there_is_only_the_diagonal():
@@ -48,30 +49,35 @@ def test_without_labels_there_is_only_the_diagonal():
 
 
 def test_every_model_has_its_roc_curve_and_its_area():
-    scores = {"candidate": P, "coin_toss": np.full(len(Y), 0.5)}
+    ends = [
+        {"false_positive_rate": 0.0, "true_positive_rate": 0.0},
+        {"false_positive_rate": 1.0, "true_positive_rate": 1.0},
+    ]
+    curves = {"model": ends, "coin_toss": ends}
+    area = {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}}
 
-    candidate, coin = charts.roc_curves(Y, scores).data
+    model, coin = charts.roc_curves(curves, {"model": area, "coin_toss": area}).data
 
-    assert candidate.name == f"candidate (AUC {roc_auc_score(Y, P):.3f})"
-    assert (coin.name, points(coin)) == ("coin toss (AUC 0.500)", [(0, 0), (1, 1)])
-    assert np.trapezoid(candidate.y, candidate.x) == pytest.approx(roc_auc_score(Y, P), abs=0.001)
+    assert model.name == "model: ROC AUC 0.500 [0.400, 0.600]"
+    assert coin.name.startswith("coin toss: ROC AUC 0.500")
+    assert points(coin) == [(0, 0), (1, 1)]
 
 
-def test_a_curve_of_many_points_is_thinned_and_keeps_its_ends():
-    [curve] = charts.costs(Y, P, 0.4, 3, 1).data
-
-    assert len(curve.x) == charts.MAX_POINTS
-    assert (curve.x[0], curve.x[-1]) == (P.min(), P.max())
+def costs_chart():
+    thresholds, cost = cost_curve(Y, P, 3, 1)
+    curve = pd.DataFrame({"threshold": thresholds, "cost": cost})
+    return charts.costs(curve, 0.4, {"false_negative": 3, "false_positive": 1})
 
 
 def test_the_cost_curve_is_lowest_where_costs_are_balanced_and_marks_the_choice():
-    chart = charts.costs(Y, P, 0.4, 3, 1)
+    chart = costs_chart()
 
     [curve], [mark] = chart.data, chart.layout.shapes
     # a calibrated probability is worth an alarm from cost(alarm) / (cost(alarm) + cost(miss)) on
     assert curve.x[np.argmin(curve.y)] == pytest.approx(1 / (1 + 3), abs=0.05)
     assert (mark.x0, mark.x1) == (0.4, 0.4)
     assert chart.layout.annotations[0].text == "chosen: 0.400"
+    assert chart.layout.title.text == "Cost: a miss 3, a false alarm 1"
 
 
 def test_slices_are_grouped_by_segment_and_undefined_ones_left_out():
@@ -165,7 +171,7 @@ def test_every_column_is_shown_as_a_share_of_its_own_limit_and_red_if_it_has_dri
 
 def test_a_picture_comes_back_from_the_catalogs_file(tmp_path):
     dataset = JSONDataset(filepath=str(tmp_path / "costs_plot.json"))
-    chart = charts.costs(Y, P, 0.4, 3, 1)
+    chart = costs_chart()
 
     dataset.save(chart)
 

@@ -7,16 +7,20 @@ from sklearn import metrics as sklearn_metrics
 
 from flight_delays.metrics import (
     CALIBRATION_BINS,
+    DECISION_METRICS,
     METRICS,
     Bootstrap,
     Costs,
     calibration_curve,
     cheapest_threshold,
+    confusion,
     cost_curve,
     flatten,
     measure,
+    measure_decisions,
     paired_difference,
     resample_days,
+    roc_curve,
     row_costs,
     row_log_loss,
     unpaired_difference,
@@ -62,6 +66,59 @@ def test_a_metric_of_weighted_rows_is_scikit_learns(name, rows):
     values = METRICS[name](y, p, np.array(weights))
 
     assert values == pytest.approx([SKLEARN[name](y, p, w) for w in weights], abs=1e-12)
+
+
+DECISIONS = {
+    "precision": sklearn_metrics.precision_score,
+    "recall": sklearn_metrics.recall_score,
+    "f1": sklearn_metrics.f1_score,
+}
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+@given(rows=st.lists(ROW, min_size=2, max_size=30))
+@quick
+def test_a_metric_of_decisions_is_scikit_learns(name, rows):
+    y, p, *weights = arrays(rows)
+    decided = (p >= 0.5).astype(float)
+    assume(all(y @ w > 0 and decided @ w > 0 for w in weights))
+
+    values = DECISION_METRICS[name](y, decided, np.array(weights))
+
+    expected = [DECISIONS[name](y, decided, sample_weight=w) for w in weights]
+    assert values == pytest.approx(expected, abs=1e-12)
+
+
+def test_decisions_are_counted_and_measured_with_intervals(month):
+    y, p, days = month
+
+    decided = p >= 0.7
+    counted, measured = confusion(y, decided), measure_decisions(y, decided, days, BOOTSTRAP)
+
+    matrix = sklearn_metrics.confusion_matrix(y, decided).ravel().tolist()
+    names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+    assert [counted[name] for name in names] == matrix
+    assert measured["flagged_share"]["value"] == pytest.approx(decided.mean())
+    assert all(ends["low"] < ends["value"] < ends["high"] for ends in measured.values())
+
+
+def test_where_nothing_is_flagged_there_is_no_precision(month):
+    y, p, days = month
+
+    measured = measure_decisions(y, p > 1, days, BOOTSTRAP)
+
+    assert set(measured) == {"recall", "f1", "flagged_share"}
+    assert measured["recall"]["value"] == measured["flagged_share"]["value"] == 0
+
+
+def test_the_roc_curve_is_scikit_learns(month):
+    y, p, _ = month
+
+    rates = roc_curve(y, p)
+
+    expected = sklearn_metrics.roc_curve(y, p, drop_intermediate=False)[:2]
+    for ours, theirs in zip(rates, expected, strict=True):
+        assert ours == pytest.approx(theirs)
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=30))

@@ -9,7 +9,7 @@ from kedro.io.core import VERSION_FORMAT
 from flight_delays.champions import Saved
 from flight_delays.model_package import GATE
 from flight_delays.reproduction import Difference
-from flight_delays.summary import interval_text
+from flight_delays.wording import interval_text, metric_name
 
 COLUMNS = ["since (UTC)", "model", "outcome", "by", "ROC AUC", "log loss", "commit", "data", "why"]
 NOT_KNOWN = "-"
@@ -105,8 +105,8 @@ def _row(saved: Saved, before: Saved | None) -> list[str]:
 
 
 def _title(metric: str) -> str:
-    """The name of a metric, in words."""
-    name = metric.replace("_", " ").replace("roc auc", "ROC AUC")
+    """The name of a metric, to begin a line with."""
+    name = metric_name(metric)
     return f"{name[:1].upper()}{name[1:]}"
 
 

@@ -7,17 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 
-from flight_delays.metrics import cost_curve
-
-Floats = NDArray[np.float64]
+from flight_delays.wording import measured_text
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
 COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
 DASHES = ("solid", "longdash", "dash", "dashdot", "dot")
-MAX_POINTS = 400
 
 
 def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:
@@ -43,6 +38,29 @@ def embed(chart: go.Figure) -> str:
     return html
 
 
+def evaluation(
+    found: Mapping[str, Any], metrics: Mapping[str, Any], threshold: float, name: str
+) -> list[go.Figure]:
+    """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
+
+    Args:
+        found: The fields of an ``Evaluation``; a curve that it has not is not drawn.
+        metrics: The model's, with intervals.
+        threshold: From which a row is flagged.
+        name: What the model is called.
+    """
+    models = {name: metrics, **found["baselines"]}
+    areas = {"model": metrics, **found["baselines"]}
+    return [
+        compare_models(models, "log_loss", [*models]),
+        calibration(pd.DataFrame(found["calibration"])),
+        *([roc_curves(found["roc"], areas)] if found["roc"] else []),
+        *([costs(found["cost"], threshold, found["costs"])] if found["cost"] else []),
+        slices(pd.DataFrame(found["slices"])),
+        importance(pd.DataFrame(found["importance"])),
+    ]
+
+
 def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -> go.Figure:
     """One metric of several models, with intervals."""
     intervals = [metrics[model][metric] for model in models]
@@ -64,8 +82,9 @@ def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -
 
 
 def calibration(curve: pd.DataFrame) -> go.Figure:
-    """Observed share against predicted probability, in bins of equal width."""
-    chart = figure("Calibration", "predicted probability", "observed share")
+    """Observed share against predicted probability, in bins of equal width, with their rows."""
+    title = "Calibration (beside each bin: its rows)"
+    chart = figure(title, "predicted probability", "observed share")
     chart.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal"
     )
@@ -73,41 +92,39 @@ def calibration(curve: pd.DataFrame) -> go.Figure:
         chart.add_scatter(
             x=curve["predicted"],
             y=curve["observed"],
-            mode="lines+markers",
+            mode="lines+markers+text",
             line={"color": BLUE},
-            text=curve["n_rows"].map("{:,} rows".format),
+            text=curve["n_rows"].map("{:,}".format),
+            textposition="bottom right",
             name="model",
         )
     return chart
 
 
-def roc_curves(y: pd.Series, scores: Mapping[str, Any]) -> go.Figure:
-    """ROC curves of several models."""
+def roc_curves(curves: Mapping[str, Any], metrics: Mapping[str, Any]) -> go.Figure:
+    """ROC curves of several models, each with its area."""
     chart = figure("ROC", "false positive rate", "true positive rate")
-    for color, (name, score) in zip(cycle(COLORS), scores.items(), strict=False):
-        false_positive, true_positive, _ = roc_curve(y, score)
-        keep = _thin(len(false_positive))
-        label = f"{name.replace('_', ' ')} (AUC {roc_auc_score(y, score):.3f})"
+    for color, (name, curve) in zip(cycle(COLORS), curves.items(), strict=False):
+        points = pd.DataFrame(curve)
+        area = measured_text(metrics[name], "roc_auc")
         chart.add_scatter(
-            x=false_positive[keep],
-            y=true_positive[keep],
+            x=points["false_positive_rate"],
+            y=points["true_positive_rate"],
             mode="lines",
             line={"color": color},
-            name=label,
+            name=f"{name.replace('_', ' ')}: {area}",
         )
     return chart
 
 
-def costs(
-    y: pd.Series, p: Floats, threshold: float, false_negative: float, false_positive: float
-) -> go.Figure:
+def costs(curve: Any, threshold: float, costs_of: Mapping[str, float]) -> go.Figure:
     """Mean cost per row over the decision threshold."""
-    thresholds, cost = cost_curve(y, p, false_negative, false_positive)
-    keep = _thin(len(thresholds))
-    title = f"Cost: a miss {false_negative:g}, a false alarm {false_positive:g}"
+    points = pd.DataFrame(curve)
+    miss, alarm = costs_of["false_negative"], costs_of["false_positive"]
+    title = f"Cost: a miss {miss:g}, a false alarm {alarm:g}"
     chart = figure(title, "decision threshold", "mean cost per row")
     chart.add_scatter(
-        x=thresholds[keep], y=cost[keep], mode="lines", line={"color": BLUE}, name="cost"
+        x=points["threshold"], y=points["cost"], mode="lines", line={"color": BLUE}, name="cost"
     )
     chart.add_vline(x=threshold, line_color=RED, annotation_text=f"chosen: {threshold:.3f}")
     return chart
@@ -251,8 +268,3 @@ def _lines_by_policy(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         policy: {"name": policy.replace("_", " "), "line": {"color": color, "dash": dash}}
         for policy, color, dash in styles
     }
-
-
-def _thin(n: int) -> NDArray[np.int64]:
-    """At most ``MAX_POINTS`` positions out of n, ends included."""
-    return np.unique(np.linspace(0, n - 1, min(n, MAX_POINTS)).astype(np.int64))

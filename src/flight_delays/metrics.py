@@ -70,12 +70,40 @@ def average_precision(y: Floats, p: Floats, weights: Floats) -> Floats:
     return _divided(np.nansum(precision[:, 1:] * steps, axis=1), positives[:, -1])
 
 
+def precision(y: Floats, decided: Floats, weights: Floats) -> Floats:
+    """Share of positives among the rows that are flagged; nan where none is."""
+    return _divided(weights @ (y * decided), weights @ decided)
+
+
+def recall(y: Floats, decided: Floats, weights: Floats) -> Floats:
+    """Share of the positives that are flagged; nan where there is none."""
+    return _divided(weights @ (y * decided), weights @ y)
+
+
+def f1(y: Floats, decided: Floats, weights: Floats) -> Floats:
+    """Harmonic mean of precision and recall; nan where nothing is positive or flagged."""
+    return _divided(2 * weights @ (y * decided), weights @ y + weights @ decided)
+
+
+def flagged_share(y: Floats, decided: Floats, weights: Floats) -> Floats:  # noqa: ARG001
+    """Share of the rows that are flagged."""
+    return _weighted_mean(decided, weights)
+
+
+# of probabilities
 METRICS: Mapping[str, Metric] = {
     "log_loss": log_loss,
     "roc_auc": roc_auc,
     "average_precision": average_precision,
     "brier_score": brier_score,
     "calibration_error": calibration_error,
+}
+# of decisions, 0 or 1
+DECISION_METRICS: Mapping[str, Metric] = {
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
+    "flagged_share": flagged_share,
 }
 
 
@@ -97,16 +125,48 @@ def measure(
 
     Returns:
         For each metric ``value``, ``low`` and ``high``. A metric that these rows do not define,
-        such as ROC AUC on one class, is left out.
+        such as ROC AUC on one class, is left out, and so is one without an interval.
     """
+    return _measured({name: METRICS[name] for name in names}, y, p, days, bootstrap)
+
+
+def measure_decisions(
+    y: pd.Series, decided: NDArray[np.bool_], days: pd.Series, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    """Precision, recall, F1 and share flagged, as ``measure`` does.
+
+    Args:
+        y: Labels, 0 or 1, shape (n_rows,).
+        decided: Whether each row is flagged, shape (n_rows,).
+        days: The day of each row.
+        bootstrap: Number of resamples, confidence and seed.
+    """
+    return _measured(DECISION_METRICS, y, decided.astype(np.float64), days, bootstrap)
+
+
+def _measured(
+    metrics: Mapping[str, Metric], y: pd.Series, p: Floats, days: pd.Series, bootstrap: Bootstrap
+) -> dict[str, Interval]:
     if len(y) == 0:
         return {}
     labels = y.to_numpy(np.float64)
     weights = resample_days(days, bootstrap)
     measured = {
-        name: percentile_interval(METRICS[name](labels, p, weights), bootstrap) for name in names
+        name: percentile_interval(metric(labels, p, weights), bootstrap)
+        for name, metric in metrics.items()
     }
-    return {name: interval for name, interval in measured.items() if np.isfinite(interval["value"])}
+    return {name: ends for name, ends in measured.items() if np.isfinite([*ends.values()]).all()}
+
+
+def confusion(y: pd.Series, decided: NDArray[np.bool_]) -> dict[str, int]:
+    """How many rows of either class are flagged, and how many are not."""
+    positive = y.to_numpy() == 1
+    return {
+        "true_positives": int((positive & decided).sum()),
+        "false_positives": int((~positive & decided).sum()),
+        "false_negatives": int((positive & ~decided).sum()),
+        "true_negatives": int((~positive & ~decided).sum()),
+    }
 
 
 def paired_difference(
@@ -225,6 +285,13 @@ def cheapest_threshold(
     """
     thresholds, costs = cost_curve(y, p, false_negative, false_positive)
     return float(thresholds[::-1][np.argmin(costs[::-1])])
+
+
+def roc_curve(y: pd.Series, p: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates of every threshold, from none flagged to all of them."""
+    labels, whole = y.to_numpy(np.float64), np.ones((1, len(y)))
+    [positives], [negatives] = _cumulated(labels, p, whole)
+    return negatives / negatives[-1], positives / positives[-1]
 
 
 def cost_curve(

@@ -82,6 +82,9 @@ class Evaluation(BaseModel):
         window: The rows of the test window, on which all the rest was measured.
         baselines: The metrics of each baseline on them, with intervals.
         calibration: Mean probability, share of positives and rows of every bin.
+        confusion: Rows by what they are and whether they are flagged at the threshold.
+        roc: The ROC curve of each model: false and true positive rates.
+        cost: The mean cost of a row at every threshold, by ``costs``.
         slices: The metrics of every value of every segment, with intervals.
         importance: What each feature is worth to the model, highest first.
     """
@@ -94,6 +97,11 @@ class Evaluation(BaseModel):
     calibration: Table
     slices: Table
     importance: Table
+    # younger than some champions
+    confusion: dict[str, int] = {}
+    roc: dict[str, Table] = {}
+    cost: Table = []
+    costs: dict[str, float] = {}
 
 
 class Metadata(BaseModel):

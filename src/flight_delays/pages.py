@@ -5,6 +5,8 @@ from typing import Any
 
 import jinja2
 
+from flight_delays.wording import metric_name
+
 
 def render_page(template: str, **values: Any) -> str:
     """Render a template of the ``templates`` folder; a value that it lacks is an error."""
@@ -13,10 +15,12 @@ def render_page(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__name__.split(".", maxsplit=1)[0]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["metric_name"] = metric_name
+    return environment

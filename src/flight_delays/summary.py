@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from flight_delays.model_package import ModelPackage
+from flight_delays.wording import interval_text, measured_text
 
 # the artefacts that a summary speaks of
 ARTEFACTS = (
@@ -20,6 +21,8 @@ ARTEFACTS = (
     "monitoring_report",
     "model_card",
 )
+# of the metrics at the decision threshold, those that are asked for first
+AT_THRESHOLD = ("precision", "recall", "flagged_share")
 # those that are for reading: a summary says where they are
 PAGES = ("monitoring_report", "model_card")
 
@@ -88,12 +91,12 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     baselines = ", ".join(
         f"{name.replace('_', ' ')} {measured['log_loss']['value']:.3f}"
         for name, measured in metrics.items()
-        if name not in ("candidate", "window")
+        if name not in ("candidate", "window", "confusion")
     )
     return (
         f"{window['n_rows']:,} rows, {window['first_day']} to {window['last_day']}: "
-        f"ROC AUC {interval_text(candidate['roc_auc'])}, "
-        f"log loss {interval_text(candidate['log_loss'])} ({baselines})"
+        f"{measured_text(candidate, 'roc_auc', 'log_loss')} ({baselines}); at the threshold "
+        f"{measured_text(candidate, *AT_THRESHOLD)}"
     )
 
 
@@ -109,22 +112,16 @@ def _release(release: Mapping[str, Any]) -> str:
 
 
 def _performance(performance: Mapping[str, Any]) -> str:
-    metrics = performance["metrics"]
-    measured = f": ROC AUC {interval_text(metrics['roc_auc'])}" if "roc_auc" in metrics else ""
+    measured = measured_text(performance["metrics"], "roc_auc", *AT_THRESHOLD)
     return (
         f"{performance['n_predictions']:,} predictions, "
-        f"{performance['label_coverage']:.1%} with their label{measured}"
+        f"{performance['label_coverage']:.1%} with their label{': ' if measured else ''}{measured}"
     )
 
 
 def _of(row: Mapping[Any, Any], metric: str) -> str:
     ends = {"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
     return interval_text({end: row[column] for end, column in ends.items()})
-
-
-def interval_text(interval: Mapping[str, float]) -> str:
-    """A value, and the ends of its interval."""
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
 
 
 _LINES: dict[str, tuple[str, Any]] = {

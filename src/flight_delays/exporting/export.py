@@ -66,6 +66,7 @@ def export(
         engine_reason=reason,
         encoding=encoding,
         files=files,
+        confusion=package.evaluation.confusion if package.evaluation else {},
     )
 
 

@@ -87,6 +87,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         engine: What computes the probabilities.
         engine_reason: Why it is that one, in words.
+        metrics: With intervals, on the test window; those of decisions, at the threshold.
+        confusion: Rows of the test window by what they are and whether they are flagged.
         encoding: The matrix of the compiled trees, and the categories that the model has seen.
         files: SHA-256 of the other files.
     """
@@ -105,6 +107,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     engine_reason: str
     encoding: Encoding
     files: dict[str, str] = {}
+    confusion: dict[str, int] = {}
 
     @property
     def sent(self) -> list[Field]:

@@ -175,6 +175,7 @@ def _info(plan: Plan) -> dict[str, object]:
         "as_of": plan.as_of,
         "threshold": plan.threshold,
         "metrics": plan.metrics,
+        "confusion": plan.confusion,
         "git_commit": plan.git_commit,
         "data_hash": plan.data_hash,
         "engine": plan.engine,

@@ -47,7 +47,12 @@ def dictionary() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def champion() -> ModelPackage:
     decision = {"reasons": ["It was the first."], "checks": CHECKS}
-    return tiny_package().with_record(decision=decision, release="name:v1")
+    measured = {
+        "log_loss": {"value": 0.5, "low": 0.4, "high": 0.6},
+        "precision": {"value": 0.333, "low": 0.31, "high": 0.36},
+    }
+    package = tiny_package(metrics=measured)
+    return package.with_record(decision=decision, release="name:v1")
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +130,32 @@ def test_a_card_has_the_window_the_baselines_and_every_slice(card: str) -> None:
     loss = ["0.610", "0.510 to 0.710"]
     assert slices == {
         "both": ["1,234", "25.0%", "0.810", "0.720 to 0.880", *loss],
-        "one class": ["1,234", "25.0%", "-", "", *loss],
+        "few": ["1,234", "25.0%", "too few rows of either class"],
     }
+
+
+def test_a_card_says_how_well_the_model_decides(card: str) -> None:
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", card))
+
+    assert "from a probability of 0.400 on" in text
+    assert "if a miss costs 3 and a false alarm 1" in text
+    assert "precision 0.333 0.310 to 0.360" in text
+    assert "F1 not defined on these rows" in text
+    assert "positive 801 503 missed" in text
+    assert "negative 1,602 false alarms 2,772" in text
+
+
+def test_a_champion_from_before_decisions_were_measured_has_a_card_too(
+    champion: ModelPackage,
+) -> None:
+    assert champion.evaluation is not None
+    before = {"confusion": {}, "roc": {}, "cost": [], "costs": {}}
+    old = replace(champion, evaluation=champion.evaluation.model_copy(update=before))
+
+    card = render_card(old, ModelCard(**WORDS))
+
+    assert "How well it decides" not in card
+    assert "ROC AUC by slice" in card
 
 
 def test_a_card_has_every_check_passed_or_failed(card: str) -> None:
@@ -143,8 +172,10 @@ def test_a_card_has_every_check_passed_or_failed(card: str) -> None:
 def test_a_card_draws_what_came_with_the_model(page: str) -> None:
     titles = re.findall(r'"title":\{"text":"([^"]+)"', page)
 
-    drawn = {"Log loss on the test window", "Calibration", "ROC AUC by slice"}
+    drawn = {"Log loss on the test window", "ROC", "ROC AUC by slice"}
     assert drawn <= set(titles)
+    assert any(title.startswith("Calibration") for title in titles)
+    assert any(title.startswith("Cost: a miss 3") for title in titles)
     assert any(title.startswith("Importance") for title in titles)
 
 

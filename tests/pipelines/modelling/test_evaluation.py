@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.metrics import METRICS
+from flight_delays.metrics import DECISION_METRICS, METRICS
 from flight_delays.model_package import probability
 from flight_delays.pipelines.modelling.evaluation import (
     BASELINES,
+    MAX_POINTS,
+    MIN_CLASS_ROWS,
+    SLICE_COLUMNS,
     draw_evaluation,
     evaluate,
     evaluate_slices,
@@ -42,9 +45,12 @@ def test_predictions_are_those_of_the_model_measured_and_of_the_baselines(traine
     train, validation, test = windows
     model = trained.packaged["evaluated_model"]
 
-    predictions = predict_test(model, train, validation, test, seed=0)
+    predictions = predict_test(model, train, validation, test, 0.25, seed=0)
 
     np.testing.assert_array_equal(predictions["probability"], probability(model, test[X]))
+    assert_series_equal(
+        predictions["decision"], predictions["probability"] >= 0.25, check_names=False
+    )
     known_share = pd.concat([train, validation])[Y].mean()
     assert predictions["base_rate"].to_numpy() == pytest.approx(known_share)
     assert 2 <= predictions["shallow_tree"].nunique() <= 8
@@ -57,7 +63,7 @@ def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windo
     flipped = test.assign(**{Y: 1 - test[Y]})
 
     predictions = predict_test(
-        trained.packaged["evaluated_model"], train, validation, flipped, seed=0
+        trained.packaged["evaluated_model"], train, validation, flipped, 0.25, seed=0
     )
 
     assert_frame_equal(predictions[BASELINES], trained.predictions[BASELINES])
@@ -68,15 +74,24 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
 
     metrics = evaluate(rows, bootstrap)
 
-    assert set(metrics) == {"candidate", *BASELINES, "window"}
+    assert set(metrics) == {"candidate", *BASELINES, "window", "confusion"}
+    decided = {"candidate": DECISION_METRICS}
     for name in ("candidate", *BASELINES):
-        assert set(metrics[name]) == set(METRICS)
+        assert set(metrics[name]) == {*METRICS, *decided.get(name, ())}
         assert all(m["low"] <= m["value"] <= m["high"] for m in metrics[name].values())
     candidate = metrics["candidate"]
     assert candidate["log_loss"]["value"] == pytest.approx(log_loss(rows[Y], rows["probability"]))
     assert candidate["roc_auc"]["value"] == pytest.approx(
         roc_auc_score(rows[Y], rows["probability"])
     )
+    assert candidate["precision"]["value"] == precision_score(rows[Y], rows["decision"])
+    assert candidate["recall"]["value"] == recall_score(rows[Y], rows["decision"])
+    assert metrics["confusion"] == {
+        "true_positives": int((rows["decision"] & (rows[Y] == 1)).sum()),
+        "false_positives": int((rows["decision"] & (rows[Y] == 0)).sum()),
+        "false_negatives": int((~rows["decision"] & (rows[Y] == 1)).sum()),
+        "true_negatives": int((~rows["decision"] & (rows[Y] == 0)).sum()),
+    }
     assert metrics["base_rate"]["roc_auc"]["value"] == 0.5
     assert metrics["window"] == {
         "n_rows": len(rows),
@@ -108,15 +123,17 @@ def test_a_slice_is_measured_on_its_own_rows(trained, slices):
     assert measured["roc_auc_low"] <= measured["roc_auc"] <= measured["roc_auc_high"]
 
 
-def test_a_slice_of_one_class_has_no_ranking(trained, bootstrap):
+@pytest.mark.parametrize("n_late", [0, 1, MIN_CLASS_ROWS - 1])
+def test_a_slice_with_too_few_rows_of_a_class_has_no_figures(trained, bootstrap, n_late):
     rows = trained.predictions
-    punctual = rows[(rows["origin"] != "JFK") | (rows[Y] == 0)]
+    late = rows[(rows["origin"] == "JFK") & (rows[Y] == 1)]
+    punctual = rows.drop(late.index[n_late:])
 
     slices = evaluate_slices(punctual, bootstrap)
 
     measured = slices.query("segment == 'origin' and value == 'JFK'").squeeze()
-    assert np.isnan(measured["roc_auc"])
-    assert np.isfinite(measured["log_loss"])
+    assert measured[list(SLICE_COLUMNS[4:])].isna().all()
+    assert measured["n_rows"] == (punctual["origin"] == "JFK").sum()
 
 
 def test_importance_names_every_feature_the_most_important_first(importance):
@@ -185,12 +202,10 @@ def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(trained
     assert loaded["one_row_milliseconds"] < 2.5 * quiet["one_row_milliseconds"]
 
 
-def test_every_picture_of_the_evaluation_is_drawn(
-    trained, slices, importance, modelling_params, costs
-):
+def test_every_picture_of_the_evaluation_is_drawn(trained):
     threshold, metrics = trained.packaged["threshold"], trained.packaged["metrics"]
 
-    figures = draw_evaluation(trained.predictions, metrics, slices, importance, threshold, costs)
+    figures = draw_evaluation(trained.packaged["evaluation"], metrics, threshold)
 
     assert len(figures) == len(PLOTS)
     titles = [figure.layout.title.text for figure in figures]
@@ -244,3 +259,17 @@ def test_what_was_found_travels_with_the_candidate(trained, slices, importance):
     assert_frame_equal(pd.DataFrame(found.slices), slices, check_dtype=False)
     assert_frame_equal(pd.DataFrame(found.importance), importance, check_dtype=False)
     assert sum(point["n_rows"] for point in found.calibration) == found.window.n_rows
+    assert found.confusion == measured["confusion"]
+
+
+def test_the_curves_that_travel_are_those_of_the_rows_thinned(trained, costs):
+    found, rows = trained.candidate.evaluation, trained.predictions
+
+    roc, cost = pd.DataFrame(found.roc["model"]), pd.DataFrame(found.cost)
+
+    area = np.trapezoid(roc["true_positive_rate"], roc["false_positive_rate"])
+    assert area == pytest.approx(roc_auc_score(rows[Y], rows["probability"]), abs=0.002)
+    assert roc.iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
+    assert len(roc) == len(cost) == MAX_POINTS
+    all_flagged = (rows[Y] == 0).mean() * costs.false_positive
+    assert cost["cost"].iloc[0] == pytest.approx(all_flagged, abs=1e-6)

@@ -44,6 +44,7 @@ def calibrated(champion: ModelPackage) -> pd.DataFrame:
         {
             TIME: np.repeat(pd.date_range("2013-04-01", periods=30), 1000),
             "probability": scores,
+            "decision": scores >= 0.5,
             Y: pd.array((rng.random(len(scores)) < chance).astype(int), dtype="Int8"),
         }
     )

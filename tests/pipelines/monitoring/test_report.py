@@ -20,6 +20,7 @@ from flight_delays.pipelines.monitoring.nodes import COLUMNS, INPUTS, Monitoring
 from flight_delays.pipelines.monitoring.trials import Trial
 from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
+from flight_delays.wording import metric_name
 from tests.conftest import Engineered
 
 Made = dict[str, Any]
@@ -100,7 +101,10 @@ def test_the_report_says_what_was_measured_and_decided(usual: Made) -> None:
     for reason in usual["retrain_decision"]["reasons"]:
         assert page.count(reason) == 2
     for metric, now in performance["metrics"].items():
-        assert f"{metric.replace('_', ' ')} {now['value']:.3f}" in page
+        assert f"{metric_name(metric)} {now['value']:.3f}" in page
+    counts = performance["confusion"]
+    assert sum(counts.values()) == performance["n_labelled"]
+    assert f"positive {counts['true_positives']:,} {counts['false_negatives']:,} missed" in page
     estimate = performance["estimated"]["log_loss"]
     assert "Estimated without labels, from calibrated scores" in page
     assert f"log loss {estimate['value']:.3f} [{estimate['low']:.3f}" in page

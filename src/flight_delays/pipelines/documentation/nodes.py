@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
 import pandera.pandas as pa
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -13,6 +12,7 @@ from pydantic import Field
 from flight_delays import charts, contracts
 from flight_delays.columns import FINITE, Column, Columns, Contract, Task
 from flight_delays.contracts import Inputs, Observation
+from flight_delays.metrics import DECISION_METRICS
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import Parameters
 from flight_delays.pages import render_page
@@ -62,6 +62,7 @@ def render_card(champion: ModelPackage, people: ModelCard) -> str:
         evaluation=champion.evaluation,
         people=people,
         plots=[charts.embed(plot) for plot in _draw(champion)],
+        decision_metrics=list(DECISION_METRICS),
         plotly_js=get_plotlyjs(),
         label=observation[observation.label],
         task=observation.task,
@@ -71,18 +72,12 @@ def render_card(champion: ModelPackage, people: ModelCard) -> str:
     )
 
 
-def _draw(champion: ModelPackage) -> Iterator[go.Figure]:
-    """Pictures of the evaluation, as far as one came with the model."""
-    found = champion.evaluation
-    if found is not None:
-        yield charts.compare_models(
-            {"champion": champion.metadata.metrics, **found.baselines},
-            "log_loss",
-            ["champion", *found.baselines],
-        )
-        yield charts.calibration(pd.DataFrame(found.calibration))
-        yield charts.importance(pd.DataFrame(found.importance))
-        yield charts.slices(pd.DataFrame(found.slices))
+def _draw(champion: ModelPackage) -> list[go.Figure]:
+    """Pictures of the evaluation, if one came with the model."""
+    if champion.evaluation is None:
+        return []
+    found, metadata = champion.evaluation.model_dump(), champion.metadata
+    return charts.evaluation(found, metadata.metrics, metadata.threshold, "champion")
 
 
 def _tables() -> list[type[pa.DataFrameModel]]:

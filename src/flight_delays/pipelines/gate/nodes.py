@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError, suggestion
-from flight_delays.metrics import METRICS, Bootstrap
+from flight_delays.metrics import DECISION_METRICS, METRICS, Bootstrap
 from flight_delays.model_package import GATE, ModelPackage, probability
 from flight_delays.moments import Parameters
 
@@ -52,9 +52,10 @@ class Gate(Parameters):
     @field_validator("at_least", "at_most")
     @classmethod
     def _of_known_metrics(cls, limits: dict[str, float]) -> dict[str, float]:
+        known = [*METRICS, *DECISION_METRICS]
         for name in limits:
-            if name not in METRICS:
-                raise ValueError(f"There is no metric '{name}'. {suggestion(name, [*METRICS])}")
+            if name not in known:
+                raise ValueError(f"There is no metric '{name}'. {suggestion(name, known)}")
         return limits
 
 

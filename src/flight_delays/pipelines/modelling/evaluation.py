@@ -6,8 +6,10 @@ import timeit
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_auc_score
@@ -18,7 +20,17 @@ from flight_delays import charts
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.exporting.export import export
-from flight_delays.metrics import Bootstrap, Costs, calibration_curve, flatten, measure
+from flight_delays.metrics import (
+    Bootstrap,
+    Costs,
+    calibration_curve,
+    confusion,
+    cost_curve,
+    flatten,
+    measure,
+    measure_decisions,
+    roc_curve,
+)
 from flight_delays.model_package import Evaluation, ModelPackage, dump_estimator, probability
 from flight_delays.records import json_records
 from flight_delays.serving.model import ServedModel
@@ -28,7 +40,18 @@ from .nodes import COLUMNS, Modelling, X, Y
 
 INPUTS = Columns.of(Inputs)
 BASELINES = ["base_rate", "shallow_tree"]
+# the models whose ROC curve is kept, and the columns of their scores
+CURVES = {"model": "probability", "shallow_tree": "shallow_tree"}
+DIGITS = 6
 SLICE_METRICS = ("log_loss", "roc_auc")
+SLICE_COLUMNS = [
+    *("segment", "value", "n_rows", "positive_share"),
+    *(f"{metric}{end}" for metric in SLICE_METRICS for end in ("", "_low", "_high")),
+]
+# rows of either class, fewer than which say nothing of a slice
+MIN_CLASS_ROWS = 10
+# of a curve; as many as can be told apart in a picture
+MAX_POINTS = 200
 LATENCY_ROWS, LATENCY_REPEATS = 5, 10
 
 
@@ -37,60 +60,69 @@ def predict_test(
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
+    threshold: float,
     seed: int,
 ) -> pd.DataFrame:
     """Score the test window once, with the candidate and with the baselines.
 
     Returns:
-        Keys, segments and label of each row, ``probability``, and a column per baseline.
+        Keys, segments and label of each row, ``probability``, the ``decision`` that it leads to,
+        and a column per baseline.
     """
     known = pd.concat([train, validation], ignore_index=True)
     base_rate = DummyClassifier(strategy="prior").fit(known[X], known[Y])
     tree = shallow_tree(COLUMNS, seed).fit(known[X], known[Y])
     kept = list(dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, Y]))
+    scores = probability(evaluated_model, test[X])
     return test[kept].assign(
-        probability=probability(evaluated_model, test[X]),
+        probability=scores,
+        decision=scores >= threshold,
         base_rate=base_rate.predict_proba(test[X])[:, 1],
         shallow_tree=probability(tree, test[X]),
     )
 
 
 def evaluate(predictions: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Metrics with intervals for the candidate and the baselines."""
+    """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
     days = predictions[COLUMNS.event_time].dt.normalize()
+    decided = predictions["decision"].to_numpy()
     measured = {
         name: measure(predictions[Y], predictions[column].to_numpy(), days, bootstrap)
         for name, column in {"candidate": "probability", **{b: b for b in BASELINES}}.items()
     }
+    measured["candidate"] |= measure_decisions(predictions[Y], decided, days, bootstrap)
     window = {
         "n_rows": len(predictions),
         "positive_share": float(predictions[Y].mean()),
         "first_day": str(days.min().date()),
         "last_day": str(days.max().date()),
     }
-    return {**measured, "window": window}
+    return {**measured, "window": window, "confusion": confusion(predictions[Y], decided)}
 
 
 def evaluate_slices(predictions: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """Log loss and ROC AUC, with intervals, for every value of every segment.
 
     Returns:
-        One row per segment and value, largest slices first.
+        One row per segment and value, largest slices first; without metrics where there are too
+        few rows of either class.
     """
     rows = [
         {"segment": segment, "value": value, **_slice(part, bootstrap)}
         for segment in COLUMNS.segments
         for value, part in predictions.groupby(segment, sort=True)
     ]
-    return pd.DataFrame(rows).sort_values(
-        ["segment", "n_rows"], ascending=[True, False], ignore_index=True
-    )
+    table = pd.DataFrame(rows, columns=SLICE_COLUMNS)
+    return table.sort_values(["segment", "n_rows"], ascending=[True, False], ignore_index=True)
 
 
 def _slice(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    known: dict[str, Any] = {"n_rows": len(rows), "positive_share": float(rows[Y].mean())}
+    if min(rows[Y].sum(), (rows[Y] == 0).sum()) < MIN_CLASS_ROWS:
+        return known
     days = rows[COLUMNS.event_time].dt.normalize()
     measured = measure(rows[Y], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS)
-    return {"n_rows": len(rows), "positive_share": float(rows[Y].mean()), **flatten(measured)}
+    return known | flatten(measured)
 
 
 def measure_importance(
@@ -174,36 +206,40 @@ def collect_evaluation(
     metrics: dict[str, Any],
     slices: pd.DataFrame,
     importance: pd.DataFrame,
+    costs: Costs,
 ) -> dict[str, Any]:
     """What was found of the data and of the candidate, and is to travel with it."""
-    curve = calibration_curve(predictions[Y], predictions["probability"].to_numpy())
+    y, p = predictions[Y], predictions["probability"].to_numpy()
+    rates = {name: roc_curve(y, predictions[name].to_numpy()) for name in CURVES.values()}
+    thresholds, cost = cost_curve(y, p, costs.false_negative, costs.false_positive)
     counts = ["contract", "n_read", "n_quarantined"]
     evaluation = Evaluation(
         screened=[{name: table[name] for name in counts} for table in screening["tables"]],
         window=metrics["window"],
         baselines={name: metrics[name] for name in BASELINES},
-        calibration=json_records(curve),
+        calibration=json_records(calibration_curve(y, p)),
         slices=json_records(slices),
         importance=json_records(importance),
+        confusion=metrics["confusion"],
+        roc={
+            model: _thinned(false_positive_rate=rates[name][0], true_positive_rate=rates[name][1])
+            for model, name in CURVES.items()
+        },
+        cost=_thinned(threshold=thresholds, cost=cost),
+        costs=costs.model_dump(),
     )
     return evaluation.model_dump()
 
 
+def _thinned(**columns: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Some points of a curve, its ends among them."""
+    table = pd.DataFrame(columns)
+    kept = np.linspace(0, len(table) - 1, min(len(table), MAX_POINTS)).astype(int)
+    return json_records(table.iloc[kept].round(DIGITS))
+
+
 def draw_evaluation(
-    predictions: pd.DataFrame,
-    metrics: dict[str, Any],
-    slices: pd.DataFrame,
-    importance: pd.DataFrame,
-    threshold: float,
-    costs: Costs,
+    evaluation: dict[str, Any], metrics: dict[str, Any], threshold: float
 ) -> list[go.Figure]:
-    """Pictures of the evaluation: models, calibration, ranking, cost, slices, importance."""
-    y, p = predictions[Y], predictions["probability"].to_numpy()
-    return [
-        charts.compare_models(metrics, "log_loss", ["candidate", *BASELINES]),
-        charts.calibration(calibration_curve(y, p)),
-        charts.roc_curves(y, {"candidate": p, "shallow_tree": predictions["shallow_tree"]}),
-        charts.costs(y, p, threshold, costs.false_negative, costs.false_positive),
-        charts.slices(slices),
-        charts.importance(importance),
-    ]
+    """Pictures of the evaluation; see ``charts.evaluation``."""
+    return charts.evaluation(evaluation, metrics["candidate"], threshold, "candidate")

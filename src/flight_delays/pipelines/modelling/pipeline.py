@@ -47,7 +47,9 @@ def create_pipeline() -> Pipeline:
                 [*WINDOWS, "recipe", PARAMS, SEED],
                 ["evaluated_model", "final_model", "training_seconds"],
             ),
-            Node(predict_test, ["evaluated_model", *WINDOWS, SEED], "test_predictions"),
+            Node(
+                predict_test, ["evaluated_model", *WINDOWS, "threshold", SEED], "test_predictions"
+            ),
             Node(evaluate, ["test_predictions", "params:bootstrap"], "metrics"),
             Node(evaluate_slices, ["test_predictions", "params:bootstrap"], "slice_metrics"),
             Node(
@@ -58,14 +60,7 @@ def create_pipeline() -> Pipeline:
             Node(measure_single_features, ["train", "test", SEED], "single_feature_auc"),
             Node(
                 draw_evaluation,
-                [
-                    "test_predictions",
-                    "metrics",
-                    "slice_metrics",
-                    "feature_importance",
-                    "threshold",
-                    COSTS,
-                ],
+                ["evaluation", "metrics", "threshold"],
                 [f"{plot}_plot" for plot in PLOTS],
             ),
             Node(
@@ -81,6 +76,7 @@ def create_pipeline() -> Pipeline:
                     "metrics",
                     "slice_metrics",
                     "feature_importance",
+                    COSTS,
                 ],
                 "evaluation",
             ),

@@ -4,8 +4,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from flight_delays.metrics import METRICS, Bootstrap, Interval, flatten, measure
+from flight_delays.metrics import (
+    METRICS,
+    Bootstrap,
+    Interval,
+    confusion,
+    flatten,
+    measure,
+    measure_decisions,
+)
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf
 
@@ -42,8 +51,8 @@ def measure_performance(
     estimation; Białek et al., 2024, arXiv:2401.08348.)
 
     Returns:
-        ``metrics`` is empty, and ``unknown_because`` says why, where the labels say nothing;
-        ``estimated`` is empty where there are too few predictions even for that.
+        ``metrics`` and ``confusion`` are empty, and ``unknown_because`` says why, where the labels
+        say nothing; ``estimated`` is empty where there are too few predictions even for that.
     """
     known = labelled.dropna(subset=[Y])
     learned = _learned_from_these(champion, as_of)
@@ -57,7 +66,10 @@ def measure_performance(
         "labels": labels,
         "new_labels": new_labels,
         "unknown_because": unknown_because,
-        "metrics": {} if unknown_because else _realised(known, bootstrap),
+        "metrics": {}
+        if unknown_because
+        else _realised(known, bootstrap) | _decided(known, bootstrap),
+        "confusion": {} if unknown_because else confusion(*_decisions(known)),
         "estimated": _estimated(labelled, champion, bootstrap) if can_estimate else {},
         "reference": champion.metadata.metrics,
     }
@@ -142,6 +154,16 @@ def _realised(
 ) -> dict[str, Interval]:
     days = known[COLUMNS.event_time].dt.normalize()
     return measure(known[Y].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names)
+
+
+def _decided(known: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Interval]:
+    days = known[COLUMNS.event_time].dt.normalize()
+    return measure_decisions(*_decisions(known), days, bootstrap)
+
+
+def _decisions(known: pd.DataFrame) -> tuple[pd.Series, NDArray[np.bool_]]:
+    """What happened, and what was decided."""
+    return known[Y].astype(np.int8), known["decision"].to_numpy(np.bool_)
 
 
 def _estimated(
