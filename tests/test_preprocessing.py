@@ -149,6 +149,21 @@ def test_a_linear_model_gets_hours_in_bins():
     assert (bins[0] != bins[2]).any()
 
 
+@BOTH
+def test_a_missing_moment_is_a_missing_number(preprocessing):
+    gone = one(sent_at=None)
+    rows = pd.concat([ROWS, gone], ignore_index=True)
+
+    out = preprocessing(PARCEL).fit(rows).transform(rows)[-1]
+
+    names = preprocessing(PARCEL).fit(rows).get_feature_names_out()
+    of_moment = [value for name, value in zip(names, out, strict=True) if "sent_at" in name]
+    if preprocessing is tree_preprocessing:
+        assert np.isnan(of_moment).all()
+    else:
+        assert sum(of_moment) == 2  # of the bins of the minute, and of those of the day
+
+
 @pytest.mark.parametrize("depot", ["moon", None])
 def test_a_category_not_seen_in_training_is_all_zeros_for_a_linear_model(depot):
     out = transformed(linear_preprocessing, one(depot=depot))

@@ -180,6 +180,8 @@ def test_the_population_stability_index_is_the_two_relative_entropies(shares):
 def test_every_bin_has_a_readable_label():
     assert bin_labels([]) == ["all"]
     assert bin_labels([0.5]) == ["below 0.5", "0.5 and more"]
+    constant = profiled(pd.DataFrame({"x": [0.0] * 9})).edges["x"]
+    assert bin_labels(constant) == ["below 0", "0", "above 0"]
     assert bin_labels([0, 1 / 3, 12345.678]) == [
         *("below 0", "0 to 0.3333", "0.3333 to 1.235e+04", "1.235e+04 and more")
     ]
@@ -316,6 +318,18 @@ def test_a_constant_that_moves_is_as_far_as_it_moved(value, distance):
 
     assert reference.spread["x"] == 0
     assert compared.loc["x", "wasserstein"] == distance
+
+
+@pytest.mark.parametrize("constant", [0.0, 5.0, -3e12, 0.1])
+@pytest.mark.parametrize("factor", [-1, 0, 1])
+def test_a_constant_that_moves_either_way_is_in_another_bin(constant, factor):
+    reference = profiled(pd.DataFrame({"x": [constant] * 500}))
+    moved = constant + factor * max(abs(constant), 1) * 1e-9
+
+    found = compared_with(reference, pd.DataFrame({"x": [moved] * 500})).loc["x"]
+
+    assert found["psi"] == pytest.approx(0) if moved == constant else found["psi"] > 1
+    assert len(bin_labels(reference.edges["x"])) == 3
 
 
 def test_categories_have_no_wasserstein_distance():

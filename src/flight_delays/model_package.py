@@ -114,6 +114,8 @@ class Metadata(BaseModel):
     family: str
     hyperparameters: dict[str, Any]
     features: list[str]
+    # of these, those of which nothing could be learned, and why
+    left_out: dict[str, str] = {}
     threshold: float
     as_of: datetime
     trained_until: datetime

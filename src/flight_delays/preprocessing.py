@@ -6,8 +6,11 @@ Row-wise transforms live inside the model's pipeline, so that they travel with t
   a missing-value indicator and scaled (linear models);
 - categorical: ordinal codes, or one-hot; categories not seen in training, and missing ones, get a
   code of their own, or all zeros;
-- datetime: minute of the day and day of the week, in bins for linear models;
+- datetime: minute of the day and day of the week, in bins for linear models, where the median
+  stands for missing ones;
 - boolean: 0 and 1, missing values as for numbers.
+
+Features of which nothing can be learned on the rows at hand are left out of a fit: ``informative``.
 
 ``TREATMENT`` says it in words for people.
 """
@@ -24,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from flight_delays.columns import Columns, Kind
+from flight_delays.errors import ProjectError
 from flight_delays.portable.encoding import UNKNOWN_CATEGORY, calendar
 
 TREATMENT: dict[Kind, str] = {
@@ -31,9 +35,57 @@ TREATMENT: dict[Kind, str] = {
     "in their place, an indicator, and a common scale.",
     "categorical": "Categories become codes, or indicators for linear models; a category not seen "
     "in training, or a missing one, gets a code of its own, or no indicator.",
-    "datetime": "Moments become minute of the day and day of the week, in bins for linear models.",
+    "datetime": "Moments become minute of the day and day of the week, in bins for linear models; "
+    "missing ones are treated as missing numbers.",
     "boolean": "Truth values become 0 and 1, missing ones are treated as missing numbers.",
 }
+
+# gradient boosting looks at a sample of 200,000 rows, and fails on a feature that all of these lack
+MIN_KNOWN_SHARE = 1e-4
+
+
+def informative(columns: Columns, rows: pd.DataFrame) -> Columns:
+    """The columns without the features that are left out of a fit on these rows.
+
+    Raises:
+        ProjectError: if no feature is left.
+    """
+    out = left_out(columns, rows)
+    if len(out) == len(columns.features):
+        why = "; ".join(f"{name} ({reason})" for name, reason in out.items())
+        raise ProjectError(
+            f"Nothing can be learned from {len(rows):,} rows, as every feature is left out: {why}. "
+            "Look at the catalog's `model_input`, and at what data_engineering makes it of."
+        )
+    return columns.only(*(name for name in columns.names if name not in out))
+
+
+def left_out(columns: Columns, rows: pd.DataFrame) -> dict[str, str]:
+    """The features of which nothing can be learned on these rows, ordered by time, and why."""
+    reasons = {name: _why_left_out(rows[name], columns[name].kind) for name in columns.features}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _why_left_out(values: pd.Series, kind: Kind) -> str | None:
+    known = values.dropna()
+    if known.empty:
+        return "missing in every row"
+    if len(known) < MIN_KNOWN_SHARE * len(values):
+        return f"known in {len(known):,} of {len(values):,} rows"
+    if len(known) == len(values):
+        parts = calendar(known.to_numpy()) if kind == "datetime" else [known.to_numpy()]
+        if all((part == part[0]).all() for part in parts):
+            return (
+                f"always {known.iloc[0]}"
+                if kind != "datetime"
+                else "always the same minute and weekday"
+            )
+    if kind == "categorical":
+        middle = len(values) // 2
+        earlier, later = values.iloc[:middle].dropna(), values.iloc[middle:].dropna()
+        if len(earlier) and len(later) and not later.isin(earlier.unique()).any():
+            return "all unseen: the later half of the rows has no category of the earlier half"
+    return None
 
 
 class Numbers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -103,7 +155,9 @@ def linear_preprocessing(columns: Columns) -> ColumnTransformer:
     numeric = make_pipeline(imputer, StandardScaler())
     boolean = make_pipeline(Numbers(), imputer, StandardScaler())
     calendar = make_pipeline(
-        CalendarFeatures(), KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform")
+        CalendarFeatures(),
+        SimpleImputer(strategy="median"),
+        KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform"),
     )
     one_hot = OneHotEncoder(handle_unknown="ignore", min_frequency=50, sparse_output=False)
     return ColumnTransformer(

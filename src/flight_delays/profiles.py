@@ -32,6 +32,7 @@ MEASURES = ("psi", "jensen_shannon", "wasserstein", "missing_increase")
 SECONDS_A_DAY = 86_400
 # sums of floats differ in their last digits with the number of threads
 SIGNIFICANT_DIGITS = 9
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 class Bin(NamedTuple):
@@ -140,6 +141,8 @@ def bin_labels(edges: list[float]) -> list[str]:
     """A readable name for each bin between inner edges."""
     if not edges:
         return ["all"]
+    if edges == _around(edges[0]):
+        return [f"below {edges[0]:.4g}", f"{edges[0]:.4g}", f"above {edges[0]:.4g}"]
     middle = [f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)]
     return [f"below {edges[0]:.4g}", *middle, f"{edges[-1]:.4g} and more"]
 
@@ -160,7 +163,15 @@ def _quantiles(
     aggregates |= {f"{name} spread": table[name].std(how="pop") for name in names}
     [row] = table.aggregate(**aggregates).to_pyarrow().to_pylist()
     edges = {name: sorted({float(edge) for edge in row[f"{name} edges"] or []}) for name in names}
+    for name, inner in edges.items():
+        if inner and not row[f"{name} spread"]:
+            edges[name] = _around(inner[0])
     return edges, {name: _rounded(row[f"{name} spread"] or 0.0) for name in names}
+
+
+def _around(constant: float) -> list[float]:
+    """Edges that tell what is below or above a value from the value itself."""
+    return [constant, float(np.nextafter(constant, np.inf)) if constant else SMALLEST]
 
 
 def _numeric_bin(values: ir.NumericColumn, edges: list[float]) -> ir.StringColumn:

@@ -80,9 +80,11 @@ def _screening(screening: Mapping[str, Any]) -> str:
 
 def _candidate(candidate: ModelPackage) -> str:
     metadata = candidate.metadata
+    left_out = ", ".join(f"{name} ({why})" for name, why in metadata.left_out.items())
     return (
         f"{metadata.family.replace('_', ' ')}, {metadata.n_training_rows:,} rows known as of "
         f"{metadata.as_of:%Y-%m-%d}: {metadata.version}"
+        f"{f'; left out: {left_out}' if left_out else ''}"
     )
 
 

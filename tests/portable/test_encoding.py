@@ -31,7 +31,7 @@ class Parcel(Contract):
 
     depot: str = column("Depot", feature=True, key=True, nullable=True)
     sent_at: pd.Timestamp = column("Moment", feature=True, event_time=True)
-    due_at: pd.Timestamp = column("Moment", feature=True)
+    due_at: pd.Timestamp = column("Moment", feature=True, nullable=True)
     pieces: int = column("Pieces", feature=True)
     weight: float = column("Weight, kg", feature=True, nullable=True)
     fragile: bool = column("Fragile", feature=True)
@@ -50,7 +50,10 @@ def parcels(n_rows=60, seed=0):
         {
             "depot": pd.array(rng.choice(["north", "south", None], n_rows), "str"),
             "sent_at": moments.astype("datetime64[us]"),
-            "due_at": moments[::-1].reset_index(drop=True).astype("datetime64[us]"),
+            "due_at": moments[::-1]
+            .reset_index(drop=True)
+            .astype("datetime64[us]")
+            .mask(rng.random(n_rows) < 0.2),
             "pieces": rng.integers(-(2**40), 2**40, n_rows),
             "weight": np.where(rng.random(n_rows) < 0.3, np.nan, rng.normal(size=n_rows)),
             "fragile": rng.random(n_rows) < 0.5,
@@ -102,7 +105,7 @@ def test_a_table_single_rows_and_scikit_learn_encode_alike():
     table, single, expected = three_ways(plan, preprocessing, COLUMNS, rows)
 
     assert plan.encoding.width == expected.shape[1] == 10
-    assert np.isnan(expected).any()
+    assert np.isnan(expected).any(axis=0).tolist().count(True) == 4
     assert (expected == -1).any()
     np.testing.assert_array_equal(table, expected)
     np.testing.assert_array_equal(single, expected)

@@ -79,7 +79,12 @@ def encoding_of(estimator: Pipeline) -> Encoding:
     preprocessing, model = estimator[0], estimator[-1]
     if not isinstance(model, HistGradientBoostingClassifier):
         raise NotEqualError(f"{type(model).__name__} is not made of trees.")
-    parts = {name: (part, columns) for name, part, columns in preprocessing.transformers_}
+    # what is dropped has been left out of the fit
+    parts = {
+        name: (part, columns)
+        for name, part, columns in preprocessing.transformers_
+        if not isinstance(part, str) or part != "drop"
+    }
     if parts.keys() != PARTS or not isinstance(parts["categorical"][0], OrdinalEncoder):
         raise NotEqualError(f"The preprocessing is not that of trees: it has {', '.join(parts)}.")
     return Encoding(

@@ -22,11 +22,17 @@ T = TypeVar("T")
 RowEncoder = Callable[[Sequence[Any]], tuple[list[float], list[str]]]
 
 
-def calendar(moments: NDArray[np.datetime64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Minute of the day (0-1439) and day of the week (Monday is 0), each of shape (n_rows,)."""
+def calendar(moments: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Minute of the day (0-1439) and day of the week (Monday is 0), each of shape (n_rows,).
+
+    Both are NaN where the moment is missing.
+    """
     days = moments.astype("datetime64[D]")
-    minutes = (moments - days) // MINUTE
-    return minutes.astype(np.int64), (days.astype(np.int64) + DAYS_FROM_MONDAY) % 7
+    known = ~np.isnat(moments)
+    minutes, weekdays = np.full((2, len(moments)), np.nan)
+    minutes[known] = (moments[known] - days[known]) // MINUTE
+    weekdays[known] = (days[known].astype(np.int64) + DAYS_FROM_MONDAY) % 7
+    return minutes, weekdays
 
 
 class Coded(NamedTuple, Generic[T]):
@@ -106,9 +112,12 @@ def row_encoder(plan: Plan) -> RowEncoder:
                 unseen.append(name)
             numbers_of_row.append(code)
         for position in moments:
-            moment: datetime = values[position]
-            numbers_of_row.append(moment.hour * 60 + moment.minute)
-            numbers_of_row.append(moment.weekday())
+            moment: datetime | None = values[position]
+            if moment is None:
+                numbers_of_row += (NAN, NAN)
+            else:
+                numbers_of_row.append(moment.hour * 60 + moment.minute)
+                numbers_of_row.append(moment.weekday())
         for position in numbers:
             value = values[position]
             numbers_of_row.append(NAN if value is None else value)

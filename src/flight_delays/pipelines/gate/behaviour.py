@@ -98,9 +98,13 @@ def _test_invariance(
 
 
 def _test_direction(model: ModelPackage, rows: pd.DataFrame, expected: Direction) -> dict[str, Any]:
-    added = rows.assign(**{name: rows[name] + amount for name, amount in expected.add.items()})
+    read = [name for name in expected.add if name not in model.metadata.left_out]
+    if not read:
+        detail = f"the model was trained without {', '.join(expected.add)}, and cannot move"
+        return _result(expected.name, "direction", len(rows), 0.0, expected.tolerance, True, detail)
+    added = rows.assign(**{name: rows[name] + expected.add[name] for name in read})
     # beyond the contract no row ever comes, and what is missing cannot be more or less
-    changed = _keeping_contract(added, [*expected.add])
+    changed = _keeping_contract(added, read)
     if changed.empty:
         return _found(expected.name, "direction", np.array([]), expected.tolerance)
     rise = model.predict(changed) - model.predict(rows.loc[changed.index])
@@ -126,7 +130,11 @@ def _found(name: str, kind: str, change: NDArray[np.float64], limit: float) -> d
     if not len(change):
         detail = "no row could be changed: values are missing, or leave the contract's bounds"
     passed = bool(len(change)) and value <= limit
-    return dict(zip(FOUND, (name, kind, len(change), value, limit, passed, detail), strict=True))
+    return _result(name, kind, len(change), value, limit, passed, detail)
+
+
+def _result(*found: Any) -> dict[str, Any]:
+    return dict(zip(FOUND, found, strict=True))
 
 
 def _check_known(names: Sequence[str], known: Sequence[str], what: str) -> None:

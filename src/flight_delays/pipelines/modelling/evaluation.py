@@ -32,6 +32,7 @@ from flight_delays.metrics import (
     roc_curve,
 )
 from flight_delays.model_package import Evaluation, ModelPackage, dump_estimator, probability
+from flight_delays.preprocessing import informative
 from flight_delays.records import json_records
 from flight_delays.serving.model import ServedModel
 
@@ -71,7 +72,7 @@ def predict_test(
     """
     known = pd.concat([train, validation], ignore_index=True)
     base_rate = DummyClassifier(strategy="prior").fit(known[X], known[Y])
-    tree = shallow_tree(COLUMNS, seed).fit(known[X], known[Y])
+    tree = shallow_tree(informative(COLUMNS, known), seed).fit(known[X], known[Y])
     kept = list(dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, Y]))
     scores = probability(evaluated_model, test[X])
     return test[kept].assign(
@@ -148,13 +149,14 @@ def measure_single_features(train: pd.DataFrame, test: pd.DataFrame, seed: int) 
     """How well each feature alone tells the label: one that tells it (nearly) all is a leak.
 
     Returns:
-        ROC AUC, on the test window, of a shallow tree on each feature, highest first.
+        ROC AUC, on the test window, of a shallow tree on each feature, highest first; 0.5 where
+        there was nothing to learn.
     """
-    aucs = []
-    for name in X:
+    aucs = dict.fromkeys(X, 0.5)
+    for name in informative(COLUMNS, train).features:
         tree = shallow_tree(COLUMNS.only(name), seed).fit(train[[name]], train[Y])
-        aucs.append(roc_auc_score(test[Y], probability(tree, test[[name]])))
-    table = pd.DataFrame({"feature": X, "roc_auc": aucs})
+        aucs[name] = roc_auc_score(test[Y], probability(tree, test[[name]]))
+    table = pd.DataFrame({"feature": aucs.keys(), "roc_auc": aucs.values()})
     return table.sort_values("roc_auc", ascending=False, ignore_index=True)
 
 

@@ -27,6 +27,7 @@ from flight_delays.model_package import (
     content_hash,
 )
 from flight_delays.moments import AsOf, Parameters, Window
+from flight_delays.preprocessing import informative, left_out
 from flight_delays.profiles import profile, windows_back
 from flight_delays.reference import Calibration, Reference, logit
 
@@ -117,9 +118,9 @@ def _check_window(name: str, rows: pd.DataFrame, end: pd.Timestamp, params: Mode
 def fit(
     family: str, hyperparameters: Hyperparameters, seed: int, *windows: pd.DataFrame
 ) -> Pipeline:
-    """Fit one model on the rows of all the windows."""
+    """Fit one model on the rows of all the windows, which follow each other in time."""
     rows = pd.concat(windows, ignore_index=True)
-    model = FAMILIES[family].build(COLUMNS, hyperparameters, seed)
+    model = FAMILIES[family].build(informative(COLUMNS, rows), hyperparameters, seed)
     # sums depend, in their last digits, on the number of threads that share them
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(rows[X], rows[Y])
@@ -230,6 +231,7 @@ def package_candidate(
         family=recipe["family"],
         hyperparameters=recipe["hyperparameters"],
         features=X,
+        left_out=left_out(COLUMNS, rows),
         threshold=threshold,
         as_of=as_of.moment,
         trained_until=as_of.moment,
