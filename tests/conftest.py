@@ -219,7 +219,7 @@ def trained(
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned = tuning.tune(train, validation, modelling_params, seed)
-    evaluated_model, final_model, seconds = modelling.fit_winner(
+    evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
         *windows, recipe, modelling_params, seed
     )
     threshold = modelling.choose_threshold(tuned, costs)
@@ -246,6 +246,7 @@ def trained(
         "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),
         "seed": seed,
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
+        "data_hash": data_hash,
     }
     candidate = modelling.package_candidate(**packaged)
     return Trained(recipe, trials, tuned, predictions, seconds, packaged, candidate)

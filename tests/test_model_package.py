@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.pipeline import Pipeline
@@ -230,3 +231,16 @@ def test_a_model_of_another_scikit_learn_is_refused(written):
 
     with pytest.raises(ProjectError, match=r"version 1\.0\.2"):
         ModelPackage.read(written)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [{"as_of": "2013-01-12"}, {"trained_until": "2013-01-14"}, {"evaluated_until": "2013-01-14"}],
+)
+def test_a_package_that_another_run_is_mixed_with_is_refused(tmp_path, later):
+    # it was measured on rows until 12 January, and is as of the 13th
+    dates = {name: pd.Timestamp(day) for name, day in later.items()}
+    tiny_package(evaluated=False, **dates).write(tmp_path)
+
+    with pytest.raises(ProjectError, match=r"another run is mixed with it.*kedro run"):
+        ModelPackage.read(tmp_path)

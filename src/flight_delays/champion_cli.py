@@ -106,7 +106,7 @@ def reproduce(version: str, env: str | None) -> None:
 
     start = time.perf_counter()
     with _opened(env) as context:
-        recorded = champions.find(version, champions.models(context.catalog)).metadata
+        recorded = champions.find(version, champions.models(context.catalog)).package().metadata
         data = data_folder(context)
         code = context.config_loader["parameters"]["code_version"]
     for difference in reproduction.code_differences(recorded.lineage, code):

@@ -173,6 +173,23 @@ class ModelPackage:
         """Return a copy whose metadata says more: the decision, the release."""
         return replace(self, metadata=self.metadata.model_copy(update=fields))
 
+    def check_dates(self) -> None:
+        """Refuse what is not of one run: it was measured, or has learned, after its as-of day.
+
+        Raises:
+            ProjectError: saying by which days.
+        """
+        metadata, as_of = self.metadata, self.metadata.as_of
+        known = metadata.trained_until <= as_of and metadata.evaluated_until <= as_of
+        measured = self.evaluation.window.last_day if self.evaluation else ""
+        if not known or measured >= f"{as_of:%Y-%m-%d}":
+            raise ProjectError(
+                f"{self.version} is as of {as_of:%Y-%m-%d}, but what it has learned was known only "
+                f"on {metadata.trained_until:%Y-%m-%d}, and it was measured on rows from "
+                f"{metadata.evaluated_until:%Y-%m-%d} to {measured or 'later'}: another run is "
+                "mixed with it. Train it again: `kedro run`, as of the day you mean."
+            )
+
     def write(self, folder: Path) -> None:
         """Write the package's files into an existing folder."""
         (folder / "model.skops").write_bytes(dump_estimator(self.estimator))
@@ -194,7 +211,7 @@ class ModelPackage:
         try:
             evaluated, evaluation = folder / "evaluated.skops", folder / "evaluation.json"
             metadata, model = read_intact(folder)
-            return cls(
+            package = cls(
                 estimator=load_estimator(model),
                 metadata=metadata,
                 reference=Reference.model_validate_json((folder / "reference.json").read_text()),
@@ -203,6 +220,8 @@ class ModelPackage:
                 if evaluation.exists()
                 else None,
             )
+            package.check_dates()
+            return package
         except _UNREADABLE as error:
             raise _unreadable(folder, error) from error
 

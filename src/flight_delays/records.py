@@ -1,5 +1,6 @@
-"""Rows as JSON: in requests, answers and logs."""
+"""Rows as JSON, in requests, answers and logs; and as a hash."""
 
+import hashlib
 from typing import Any
 
 import pandas as pd
@@ -18,3 +19,10 @@ def json_records(rows: pd.DataFrame) -> list[dict[str, Any]]:
         {str(name): value for name, value in record.items()}
         for record in plain.to_dict(orient="records")
     ]
+
+
+def hash_rows(*tables: pd.DataFrame) -> str:
+    """SHA-256 of the values of all the tables' rows, in their order."""
+    rows = pd.concat(tables, ignore_index=True)
+    hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy()
+    return hashlib.sha256(hashes.tobytes()).hexdigest()

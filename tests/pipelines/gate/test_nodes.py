@@ -15,7 +15,7 @@ from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import probability
 from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
-from flight_delays.pipelines.gate.nodes import Gate, judge
+from flight_delays.pipelines.gate.nodes import Gate, admit, judge
 from flight_delays.pipelines.modelling.evaluation import evaluate, evaluate_slices
 from flight_delays.preprocessing import tree_preprocessing
 
@@ -119,6 +119,18 @@ def named(decision, start):
 
 def mean_loss(rows, p):
     return log_loss(rows[Y], p, labels=[0, 1])
+
+
+def test_a_candidate_is_let_in_with_the_rows_that_it_was_trained_on(package, windows):
+    assert admit(package, *windows) is package
+
+
+def test_a_candidate_of_other_rows_is_refused_with_what_to_do(package, windows):
+    train, validation, test = windows
+    others = test.assign(distance_mi=test["distance_mi"] + 1)
+
+    with pytest.raises(ProjectError, match=rf"{package.version}: another training.*kedro run"):
+        admit(package, train, validation, others)
 
 
 def test_the_first_candidate_that_passes_every_check_is_promoted(ask, package):

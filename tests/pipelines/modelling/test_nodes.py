@@ -17,11 +17,11 @@ from flight_delays.pipelines.modelling.nodes import (
     choose_threshold,
     fit,
     fit_winner,
-    hash_rows,
     package_candidate,
     profile_reference,
     split_windows,
 )
+from flight_delays.records import hash_rows
 
 COLUMNS = Columns.of(Observation)
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
@@ -99,7 +99,7 @@ def test_the_measured_model_has_not_learned_from_the_test_window(
 ):
     train, validation, _ = windows
 
-    evaluated, final, seconds = fit_winner(*windows, trained.recipe, modelling_params, seed=0)
+    evaluated, final, seconds, _ = fit_winner(*windows, trained.recipe, modelling_params, seed=0)
 
     without_test = fit(
         "logistic_regression", trained.recipe["hyperparameters"], 0, train, validation
@@ -195,7 +195,7 @@ def test_a_candidate_carries_where_it_comes_from(trained, windows):
     assert metadata.metrics == trained.packaged["metrics"]["candidate"]
     assert metadata.lineage.git_commit == "0" * 40
     assert metadata.lineage.lock_hash == "1" * 64
-    assert metadata.lineage.data_hash == hash_rows(pd.concat(windows, ignore_index=True))
+    assert metadata.lineage.data_hash == hash_rows(*windows)
     assert metadata.content_hash == content_hash(trained.packaged["final_model"])
 
 
@@ -222,7 +222,7 @@ def test_a_candidate_predicts_as_its_final_model(trained, windows):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_same_inputs_give_the_same_version(trained, windows, modelling_params, n_workers):
     params = modelling_params.model_copy(update={"n_workers": n_workers})
-    _, refitted, _ = fit_winner(*windows, trained.recipe, params, seed=0)
+    _, refitted, *_ = fit_winner(*windows, trained.recipe, params, seed=0)
 
     again = package_candidate(**{**trained.packaged, "final_model": refitted})
 
@@ -241,6 +241,22 @@ def test_another_model_threshold_or_moment_gives_another_version(trained, change
     other = package_candidate(**{**trained.packaged, change: others[change]})
 
     assert other.version != trained.candidate.version
+
+
+def test_what_was_measured_on_rows_of_a_later_day_is_not_packaged(trained):
+    # the test window's last day is 31 March
+    with pytest.raises(ProjectError, match=r"20130331-\w+ is as of 2013-03-31.*another run"):
+        package_candidate(**{**trained.packaged, "as_of": AsOf("2013-03-31")})
+
+
+def test_the_data_hash_is_that_of_the_rows_that_were_learned_from(trained, windows):
+    other = [rows.head(600) for rows in windows]
+
+    mixed = package_candidate(
+        **{**trained.packaged, **dict(zip(("train", "validation", "test"), other, strict=True))}
+    )
+
+    assert mixed.metadata.lineage.data_hash == hash_rows(*windows) != hash_rows(*other)
 
 
 def test_the_data_hash_changes_with_a_value_and_with_the_order(windows):

@@ -12,6 +12,7 @@ from flight_delays.errors import ProjectError, suggestion
 from flight_delays.metrics import DECISION_METRICS, METRICS, Bootstrap
 from flight_delays.model_package import GATE, ModelPackage, probability
 from flight_delays.moments import Parameters
+from flight_delays.records import hash_rows
 
 from .checks import (
     Check,
@@ -57,6 +58,19 @@ class Gate(Parameters):
             if name not in known:
                 raise ValueError(f"There is no metric '{name}'. {suggestion(name, known)}")
         return limits
+
+
+def admit(
+    candidate: ModelPackage, train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame
+) -> ModelPackage:
+    """Let a candidate in that was trained on just these rows.
+
+    Raises:
+        ProjectError: if it was trained on others.
+    """
+    if hash_rows(train, validation, test) != candidate.metadata.lineage.data_hash:
+        raise _of_another_run(candidate, "The rows are not those of")
+    return candidate
 
 
 def judge(
@@ -136,11 +150,14 @@ def _check_of_one_run(
     """A training that was stopped, or another one, may have left its own rows and figures."""
     same_rows = test[COLUMNS.keys].equals(predictions[COLUMNS.keys])
     if not same_rows or metrics["candidate"] != candidate.metadata.metrics:
-        raise ProjectError(
-            f"What has been measured was not measured on the candidate {candidate.version}: "
-            "another training has begun since. Run it to its end: "
-            "`kedro run --pipelines=modelling,gate,release`, as of the day you mean."
-        )
+        raise _of_another_run(candidate, "What has been measured was not measured on")
+
+
+def _of_another_run(candidate: ModelPackage, what: str) -> ProjectError:
+    return ProjectError(
+        f"{what} the candidate {candidate.version}: another training has begun since. Run it to "
+        "its end: `kedro run --pipelines=modelling,gate,release`, as of the day you mean."
+    )
 
 
 def _leave_to_people(

@@ -3,22 +3,23 @@
 from kedro.pipeline import Node, Pipeline
 
 from .behaviour import check_behaviour
-from .nodes import judge
+from .nodes import admit, judge
 
 
 def create_pipeline() -> Pipeline:
     """Try the candidate's behaviour, and judge it."""
     return Pipeline(
         [
+            Node(admit, ["candidate", "train", "validation", "test"], "admitted"),
             Node(
                 check_behaviour,
-                ["candidate", "test", "params:behaviour", "params:seed"],
+                ["admitted", "test", "params:behaviour", "params:seed"],
                 "behaviour",
             ),
             Node(
                 judge,
                 [
-                    "candidate",
+                    "admitted",
                     "incumbent",
                     "test",
                     "test_predictions",

@@ -29,6 +29,7 @@ from flight_delays.model_package import (
 from flight_delays.moments import AsOf, Parameters, Window
 from flight_delays.preprocessing import informative, left_out
 from flight_delays.profiles import profile, windows_back
+from flight_delays.records import hash_rows
 from flight_delays.reference import Calibration, Reference, logit
 
 from .families import FAMILIES, Hyperparameters
@@ -133,19 +134,20 @@ def fit_winner(
     recipe: Hyperparameters,
     params: Modelling,
     seed: int,
-) -> tuple[Pipeline, Pipeline, float]:
+) -> tuple[Pipeline, Pipeline, float, str]:
     """Refit the winner twice, at the same time if there are workers for it.
 
     Returns:
         The model that is measured, fitted on all that precedes the test window; the one that would
-        serve, fitted up to the as-of moment; and the seconds it took to train that one.
+        serve, fitted up to the as-of moment; the seconds it took to train that one; and the hash of
+        the rows that it has learned from.
     """
     with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
         (evaluated, _), (final, seconds) = parallel(
             delayed(_fit_timed)(recipe, seed, *windows)
             for windows in ([train, validation], [train, validation, test])
         )
-    return evaluated, final, seconds
+    return evaluated, final, seconds, hash_rows(train, validation, test)
 
 
 def _fit_timed(
@@ -217,13 +219,15 @@ def package_candidate(
     code: CodeVersion,
     seed: int,
     parameters: dict[str, Any],
+    data_hash: str,
 ) -> ModelPackage:
-    """Put the model together with all that must travel with it."""
+    """Put the model together with all that must travel with it.
+
+    Raises:
+        ProjectError: if that is of another day: another training has begun since.
+    """
     fitted_hash = content_hash(final_model)
-    rows = pd.concat([train, validation, test], ignore_index=True)
-    lineage = Lineage(
-        git_commit=code.git_commit, lock_hash=code.lock_hash, data_hash=hash_rows(rows)
-    )
+    lineage = Lineage(git_commit=code.git_commit, lock_hash=code.lock_hash, data_hash=data_hash)
     identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
     metadata = Metadata(
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
@@ -236,22 +240,18 @@ def package_candidate(
         as_of=as_of.moment,
         trained_until=as_of.moment,
         evaluated_until=test[COLUMNS.event_time].min().normalize(),
-        n_training_rows=len(rows),
+        n_training_rows=len(train) + len(validation) + len(test),
         metrics=metrics["candidate"],
         lineage=lineage,
         seed=seed,
         parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
     )
-    return ModelPackage(
+    package = ModelPackage(
         final_model,
         metadata,
         Reference.model_validate(reference),
         evaluated=evaluated_model,
         evaluation=Evaluation.model_validate(evaluation),
     )
-
-
-def hash_rows(rows: pd.DataFrame) -> str:
-    """SHA-256 of the rows' values, in their order."""
-    hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy()
-    return hashlib.sha256(hashes.tobytes()).hexdigest()
+    package.check_dates()
+    return package

@@ -45,7 +45,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 fit_winner,
                 [*WINDOWS, "recipe", PARAMS, SEED],
-                ["evaluated_model", "final_model", "training_seconds"],
+                ["evaluated_model", "final_model", "training_seconds", "data_hash"],
             ),
             Node(
                 predict_test, ["evaluated_model", *WINDOWS, "threshold", SEED], "test_predictions"
@@ -97,6 +97,7 @@ def create_pipeline() -> Pipeline:
                     "code": "params:code_version",
                     "seed": SEED,
                     "parameters": "parameters",
+                    "data_hash": "data_hash",
                 },
                 "candidate",
             ),
