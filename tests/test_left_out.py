@@ -146,7 +146,7 @@ def dead(dead_windows, trained, engineered, modelling_params, as_of, window):
     given = modelling_params.model_copy(update={"n_trials": {"gradient_boosting": 1}})
     recipe, _, _ = tuning.tune(train, validation, given, seed=0)
     evaluated, final, _ = nodes.fit_winner(*dead_windows, recipe, given, seed=0)
-    predicted = evaluation.predict_test(evaluated, train, validation, test, seed=0)
+    predicted = evaluation.predict_test(evaluated, *dead_windows, threshold=0.3, seed=0)
     constants = {name: ibis.literal(value) for name, value in DEAD.items() if name != WIND}
     unknown = ibis.null("float64")
     before = engineered.model_input.mutate(**{WIND: unknown}, **constants)
