@@ -1,6 +1,9 @@
 """Small real things for tests: rows that keep the contract, and models fitted on them."""
 
+import io
 import json
+import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+import sklearn
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -22,13 +26,17 @@ from flight_delays.model_package import (
     Lineage,
     Metadata,
     ModelPackage,
+    Unloadable,
     content_hash,
+    dump_estimator,
 )
+from flight_delays.portable.encoding import Column as ArrayColumn
 from flight_delays.portable.plan import MODEL, Encoding, Plan, hash_of
 from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
 from flight_delays.profiles import profile, windows_back
 from flight_delays.records import json_records
 from flight_delays.reference import Calibration, Reference
+from flight_delays.released import as_arrays
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 X, Y = COLUMNS.features, COLUMNS.label
@@ -175,6 +183,40 @@ def tiny_package(
         evaluated=fitted(family, seed + 1) if evaluated else None,
         evaluation=tiny_evaluation(),
     )
+
+
+def from_scikit_learn(version: str, model: bytes) -> bytes:
+    """The model as another version of scikit-learn would have written it."""
+    there = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(model)) as archive, zipfile.ZipFile(there, "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "schema.json":
+                content = content.replace(
+                    rf'"\"{sklearn.__version__}\""'.encode(), rf'"\"{version}\""'.encode()
+                )
+            changed.writestr(name, content)
+    return there.getvalue()
+
+
+def of_another_scikit_learn(package: ModelPackage) -> ModelPackage:
+    """The package as it is read after scikit-learn was upgraded."""
+    models = [package.estimator, package.evaluated]
+    found = [
+        Unloadable(from_scikit_learn("1.0.2", dump_estimator(model)), "it is of 1.0.2")
+        for model in models
+        if model is not None
+    ]
+    return replace(
+        package.with_record(content_hash=content_hash(found[0])),
+        estimator=found[0],
+        evaluated=found[1] if len(found) > 1 else None,
+    )
+
+
+def arrays_of(rows: pd.DataFrame, columns: Columns) -> dict[str, ArrayColumn]:
+    """The features of a table as the encoding takes them."""
+    return as_arrays(rows, {name: columns[name].kind for name in columns.features})
 
 
 def plan_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> Plan:

@@ -22,7 +22,7 @@ from flight_delays.pipelines import release
 from flight_delays.pipelines.release.nodes import elect
 from flight_delays.pipelines.release.nodes import promote as record_release
 from flight_delays.portable.plan import MODEL, PLAN_LABEL
-from tests.factories import tiny_package, write_plan
+from tests.factories import of_another_scikit_learn, tiny_package, write_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
@@ -349,6 +349,31 @@ def test_a_champion_whose_files_are_damaged_is_not_returned_to(catalog, promoted
 
 
 # promoting by hand
+
+
+def test_a_champion_that_cannot_answer_here_is_not_returned_to(
+    catalog, promoted, models, stored, monkeypatch
+):
+    monkeypatch.setitem(models, "a", of_another_scikit_learn(models["a"]))
+    promoted("a", "b")
+
+    with pytest.raises(ProjectError, match=r"cannot be loaded.*kedro champion promote"):
+        roll_back(catalog, None, None)
+
+    assert serving(catalog) == "2013-b"
+
+
+def test_a_person_promotes_in_place_of_a_champion_that_cannot_be_loaded(
+    catalog, promoted, models, stored, built, monkeypatch
+):
+    monkeypatch.setitem(models, "a", of_another_scikit_learn(models["a"]))
+    promoted("a")
+    catalog.save("candidate", models["b"])
+
+    promote(catalog, "2013-b", "scikit-learn was upgraded")
+
+    assert serving(catalog) == "2013-b"
+    assert champions.champions(catalog)[0].decision["champion_before"] == "2013-a"
 
 
 def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, built):

@@ -1,10 +1,11 @@
 import hashlib
-import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,17 @@ from flight_delays.errors import ProjectError
 from flight_delays.model_package import (
     Metadata,
     ModelPackage,
+    UnloadableError,
     content_hash,
     dump_estimator,
     load_estimator,
     read_intact,
 )
-from tests.factories import X, Y, fitted, observations, tiny_package
+from tests.factories import X, Y, fitted, from_scikit_learn, observations, tiny_package
 
+FILES = [
+    "model.skops", "metadata.json", "reference.json", "evaluated.skops", "evaluation.json",
+]  # fmt: skip
 FAMILIES = pytest.mark.parametrize("family", ["gradient_boosting", "logistic_regression"])
 ROWS = observations(100, seed=7)
 PROJECT = Path(__file__).parents[1]
@@ -38,25 +43,20 @@ def written(tmp_path) -> Path:
 
 
 def replace_model(folder: Path, model: bytes) -> None:
-    """Put another model into a package, and say in the metadata that it belongs there."""
-    (folder / "model.skops").write_bytes(model)
+    """Put another model into a package, as if it had been saved so."""
     metadata = json.loads((folder / "metadata.json").read_text())
     metadata["content_hash"] = hashlib.sha256(model).hexdigest()
-    (folder / "metadata.json").write_text(json.dumps(metadata))
+    rewrite(folder, "model.skops", model)
+    rewrite(folder, "metadata.json", json.dumps(metadata).encode())
 
 
-def from_scikit_learn(version: str, model: bytes) -> bytes:
-    """The model as another version of scikit-learn would have written it."""
-    there = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(model)) as archive, zipfile.ZipFile(there, "w") as changed:
-        for name in archive.namelist():
-            content = archive.read(name)
-            if name == "schema.json":
-                content = content.replace(
-                    rf'"\"{sklearn.__version__}\""'.encode(), rf'"\"{version}\""'.encode()
-                )
-            changed.writestr(name, content)
-    return there.getvalue()
+def rewrite(folder: Path, name: str, content: bytes) -> None:
+    """Replace a file, and its hash."""
+    (folder / name).write_bytes(content)
+    sums = (folder / "SHA256SUMS").read_text().splitlines()
+    others = [line for line in sums if not line.endswith(f"  {name}")]
+    line = f"{hashlib.sha256(content).hexdigest()}  {name}"
+    (folder / "SHA256SUMS").write_text("\n".join([*others, line]))
 
 
 @FAMILIES
@@ -157,7 +157,7 @@ def test_nothing_in_a_package_is_a_pickle(written):
 def test_a_package_from_before_parameters_were_recorded_can_be_read(written):
     metadata = json.loads((written / "metadata.json").read_text())
     del metadata["parameters"], metadata["withdrawn"]
-    (written / "metadata.json").write_text(json.dumps(metadata))
+    rewrite(written, "metadata.json", json.dumps(metadata).encode())
 
     back = ModelPackage.read(written)
 
@@ -176,7 +176,7 @@ def test_metadata_that_is_missing_or_damaged_is_refused(written, content):
     if content:
         (written / "metadata.json").write_text(content)
 
-    with pytest.raises(ProjectError, match=r"(?s)cannot be read.*Remove that folder"):
+    with pytest.raises(ProjectError, match=r"(?s)cannot be read.*remove that folder"):
         Metadata.read(written)
 
 
@@ -191,7 +191,7 @@ def test_whether_the_model_is_intact_is_known_without_loading_it(written):
         read_intact(written)
 
 
-@pytest.mark.parametrize("name", ["model.skops", "metadata.json", "reference.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_package_without_one_of_its_files_is_refused(written, name):
     (written / name).unlink()
 
@@ -199,10 +199,7 @@ def test_a_package_without_one_of_its_files_is_refused(written, name):
         ModelPackage.read(written)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["model.skops", "evaluated.skops", "metadata.json", "reference.json", "evaluation.json"],
-)
+@pytest.mark.parametrize("name", FILES)
 def test_a_package_with_half_a_file_is_refused(written, name):
     content = (written / name).read_bytes()
     (written / name).write_bytes(content[: len(content) // 2])
@@ -218,19 +215,111 @@ def test_a_model_that_was_exchanged_is_refused(written):
         ModelPackage.read(written)
 
 
-def test_a_model_with_a_type_that_is_not_trusted_is_refused(written):
+def test_a_model_that_is_not_the_one_its_metadata_describes_is_refused(written):
+    rewrite(written, "model.skops", dump_estimator(fitted(seed=5)))
+
+    with pytest.raises(ProjectError, match=r"model\.skops is not the file that metadata\.json"):
+        ModelPackage.read(written)
+
+
+EDITS = {
+    "the threshold": ("metadata.json", '"threshold": 0.4', '"threshold": 0.9'),
+    "what it has learned from": ("metadata.json", '_until": "2013', '_until": "2012'),
+    "its metrics": ("metadata.json", '"value": 0.5', '"value": 0.3'),
+    "what is normal": ("reference.json", '"n_days":12', '"n_days":13'),
+    "the measured model": ("evaluated.skops", None, None),
+    "what was found": ("evaluation.json", "1234", "12340"),
+}
+
+
+@pytest.mark.parametrize(("name", "before", "after"), EDITS.values(), ids=EDITS)
+def test_whatever_was_edited_by_hand_is_refused_with_its_name(written, name, before, after):
+    content = (written / name).read_bytes()
+    edited = content.replace(before.encode(), after.encode()) if before else content + b" "
+    (written / name).write_bytes(edited)
+
+    assert edited != content
+    with pytest.raises(ProjectError, match=rf"{name} is not the file that was saved.*Put the"):
+        ModelPackage.read(written)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_without_its_hash_is_refused(written, name):
+    sums = (written / "SHA256SUMS").read_text()
+    (written / "SHA256SUMS").write_text(re.sub(rf".*{name}\n", "", sums))
+
+    with pytest.raises(ProjectError, match=f"{name} has no hash in SHA256SUMS"):
+        ModelPackage.read(written)
+
+
+@pytest.mark.parametrize("read", [ModelPackage.read, Metadata.read, read_intact])
+def test_without_any_hash_nothing_is_read(written, read):
+    (written / "SHA256SUMS").unlink()
+
+    with pytest.raises(ProjectError, match=r"no SHA256SUMS.*remove that folder"):
+        read(written)
+
+
+def test_metadata_that_were_edited_are_refused_also_where_they_are_read_alone(written):
+    text = (written / "metadata.json").read_text()
+    (written / "metadata.json").write_text(text.replace('"threshold": 0.4', '"threshold": 0.9'))
+
+    with pytest.raises(ProjectError, match=r"metadata\.json is not the file that was saved"):
+        Metadata.read(written)
+
+
+def test_the_hashes_can_be_checked_by_sha256sum(written):
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+
+    checked = subprocess.run(command, cwd=written, capture_output=True, text=True, check=True)
+
+    assert checked.stdout.split("\n")[:-1] == [f"{name}: OK" for name in FILES]
+
+
+def test_a_model_with_a_type_that_is_not_trusted_is_not_loaded(written):
     stranger = Pipeline([("sum", FunctionTransformer(np.sum)), ("type", FunctionTransformer(eval))])
     replace_model(written, dump_estimator(stranger))
 
-    with pytest.raises(ProjectError, match=r"(?i)untrusted types.*eval"):
-        ModelPackage.read(written)
+    back = ModelPackage.read(written)
+
+    with pytest.raises(UnloadableError, match=r"(?i)untrusted types.*eval"):
+        back.predict(ROWS)
 
 
-def test_a_model_of_another_scikit_learn_is_refused(written):
+def test_a_model_of_another_scikit_learn_is_not_asked_and_the_next_step_is_said(written):
     replace_model(written, from_scikit_learn("1.0.2", dump_estimator(fitted())))
 
-    with pytest.raises(ProjectError, match=r"version 1\.0\.2"):
-        ModelPackage.read(written)
+    back = ModelPackage.read(written)
+
+    said = rf"scikit-learn 1\.0\.2, and this is {sklearn.__version__}.*gate`, then `kedro champion"
+    with pytest.raises(UnloadableError, match=said):
+        back.predict(ROWS)
+
+
+def test_a_model_of_another_scikit_learn_is_passed_on_with_all_that_is_known_of_it(
+    written, tmp_path
+):
+    replace_model(written, from_scikit_learn("1.0.2", dump_estimator(fitted())))
+    package, copy = ModelPackage.read(written), tmp_path / "copy"
+    copy.mkdir()
+
+    package.with_record(decision={"outcome": "rollback"}).write(copy)
+
+    assert (copy / "model.skops").read_bytes() == (written / "model.skops").read_bytes()
+    assert ModelPackage.read(copy).reference == package.reference
+    assert content_hash(package.estimator) == package.metadata.content_hash
+
+
+def test_what_stands_in_for_a_model_is_asked_in_its_place(written):
+    replace_model(written, from_scikit_learn("1.0.2", dump_estimator(fitted())))
+    back = ModelPackage.read(written)
+
+    def tenths(rows):
+        return np.full(len(rows), 0.1)
+
+    asked = replace(back, estimator=replace(back.estimator, stand_in=tenths))
+
+    assert set(asked.predict(ROWS)) == {0.1}
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import Any
 from kedro.io import CatalogProtocol
 
 from flight_delays.errors import ProjectError, suggestion
-from flight_delays.model_package import Metadata, ModelPackage
-from flight_delays.portable.plan import PLAN_LABEL, Plan
+from flight_delays.model_package import Metadata, ModelPackage, UnloadableError, is_mute
+from flight_delays.released import models_of, plan_of, with_stand_in
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Saved:
 
     def package(self) -> ModelPackage:
         """Read the whole of it."""
-        return replace(ModelPackage.read(self.folder), base=self.moment)
+        return replace(with_stand_in(ModelPackage.read(self.folder)), base=self.moment)
 
 
 def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
@@ -148,7 +148,8 @@ def roll_back(
         alone: Keeps runs out while a release is built; one that is there has to wait for none.
 
     Raises:
-        ProjectError: if there is nothing to return to, or that was rolled back itself.
+        ProjectError: if there is nothing to return to, or that was rolled back itself, or cannot
+            answer here.
     """
     from flight_delays.pipelines.release.nodes import elect  # noqa: PLC0415 - imports BentoML
 
@@ -159,13 +160,15 @@ def roll_back(
     move = {"from": current.version, "to": target.version}
     said = f"Rolled back from {current.version}{f': {reason}' if reason else '.'}"
     decision = _by_person("rollback", target, current, said) | move
-    problem = release_problem(target.metadata)
+    package, problem = target.package(), release_problem(target.metadata)
+    if is_mute(package.estimator):
+        raise UnloadableError(package.estimator.why)
     if problem:
         logger.info("%s", problem)
         with alone or nullcontext():
-            _release(catalog, target.package(), decision)
+            _release(catalog, package, decision)
     else:
-        catalog.save(CHAMPION, elect(target.package(), current.package(), decision))
+        catalog.save(CHAMPION, elect(package, current.package(), decision))
     return champions(catalog)[0]
 
 
@@ -238,18 +241,10 @@ def _release(catalog: Catalog, package: ModelPackage, decision: Decision) -> Non
 
 def release_problem(metadata: Metadata) -> str | None:
     """Why a champion's release cannot serve as it is; nothing if it can."""
-    import bentoml  # noqa: PLC0415 - heavy
-    from bentoml.exceptions import NotFound  # noqa: PLC0415
-
-    release = str(metadata.release)
     try:
-        models = [found.tag for found in bentoml.bentos.get(release).info.all_models]
-        stored = [bentoml.models.get(tag) for tag in models]
-        plans = [Plan.read(Path(m.path), m.info.labels.get(PLAN_LABEL)) for m in stored]
-    except NotFound:
-        return f"The release {release} is not whole in BentoML's store."
+        plans = [plan_of(model) for model in models_of(str(metadata.release))]
     except ProjectError as error:
         return str(error)
     if metadata.version not in [plan.model_version for plan in plans]:
-        return f"The release {release} in BentoML's store holds another model."
+        return f"The release {metadata.release} in BentoML's store holds another model."
     return None

@@ -19,6 +19,7 @@ from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timesta
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import Metadata, ModelPackage
 from flight_delays.project import project_folder
+from flight_delays.released import with_stand_in
 from flight_delays.storage import PARTIAL, new_file, new_folder
 from flight_delays.webhook import notify
 
@@ -62,7 +63,7 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
         if self._missing_ok and not self.exists():
             return None
         package = ModelPackage.read(Path(self._get_load_path()))
-        return replace(package, base=self.resolve_load_version())
+        return replace(with_stand_in(package), base=self.resolve_load_version())
 
     def save(self, data: ModelPackage) -> None:
         """Write a new version, unless it is what the newest version already says.

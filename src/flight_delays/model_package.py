@@ -6,19 +6,19 @@
                      the decision that made it champion, and the versions withdrawn until then
 ``reference.json``   the reference profile that monitoring compares with
 ``evaluation.json``  what was found of the data and the model; only people need it
+``SHA256SUMS``       the hash of each of them: what differs from it, or is not in it, is not read
 """
 
-import hashlib
 import io
 import re
 import warnings
 import zipfile
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from flight_delays.errors import ProjectError
+from flight_delays.portable.plan import hash_of
 from flight_delays.reference import Reference
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ TRUSTED_TYPES = [
 # who decides, where no person does
 GATE = "gate"
 
-_UNREADABLE = (
-    OSError, ValueError, TypeError, KeyError, NotImplementedError, UserWarning,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+HASHES = "SHA256SUMS"
+METADATA, MODEL, REFERENCE = "metadata.json", "model.skops", "reference.json"
+# those without which a package is one, too
+EVALUATED, EVALUATION = "evaluated.skops", "evaluation.json"
 
 
 class Lineage(BaseModel):
@@ -134,12 +135,58 @@ class Metadata(BaseModel):
         """Read the metadata alone of the package in a folder.
 
         Raises:
-            ProjectError: if there is none, or it is damaged.
+            ProjectError: if there is none, or it is not what was saved.
         """
         try:
-            return cls.model_validate_json((folder / "metadata.json").read_text())
+            return cls.model_validate_json(_read_as_saved(folder, METADATA))
         except (OSError, ValueError) as error:
             raise _unreadable(folder, error) from error
+
+
+class UnloadableError(ProjectError):
+    """A model that this scikit-learn cannot load, or that has types which are not trusted."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"A model cannot be loaded: {why}. Train another in its place: `kedro run "
+            "--pipelines=data_engineering,modelling,gate`, then `kedro champion promote VERSION "
+            "--reason …`, with the version that the run names."
+        )
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Unloadable:
+    """A model that cannot be loaded here, but passed on as it is.
+
+    Attributes:
+        data: What ``dump_estimator`` wrote.
+        why: What is wrong with it.
+        stand_in: Probabilities of rows without scikit-learn, if its release knows them.
+    """
+
+    data: bytes
+    why: str
+    stand_in: Callable[[pd.DataFrame], NDArray[np.float64]] | None = None
+
+    def predict_proba(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Probabilities of both classes, shape (n_rows, 2).
+
+        Raises:
+            UnloadableError: if nothing stands in for the model.
+        """
+        if self.stand_in is None:
+            raise UnloadableError(self.why)
+        p = self.stand_in(rows)
+        return np.column_stack([1 - p, p])
+
+
+Model: TypeAlias = "Pipeline | Unloadable"
+
+
+def is_mute(model: "Model | None") -> TypeGuard[Unloadable]:
+    """Whether a model can neither be loaded here, nor answer by what stands in for it."""
+    return isinstance(model, Unloadable) and model.stand_in is None
 
 
 @dataclass(frozen=True)
@@ -149,10 +196,10 @@ class ModelPackage:
     ``base`` is the saved version that it was made from, if any; it is not part of the package.
     """
 
-    estimator: "Pipeline"
+    estimator: Model
     metadata: Metadata
     reference: Reference
-    evaluated: "Pipeline | None" = None
+    evaluated: "Model | None" = None
     evaluation: Evaluation | None = None
     base: str | None = None
 
@@ -192,37 +239,46 @@ class ModelPackage:
 
     def write(self, folder: Path) -> None:
         """Write the package's files into an existing folder."""
-        (folder / "model.skops").write_bytes(dump_estimator(self.estimator))
+        files = {
+            MODEL: dump_estimator(self.estimator),
+            METADATA: self.metadata.model_dump_json(indent=2).encode(),
+            REFERENCE: self.reference.model_dump_json().encode(),
+        }
         if self.evaluated is not None:
-            (folder / "evaluated.skops").write_bytes(dump_estimator(self.evaluated))
+            files[EVALUATED] = dump_estimator(self.evaluated)
         if self.evaluation is not None:
-            (folder / "evaluation.json").write_text(self.evaluation.model_dump_json(indent=2))
-        (folder / "metadata.json").write_text(self.metadata.model_dump_json(indent=2))
-        (folder / "reference.json").write_text(self.reference.model_dump_json())
+            files[EVALUATION] = self.evaluation.model_dump_json(indent=2).encode()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        # in the form of sha256sum, which can check it
+        sums = [f"{hash_of(content)}  {name}\n" for name, content in files.items()]
+        (folder / HASHES).write_text("".join(sums))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read a package from its folder.
 
+        A model that cannot be loaded here, being of another scikit-learn or of types that are not
+        trusted, is ``Unloadable``: what is known about it can be read all the same.
+
         Raises:
-            ProjectError: if a file is missing, damaged, holds a type that is not trusted, or was
-                written by another version of scikit-learn.
+            ProjectError: if a file is missing, or is not the one that was saved.
         """
+        metadata, model = read_intact(folder)
         try:
-            evaluated, evaluation = folder / "evaluated.skops", folder / "evaluation.json"
-            metadata, model = read_intact(folder)
+            evaluated, evaluation = (
+                _read_if_saved(folder, name) for name in (EVALUATED, EVALUATION)
+            )
             package = cls(
-                estimator=load_estimator(model),
+                estimator=_load(model),
                 metadata=metadata,
-                reference=Reference.model_validate_json((folder / "reference.json").read_text()),
-                evaluated=load_estimator(evaluated.read_bytes()) if evaluated.exists() else None,
-                evaluation=Evaluation.model_validate_json(evaluation.read_text())
-                if evaluation.exists()
-                else None,
+                reference=Reference.model_validate_json(_read_as_saved(folder, REFERENCE)),
+                evaluated=_load(evaluated) if evaluated else None,
+                evaluation=Evaluation.model_validate_json(evaluation) if evaluation else None,
             )
             package.check_dates()
             return package
-        except _UNREADABLE as error:
+        except (OSError, ValueError) as error:
             raise _unreadable(folder, error) from error
 
 
@@ -230,43 +286,74 @@ def read_intact(folder: Path) -> tuple[Metadata, bytes]:
     """Read what is known about a package's model, and the model's bytes, but do not load it.
 
     Raises:
-        ProjectError: if a file is missing or damaged.
+        ProjectError: if a file is missing, or is not the one that was saved.
     """
     metadata = Metadata.read(folder)
     try:
-        model = (folder / "model.skops").read_bytes()
-    except OSError as error:
+        model = _read_as_saved(folder, MODEL)
+    except (OSError, ValueError) as error:
         raise _unreadable(folder, error) from error
-    if hashlib.sha256(model).hexdigest() != metadata.content_hash:
-        raise _unreadable(folder, "model.skops is not the file that metadata.json describes")
+    if hash_of(model) != metadata.content_hash:
+        raise _unreadable(folder, f"{MODEL} is not the file that {METADATA} describes")
     return metadata, model
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """What the files of a package hash to, by their names."""
+    try:
+        lines = (folder / HASHES).read_text().splitlines()
+    except FileNotFoundError as error:
+        raise ValueError(f"it has no {HASHES}, so its files may be anybody's") from error
+    return {name: found for found, _, name in (line.partition("  ") for line in lines)}
+
+
+def _read_as_saved(folder: Path, name: str) -> bytes:
+    """The content of a file, of which the hash is known.
+
+    Raises:
+        ValueError: if it is not what was saved.
+    """
+    expected, content = _sums(folder).get(name), (folder / name).read_bytes()
+    if expected is None:
+        raise ValueError(f"{name} has no hash in {HASHES}")
+    if hash_of(content) != expected:
+        raise ValueError(f"{name} is not the file that was saved")
+    return content
+
+
+def _read_if_saved(folder: Path, name: str) -> bytes | None:
+    there = name in _sums(folder) or (folder / name).exists()
+    return _read_as_saved(folder, name) if there else None
 
 
 def _unreadable(folder: Path, error: object) -> ProjectError:
     return ProjectError(
-        f"The model in {folder} cannot be read: {error}. "
-        "Remove that folder; the version before it then counts. Or train anew: `kedro run`."
+        f"The model in {folder} cannot be read: {error}. Put the files back as they were saved, or "
+        "remove that folder: the version before it then counts; if there is none, train anew: "
+        "`kedro run`."
     )
 
 
-def probability(estimator: "Pipeline", rows: pd.DataFrame) -> NDArray[np.float64]:
+def probability(estimator: Model, rows: pd.DataFrame) -> NDArray[np.float64]:
     """Probability of the positive class for each row, shape (n_rows,)."""
     return np.asarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
 
 
-def content_hash(estimator: "Pipeline") -> str:
+def content_hash(estimator: Model) -> str:
     """SHA-256 of the fitted model's canonical bytes: equal models have equal hashes."""
-    return hashlib.sha256(dump_estimator(estimator)).hexdigest()
+    return hash_of(dump_estimator(estimator))
 
 
 # models do not change once they are fitted, and a run serialises one for many reasons
 @lru_cache(maxsize=4)
-def dump_estimator(estimator: "Pipeline") -> bytes:
+def dump_estimator(estimator: Model) -> bytes:
     """Serialise with skops, in a canonical form.
 
     skops names objects after their memory addresses and dates its archive, so two dumps of one
     model differ. Here objects are numbered in the order in which they appear.
     """
+    if isinstance(estimator, Unloadable):
+        return estimator.data
     import skops.io  # noqa: PLC0415 - it imports all of scikit-learn: seconds at every start
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
@@ -288,13 +375,31 @@ def dump_estimator(estimator: "Pipeline") -> bytes:
     return buffer.getvalue()
 
 
+def _load(data: bytes) -> Model:
+    try:
+        return load_estimator(data)
+    except UnloadableError as error:
+        return Unloadable(data, error.why)
+
+
 # likewise, a run loads the champion for many nodes
 @lru_cache(maxsize=8)
 def load_estimator(data: bytes) -> "Pipeline":
-    """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn."""
+    """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn.
+
+    Raises:
+        UnloadableError: if it is of another scikit-learn, or has other types.
+    """
     import skops.io  # noqa: PLC0415
     from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", InconsistentVersionWarning)
-        return skops.io.loads(data, trusted=TRUSTED_TYPES)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            return skops.io.loads(data, trusted=TRUSTED_TYPES)
+    except InconsistentVersionWarning as error:
+        there, here = error.original_sklearn_version, error.current_sklearn_version
+        raise UnloadableError(f"it is of scikit-learn {there}, and this is {here}") from error
+    # whatever another version has moved, renamed or made otherwise
+    except Exception as error:
+        raise UnloadableError(f"{type(error).__name__}: {error}") from error

@@ -2,10 +2,13 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+from flight_delays.model_package import ModelPackage
 from tests.e2e.project import Project, free_port, versions
+from tests.factories import of_another_scikit_learn
 
 DATA = "data/history"
 # any model will do: what is tried here is what happens to them afterwards
@@ -57,6 +60,23 @@ def test_champions_come_and_go_on_record(project: Project) -> None:
     artefacts = _files(project.folder / DATA)
     assert f"{later} was reproduced" in project.must(f"kedro champion reproduce {later} {env}")
     assert _files(project.folder / DATA) == artefacts
+
+    # when scikit-learn was upgraded since
+    for entry in ("champion", "candidate"):
+        for folder in versions(project.folder / DATA / "06_models" / entry):
+            package = of_another_scikit_learn(ModelPackage.read(folder))
+            shutil.rmtree(folder)
+            folder.mkdir()
+            package.write(folder)
+    project.must(f"{train} --params as_of=2013-03-15")
+
+    # then a new candidate is compared with what serves, and there is a way back to that
+    newest = _champions(project)[-1]
+    assert newest["decision"]["champion_before"] == later
+    assert f"not worse than champion {later}" in [c["name"] for c in newest["decision"]["checks"]]
+    project.must(f"kedro champion rollback {env}")
+    project.must(f"kedro run {env} --pipelines=scoring --params as_of=2013-03-15")
+    assert _champions(project)[-1]["version"] == later
 
 
 def _champions(project: Project) -> list[dict[str, Any]]:

@@ -13,13 +13,13 @@ from sklearn.pipeline import Pipeline
 from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
 from flight_delays.exporting import compiled
-from flight_delays.exporting.export import as_arrays, export
+from flight_delays.exporting.export import export
 from flight_delays.model_package import load_estimator
 from flight_delays.portable.encoding import encode_rows
 from flight_delays.portable.plan import MODEL, PLAN, TREES, Plan, hash_of
 from flight_delays.portable.trees import Trees
 from flight_delays.preprocessing import tree_preprocessing
-from tests.factories import fitted, observations, tiny_package
+from tests.factories import arrays_of, fitted, observations, tiny_package
 
 COLUMNS = Columns.of(Inputs)
 ROWS = observations(200)
@@ -39,7 +39,7 @@ def test_compiled_trees_are_equal_to_scikit_learn_on_every_row(released, boosted
     folder, plan = released
     rows = engineered.model_input.to_pandas()
 
-    matrix = encode_rows(as_arrays(rows, COLUMNS), plan.encoding)
+    matrix = encode_rows(arrays_of(rows, COLUMNS), plan.encoding)
     served = Trees(folder / TREES, plan.encoding.width).predict(matrix)
 
     expected = boosted.predict(rows)
@@ -65,7 +65,7 @@ def test_a_plan_says_what_serves_and_where_it_comes_from(released, boosted, wind
     assert [field.name for field in plan.fields] == [
         column.name for column in (*COLUMNS.sent, *COLUMNS.looked_up)
     ]
-    assert Plan.read(folder) == plan
+    assert Plan.read(folder, hash_of((folder / PLAN).read_bytes())) == plan
 
 
 def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):

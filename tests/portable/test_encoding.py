@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flight_delays.columns import Columns, Contract, column
-from flight_delays.exporting.export import as_arrays, encoding_of
+from flight_delays.exporting.export import encoding_of
 from flight_delays.exporting.fields import fields_of
 from flight_delays.portable.encoding import (
     calendar,
@@ -18,7 +18,7 @@ from flight_delays.portable.encoding import (
     unseen_categories,
 )
 from flight_delays.preprocessing import tree_preprocessing
-from tests.factories import plan_of
+from tests.factories import arrays_of, plan_of
 
 MOMENTS = [
     "2013-07-15T00:00:00", "2013-07-15T23:59:59.999999", "1969-12-31T23:59:00",
@@ -91,7 +91,7 @@ def as_values(rows, names):
 def three_ways(plan, preprocessing, columns, rows):
     """The matrices of the table, of single rows and of scikit-learn."""
     names = [field.name for field in plan.fields]
-    table = encode_rows(as_arrays(rows, columns), plan.encoding)
+    table = encode_rows(arrays_of(rows, columns), plan.encoding)
     encode = row_encoder(plan)
     single = np.array([encode(values)[0] for values in as_values(rows, names)], dtype=float)
     return table, single, preprocessing.transform(rows[columns.features])
@@ -128,7 +128,7 @@ def test_only_categories_that_are_there_and_were_not_seen_are_named():
         depot=pd.array(["north", None, "moon", ""], "str"), kind=["box", "sphere", "tube", "sphere"]
     )
 
-    unseen = unseen_categories(as_arrays(rows, COLUMNS), plan.encoding.categories)
+    unseen = unseen_categories(arrays_of(rows, COLUMNS), plan.encoding.categories)
     encode = row_encoder(plan)
     singly = [encode(values)[1] for values in as_values(rows, [f.name for f in plan.fields])]
 
@@ -142,7 +142,7 @@ def test_only_categories_that_are_there_and_were_not_seen_are_named():
 def test_where_all_was_seen_nothing_is_named():
     plan, _ = fitted(Parcel, parcels())
 
-    assert unseen_categories(as_arrays(parcels(), COLUMNS), plan.encoding.categories) == {}
+    assert unseen_categories(arrays_of(parcels(), COLUMNS), plan.encoding.categories) == {}
 
 
 def test_a_missing_category_that_training_met_is_none_that_was_seen():

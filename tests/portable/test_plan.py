@@ -3,7 +3,7 @@ import re
 import pytest
 
 from flight_delays.errors import ProjectError
-from flight_delays.portable.plan import MODEL, PLAN, Plan
+from flight_delays.portable.plan import MODEL, PLAN, PLAN_LABEL, TREES, Plan, hash_of
 from tests.factories import plan_of, write_plan
 
 
@@ -14,8 +14,15 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def sha256(folder):
+    """What its plan hashes to."""
+    return hash_of((folder / PLAN).read_bytes())
+
+
 def test_a_plan_that_was_read_back_is_the_same(tmp_path):
-    plan = plan_of()
+    (tmp_path / MODEL).write_bytes(b"v1")
+    plan = plan_of(files={MODEL: hash_of(b"v1")})
 
     sha256 = plan.write(tmp_path)
 
@@ -25,7 +32,7 @@ def test_a_plan_that_was_read_back_is_the_same(tmp_path):
 def test_a_released_plan_is_read_back_with_its_rules_and_encoding(released):
     folder, plan = released
 
-    back = Plan.read(folder)
+    back = Plan.read(folder, hash_of((folder / PLAN).read_bytes()))
 
     assert back == plan
     assert [field.name for field in back.sent + back.looked_up] == [f.name for f in plan.fields]
@@ -41,40 +48,60 @@ def test_every_key_and_looked_up_field_is_known():
 
 
 @pytest.mark.parametrize("name", [PLAN, MODEL])
-def test_a_missing_file_is_refused_with_the_next_step(folder, name):
+def test_a_missing_file_is_refused_with_the_next_step(folder, sha256, name):
     (folder / name).unlink()
 
     with pytest.raises(ProjectError, match=rf"cannot be read: .*{name}.*pipelines=release"):
-        Plan.read(folder)
+        Plan.read(folder, sha256)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff"])
-def test_a_damaged_plan_is_refused(folder, content):
+def test_a_damaged_plan_is_refused(folder, sha256, content):
     (folder / PLAN).write_bytes(content)
 
     with pytest.raises(ProjectError, match=f"{re.escape(str(folder))} is not served"):
-        Plan.read(folder)
+        Plan.read(folder, sha256)
 
 
-def test_half_a_plan_is_refused(folder):
+def test_half_a_plan_is_refused(folder, sha256):
     content = (folder / PLAN).read_bytes()
     (folder / PLAN).write_bytes(content[: len(content) // 2])
 
     with pytest.raises(ProjectError, match="cannot be read"):
-        Plan.read(folder)
+        Plan.read(folder, sha256)
 
 
-def test_a_model_that_was_exchanged_is_refused(folder):
+def test_a_model_that_was_exchanged_is_refused(folder, sha256):
     (folder / MODEL).write_bytes(b"v2")
 
     with pytest.raises(ProjectError, match=rf"{MODEL} is not the file that {PLAN} describes"):
-        Plan.read(folder)
+        Plan.read(folder, sha256)
 
 
-def test_a_plan_that_was_tampered_with_is_refused_where_its_hash_is_known(tmp_path):
-    sha256 = write_plan("v1", tmp_path)
-    text = (tmp_path / PLAN).read_text()
-    (tmp_path / PLAN).write_text(text.replace('"threshold": 0.4', '"threshold": 0.9'))
+@pytest.fixture
+def tampered(folder, sha256):
+    """A released model of which the threshold was changed by hand."""
+    text = (folder / PLAN).read_text()
+    (folder / PLAN).write_text(text.replace('"threshold": 0.4', '"threshold": 0.9'))
+    return folder
 
+
+def test_a_plan_that_was_tampered_with_is_refused(tampered, sha256):
     with pytest.raises(ProjectError, match=f"{PLAN} is not the file that was released"):
+        Plan.read(tampered, sha256)
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_a_plan_whose_hash_is_not_known_is_refused(tampered, missing):
+    with pytest.raises(ProjectError, match=rf"{PLAN_LABEL}.* is missing.*pipelines=release"):
+        Plan.read(tampered, missing)
+
+
+@pytest.mark.parametrize(("engine", "name"), [("scikit-learn", MODEL), ("compiled trees", TREES)])
+def test_a_plan_without_the_hash_of_the_model_that_serves_is_refused(tmp_path, engine, name):
+    (tmp_path / name).write_bytes(b"v1")
+
+    sha256 = plan_of(engine=engine).write(tmp_path)
+
+    with pytest.raises(ProjectError, match=f"{PLAN} has no hash of {name}"):
         Plan.read(tmp_path, sha256)

@@ -7,15 +7,15 @@ import pytest
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
-from flight_delays.exporting.export import as_arrays
 from flight_delays.portable.encoding import encode_rows
 from flight_delays.portable.plan import TREES
 from flight_delays.portable.trees import MIN_ROWS_A_THREAD, Trees
+from tests.factories import arrays_of
 
 
 @pytest.fixture(scope="module")
 def matrix(released, real_rows):
-    return encode_rows(as_arrays(real_rows, Columns.of(Inputs)), released[1].encoding)
+    return encode_rows(arrays_of(real_rows, Columns.of(Inputs)), released[1].encoding)
 
 
 @pytest.fixture(scope="module")

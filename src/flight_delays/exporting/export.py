@@ -11,10 +11,11 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from flight_delays.columns import Columns
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage, dump_estimator
-from flight_delays.portable.encoding import Coded, Column, encode_rows
+from flight_delays.model_package import ModelPackage, Unloadable, UnloadableError, dump_estimator
+from flight_delays.portable.encoding import encode_rows
 from flight_delays.portable.plan import MODEL, TREES, Encoding, EngineName, Plan, hash_of
 from flight_delays.portable.trees import Trees
+from flight_delays.released import as_arrays
 
 from .compiled import NotEqualError, compile_trees
 from .fields import fields_of
@@ -37,17 +38,23 @@ def export(
 
     Returns:
         The plan, which is not written yet.
+
+    Raises:
+        UnloadableError: if the model cannot be loaded.
     """
+    estimator = package.estimator
+    if isinstance(estimator, Unloadable):
+        raise UnloadableError(estimator.why)
     engine: EngineName = "compiled trees"
-    categories = categories_of(package.estimator)
+    categories = categories_of(estimator)
     try:
-        encoding = encoding_of(package.estimator)
-        compile_trees(package.estimator[-1], encoding.width, folder / TREES)
+        encoding = encoding_of(estimator)
+        compile_trees(estimator[-1], encoding.width, folder / TREES)
         reason = _prove(package, columns, encoding, rows, tolerance, folder / TREES)
     except NotEqualError as why:
         engine, encoding, reason = "scikit-learn", Encoding(categories, [], []), str(why)
         (folder / TREES).unlink(missing_ok=True)
-        (folder / MODEL).write_bytes(dump_estimator(package.estimator))
+        (folder / MODEL).write_bytes(dump_estimator(estimator))
     files = {path.name: hash_of(path.read_bytes()) for path in sorted(folder.iterdir())}
     metadata = package.metadata
     return Plan(
@@ -118,7 +125,8 @@ def _prove(
     library: Path,
 ) -> str:
     """Compare the compiled trees with scikit-learn; the proof, in words."""
-    matrix = encode_rows(as_arrays(rows, columns), encoding)
+    kinds = {name: columns[name].kind for name in columns.features}
+    matrix = encode_rows(as_arrays(rows, kinds), encoding)
     try:
         served = Trees(library, encoding.width).predict(matrix)
     except ProjectError as error:
@@ -133,18 +141,3 @@ def _prove(
         )
     how = f"within {difference:.1g}" if difference else "to the last bit"
     return f"Equal to scikit-learn on {len(rows):,} rows, {how}."
-
-
-def as_arrays(rows: pd.DataFrame, columns: Columns) -> dict[str, Column]:
-    """The features of a table as the encoding takes them."""
-    arrays: dict[str, Column] = {}
-    for name in columns.features:
-        kind, values = columns[name].kind, rows[name]
-        if kind == "categorical":
-            codes, found = pd.factorize(values, use_na_sentinel=False)
-            arrays[name] = Coded(codes, [None if pd.isna(value) else value for value in found])
-        elif kind == "datetime":
-            arrays[name] = values.to_numpy("datetime64[us]")
-        else:
-            arrays[name] = values.astype("Float64").to_numpy(np.float64, na_value=np.nan)
-    return arrays

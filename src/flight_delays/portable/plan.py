@@ -24,6 +24,7 @@ PLAN_LABEL = "plan_sha256"
 
 Kind = Literal["numeric", "categorical", "datetime", "boolean"]
 EngineName = Literal["compiled trees", "scikit-learn"]
+ENGINE_FILES: dict[EngineName, str] = {"compiled trees": TREES, "scikit-learn": MODEL}
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -125,24 +126,30 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return [field.name for field in self.fields if field.key]
 
     @classmethod
-    def read(cls, folder: Path, sha256: str | None = None) -> Self:
+    def read(cls, folder: Path, sha256: str | None) -> Self:
         """Read the plan in a folder, and make sure that its files are what it says.
 
         Args:
             folder: Where the files are.
-            sha256: What the plan's own bytes must hash to, if it is known.
+            sha256: What the plan's own bytes must hash to; nothing is known without it.
 
         Raises:
-            ProjectError: if a file is missing, damaged or not the one that was released.
+            ProjectError: if a file, or a hash, is missing, damaged or not what was released.
         """
+        if not sha256:
+            raise _refusal(
+                folder, f"the label {PLAN_LABEL}, which says what {PLAN} was, is missing"
+            )
         try:
             data = (folder / PLAN).read_bytes()
             plan = msgspec.json.decode(data, type=cls)
             found = {name: hash_of((folder / name).read_bytes()) for name in plan.files}
         except (OSError, msgspec.MsgspecError) as error:
             raise _refusal(folder, f"it cannot be read: {error}") from error
-        if sha256 is not None and hash_of(data) != sha256:
+        if hash_of(data) != sha256:
             raise _refusal(folder, f"{PLAN} is not the file that was released")
+        if ENGINE_FILES[plan.engine] not in plan.files:
+            raise _refusal(folder, f"{PLAN} has no hash of {ENGINE_FILES[plan.engine]}")
         for name, expected in plan.files.items():
             if found[name] != expected:
                 raise _refusal(folder, f"{name} is not the file that {PLAN} describes")

@@ -22,6 +22,7 @@ from . import logs
 from .desk import JSON_TYPE, Desk
 from .front import App, Front
 from .keys import ApiKeys, refuse_if_open
+from .model import ServedModel
 from .protocol import install
 from .settings import Settings
 
@@ -111,7 +112,7 @@ def refuse_to_serve(host: str) -> None:
     settings = Settings.from_environment()
     refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
     for tag in filter(None, (arguments.model, arguments.challenger)):
-        _verified(BentoModel(tag).resolve())
+        ServedModel(*_verified(BentoModel(tag).resolve()), n_threads=1)
 
 
 def _look_before_serving() -> None:

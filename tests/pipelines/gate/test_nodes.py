@@ -18,6 +18,7 @@ from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
 from flight_delays.pipelines.gate.nodes import Gate, admit, judge
 from flight_delays.pipelines.modelling.evaluation import evaluate, evaluate_slices
 from flight_delays.preprocessing import tree_preprocessing
+from tests.factories import of_another_scikit_learn
 
 COLUMNS = Columns.of(Observation)
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
@@ -335,6 +336,40 @@ def test_a_champion_that_has_seen_every_row_stays(ask, champion):
 
     assert decision["outcome"] == "keep"
     assert "every row of the test window" in decision["reasons"][0]
+
+
+@pytest.mark.parametrize("trained_until", ["2013-03-18", "2013-03-25"])
+def test_a_champion_that_cannot_be_asked_leaves_the_choice_to_a_person(
+    ask, champion, package, trained_until
+):
+    moment = pd.Timestamp(trained_until)
+    unloadable = of_another_scikit_learn(champion.with_record(trained_until=moment))
+
+    decision = ask(unloadable)
+
+    [reason] = decision["reasons"]
+    assert decision["outcome"] == "await_approval"
+    assert decision["champion_before"] == unloadable.version
+    assert "cannot be compared with: it is of 1.0.2." in reason
+    assert f"`kedro champion promote {package.version} --reason …`" in reason
+
+
+def test_a_champion_that_cannot_be_loaded_is_compared_by_what_stands_in_for_it(ask, oracle):
+    unloadable = of_another_scikit_learn(oracle)
+    stand_in = replace(unloadable.estimator, stand_in=oracle.predict)
+
+    decision = ask(replace(unloadable, estimator=stand_in))
+
+    assert decision["outcome"] == "keep"
+    assert named(decision, "not worse") == named(ask(oracle), "not worse")
+
+
+def test_a_candidate_that_is_not_fit_is_blocked_also_where_the_champion_cannot_be_asked(
+    ask, champion
+):
+    decision = ask(of_another_scikit_learn(champion), at_least={"roc_auc": 0.999})
+
+    assert decision["outcome"] == "block"
 
 
 def test_a_champion_that_needs_a_lost_feature_gives_way(ask, champion, test):

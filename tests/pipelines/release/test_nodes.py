@@ -7,7 +7,7 @@ import pytest
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.pipelines.release.nodes import elect, export_requirements, promote
-from tests.factories import tiny_package
+from tests.factories import of_another_scikit_learn, tiny_package
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
 
@@ -36,6 +36,11 @@ def test_otherwise_the_champion_stays_as_it_is(outcome: str) -> None:
     elected = elect(CANDIDATE, INCUMBENT, decision(outcome))
 
     assert elected is INCUMBENT
+
+
+def test_a_champion_that_cannot_answer_waits_for_a_person_with_what_the_gate_said() -> None:
+    with pytest.raises(ProjectError, match=r"^It had to be so\.$"):
+        elect(CANDIDATE, of_another_scikit_learn(INCUMBENT), decision("await_approval"))
 
 
 def test_a_decision_about_another_candidate_elects_nobody_new() -> None:

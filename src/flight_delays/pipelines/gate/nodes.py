@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.metrics import DECISION_METRICS, METRICS, Bootstrap
-from flight_delays.model_package import GATE, ModelPackage, probability
+from flight_delays.model_package import GATE, Model, ModelPackage, is_mute, probability
 from flight_delays.moments import Parameters
 from flight_delays.records import hash_rows
 
@@ -167,14 +169,19 @@ def _leave_to_people(
     if decision["outcome"] != "promote":
         return decision
     version, reasons = decision["candidate"], decision["reasons"]
-    command = f"`kedro champion promote {version} --reason …`"
     if incumbent is not None and version in incumbent.metadata.withdrawn:
-        reason = f"{version} was rolled back, so only a person promotes it again: {command}."
+        reason = (
+            f"{version} was rolled back, so only a person promotes it again: {_by_hand(version)}."
+        )
         return decision | {"outcome": "keep", "reasons": [reason]}
     if params.require_approval:
-        reason = f"It awaits the approval of a person: {command}."
+        reason = f"It awaits the approval of a person: {_by_hand(version)}."
         return decision | {"outcome": "await_approval", "reasons": [*reasons, reason]}
     return decision
+
+
+def _by_hand(version: str) -> str:
+    return f"`kedro champion promote {version} --reason …`"
 
 
 def _contest(
@@ -204,8 +211,25 @@ def _contest(
     opponent, unseen = _fair_opponent(incumbent, test)
     if not unseen.any():
         return _verdict("keep", "The champion has learned from every row of the test window.")
-    rows = predictions[unseen]
+    if is_mute(opponent):
+        return _verdict(
+            "await_approval",
+            f"The champion {incumbent.version} cannot be compared with: {opponent.why}. The "
+            "candidate passed every other check, and awaits the approval of a person: "
+            f"{_by_hand(candidate.version)}.",
+        )
     other = probability(opponent, test.loc[unseen, incumbent.metadata.features])
+    return _compared(incumbent, other, predictions[unseen], params, bootstrap)
+
+
+def _compared(
+    incumbent: ModelPackage,
+    other: NDArray[np.float64],
+    rows: pd.DataFrame,
+    params: Gate,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """The candidate's predictions against the champion's."""
     name = f"not worse than champion {incumbent.version}"
     overall = compare(name, rows, other, params.max_loss_increase, bootstrap)
     slices = slice_contest_checks(rows, other, params.slices, bootstrap)
@@ -235,7 +259,7 @@ def _verdict(outcome: str, reason: str, *checks: Check) -> dict[str, Any]:
     return {"outcome": outcome, "reason": reason, "checks": list(checks)}
 
 
-def _fair_opponent(incumbent: ModelPackage, test: pd.DataFrame) -> tuple[Any, pd.Series]:
+def _fair_opponent(incumbent: ModelPackage, test: pd.DataFrame) -> tuple[Model, pd.Series]:
     """The champion, and the rows it has not learned from.
 
     That is the model as it serves; or, where that one has seen the test window, the one that was

@@ -25,11 +25,12 @@ from flight_delays.errors import ProjectError
 from flight_delays.exporting.compiled import compiler
 from flight_delays.exporting.export import export
 from flight_delays.exporting.fields import fields_of
-from flight_delays.model_package import GATE, ModelPackage
+from flight_delays.model_package import GATE, ModelPackage, is_mute
 from flight_delays.moments import Parameters
 from flight_delays.portable.plan import PLAN_LABEL, Plan
 from flight_delays.project import project_folder
 from flight_delays.records import json_records
+from flight_delays.released import plan_of
 
 from .server import BentoServer
 
@@ -64,11 +65,14 @@ def elect(
 
     Raises:
         ProjectError: if the decision was taken against another champion than the present one; or
-            if the candidate was not promoted and there is no champion to fall back on.
+            if the candidate was not promoted and there is no champion to fall back on, or one that
+            cannot answer here.
     """
     if not _moves(decision, candidate, incumbent):
         if incumbent is None:
             raise ProjectError(_why_nothing_serves(decision))
+        if is_mute(incumbent.estimator) and decision["outcome"] == "await_approval":
+            raise ProjectError(" ".join(decision["reasons"]))
         return incumbent
     before = incumbent.version if incumbent else None
     if decision["champion_before"] != before:
@@ -167,8 +171,7 @@ def store_challenger(
 def _stored_plan(tag: str) -> Plan | None:
     """What the stored model's plan says, if it is stored and whole."""
     try:
-        stored = bentoml.models.get(tag)
-        return Plan.read(Path(stored.path), stored.info.labels.get(PLAN_LABEL))
+        return plan_of(bentoml.models.get(tag))
     except NotFound:
         return None
     except ProjectError:
