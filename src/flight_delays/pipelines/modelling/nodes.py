@@ -235,7 +235,7 @@ def package_candidate(
         family=recipe["family"],
         hyperparameters=recipe["hyperparameters"],
         features=X,
-        left_out=left_out(COLUMNS, rows),
+        left_out=left_out(COLUMNS, pd.concat([train, validation, test])),
         threshold=threshold,
         as_of=as_of.moment,
         trained_until=as_of.moment,
