@@ -91,7 +91,7 @@ def service(sample_loop: Loop) -> Iterator[Service]:
         "API_KEYS": KEY,
         "REQUEST_SECONDS": str(REQUEST_SECONDS),
         # none of the clients is to be told to come back
-        "MAX_LARGE": str(2 * N_CLIENTS),
+        "REQUEST_MEGABYTES": "4000",
     }
     command = f"kedro serve --env sample --port {port}"
     with sample_loop.project.served(command, port, **environment) as client:

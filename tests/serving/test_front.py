@@ -1,5 +1,6 @@
 """The front behind the guarded protocol, over real sockets."""
 
+import contextlib
 import json
 import re
 import threading
@@ -355,10 +356,10 @@ def large(example):
     return [row | {"flight_number": i + 1} for i, row in enumerate(rows)]
 
 
-def test_large_requests_are_few_at_a_time_and_small_ones_do_not_wait(
+def test_large_requests_are_as_many_as_there_is_memory_for_and_small_ones_do_not_wait(
     desk, serve, example, monkeypatch
 ):
-    one, go_on = desk(max_large=1), threading.Event()
+    one, go_on = desk(request_megabytes=30, max_body_megabytes=0.5), threading.Event()
     answer = one.answer_large
 
     def slowly(*arguments):
@@ -375,10 +376,80 @@ def test_large_requests_are_few_at_a_time_and_small_ones_do_not_wait(
     go_on.set()
     thread.join()
 
-    problem_of(second, 503, "Too many large requests")
+    problem_of(second, 503, "need the memory")
+    assert second.headers["retry-after"] == "1"
     assert small.status == 200
     assert len(first[0].said["predictions"]) == len(large(example))
     assert server.predict(*large(example)).status == 200
+    assert one.room.n_free == one.settings.request_memory
+
+
+def test_bodies_that_are_still_coming_take_of_the_memory_too(desk, serve, example):
+    one = desk(request_megabytes=30, max_body_megabytes=0.5)
+    server, body = serve(one), b" " * 400_000
+    with contextlib.ExitStack() as slow:
+        for _ in range(30):
+            connection = slow.enter_context(server.connect())
+            connection.sendall(request_of(body, "content-length: 400001"))
+        time.sleep(0.3)
+        busy, small = server.predict(*large(example)), server.predict(example)
+
+    problem_of(busy, 503, "need the memory")
+    assert small.status == 200
+    deadline = time.monotonic() + 5
+    while one.room.n_free < one.settings.request_memory:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert server.predict(*large(example)).status == 200
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"rows": [{}]}', b'{"rows": [{"carrier": "ZZ"}]}'])
+def test_what_is_not_right_at_first_sight_is_judged_by_another_thread(
+    desk, serve, example, monkeypatch, body
+):
+    one, names = desk(), []
+    judged = one.reader.judged
+
+    def watched(*arguments):
+        names.append(threading.current_thread().name)
+        return judged(*arguments)
+
+    monkeypatch.setattr(one.reader, "judged", watched)
+    server = serve(one)
+
+    refused = server.ask("POST", "/predict", body, content_type=JSON)
+    written = json.dumps({"rows": [example]}).replace("1545", "1545.0").encode()
+    answered = server.ask("POST", "/predict", written, content_type=JSON)
+
+    assert refused.status in (400, 422)
+    assert answered.status == 200
+    assert [name.partition("_")[0] for name in names] == ["large", "large"]
+
+
+@pytest.mark.parametrize("n_rows", [20, 200])
+def test_work_ends_at_the_deadline_and_not_only_the_waiting(
+    desk, serve, example, monkeypatch, tmp_path, n_rows
+):
+    """A thread that goes on after the answer takes the time of others."""
+    one, judged = desk(request_seconds=0.3), []
+    model = one.reader.model
+    validate = model.model_validate_json
+
+    def slowly(text):
+        judged.append(text)
+        time.sleep(0.05)
+        return validate(text)
+
+    monkeypatch.setattr(model, "model_validate_json", slowly)
+    rows = [example | {"flight_number": 1.5 if n_rows > 20 else 1.0}] * n_rows
+
+    response = serve(one).predict(*rows)
+    n_then = len(judged)
+    time.sleep(0.3)
+
+    problem_of(response, 503, "It took too long")
+    assert 0 < len(judged) <= n_then + 1 < len(rows)
+    assert logged(tmp_path) == []
 
 
 def test_a_large_request_that_takes_too_long_is_given_up(desk, serve, example, monkeypatch):
@@ -395,7 +466,7 @@ def test_more_rows_than_may_be_are_refused(desk, serve, example):
     server = serve(desk(max_rows=2))
 
     assert server.predict(example, example).status == 200
-    problem_of(server.predict(example, example, example), 422, "3 rows are more than the 2")
+    problem_of(server.predict(example, example, example), 422, "more rows than the 2")
 
 
 def test_while_the_store_is_down_rows_are_answered_without_it(desk, serve, example, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flight_delays.serving.reading import BadRequestError
+from flight_delays.serving.refusals import BadRequestError
 from flight_delays.serving.responses import MIN_ERROR, TITLES, problem
 
 TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(["\0" * 300, "🛩" * 400, "\ud800"])

@@ -1,4 +1,4 @@
-"""One contract, five judges: Pandera, the service's judge, its two readers, and the engine."""
+"""One contract, six judges: Pandera, the service's judge, its three readers, and the engine."""
 
 import json
 import math
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow as arrow
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
 from flight_delays.exporting.fields import fields_of
 from flight_delays.quarantine import screen
-from flight_delays.serving.reading import BadRequestError, RowReader
+from flight_delays.serving.reading import RowReader
+from flight_delays.serving.refusals import BadRequestError
 from flight_delays.serving.rows import MAX_TEXT, request_model
 from flight_delays.serving.table_reading import TableReader
 
@@ -62,11 +64,12 @@ class Judged(NamedTuple):
     pandera: bool | None
     service: bool
     reader: bool | None
+    arrow: bool | None
     engine: bool | None
 
     @property
     def disputed(self):
-        return len({self.pandera, self.service, self.reader, self.engine} - {None}) > 1
+        return len({self.pandera, self.service, self.reader, self.arrow, self.engine} - {None}) > 1
 
 
 def synthetic_fields():
@@ -125,8 +128,9 @@ def right_json_type(column, value):
     if value is None:
         return True
     if column.kind == "numeric":
-        numbers = (int,) if is_int(column.dtype) else (int, float)
-        return isinstance(value, numbers) and not isinstance(value, bool)
+        # JSON has one kind of number: an integer may be written with a point
+        whole = is_int(column.dtype) and isinstance(value, float) and not value.is_integer()
+        return isinstance(value, int | float) and not isinstance(value, bool) and not whole
     return isinstance(value, {"categorical": str, "datetime": str, "boolean": bool}[column.kind])
 
 
@@ -135,6 +139,8 @@ def held(column, value):
     as_it_is = pd.Series([value])
     if not right_json_type(column, value):
         return as_it_is
+    if column.kind == "numeric" and is_int(column.dtype) and value is not None:
+        value = int(value)
     # JSON has no moments, just text; ISO 8601 is the text that is one
     if column.kind == "datetime" and value is not None:
         if not ISO_8601.fullmatch(value):
@@ -224,6 +230,34 @@ def reader_verdicts(contract, name, values):
         return said
 
     return [verdict(value) for value in values]
+
+
+def arrow_verdicts(contract, name, values):
+    """Whether the reader of Arrow accepts each value; None for what Arrow cannot say."""
+    fields = fields_of(Columns.of(alone(contract, name)))
+    [field] = fields
+    table = TableReader(fields, RowReader(fields, max_rows=1), max_rows=1)
+
+    def verdict(value):
+        if field.kind == "datetime" and isinstance(value, str):
+            series = held(Columns.of(contract)[name], value)
+            if series.dtype != "datetime64[us]":
+                return None
+            value = series[0].to_pydatetime()
+        try:
+            array = arrow.array([value])
+        except (ValueError, OverflowError, arrow.ArrowException):
+            return None
+        return accepts(table.read_arrow, stream_of({name: array}))
+
+    return [verdict(value) for value in values]
+
+
+def stream_of(columns):
+    table, sink = arrow.table(columns), arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def accepts(read, body):
@@ -325,6 +359,7 @@ def test_every_judge_of_a_value_comes_to_the_same_verdict(contract, name):
         pandera_verdicts(contract, name, values),
         service_verdicts(contract, name, values),
         reader_verdicts(contract, name, values),
+        arrow_verdicts(contract, name, values),
         engine_verdicts(contract, name, values),
         strict=True,
     )
@@ -334,6 +369,7 @@ def test_every_judge_of_a_value_comes_to_the_same_verdict(contract, name):
     assert len(judged) >= VERDICTS_PER_COLUMN
     assert {one.service for one in judged} == {True, False}
     assert any(one.engine for one in judged)
+    assert {one.arrow for one in judged} >= {True, False}
 
 
 def test_thousands_of_verdicts_are_compared():

@@ -15,7 +15,8 @@ from flight_delays.records import json_records
 from flight_delays.served import read_log
 from flight_delays.serving import predictor
 from flight_delays.serving.desk import ARROW, JSON_TYPE
-from flight_delays.serving.reading import BadRequestError, RowReader
+from flight_delays.serving.reading import RowReader
+from flight_delays.serving.refusals import BadRequestError
 from flight_delays.serving.table_reading import TableReader
 from tests.factories import plan_of
 
@@ -237,7 +238,7 @@ def test_an_optional_column_may_be_left_out(table):
         (lambda t: t.append_column("strange", t["carrier"]), "unknown ['strange']"),
         (lambda t: t.append_column("carrier", t["carrier"]), "some come twice"),
         (lambda t: with_column(t, "carrier", range(8)), "'carrier' is int64"),
-        (lambda t: with_column(t, "flight_number", [1.0] * 8), "'flight_number' is double"),
+        (lambda t: with_column(t, "flight_number", ["1"] * 8), "'flight_number' is string"),
         (lambda t: with_column(t, "flight_number", [2**63] * 8, "uint64"), "'flight_number'"),
         (lambda t: with_column(t, "distance_mi", ["1"] * 8), "'distance_mi' is string"),
         (lambda t: with_column(t, "distance_mi", [True] * 8), "'distance_mi' is bool"),
@@ -246,10 +247,6 @@ def test_an_optional_column_may_be_left_out(table):
         (
             lambda t: with_column(t, "scheduled_departure", [NOON] * 8, pa.timestamp("us", "UTC")),
             "is timestamp[us, tz=UTC]",
-        ),
-        (
-            lambda t: with_column(t, "scheduled_departure", [1] * 8, pa.timestamp("ns")),
-            "would lose data",
         ),
         (
             lambda t: with_column(t, "scheduled_departure", [2**62] * 8, pa.timestamp("us")),
@@ -321,7 +318,7 @@ def test_bytes_changed_anywhere_never_are_a_bug(table):
         except BadRequestError as refused:
             seen.add(refused.status)
 
-    assert seen <= {200, 400, 422}
+    assert seen <= {200, 400, 413, 415, 422}
     assert len(seen) > 1
 
 

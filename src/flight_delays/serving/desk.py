@@ -12,6 +12,7 @@ from flight_delays.portable.plan import Plan
 from .batcher import LookupBatcher
 from .features import FeatureStore, StoreSettings
 from .keys import ApiKeys, listening, refuse_if_open
+from .limits import Check, Room, no_limit
 from .logs import RequestLog
 from .metrics import Metrics
 from .model import ServedModel
@@ -64,6 +65,7 @@ class Desk:
         self.settings = settings
         self.opened = settings.opened
         self.in_progress = 0
+        self.room = Room(settings.request_memory)
         self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         refuse_if_open(self.keys, listening())
         self.metrics = Metrics()
@@ -85,13 +87,23 @@ class Desk:
 
         self.look_ups = LookupBatcher(self.predictor.store.complete_all)
 
-    def answer_large(self, kind: bytes, body: bytes, accept: bytes) -> Reply:
-        """Answer a large request, from reading to writing. Blocks; thread-safe."""
+    def answer_large(
+        self, kind: bytes, body: bytes, accept: bytes, check: Check = no_limit
+    ) -> Reply:
+        """Answer a large request, from reading to writing. Blocks; thread-safe.
+
+        Args:
+            kind: The type of the body.
+            body: Of the request.
+            accept: What the answer may be.
+            check: Called between steps: it raises an error if nobody waits any more.
+        """
+        check()
         if kind == ARROW:
-            columns = self.table_reader.read_arrow(body)
+            columns = self.table_reader.read_arrow(body, check)
         else:
-            columns = self.table_reader.read_json(body)
-        answers = self.predictor.answer_table(columns)
+            columns = self.table_reader.read_json(body, check)
+        answers = self.predictor.answer_table(columns, check)
         if ARROW in accept or (kind == ARROW and b"json" not in accept):
             return Reply(200, write_arrow(answers), ARROW)
         return Reply(200, write_json(answers), JSON)

@@ -16,7 +16,8 @@ from flight_delays.errors import ProjectError
 
 from .answers import identifiers
 from .desk import ARROW, JSON_TYPE, Desk, Reply
-from .reading import BadRequestError
+from .limits import OutOfTimeError, Share, deadline
+from .refusals import BadRequestError
 from .responses import JSON, PAGE, PROBLEM, SECURITY, Headers, problem
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ DOCS = "/docs.json"
 PASSED = "flight_delays.passed"
 # the body of a request that is larger than this is read by another thread
 LARGE_BODY = 16_384
+N_THREADS = 2
+# what judging a body that is not larger takes at most
+SMALL_MEMORY = 1_000_000
 RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
 CLOSE: Headers = ((b"connection", b"close"),)
 QUICK_HEADERS = (
@@ -64,8 +68,7 @@ class Front:
         self._app = app
         self._desk = desk
         self._new_id = identifiers()
-        self._n_large = 0
-        self._large = ThreadPoolExecutor(2, "large")
+        self._threads = ThreadPoolExecutor(N_THREADS, "large")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it pass."""
@@ -96,7 +99,9 @@ class Front:
             return None
         try:
             _check_key(desk, PREDICT, found)
-            completed = desk.predictor.complete(desk.reader.read(body))
+            # what is not right beyond doubt is judged by another thread
+            rows = desk.reader.read_at_once(body)
+            completed = None if rows is None else desk.predictor.complete(rows)
             answer = None if completed is None else desk.predictor.answer(completed)
         except Exception:  # noqa: BLE001 - the long way says what is wrong, and logs it
             return None
@@ -120,10 +125,12 @@ class Front:
             starting = BadRequestError(503, "starting", "The service is starting; try again.")
             return await _send(send, _error(starting, request_id, 0), request_id)
         desk.in_progress += 1
+        share = Share(desk.room)
         try:
-            reply = await self._reply(desk, scope, headers, receive, send, request_id)
+            reply = await self._reply(desk, scope, headers, receive, send, request_id, share)
         finally:
             desk.in_progress -= 1
+            share.give_back()
         if reply is not None:
             await _send(send, reply, request_id)
             seconds = time.perf_counter() - start
@@ -141,6 +148,7 @@ class Front:
         receive: Receive,
         send: Send,
         request_id: str,
+        share: Share,
     ) -> Reply | None:
         """What to answer; None if it has been answered, or nobody waits for it."""
         path, body = scope["path"], b""
@@ -152,7 +160,7 @@ class Front:
             if desk.in_progress > desk.settings.max_waiting:
                 raise BadRequestError(503, "overloaded", "Too many requests; try again in a while.")
             kind = _content_type(headers)
-            body = await _body(receive, headers, desk.settings.max_body, desk)
+            body = await _body(receive, headers, desk, share)
             return await self._predict(desk, kind, body, headers)
         except BadRequestError as error:
             refusal = error
@@ -172,23 +180,27 @@ class Front:
         self, desk: Desk, kind: bytes, body: bytes, headers: Mapping[bytes, bytes]
     ) -> Reply:
         accept = headers.get(b"accept", b"*/*")
-        if kind == JSON_TYPE and len(body) <= LARGE_BODY and ARROW not in accept:
-            rows = desk.reader.read(body)
-            completed = desk.predictor.complete(rows)
-            if completed is None:
-                completed = await _in_time(desk.look_ups.complete(rows), desk)
-            return Reply(200, desk.predictor.answer(completed), JSON)
-        if self._n_large >= desk.settings.max_large:
-            raise BadRequestError(503, "overloaded", "Too many large requests; try again.")
-        self._n_large += 1
-        future = self._large.submit(desk.answer_large, kind, body, accept)
-        # it is in progress until it ends, also if nobody waits for it any more
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._large_done))
-        return await _in_time(asyncio.wrap_future(future), desk)
+        check = deadline(desk.settings.request_seconds)
+        if kind != JSON_TYPE or len(body) > LARGE_BODY or ARROW in accept:
+            memory = desk.settings.memory_for(len(body))
+            return await self._apart(desk, memory, desk.answer_large, kind, body, accept, check)
+        rows = desk.reader.read_at_once(body)
+        if rows is None:
+            rows = await self._apart(desk, SMALL_MEMORY, desk.reader.judged, body, check)
+        completed = desk.predictor.complete(rows)
+        if completed is None:
+            completed = await _in_time(desk.look_ups.complete(rows), desk)
+        return Reply(200, desk.predictor.answer(completed), JSON)
 
-    def _large_done(self) -> None:
-        self._n_large -= 1
+    async def _apart(self, desk: Desk, memory: int, work: Callable[..., T], *arguments: Any) -> T:
+        """Let another thread do it, as soon as one is free, if there is the memory for it."""
+        share = Share(desk.room)
+        share.take(memory)
+        future = self._threads.submit(work, *arguments)
+        # it takes memory until it ends, also if nobody waits for it any more
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(share.give_back))
+        return await _in_time(asyncio.wrap_future(future), desk)
 
     async def _others(self, desk: Desk, scope: Scope, receive: Receive, send: Send) -> Reply | None:
         """Pages, health and metrics."""
@@ -251,19 +263,21 @@ def _content_type(headers: Mapping[bytes, bytes]) -> bytes:
     return kind
 
 
-async def _body(receive: Receive, headers: Mapping[bytes, bytes], limit: int, desk: Desk) -> bytes:
+async def _body(
+    receive: Receive, headers: Mapping[bytes, bytes], desk: Desk, share: Share
+) -> bytes:
     """The request's body, as long as it is not too large, nor too slow."""
-    declared = headers.get(b"content-length")
+    declared, limit = headers.get(b"content-length"), desk.settings.max_body
     if declared is not None and int(declared) > limit:
         raise _too_large(limit)
     try:
         async with asyncio.timeout(desk.settings.request_seconds):
-            return await _received(receive, limit)
+            return await _received(receive, limit, share)
     except TimeoutError:
         raise BadRequestError(408, "slow", "The body took too long to arrive.") from None
 
 
-async def _received(receive: Receive, limit: int) -> bytes:
+async def _received(receive: Receive, limit: int, share: Share) -> bytes:
     parts: list[bytes] = []
     n_bytes, more = 0, True
     while more:
@@ -274,6 +288,7 @@ async def _received(receive: Receive, limit: int) -> bytes:
         n_bytes += len(message["body"])
         if n_bytes > limit:
             raise _too_large(limit)
+        share.take(len(message["body"]))
         more = message.get("more_body", False)
     return b"".join(parts)
 
@@ -287,7 +302,7 @@ def _too_large(limit: int) -> BadRequestError:
 async def _in_time(future: Awaitable[T], desk: Desk) -> T:
     try:
         return await asyncio.wait_for(future, desk.settings.request_seconds)
-    except TimeoutError:
+    except (TimeoutError, OutOfTimeError):
         raise BadRequestError(503, "timeout", "It took too long; try again.") from None
 
 

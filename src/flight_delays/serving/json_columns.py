@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
 
 from flight_delays.portable.encoding import Column
 from flight_delays.portable.plan import Field
@@ -12,6 +14,8 @@ from flight_delays.portable.plan import Field
 from .arrow_columns import as_coded
 from .rows import MAX_TEXT
 
+# integers beyond it are not exact as floats
+MAX_EXACT = 2.0**53
 # 2013-07-15T17:30:00, and up to six digits of a second
 MOMENT_LENGTHS = range(19, 27)
 # what stands for a value that was left out: none that a caller could send
@@ -21,14 +25,16 @@ LEFT_OUT = {
     "datetime": "?" * (MAX_TEXT + 1),
     "boolean": 2,
 }
-TYPES = {"categorical": str, "datetime": str, "boolean": bool}
+# an integer may be written with a point or an exponent
+TEXT = Annotated[str, Meta(max_length=MAX_TEXT)]
+TYPES: dict[str, Any] = {"categorical": TEXT, "datetime": TEXT, "boolean": bool}
 
 Columns = dict[str, Column]
 
 
 def member(field: Field) -> tuple[Any, ...]:
     """A field for the decoder: of the right type, and marked where it is left out."""
-    kind = TYPES.get(field.kind) or (int if field.integer else float)
+    kind = TYPES.get(field.kind) or (int | float if field.integer else float)
     return (field.name, kind | None, LEFT_OUT[field.kind]) if field.nullable else (field.name, kind)
 
 
@@ -69,7 +75,8 @@ def _read_numbers(values: Sequence[Any], field: Field) -> Read:
     import pyarrow as pa  # noqa: PLC0415
 
     if field.integer and not field.nullable:
-        return Read(pa.array(values, pa.int64()).to_numpy(), 0, 0)
+        # of a type that Arrow finds by itself: asked for integers, it would cut fractions off
+        return Read(integers(pa.array(values).to_numpy()), 0, 0)
     if field.integer:
         numbers = np.array(values, dtype=np.float64)
         n_null = values.count(None)
@@ -77,6 +84,23 @@ def _read_numbers(values: Sequence[Any], field: Field) -> Read:
         array = pa.array(values, pa.float64())
         numbers, n_null = array.to_numpy(zero_copy_only=False), array.null_count
     return Read(numbers, int(np.isnan(numbers).sum()) - n_null, 0)
+
+
+def integers(numbers: NDArray[Any]) -> NDArray[np.int64]:
+    """The same as integers.
+
+    Raises:
+        ValueError: if they are not, or too large to be sure.
+    """
+    if numbers.dtype.kind == "f" and inexact(numbers).any():
+        raise ValueError("some are no integers")
+    return numbers.astype(np.int64, copy=False)
+
+
+def inexact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which floats are no integers, or so large that these might have been others."""
+    found: NDArray[np.bool_] = (np.abs(numbers) >= MAX_EXACT) | (np.trunc(numbers) != numbers)
+    return found
 
 
 def _read_texts(values: Sequence[Any], field: Field) -> Read:

@@ -10,6 +10,7 @@ from flight_delays.portable.encoding import Arrays
 
 from .answers import Answer, Answers, identifiers, recorder, utc_now
 from .features import Completed, FeatureStore
+from .limits import Check, no_limit
 from .metrics import Metrics
 from .model import ServedModel
 from .prediction_log import PredictionLog
@@ -87,20 +88,25 @@ class Predictor:
             self._metrics.answered(answer, variant)
         return self._encoder.encode(Answers(answers))
 
-    def answer_table(self, columns: Arrays) -> TableAnswers:
+    def answer_table(self, columns: Arrays, check: Check = no_limit) -> TableAnswers:
         """Look up, score, log and count many rows. Blocks; thread-safe.
+
+        Args:
+            columns: What was sent.
+            check: Called between steps, and never once they are logged.
 
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
         """
         plan, now = self.model.plan, utc_now()
         sent = [field.name for field in plan.sent]
-        completed, missing = complete_table(columns, self.store, plan.event_time, sent)
+        completed, missing = complete_table(columns, self.store, plan.event_time, sent, check)
         ours = score_table(self.model, "champion", completed, missing)
         answers, shadow = self._table_in_trial(ours, completed)
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))
+        check()
         if logged.num_rows < MIN_TABLE_ROWS:
             self.log.append(self._encoder.encode_lines(logged.to_pylist()), now.date())
         else:

@@ -1,8 +1,8 @@
 """Requests as they come in: bytes to rows, quickly, and every error with its place."""
 
-import json
 import re
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
 from typing import Annotated, Any, Literal
@@ -12,41 +12,20 @@ from msgspec import UNSET, Meta, UnsetType
 
 from flight_delays.portable import plan
 
-from .rows import MAX_ERRORS, MAX_TEXT, Problem, problems, request_model
+from .json_rows import rows_of, too_many_rows
+from .limits import Check, no_limit
+from .refusals import BadRequestError, Problem
+from .rows import MAX_ERRORS, MAX_TEXT, problems, request_model
 
 # an escaped colon begins with this
 ESCAPED = rb"\u003"
 # a fraction of a second that is finer than microseconds, at the end of a text
 TOO_FINE = re.compile(rb"\.\d{7,}\"")
 
+# characters that a field of a row may take, name and all; any text fits, even if all is escaped
+FIELD_LENGTH = 4096
+
 Values = tuple[Any, ...]
-
-
-class BadRequestError(Exception):
-    """A request that cannot be answered.
-
-    Args:
-        status: The HTTP status.
-        reason: A word for it, for counting.
-        detail: What is wrong, and what to do.
-        problems: What is wrong in each place.
-        headers: Of the answer.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        reason: str,
-        detail: str,
-        problems: list[Problem] | None = None,
-        headers: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> None:
-        super().__init__(detail)
-        self.headers = headers
-        self.status = status
-        self.reason = reason
-        self.detail = detail
-        self.problems = problems or []
 
 
 class RowReader:
@@ -60,6 +39,7 @@ class RowReader:
     def __init__(self, fields: list[plan.Field], max_rows: int) -> None:
         self._fields = fields
         self._max_rows = max_rows
+        self._max_length = FIELD_LENGTH * (1 + len(fields))
         self._values = _values_of([field.name for field in fields])
         self._judge = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
@@ -74,16 +54,25 @@ class RowReader:
         """The Pydantic model of a row, for documentation."""
         return self._judge
 
-    def read(self, body: bytes) -> list[Values]:
+    def read(self, body: bytes, check: Check = no_limit) -> list[Values]:
         """The rows of a request.
+
+        Args:
+            body: Of the request.
+            check: Called before each row that is judged.
 
         Raises:
             BadRequestError: if it is not JSON, or a row breaks the contract.
         """
+        read = self.read_at_once(body)
+        return self.judged(body, check) if read is None else read
+
+    def read_at_once(self, body: bytes) -> list[Values] | None:
+        """The rows of a request that is right beyond doubt; None for any other."""
         try:
             rows = self._decode(body).rows
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self.judged(body)
+            return None
         # a key that comes twice shows as a colon more than there should be
         n_colons = 1
         read: list[Values] = []
@@ -99,7 +88,7 @@ class RowReader:
             or TOO_FINE.search(body)
             or not self._keep(read)
         ):
-            return self.judged(body)
+            return None
         return read
 
     def _n_colons(self, values: Values) -> int:
@@ -121,13 +110,18 @@ class RowReader:
                     return False
         return True
 
-    def judged(self, body: bytes) -> list[Values]:
+    def judged(self, body: bytes, check: Check = no_limit) -> list[Values]:
         """Let the judge say what is wrong, or that nothing is."""
-        rows = self._rows_of(_parsed(body))
-        right, wrong = problems(self._judge, rows, self._personal)
+        if body.count(b"{") > 1 + self._max_rows:
+            # too many rows are refused before any of them is judged
+            deque(self._rows_of(body, check), maxlen=0)
+        right, wrong = problems(self._judge, self._rows_of(body, check), self._personal)
         if wrong:
             raise _refusal(wrong)
         return [self._values(row) for row in right]
+
+    def _rows_of(self, body: bytes, check: Check) -> Iterator[Any]:
+        return rows_of(body, self._max_rows, self._max_length, check)
 
     def refuse(self, rows: list[dict[str, Any]], numbers: list[int]) -> None:
         """Say what is wrong with rows, given their numbers in the request.
@@ -139,24 +133,10 @@ class RowReader:
         if wrong:
             raise _refusal([found | {"row": numbers[found["row"]]} for found in wrong])
 
-    def _rows_of(self, request: Any) -> list[Any]:
-        if not isinstance(request, dict) or list(request) != ["rows"]:
-            raise BadRequestError(422, "shape", 'Send an object with one field: {"rows": [...]}.')
-        rows = request["rows"]
-        if not isinstance(rows, list) or not rows:
-            raise BadRequestError(422, "shape", "`rows` must be a list of at least one row.")
-        self.check_count(len(rows))
-        return rows
-
     def check_count(self, n_rows: int) -> None:
         """Refuse more rows than one request may have."""
         if n_rows > self._max_rows:
-            raise BadRequestError(
-                422,
-                "too_many_rows",
-                f"{n_rows:,} rows are more than the {self._max_rows:,} that one request may have; "
-                "send them in several.",
-            )
+            raise too_many_rows(f"{n_rows:,} rows are more than the {self._max_rows:,}")
 
 
 def request_decoder(members: list[tuple[Any, ...]], max_rows: int) -> Callable[[bytes], Any]:
@@ -233,29 +213,3 @@ def left_to_judge(field: plan.Field) -> bool:
     if field.kind == "datetime" and (field.allowed is not None or field.forbidden):
         return True
     return field.kind != "numeric" and bool(field.rules.keys() - {"pattern"})
-
-
-def _parsed(body: bytes) -> Any:
-    """The JSON of a body, strictly: no key twice, no NaN."""
-    try:
-        return json.loads(body.decode(), object_pairs_hook=_distinct, parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        detail = f"The body is not UTF-8: {error.reason} at byte {error.start}."
-    except RecursionError:
-        detail = "The body is nested too deeply."
-    except ValueError as error:
-        detail = f"The body is not JSON: {str(error)[:200]}."
-    raise BadRequestError(400, "malformed", detail)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {json.dumps(twice[:40])} comes twice")
-    return found
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number; leave the value out or send null")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .reading import BadRequestError
+from .refusals import BadRequestError
 
 Headers = tuple[tuple[bytes, bytes], ...]
 

@@ -6,13 +6,15 @@ accept itself.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NaiveDatetime,
@@ -23,6 +25,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from flight_delays.portable import plan
 
+from .refusals import Problem
+
 # longest text of a field, and the length to which a refused value is quoted
 MAX_TEXT = 256
 MAX_QUOTED = 80
@@ -32,8 +36,6 @@ MAX_ERRORS = 100
 _NOT_QUOTED = ("missing", "extra_forbidden")
 # a row that is none, and one with text that is none or nested too deeply, are not shown
 _NO_FIELD = ("model_type", "model_attributes_type", "json_invalid")
-
-Problem = dict[str, Any]
 
 
 def request_model(fields: list[plan.Field]) -> type[BaseModel]:
@@ -49,7 +51,7 @@ def request_model(fields: list[plan.Field]) -> type[BaseModel]:
 
 
 def problems(
-    model: type[BaseModel], rows: list[Any], personal: frozenset[str]
+    model: type[BaseModel], rows: Iterable[Any], personal: frozenset[str]
 ) -> tuple[list[BaseModel], list[Problem]]:
     """Judge rows one by one, until there are enough errors to name.
 
@@ -66,14 +68,24 @@ def problems(
     wrong: list[Problem] = []
     for number, row in enumerate(rows):
         try:
-            right.append(model.model_validate_json(json.dumps(row)))
+            right.append(model.model_validate_json(json.dumps(_without_most(row, model))))
         except ValidationError as error:
-            wrong += [_problem(number, detail, personal) for detail in error.errors()]
+            details = error.errors(include_url=False, include_context=False)
+            wrong += [_problem(number, detail, personal) for detail in details]
         except (ValueError, RecursionError) as error:
             wrong.append({"row": number, "field": None, "rule": "json", "message": str(error)})
         if len(wrong) > MAX_ERRORS:
             break
     return right, wrong
+
+
+def _without_most(row: Any, model: type[BaseModel]) -> Any:
+    """The row with no more unknown fields than can be named."""
+    known: Mapping[str, Any] = model.model_fields
+    if not isinstance(row, dict) or len(row) <= len(known) + MAX_ERRORS:
+        return row
+    unknown = islice((name for name in row if name not in known), MAX_ERRORS + 1)
+    return {name: row[name] for name in row if name in known} | {n: row[n] for n in unknown}
 
 
 def _problem(row: int, detail: ErrorDetails, personal: frozenset[str]) -> Problem:
@@ -91,7 +103,8 @@ def _quoted(value: Any, *, quotes: bool = True) -> str:
 
 
 def _member(field: plan.Field) -> Any:
-    limited: Any = Annotated[_type(field), Field(**_limits(field)), *_refusals(field)]
+    whole = [BeforeValidator(_integral)] if field.integer else []
+    limited: Any = Annotated[_type(field), Field(**_limits(field)), *whole, *_refusals(field)]
     annotation = limited | None if field.nullable else limited
     default = None if field.nullable else ...
     return annotation, Field(default, description=field.description)
@@ -153,3 +166,8 @@ def _type(field: plan.Field) -> Any:
     if field.kind == "numeric":
         return int if field.integer else float
     return {"categorical": str, "datetime": NaiveDatetime, "boolean": bool}[field.kind]
+
+
+def _integral(value: Any) -> Any:
+    """An integer that is written with a point or an exponent is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -12,6 +12,8 @@ from flight_delays.errors import ProjectError
 DATA = Path(os.environ.get("PWD", ".")) / "data"
 PATHS = ("health", "metrics", "docs")
 MEGABYTE = 1_000_000
+# what reading and answering takes at most, measured: beside, and for each byte of, a body
+MEMORY_PER_REQUEST, MEMORY_PER_BYTE = 20_000_000, 12
 LogFormat = Literal["text", "json"]
 
 
@@ -32,7 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_rows: Rows of one request.
         max_body_megabytes: Size of a request's body.
         max_waiting: Requests that may be in progress; more are told to come back.
-        max_large: Large requests that may be in progress or wait.
+        request_megabytes: Memory that all requests in progress may take together: those that are
+            large, or not right at first sight. They take it by the size of their bodies.
         request_seconds: Time to receive a request, and to answer it.
         threads: Threads that score a large request; all cores if 0.
         challenger_mode: ``off``, ``shadow`` or ``canary``.
@@ -54,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int = 10_000
     max_body_megabytes: float = 16
     max_waiting: int = 1000
-    max_large: int = 4
+    request_megabytes: int = 400
     request_seconds: float = 30
     threads: int = 0
     challenger_mode: str = "off"
@@ -66,6 +69,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         unknown = sorted(self.opened - set(PATHS))
         if unknown:
             raise ProjectError(f"OPEN_PATHS has {unknown}; it may have {', '.join(PATHS)}.")
+        needed = self.max_body + self.memory_for(self.max_body)
+        if self.request_memory < needed:
+            raise ProjectError(
+                f"REQUEST_MEGABYTES is {self.request_megabytes}, and a request of "
+                f"MAX_BODY_MEGABYTES takes {needed / MEGABYTE:.0f}: raise it, or allow less."
+            )
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -102,6 +111,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def max_body(self) -> int:
         """Size of a request's body, in bytes."""
         return int(self.max_body_megabytes * MEGABYTE)
+
+    @property
+    def request_memory(self) -> int:
+        """Memory that requests in progress may take together, in bytes."""
+        return self.request_megabytes * MEGABYTE
+
+    def memory_for(self, n_bytes: int) -> int:
+        """What it takes to read and answer a body of so many bytes, beside the body."""
+        return MEMORY_PER_REQUEST + MEMORY_PER_BYTE * n_bytes
 
     @property
     def n_threads(self) -> int:

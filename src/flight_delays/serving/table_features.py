@@ -12,11 +12,16 @@ from flight_delays.portable.plan import Field
 
 from .arrow_columns import pairs
 from .features import FeatureStore, Group
+from .limits import Check, no_limit
 from .recent import Entry
 
 
 def complete_table(
-    columns: Arrays, store: FeatureStore, event_time: str, names: Sequence[str]
+    columns: Arrays,
+    store: FeatureStore,
+    event_time: str,
+    names: Sequence[str],
+    check: Check = no_limit,
 ) -> tuple[dict[str, Column], Coded[dict[str, str]]]:
     """Add the looked-up columns.
 
@@ -25,6 +30,7 @@ def complete_table(
         store: Where the others are looked up.
         event_time: The column that says for which day.
         names: See above.
+        check: Called before each look-up.
 
     Returns:
         All the columns, and per row why values are missing.
@@ -35,6 +41,7 @@ def complete_table(
     days = _days(moments)
     missing: Coded[dict[str, str]] = Coded(np.zeros(len(moments), np.int64), [{}])
     for number, group in enumerate(store.groups):
+        check()
         entities = columns[names[group.by]]
         assert isinstance(entities, Coded)
         found = _found(store, number, group, entities, days)

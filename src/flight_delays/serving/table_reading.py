@@ -3,11 +3,10 @@
 What looks wrong is left to the judge of single rows, who says what is.
 """
 
-import io
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,18 +15,16 @@ from numpy.typing import NDArray
 from flight_delays.portable.encoding import Coded, Column
 from flight_delays.portable.plan import Field
 
-from .arrow_columns import as_column, cast, check_names
-from .json_columns import Columns, by_name, columns_of, member, read_all
-from .reading import BadRequestError, RowReader, hides_colons, left_to_judge, request_decoder
+from .arrow_columns import as_column, check_schema
+from .arrow_stream import read_stream
+from .json_columns import Columns, by_name, columns_of, inexact, member, read_all
+from .limits import Check, no_limit
+from .reading import RowReader, hides_colons, left_to_judge, request_decoder
+from .refusals import BadRequestError
 from .rows import MAX_TEXT
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # rows that may break the contract and are looked at one by one, until it is known how
 ROWS_A_TRIAL = 100
-# integers beyond it are not exact where they may be missing
-MAX_EXACT = 2.0**53
 
 
 class TableReader:
@@ -42,19 +39,36 @@ class TableReader:
     def __init__(self, fields: list[Field], rows: RowReader, max_rows: int) -> None:
         self._fields = fields
         self._rows = rows
+        self._max_rows = max_rows
         self._decode = request_decoder([member(field) for field in fields], max_rows)
 
-    def read_json(self, body: bytes) -> Columns:
+    def read_json(self, body: bytes, check: Check = no_limit) -> Columns:
         """The columns of ``{"rows": [...]}``.
+
+        Args:
+            body: Of the request.
+            check: Called between steps.
 
         Raises:
             BadRequestError: if it is not JSON, or a row breaks the contract.
         """
+        columns = self._read_at_once(body, check)
+        if columns is None:
+            columns = columns_of(self._rows.judged(body, check), self._fields)
+        return columns
+
+    def _read_at_once(self, body: bytes, check: Check) -> Columns | None:
+        """The columns of a request that is right beyond doubt; None for any other."""
+        # each row begins with one: there is to be an end to what the decoder makes
+        if body.count(b"{") > 1 + self._max_rows:
+            return None
         try:
             rows = self._decode(body).rows
+            check()
             read = read_all(map(msgspec.structs.astuple, rows), self._fields)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-            return columns_of(self._rows.judged(body), self._fields)
+            return None
+        check()
         # a key that comes twice shows as a colon more than there should be
         n_keys = len(rows) * len(read) - sum(column.n_left_out for column in read)
         n_colons = 1 + n_keys + sum(column.n_colons for column in read)
@@ -64,27 +78,39 @@ class TableReader:
             or hides_colons(body)
             or self._suspects(columns).any()
         ):
-            return columns_of(self._rows.judged(body), self._fields)
+            return None
         return columns
 
-    def read_arrow(self, body: bytes) -> Columns:
+    def read_arrow(self, body: bytes, check: Check = no_limit) -> Columns:
         """The columns of an Arrow IPC stream.
+
+        Args:
+            body: Of the request.
+            check: Called between steps.
 
         Raises:
             BadRequestError: if it is none, or its rows break the contract.
         """
-        table = self._table(body)
+        table = read_stream(
+            body, lambda schema: check_schema(schema, self._fields), self._rows.check_count, check
+        )
         if not table.num_rows:
             raise BadRequestError(422, "shape", "The table has no rows; send at least one.")
-        check_names(table, self._fields)
-        arrays = {field.name: cast(table, field) for field in self._fields}
-        columns = {field.name: as_column(arrays[field.name], field) for field in self._fields}
+        columns: Columns = {}
+        for field in self._fields:
+            check()
+            columns[field.name] = as_column(table, field)
         suspects = np.flatnonzero(self._suspects(columns)).tolist()
         for first in range(0, len(suspects), ROWS_A_TRIAL):
+            check()
             numbers = suspects[first : first + ROWS_A_TRIAL]
-            rows = [{name: _json(a[i].as_py()) for name, a in arrays.items()} for i in numbers]
+            rows = [{f.name: _json(columns[f.name], i, f) for f in self._fields} for i in numbers]
             self._rows.refuse(rows, numbers)
-        return columns
+        return columns | {
+            f.name: np.asarray(columns[f.name]).astype(np.int64, copy=False)
+            for f in self._fields
+            if f.integer and not f.nullable
+        }
 
     def _suspects(self, columns: Columns) -> NDArray[np.bool_]:
         """Which rows may break the contract."""
@@ -93,29 +119,17 @@ class TableReader:
             suspects = suspects | _breaks(columns[field.name], field)
         return suspects
 
-    def _table(self, body: bytes) -> "pa.Table":
-        """An Arrow IPC stream as a table, as long as it has not too many rows."""
-        import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
 
-        batches, n_rows = [], 0
-        try:
-            with pa.ipc.open_stream(io.BytesIO(body)) as stream:
-                for batch in stream:
-                    n_rows += batch.num_rows
-                    self._rows.check_count(n_rows)
-                    batches.append(batch)
-                table = pa.Table.from_batches(batches, stream.schema)
-            table.validate(full=True)
-            return table.combine_chunks()
-        except (pa.ArrowException, OSError, ValueError) as error:
-            detail = f"The body is no Arrow IPC stream: {str(error)[:200]}."
-            raise BadRequestError(400, "malformed", detail) from error
-
-
-def _json(value: Any) -> Any:
+def _json(column: Column, row: int, field: Field) -> Any:
+    """A value as JSON has it."""
+    if isinstance(column, Coded):
+        return column.values[column.codes[row]]
+    value = column[row].item()
     if isinstance(value, datetime):
         return value.isoformat()
-    return None if isinstance(value, float) and np.isnan(value) else value
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    return bool(value) if field.kind == "boolean" and value is not None else value
 
 
 def _breaks(column: Column, field: Field) -> NDArray[np.bool_] | bool:
@@ -131,8 +145,8 @@ def _breaks(column: Column, field: Field) -> NDArray[np.bool_] | bool:
     broken = np.zeros(len(column), bool) if field.nullable else missing
     if field.kind == "numeric":
         broken = broken | np.isinf(column)
-        if field.integer and field.nullable:
-            broken |= np.abs(column) >= MAX_EXACT
+        if field.integer and column.dtype.kind == "f":
+            broken = broken | (inexact(column) & ~missing)
         for rule, breaks in _BREAKS.items():
             if rule in field.rules:
                 broken |= breaks(column, field.rules[rule])

@@ -1,0 +1,149 @@
+"""The rows of a JSON request one by one, read strictly: no more is held than one of them."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .refusals import BadRequestError
+
+WHITE = re.compile(r"[ \t\n\r]*")
+# so much of a key is looked at: it is `rows`, of which each letter may be written as an escape
+FIRST_KEY = re.compile(r'[ \t\n\r]*\{[ \t\n\r]*("(?:[^"\\]|\\.){0,24}")[ \t\n\r]*:[ \t\n\r]*')
+NEXT_KEY = re.compile(r'[ \t\n\r]*,[ \t\n\r]*("(?:[^"\\]|\\.){0,24}")')
+END = re.compile(r"[ \t\n\r]*\}[ \t\n\r]*")
+ROWS = "rows"
+SHAPE = "Send an object with one field, `rows`: a list of at least one row."
+# an error so near to where a row was cut may come from the cut
+NEAR_CUT = 8
+
+
+def rows_of(
+    body: bytes, max_rows: int, max_length: int, check: Callable[[], None]
+) -> Iterator[Any]:
+    """The rows of ``{"rows": [...]}``.
+
+    Args:
+        body: UTF-8.
+        max_rows: Rows that there may be.
+        max_length: Characters that a row may have.
+        check: Called before each row.
+
+    Raises:
+        BadRequestError: where it is something else, or a key comes twice.
+    """
+    text = _text(body)
+    place = _first(text, max_length)
+    for number in range(max_rows):
+        check()
+        row, place = _row(text, place, max_length, number)
+        yield row
+        place = _skip(text, place)
+        if text[place : place + 1] != ",":
+            return _finish(text, place)
+        place = _skip(text, place + 1)
+    raise too_many_rows(f"There are more rows than the {max_rows:,}")
+
+
+def too_many_rows(what: str) -> BadRequestError:
+    """A refusal of more rows than there may be."""
+    detail = f"{what} that one request may have; send them in several."
+    return BadRequestError(422, "too_many_rows", detail)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        detail = f"The body is not UTF-8: {error.reason} at byte {error.start}."
+    raise _malformed(detail)
+
+
+def _first(text: str, max_length: int) -> int:
+    """The place of the first row."""
+    found = FIRST_KEY.match(text)
+    if found is None or _parsed(found[1]) != ROWS or text[found.end() : found.end() + 1] != "[":
+        # what is short is looked at as a whole: it may be no JSON at all
+        if len(text) <= max_length:
+            _parsed(text)
+        raise BadRequestError(422, "shape", SHAPE)
+    place = _skip(text, found.end() + 1)
+    if text[place : place + 1] == "]":
+        _finish(text, place)
+        raise BadRequestError(422, "shape", SHAPE)
+    return place
+
+
+def _row(text: str, place: int, max_length: int, number: int) -> tuple[Any, int]:
+    """The row at a place, and the place after it."""
+    piece = text[place : place + max_length]
+    try:
+        row, length = _DECODER.raw_decode(piece)
+    except json.JSONDecodeError as error:
+        is_cut = len(text) > place + max_length
+        if is_cut and (error.pos > max_length - NEAR_CUT or "Unterminated" in error.msg):
+            detail = f"Row {number} has more than {max_length:,} characters, or no end."
+            raise BadRequestError(422, "shape", detail) from error
+        detail = f"{error.msg} at character {place + error.pos:,}, in row {number}"
+    except RecursionError:
+        raise _malformed("The body is nested too deeply.") from None
+    except ValueError as error:
+        detail = f"{str(error)[:200]}, in row {number}"
+    else:
+        return row, place + length
+    raise _malformed(f"The body is not JSON: {detail}.")
+
+
+def _finish(text: str, place: int) -> None:
+    """Make sure that nothing comes after the rows."""
+    if text[place : place + 1] != "]":
+        detail = f"The body is not JSON: Expecting ',' or ']' at character {place:,}."
+        raise _malformed(detail)
+    if END.fullmatch(text, place + 1):
+        return
+    another = NEXT_KEY.match(text, place + 1)
+    if another is None:
+        detail = f"The body is not JSON: Expecting '}}' and no more after character {place:,}."
+        raise _malformed(detail)
+    if _parsed(another[1]) == ROWS:
+        raise _malformed('The body is not JSON: the key "rows" comes twice.')
+    raise BadRequestError(422, "shape", SHAPE)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        detail = "The body is nested too deeply."
+    except ValueError as error:
+        detail = f"The body is not JSON: {str(error)[:200]}."
+    raise _malformed(detail)
+
+
+def _skip(text: str, place: int) -> int:
+    found = WHITE.match(text, place)
+    assert found is not None
+    return found.end()
+
+
+def _malformed(detail: str) -> BadRequestError:
+    return BadRequestError(400, "malformed", detail)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"the key {json.dumps(name[:40])} comes twice")
+        seen.add(name)
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number; leave the value out or send null")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_number)
