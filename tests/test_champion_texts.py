@@ -1,9 +1,18 @@
+import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from flight_delays.champion_texts import describe, list_history, tell_move, tell_reproduction
+from flight_delays.champion_texts import (
+    describe,
+    list_candidates,
+    list_history,
+    tell_move,
+    tell_reproduction,
+)
 from flight_delays.champions import Saved
+from flight_delays.log_files import Answered
 from tests.factories import tiny_package
 
 GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."]}
@@ -35,7 +44,7 @@ def history() -> list[Saved]:
 
 
 def test_the_champion_is_described_in_full(history):
-    lines = describe(history[0], None).splitlines()
+    lines = describe(history[0], None, None).splitlines()
 
     said = {line[:11].strip(): line[11:].strip() for line in lines}
     assert said == {
@@ -48,15 +57,62 @@ def test_the_champion_is_described_in_full(history):
         "Lock file": "10c4",
         "Withdrawn": "2013-b",
         "Release": "bento:2013-a, ready to serve",
+        "Answers": "none in the prediction log; `curl -s http://127.0.0.1:3000/info` says what a "
+        "service answers with",
     }
 
 
 def test_a_release_that_cannot_serve_is_not_called_ready(history):
-    said = describe(history[2], "The release is lost.")
+    said = describe(history[2], "The release is lost.", None)
 
     assert "Release    The release is lost." in said
     assert "ready" not in said
     assert "Withdrawn" not in said
+
+
+@pytest.mark.parametrize(
+    ("second", "version", "said"),
+    [
+        (4, "2013-b", "by 2013-b, 2026-11-20 12:34:04 UTC, from before 2013-a became champion. A"),
+        (6, "2013-b", "by 2013-b, 2026-11-20 12:34:06 UTC, although 2013-a became champion. A"),
+        (4, "2013-a", "by 2013-a, 2026-11-20 12:34:04 UTC"),
+    ],
+)
+def test_who_answered_last_is_said_with_what_to_do_if_that_is_not_the_champion(
+    history, second, version, said
+):
+    last = Answered(version, datetime(2026, 11, 20, 12, 34, second))  # noqa: DTZ001
+
+    shown, moved = describe(history[0], None, last), tell_move(history[0], 1, last, None)
+
+    for text in (shown, moved):
+        assert f"the newest in the prediction log is {said}" in text
+        assert ("start it anew" in text) == (version == "2013-b")
+
+
+def test_candidates_are_listed_with_their_figures_verdicts_and_the_champion(history):
+    measured = {"value": 0.7, "low": 0.6, "high": 0.8}
+    figures = {"roc_auc": measured, "precision": measured}
+    trained = [
+        saved(8, "2013-c", None, metrics=figures),
+        saved(7, "2013-a", None, metrics=figures),
+        saved(1, "2013-b", None, metrics={}),
+    ]
+
+    said = list_candidates(trained, {"2013-c": "block", "2013-a": "promote"}, history[0])
+
+    header, *rows = [re.split(r"  +", line) for line in said.splitlines()]
+    assert header == [
+        *("trained (UTC)", "model", "as of", "family", "ROC AUC", "log loss", "precision"),
+        *("recall", "gate"),
+    ]
+    found = "0.700 [0.600, 0.800]"
+    assert [row[1:2] + row[4:] for row in rows] == [
+        ["2013-c", found, "-", found, "-", "block"],
+        ["2013-a *", found, "-", found, "-", "promote"],
+        ["2013-b", "-", "-", "-", "-", "-"],
+    ]
+    assert list_candidates([], {}, None).endswith("make run`.")
 
 
 def test_the_history_is_a_table_with_the_champion_marked(history):
@@ -84,7 +140,7 @@ def test_what_awaits_approval_is_listed_with_the_command_that_approves(env, opti
 
 @pytest.mark.parametrize(("env", "serve"), [(None, "make serve"), ("sample", "make serve ARGS")])
 def test_a_move_is_told_with_its_seconds_and_the_next_step(history, env, serve):
-    moved, release, next_step = tell_move(history[1], 1.234, env).splitlines()
+    moved, release, _, next_step = tell_move(history[1], 1.234, None, env).splitlines()
 
     assert moved.split(maxsplit=2) == ["Rolled", "back", "to 2013-a from 2013-b in 1.2 s"]
     assert release.split(maxsplit=1) == ["Release", "bento:2013-a, ready to serve"]
@@ -94,7 +150,7 @@ def test_a_move_is_told_with_its_seconds_and_the_next_step(history, env, serve):
 def test_the_first_champion_is_promoted_from_nothing():
     first = saved(1, "2013-a", GATE | {"champion_before": None})
 
-    assert tell_move(first, 1, None).startswith("Promoted  to 2013-a in 1.0 s\n")
+    assert tell_move(first, 1, None, None).startswith("Promoted  to 2013-a in 1.0 s\n")
 
 
 def test_a_reproduction_is_told():

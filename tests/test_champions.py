@@ -9,16 +9,19 @@ import bentoml.bentos
 import bentoml.models
 import pytest
 from bentoml.exceptions import NotFound
-from kedro.io import DataCatalog, Version
+from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
+from kedro_datasets.text import TextDataset
 
 from flight_delays import champions
 from flight_delays.champions import promote, roll_back
-from flight_delays.datasets import ModelPackageDataset
+from flight_delays.datasets import HistoryDataset, ModelPackageDataset
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
 from flight_delays.pipelines import release
+from flight_delays.pipelines.documentation.nodes import ModelCard
+from flight_delays.pipelines.gate.nodes import record as record_verdict
 from flight_delays.pipelines.release.nodes import elect
 from flight_delays.pipelines.release.nodes import promote as record_release
 from flight_delays.portable.plan import MODEL, PLAN_LABEL
@@ -26,6 +29,9 @@ from tests.factories import of_another_scikit_learn, tiny_package, write_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
+
+
+WORDS = ModelCard(owner="We", intended_use="To test.", out_of_scope=["Life."], limits=["Many."])
 
 
 class OpenedAnew(ModelPackageDataset):
@@ -57,6 +63,11 @@ def catalog(tmp_path: Path) -> DataCatalog:
             "incumbent": entry("champion", load_args={"missing_ok": True}),
             "candidate": entry("candidate"),
             "gate_decision": JSONDataset(filepath=str(tmp_path / "gate_decision.json")),
+            "gate_history": HistoryDataset(
+                filepath=str(tmp_path / "gate_history.jsonl"), key=["candidate"]
+            ),
+            "model_card": TextDataset(filepath=str(tmp_path / "card.html")),
+            "params:model_card": MemoryDataset(WORDS),
         }
     )
 
@@ -213,7 +224,46 @@ def test_where_nothing_was_trained_the_next_step_is_said(catalog):
         champions.find("2013", champions.models(catalog))
 
 
+def test_candidates_are_the_models_that_were_trained_each_once_with_its_last_verdict(
+    catalog, promoted, models
+):
+    promoted("a", "b")
+    for version, outcome in (("c", "block"), ("b", "keep"), ("c", "keep")):
+        decided = {"outcome": outcome, "reasons": ["So."], "champion_before": "2013-b"}
+        catalog.save("candidate", models[version])
+        verdict = record_verdict(decided | {"candidate": f"2013-{version}"})
+        catalog.save("gate_history", verdict)
+
+    trained, verdicts = champions.candidates(catalog), champions.verdicts(catalog)
+
+    assert [one.version for one in trained] == ["2013-c", "2013-b", "2013-a"]
+    assert verdicts == {"2013-a": "promote", "2013-b": "promote", "2013-c": "keep"}
+
+
 # rolling back
+
+
+def test_the_card_follows_a_roll_back(catalog, promoted, stored):
+    promoted("a", "b")
+    champions.tell_anew(catalog)
+    before = catalog.load("model_card")
+
+    roll_back(catalog, None, None)
+    champions.tell_anew(catalog)
+
+    assert "Model card: 2013-b" in before
+    assert "Model card: 2013-a" in catalog.load("model_card")
+
+
+def test_a_card_that_cannot_be_rendered_does_not_undo_the_move(catalog, promoted, stored, caplog):
+    promoted("a", "b")
+    roll_back(catalog, None, None)
+    catalog["params:model_card"] = MemoryDataset({"owner": "only"})
+
+    champions.tell_anew(catalog)
+
+    assert serving(catalog) == "2013-a"
+    assert "model_card still tells of the champion before" in caplog.text
 
 
 def test_a_roll_back_returns_to_the_champion_before_and_its_release(

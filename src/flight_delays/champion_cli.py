@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -12,6 +13,7 @@ from kedro.framework.project import pipelines, settings
 
 from flight_delays.errors import ProjectError
 from flight_delays.explained import explained
+from flight_delays.log_files import last_answer
 from flight_delays.run_lock import alone_in, wait_option
 from flight_delays.session import data_folder
 
@@ -30,7 +32,9 @@ def show(env: str | None) -> None:
 
     with _opened(env) as context:
         current = champions.champions(context.catalog)[0]
-    click.echo(champion_texts.describe(current, champions.release_problem(current.metadata)))
+        last = last_answer(_log_of(context))
+    problem = champions.release_problem(current.metadata)
+    click.echo(champion_texts.describe(current, problem, last))
 
 
 @champion.command()
@@ -61,6 +65,20 @@ def history(env: str | None) -> None:
 
 
 @champion.command()
+@env_option
+@explained
+def candidates(env: str | None) -> None:
+    """List the candidates there have been, newest first: how good, and what the gate said."""
+    from flight_delays import champion_texts, champions
+
+    with _opened(env) as context:
+        saved = champions.candidates(context.catalog)
+        verdicts = champions.verdicts(context.catalog)
+        history = champions.saved_versions(context.catalog, champions.CHAMPION)
+    click.echo(champion_texts.list_candidates(saved, verdicts, history[0] if history else None))
+
+
+@champion.command()
 @click.argument("version", required=False)
 @click.option("--reason", help="Why; it is kept with the decision.")
 @env_option
@@ -74,10 +92,13 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     start = time.perf_counter()
-    with _opened(env) as context:
+    with _opened(env, "documentation") as context:
         alone = alone_in(data_folder(context))
         returned = champions.roll_back(context.catalog, version, reason, alone)
-    click.echo(champion_texts.tell_move(returned, time.perf_counter() - start, env))
+        champions.tell_anew(context.catalog)
+        last = last_answer(_log_of(context))
+    seconds = time.perf_counter() - start
+    click.echo(champion_texts.tell_move(returned, seconds, last, env))
 
 
 @champion.command()
@@ -91,9 +112,12 @@ def promote(version: str, reason: str, env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     start = time.perf_counter()
-    with _opened(env) as context, alone_in(data_folder(context)):
+    with _opened(env, "documentation") as context, alone_in(data_folder(context)):
         promoted = champions.promote(context.catalog, version, reason)
-    click.echo(champion_texts.tell_move(promoted, time.perf_counter() - start, env))
+        champions.tell_anew(context.catalog)
+        last = last_answer(_log_of(context))
+    seconds = time.perf_counter() - start
+    click.echo(champion_texts.tell_move(promoted, seconds, last, env))
 
 
 @champion.command()
@@ -117,9 +141,16 @@ def reproduce(version: str, env: str | None) -> None:
     sys.exit(1 if found else 0)
 
 
+def _log_of(context: KedroContext) -> Path:
+    """The folder of the prediction log, without the imports of those who read all of it."""
+    folder: str = context.config_loader["catalog"]["prediction_log"]["filepath"]
+    return context.project_path / folder
+
+
 @contextlib.contextmanager
-def _opened(env: str | None) -> Iterator[KedroContext]:
-    """The project's context, with the parameters of the one pipeline that may be run."""
-    pipelines.set_requested(["release"])  # checking those of all imports all: it takes seconds
+def _opened(env: str | None, *more: str) -> Iterator[KedroContext]:
+    """The project's context, with the parameters of the pipelines of which nodes may be run."""
+    # checking those of all imports all: it takes seconds
+    pipelines.set_requested(["release", *more])
     with settings.SESSION_CLASS.create(env=env) as session:
         yield session.load_context()

@@ -1,27 +1,33 @@
 """What is said of champions."""
 
 import textwrap
-from collections.abc import Sequence
-from datetime import datetime
-
-from kedro.io.core import VERSION_FORMAT
+from collections.abc import Mapping, Sequence
 
 from flight_delays.champions import Saved
-from flight_delays.model_package import GATE
+from flight_delays.log_files import Answered
+from flight_delays.model_package import GATE, saved_at
 from flight_delays.reproduction import Difference
 from flight_delays.wording import interval_text, metric_name
 
 COLUMNS = ["since (UTC)", "model", "outcome", "by", "ROC AUC", "log loss", "commit", "data", "why"]
 NOT_KNOWN = "-"
 SHORT, REASON = 8, 60
+LISTED = ["roc_auc", "log_loss", "precision", "recall"]
+TIME = "%Y-%m-%d %H:%M:%S"
+ASK = "`curl -s http://127.0.0.1:3000/info` says what a service answers with"
+RESTART = (
+    "A service goes on with the model that it was started with: start it anew, with `make serve` "
+    f"or as deploy/README.md says; {ASK}."
+)
 
 
-def describe(current: Saved, problem: str | None) -> str:
+def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
     """Describe the champion in full.
 
     Args:
         current: The champion.
         problem: Why its release cannot serve, if it cannot.
+        last: Which model answered last, as far as it is logged.
     """
     metadata = current.metadata
     family = metadata.family.replace("_", " ")
@@ -37,7 +43,53 @@ def describe(current: Saved, problem: str | None) -> str:
         ("Lock file", metadata.lineage.lock_hash),
         *withdrawn,
         ("Release", problem or f"{metadata.release}, ready to serve"),
+        ("Answers", _answering(current, last)),
     )
+
+
+def list_candidates(
+    saved: Sequence[Saved], verdicts: Mapping[str, str], champion: Saved | None
+) -> str:
+    """List candidates, newest first, a line each, the champion with a star.
+
+    Args:
+        saved: The candidates.
+        verdicts: What the gate has said of them, by their versions.
+        champion: The champion, if there is one.
+    """
+    if not saved:
+        return "There is no candidate yet. Train one with `make run`."
+    serving = champion.version if champion else None
+    rows = [
+        [
+            _moment(one),
+            f"{one.version} *" if one.version == serving else one.version,
+            f"{one.metadata.as_of:%Y-%m-%d}",
+            one.metadata.family.replace("_", " "),
+            *(_measured(one, name) for name in LISTED),
+            verdicts.get(one.version, NOT_KNOWN),
+        ]
+        for one in saved
+    ]
+    head = ["trained (UTC)", "model", "as of", "family", *map(metric_name, LISTED), "gate"]
+    return _table([head, *rows])
+
+
+def _measured(saved: Saved, metric: str) -> str:
+    interval = saved.metadata.metrics.get(metric)
+    return interval_text(interval) if interval else NOT_KNOWN
+
+
+def _answering(current: Saved, last: Answered | None) -> str:
+    """Whether what serves is the champion, as far as the prediction log says."""
+    if last is None:
+        return f"none in the prediction log; {ASK}"
+    said = f"the newest in the prediction log is by {last.model_version}, {last.moment:{TIME}} UTC"
+    if last.model_version == current.version:
+        return said
+    late = last.moment > saved_at(current.moment)
+    when = "although" if late else "from before"
+    return f"{said}, {when} {current.version} became champion. {RESTART}"
 
 
 def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) -> str:
@@ -55,13 +107,14 @@ def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) 
     return "\n".join(lines)
 
 
-def tell_move(to: Saved, seconds: float, env: str | None) -> str:
-    """Tell that a person changed the champion, and what to do next."""
+def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None) -> str:
+    """Tell that a person changed the champion, what may still serve another, what comes next."""
     title = "Rolled back" if _outcome(to) == "rollback" else "Promoted"
     before = to.decision["champion_before"]
     return _list(
         (title, f"to {to.version}{f' from {before}' if before else ''} in {seconds:.1f} s"),
         ("Release", f"{to.metadata.release}, ready to serve"),
+        ("Answers", _answering(to, last)),
         ("Next", f'make serve ARGS="--env {env}"' if env else "make serve"),
     )
 
@@ -111,8 +164,7 @@ def _title(metric: str) -> str:
 
 
 def _moment(saved: Saved) -> str:
-    moment = datetime.strptime(saved.moment, VERSION_FORMAT)  # noqa: DTZ007 - shown as UTC
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    return f"{saved_at(saved.moment):{TIME}}"
 
 
 def _outcome(saved: Saved) -> str:

@@ -13,12 +13,14 @@ from typing import Any
 from kedro.io import CatalogProtocol
 
 from flight_delays.errors import ProjectError, suggestion
-from flight_delays.model_package import Metadata, ModelPackage, UnloadableError, is_mute
+from flight_delays.model_package import GATE, Metadata, ModelPackage, UnloadableError, is_mute
 from flight_delays.released import models_of, plan_of, with_stand_in
 
 logger = logging.getLogger(__name__)
 
 CHAMPION, CANDIDATE = "champion", "candidate"
+# of the nodes that render what tells of the champion
+OF_CHAMPION = "of_champion"
 
 Catalog = CatalogProtocol[Any, Any]
 Decision = dict[str, Any]
@@ -75,6 +77,50 @@ def champions(catalog: Catalog) -> list[Saved]:
     if not history:
         raise ProjectError("There is no champion yet. Make one with `make run`.")
     return history
+
+
+def candidates(catalog: Catalog) -> list[Saved]:
+    """Every model that was trained, newest first; of one that came out again, the newest saving."""
+    found: dict[str, Saved] = {}
+    for saved in saved_versions(catalog, CANDIDATE):
+        found.setdefault(saved.version, saved)
+    return list(found.values())
+
+
+def verdicts(catalog: Catalog) -> dict[str, str]:
+    """What the gate has said of candidates at last, by their versions."""
+    promoted = [one for one in saved_versions(catalog, CHAMPION) if _by_gate(one)]
+    told = {one.version: str(one.decision["outcome"]) for one in promoted}
+    judged = catalog.load("gate_history").to_dict("records")
+    return told | {row["candidate"]: row["outcome"] for row in judged}
+
+
+def _by_gate(saved: Saved) -> bool:
+    return bool(saved.decision.get("decided_by") == GATE)
+
+
+def tell_anew(catalog: Catalog) -> None:
+    """Render anew, after a move, what tells of the champion, as far as there is something to tell.
+
+    The move is done, so what cannot be rendered is said and no error.
+    """
+    from kedro.pipeline import Pipeline  # noqa: PLC0415
+    from kedro.runner import SequentialRunner  # noqa: PLC0415
+
+    from flight_delays.pipelines import documentation, monitoring  # noqa: PLC0415
+
+    catalog.release(CHAMPION)  # it remembers which version was the newest
+    whole = Pipeline([documentation.create_pipeline(), monitoring.create_pipeline()])
+    for node in whole.only_nodes_with_tags(OF_CHAMPION).nodes:
+        if all(catalog.exists(name) for name in node.inputs):
+            try:
+                SequentialRunner().run(Pipeline([node]), catalog)
+            except Exception:
+                logger.exception(
+                    "%s still tells of the champion before. The champion has moved all the same; "
+                    "render it with `kedro run --pipelines=documentation,scoring,monitoring`.",
+                    node.outputs[0],
+                )
 
 
 def models(catalog: Catalog) -> list[Saved]:

@@ -119,6 +119,8 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
         raise ProjectError("There is no champion yet. Make one with `make run`.")
     with _session(env, params) as session:
         session.run(pipeline_names=["data_engineering", "scoring", "monitoring"])
+    from flight_delays import champions  # noqa: PLC0415 - heavy
+
     decision = catalog.load("retrain_decision")
     if decision["outcome"] != "retrain":
         return
@@ -127,6 +129,7 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     loop = ["data_engineering", "modelling", "gate", "release", "documentation"]
     with _session(env, {**params, "as_of": as_of}) as session:
         session.run(pipeline_names=loop)
+        champions.tell_anew(session.load_context().catalog)
 
 
 def _horizon_before(until: datetime, env: str | None, params: dict[str, Any]) -> str:

@@ -1,12 +1,25 @@
 """The files of the prediction log, and which of them nobody writes any more."""
 
+import contextlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)-([0-9a-z]+)(?:-(\d+))?\.(jsonl|arrow)")
+
+
+TAIL_BYTES = 2**16
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Which model answered, and when, in UTC."""
+
+    model_version: str
+    moment: datetime
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,39 @@ def list_log(folder: Path) -> list[LogFile]:
     """The files of a log, oldest first."""
     parsed = (LogFile.parse(path) for path in folder.glob("*"))
     return sorted((file for file in parsed if file), key=lambda file: file.age)
+
+
+def last_answer(folder: Path) -> Answered | None:
+    """Which model answered last as champion, by the newest lines of the log; not by its tables."""
+    for path in sorted(_lines_of(folder), key=_changed, reverse=True):
+        for line in reversed(_tail(path)):
+            with contextlib.suppress(ValueError, KeyError):  # the first of a tail may be cut
+                record = json.loads(line)
+                if record.get("variant") in (None, "champion"):
+                    moment = datetime.fromisoformat(record["predicted_at"]).replace(tzinfo=None)
+                    return Answered(record["model_version"], moment)
+    return None
+
+
+def _lines_of(folder: Path) -> list[Path]:
+    return [file.path for file in list_log(folder) if not file.is_table]
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _tail(path: Path) -> list[bytes]:
+    """The last lines of a file, which another process may have removed."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+            return file.read(TAIL_BYTES).splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def closed(files: Iterable[LogFile], today: date) -> list[LogFile]:

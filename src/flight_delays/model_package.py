@@ -298,6 +298,12 @@ def read_intact(folder: Path) -> tuple[Metadata, bytes]:
     return metadata, model
 
 
+def saved_at(moment: str) -> datetime:
+    """When a version was saved, in UTC, by the name that Kedro gives it."""
+    day, _, time = moment.removesuffix("Z").partition("T")
+    return datetime.fromisoformat(f"{day}T{time.replace('.', ':', 2)}")
+
+
 def _sums(folder: Path) -> dict[str, str]:
     """What the files of a package hash to, by their names."""
     try:

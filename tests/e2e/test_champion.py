@@ -40,6 +40,11 @@ def test_champions_come_and_go_on_record(project: Project) -> None:
     newest = _champions(project)[-1]
     assert re.search(rf"^Rolled back +to {earlier} from {later} in [\d.]+ s$", said, re.MULTILINE)
     assert f"{newest['release']}, ready to serve" in said
+    card = (project.folder / DATA / "08_reporting/model_card.html").read_text()
+    assert f"<title>Model card: {earlier}</title>" in card
+    candidates = project.must(f"kedro champion candidates {env}").splitlines()
+    assert [line.split()[2:4] for line in candidates[1:]] == [[later, "2013-03-08"], [earlier, "*"]]
+    assert all(line.endswith("promote") for line in candidates[1:])
     assert serving == newest["version"] == earlier
     assert newest["withdrawn"] == [later]
     assert f"Rolled back from {later}: it was wrong" in shown

@@ -75,7 +75,7 @@ def by_hand(worlds: Project) -> list[dict[str, Any]]:
         performance = json.loads((reports / "performance.json").read_text())
         seen.append(
             {
-                "version": performance["model_version"],
+                "version": performance["model"]["version"],
                 "log_loss": performance["metrics"]["log_loss"]["value"],
                 "decision": decided["outcome"],
                 "reasons": " ".join(decided["reasons"]),

@@ -92,7 +92,8 @@ def performance(
     account: dict[str, int],
     package: ModelPackage,
     as_of: AsOf,
+    horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    return measure_performance(labelled, account, 1234, package, as_of, params, bootstrap)
+    return measure_performance(labelled, account, 1234, package, as_of, horizon, params, bootstrap)

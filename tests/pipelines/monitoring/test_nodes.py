@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ibis
@@ -453,6 +454,41 @@ def test_rows_of_a_challenger_are_not_the_champions(
     )
 
     assert (skew["n_served"], skew["share"]) == (120, 0)
+
+
+BEFORE, SINCE = "2013-04-01T23.00.00.000Z", "2013-04-02T00.30.00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("base", "others", "by_another"),
+    [
+        (BEFORE, {"model_version": "old", "predicted_at": "2013-04-02 00:10"}, 60),
+        (BEFORE, {"model_version": "old", "predicted_at": "2013-04-01 23:10"}, 60),
+        # restarted, more than an hour before the last answer
+        (BEFORE, {"model_version": "old", "predicted_at": "2013-04-01 22:59"}, 0),
+        (BEFORE, {"model_version": "tried", "variant": "canary"}, 0),
+        (SINCE, {"model_version": "old"}, 0),
+        (None, {"model_version": "old"}, 0),
+    ],
+)
+def test_who_answers_instead_of_the_champion_since_it_is_one_is_counted_by_the_last_hour(
+    served: pd.DataFrame,
+    engineered: Engineered,
+    package: ModelPackage,
+    params: Monitoring,
+    base: str | None,
+    others: dict[str, str],
+    by_another: int,
+) -> None:
+    moment = pd.Timestamp(others.get("predicted_at", "2013-04-02"))
+    rows = pd.concat([served, served.assign(**{**others, "predicted_at": moment})])
+    champion = replace(package, base=base)
+
+    skew = measure_skew(ibis.memtable(rows), engineered.model_input, champion, params)
+
+    answered = skew["answered"]
+    assert answered["by_another"] == by_another
+    assert ("came from old" in answered["in_words"]) == bool(by_another)
 
 
 def test_only_the_newest_served_rows_are_built_again(

@@ -22,6 +22,7 @@ from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from flight_delays.wording import metric_name
 from tests.conftest import Engineered
+from tests.factories import tiny_package
 
 Made = dict[str, Any]
 Watch = Callable[..., Made]
@@ -93,6 +94,36 @@ def test_the_report_is_complete_in_itself(usual: Made, package: ModelPackage) ->
     assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="', html)
 
 
+def report_of(made: Made, **replaced: Any) -> str:
+    """Render the page alone, anew."""
+    [node] = create_pipeline().only_nodes_with_tags("of_champion").nodes
+    return text_of(node.run({name: (made | replaced)[name] for name in node.inputs}))
+
+
+def test_a_report_of_a_model_that_is_champion_no_more_says_so_at_the_top(
+    usual: Made, package: ModelPackage
+) -> None:
+    now = tiny_package(version="20130601-another", n_training_rows=7)
+
+    page, before = report_of(usual, champion=now), report_of(usual)
+
+    told = f"This report tells of {package.version}, which was watched last. The champion is"
+    assert f"{told} 20130601-another now" in page
+    assert "Not the champion" not in before
+    # and all else is as it was
+    assert before.replace("Champion ", "Model ") in page.replace(
+        page[page.index("Not the champion") : page.index("Model 2013")], ""
+    )
+
+
+def test_the_report_says_that_another_model_answers(usual: Made) -> None:
+    another = {"by_another": 3, "in_words": "3 of 3 came from v0."}
+
+    page = report_of(usual, serving_skew=usual["serving_skew"] | {"answered": another})
+
+    assert "Served by another model. 3 of 3 came from v0." in page
+
+
 def test_the_report_says_what_was_measured_and_decided(usual: Made) -> None:
     page, performance = text_of(usual), usual["performance"]
     drift = usual["drift"]
@@ -121,9 +152,7 @@ def test_a_distance_that_could_alarm_has_its_sentence_below(usual: Made, tmp_pat
     table = CSVDataset(filepath=str(tmp_path / "drift.csv"))
     table.save(usual["drift"])
 
-    [node] = create_pipeline().to_outputs("monitoring_report").from_inputs("drift_plot").nodes
-    given = {name: usual[name] for name in node.inputs} | {"drift": table.load()}
-    page = text_of(node.run(given))
+    page = report_of(usual, drift=table.load())
 
     newest = usual["drift"].head(8)
     said = [words for words in newest["in_words"] if words]

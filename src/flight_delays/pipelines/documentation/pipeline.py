@@ -10,7 +10,13 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(render_dictionary, None, "data_dictionary"),
-            Node(render_card, ["champion", "params:model_card"], "model_card"),
+            # rendered anew when the champion moves
+            Node(
+                render_card,
+                ["champion", "params:model_card"],
+                "model_card",
+                tags=["of_champion"],
+            ),
         ],
         namespace="documentation",
         prefix_datasets_with_namespace=False,

@@ -143,6 +143,17 @@ def judge(
     return _leave_to_people(decision, incumbent, params)
 
 
+def record(decision: dict[str, Any]) -> pd.DataFrame:
+    """What is remembered of a candidate when others have been judged: a row, or none.
+
+    That the champion is not judged against itself says nothing new of it.
+    """
+    row = {name: decision[name] for name in ("candidate", "outcome", "champion_before")}
+    row["reasons"] = " ".join(decision["reasons"])
+    is_champion = decision["candidate"] == decision["champion_before"]
+    return pd.DataFrame([] if is_champion else [row], columns=list(row))
+
+
 def _check_of_one_run(
     candidate: ModelPackage,
     test: pd.DataFrame,

@@ -1,13 +1,13 @@
-"""Candidate and champion in; a decision out."""
+"""Candidate and champion in; a decision out, and kept."""
 
 from kedro.pipeline import Node, Pipeline
 
 from .behaviour import check_behaviour
-from .nodes import admit, judge
+from .nodes import admit, judge, record
 
 
 def create_pipeline() -> Pipeline:
-    """Try the candidate's behaviour, and judge it."""
+    """Try the candidate's behaviour, judge it, and keep what was said."""
     return Pipeline(
         [
             Node(admit, ["candidate", "train", "validation", "test"], "admitted"),
@@ -33,6 +33,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 "gate_decision",
             ),
+            Node(record, "gate_decision", "gate_history"),
         ],
         namespace="gate",
         prefix_datasets_with_namespace=False,

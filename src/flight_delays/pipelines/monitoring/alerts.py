@@ -11,7 +11,10 @@ WRONG_LABELS = {"contradicting": "contradict each other", "unknown": "are of unk
 
 
 def raise_alerts(
-    decision: dict[str, Any], quality: dict[str, Any], performance: dict[str, Any]
+    decision: dict[str, Any],
+    quality: dict[str, Any],
+    performance: dict[str, Any],
+    skew: dict[str, Any],
 ) -> list[Alert]:
     """Alerts of this look at the champion; none if all is well.
 
@@ -21,16 +24,21 @@ def raise_alerts(
     common = {"at": decision["decided_at"], "model_version": decision["model_version"]}
     return [
         {"kind": kind, **common, "message": message}
-        for kind, message in _found(decision, quality, performance)
+        for kind, message in _found(decision, quality, performance, skew)
     ]
 
 
 def _found(
-    decision: dict[str, Any], quality: dict[str, Any], performance: dict[str, Any]
+    decision: dict[str, Any],
+    quality: dict[str, Any],
+    performance: dict[str, Any],
+    skew: dict[str, Any],
 ) -> Iterator[tuple[str, str]]:
     for check in quality["checks"]:
         if not check["passed"]:
             yield "bad data", f"{describe(check)}."
+    if skew["answered"]["by_another"]:
+        yield "served by another model", skew["answered"]["in_words"]
     for rule in decision["rules"]:
         if rule["fired"]:
             yield rule["rule"], rule["reason"]

@@ -15,7 +15,7 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, Prediction
 from flight_delays.errors import ProjectError
 from flight_delays.log_parts import Part, Taken, take
-from flight_delays.model_package import ModelPackage
+from flight_delays.model_package import ModelPackage, saved_at
 from flight_delays.moments import AsOf, Horizon, Parameters
 
 COLUMNS = Columns.of(Observation)
@@ -175,11 +175,11 @@ def measure_skew(
     Returns:
         ``share`` of the compared rows whose looked-up features differ; ``columns``, each with its
         source and the rows that differ. ``n_unknown`` rows are not in the model
-        input.
+        input. ``answered``: how many of the last hour's rows another model answered as champion.
     """
     # before there were variants, only champions answered
-    is_champion = _.variant.fill_null(CHAMPION) == CHAMPION
-    logged = served.filter(_.model_version == champion.version, is_champion)
+    answered = served.filter(_.variant.fill_null(CHAMPION) == CHAMPION)
+    logged = answered.filter(_.model_version == champion.version)
     newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
     rows: pd.DataFrame = newest.select(INPUTS.names).to_pandas()
     asked = ibis.memtable(rows[INPUTS.keys], schema=model_input.select(INPUTS.keys).schema())
@@ -193,6 +193,7 @@ def measure_skew(
         "n_compared": n_compared,
         "n_unknown": len(rows) - n_compared,
         "share": int(differ[looked_up].any(axis=1).sum()) / max(n_compared, 1),
+        "answered": _who_answered(answered, champion),
         "columns": [
             {
                 "column": name,
@@ -201,6 +202,34 @@ def measure_skew(
             }
             for name, n_differ in differ.sum().items()
         ],
+    }
+
+
+def _who_answered(answered: ir.Table, champion: ModelPackage) -> dict[str, Any]:
+    """Who gave the answers of the last hour in which there were some, since the champion is one."""
+    since = saved_at(champion.base) if champion.base else None
+    if since is None:
+        return {"n_rows": 0, "by_another": 0, "models": [], "in_words": ""}
+    answers = answered.filter(_.predicted_at > ibis.literal(since))
+    recent = answers.filter(_.predicted_at >= _.predicted_at.max() - ibis.interval(hours=1))
+    counted = recent.group_by("model_version").aggregate(n=_.count(), last=_.predicted_at.max())
+    rows = counted.order_by("model_version").to_pyarrow().to_pylist()
+    n_rows = sum(row["n"] for row in rows)
+    others = [row for row in rows if row["model_version"] != champion.version]
+    by_another = sum(row["n"] for row in others)
+    models = [row["model_version"] for row in others]
+    last = max((row["last"] for row in rows), default=since)
+    in_words = (
+        f"{by_another:,} of the {n_rows:,} predictions of the hour until {last:%Y-%m-%d %H:%M} UTC "
+        f"came from {', '.join(models)}, and not from {champion.version}, the champion since "
+        f"{since:%Y-%m-%d %H:%M} UTC. Start anew what serves: `make serve`, or as deploy/README.md "
+        "says."
+    )
+    return {
+        "n_rows": n_rows,
+        "by_another": by_another,
+        "models": models,
+        "in_words": in_words if by_another else "",
     }
 
 

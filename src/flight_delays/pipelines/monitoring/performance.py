@@ -16,12 +16,14 @@ from flight_delays.metrics import (
     measure_decisions,
 )
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf
+from flight_delays.moments import AsOf, Horizon
 
 from .nodes import COLUMNS, SCORE, Monitoring, Y
 
 # the expected value of these is had by putting the expected label in the place of the label
 ESTIMATED = ("log_loss", "roc_auc")
+# what is said of the model that was watched: another one may be champion when it is read
+WATCHED = {"version", "family", "as_of", "release", "lineage"}
 WINDOW_METRICS = [
     f"{prefix}{metric}{end}"
     for prefix in ("", "estimated_")
@@ -40,6 +42,7 @@ def measure_performance(
     new_labels: int,
     champion: ModelPackage,
     as_of: AsOf,
+    horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
@@ -59,7 +62,9 @@ def measure_performance(
     unknown_because = learned or _too_few(labelled, known, params)
     can_estimate = not learned and len(labelled) >= params.min_labelled_rows
     return {
-        "model_version": champion.version,
+        "model": champion.metadata.model_dump(mode="json", include=WATCHED),
+        "first_day": f"{as_of.moment:%Y-%m-%d}",
+        "last_day": f"{as_of.after(horizon.days - 1):%Y-%m-%d}",
         "n_predictions": len(labelled),
         "n_labelled": len(known),
         "label_coverage": len(known) / max(len(labelled), 1),

@@ -67,7 +67,7 @@ def create_pipeline() -> Pipeline:
                     "label_account",
                     "new_labels",
                     "champion",
-                    "params:as_of",
+                    *MOMENTS,
                     PARAMS,
                     BOOTSTRAP,
                 ],
@@ -99,7 +99,11 @@ def create_pipeline() -> Pipeline:
                 "retrain_decision",
             ),
             Node(record, ["retrain_decision", "windows"], ["decision_history", "window_history"]),
-            Node(raise_alerts, ["retrain_decision", "data_quality", "performance"], "alerts"),
+            Node(
+                raise_alerts,
+                ["retrain_decision", "data_quality", "performance", "serving_skew"],
+                "alerts",
+            ),
             Node(
                 judge_trial,
                 [
@@ -143,9 +147,9 @@ def create_pipeline() -> Pipeline:
                     "drift",
                     *PLOTS,
                     "champion",
-                    *MOMENTS,
                 ],
                 "monitoring_report",
+                tags=["of_champion"],  # rendered anew when the champion moves
             ),
         ],
         namespace="monitoring",

@@ -10,7 +10,6 @@ from plotly.offline import get_plotlyjs
 from flight_delays import charts
 from flight_delays.metrics import calibration_curve
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
 from flight_delays.pages import render_page
 from flight_delays.profiles import bin_labels
 
@@ -62,10 +61,11 @@ def render_report(
     score_plot: go.Figure,
     drift_plot: go.Figure,
     champion: ModelPackage,
-    as_of: AsOf,
-    horizon: Horizon,
 ) -> str:
-    """Render the report as HTML that needs no network."""
+    """Render the report as HTML that needs no network; it says if that is no longer the champion.
+
+    All else that it tells is of the model that was watched, and not of the present champion.
+    """
     plots = [performance_plot, live_calibration_plot, score_plot, drift_plot]
     return render_page(
         "monitoring_report",
@@ -77,9 +77,8 @@ def render_report(
         # a CSV file has no empty texts
         drift=_newest(drift).head(DRIFT_ROWS).fillna({"in_words": ""}).to_dict(orient="records"),
         n_windows=drift["window_end"].nunique(),
-        champion=champion.metadata,
-        first_day=as_of.moment,
-        last_day=as_of.after(horizon.days - 1),
+        watched=performance["model"],
+        champion=champion.version,
         plots=[charts.embed(plot) for plot in plots],
         plotly_js=get_plotlyjs(),
     )
