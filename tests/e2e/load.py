@@ -33,7 +33,13 @@ class Load:
 
 @contextlib.contextmanager
 def load(
-    port: int, body: bytes, headers: dict[str, str], n_callers: int, *, again: bool
+    port: int,
+    body: bytes,
+    headers: dict[str, str],
+    n_callers: int,
+    *,
+    again: bool = False,
+    anew: bool = False,
 ) -> Iterator[Load]:
     """Callers that ask while the block runs.
 
@@ -43,6 +49,7 @@ def load(
         headers: And with it.
         n_callers: How many they are.
         again: Whether they connect again when a connection has ended.
+        anew: Whether they connect for each request, until nobody listens.
     """
     seen = Load()
     headers = {"Content-Type": JSON} | headers
@@ -62,7 +69,22 @@ def load(
                 connection = _connected(port)
         connection.close()
 
-    callers = [threading.Thread(target=call, daemon=True) for _ in range(n_callers)]
+    def call_anew() -> None:
+        while not seen.stopped.is_set():
+            connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS)
+            try:
+                connection.connect()
+            except OSError:
+                return
+            try:
+                _ask(connection, body, headers, seen)
+            except (OSError, http.client.HTTPException):
+                seen.n_broken += 1
+            connection.close()
+
+    callers = [
+        threading.Thread(target=call_anew if anew else call, daemon=True) for _ in range(n_callers)
+    ]
     for caller in callers:
         caller.start()
     try:

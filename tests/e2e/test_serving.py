@@ -231,16 +231,17 @@ def test_a_service_that_is_told_to_stop_answers_what_it_was_asked_and_logs_it(
 ) -> None:
     before = set(_ids(service))
 
-    with load(service.port, service.body, _bearer(NEXT_KEY), N_CALLERS, again=False) as seen:
-        _soon(lambda: len(seen.answered) > 500, "there were answers")
+    asked = service.port, service.body, _bearer(NEXT_KEY)
+    with load(*asked, N_CALLERS) as seen, load(*asked, N_CALLERS // 2, anew=True) as new:
+        _soon(lambda: len(seen.answered) > 500 < len(new.answered), "there were answers")
         service.running.process.terminate()
         status = service.running.process.wait(WAIT_SECONDS)
 
     made = [made for made in _ids(service) if made not in before]
     assert status == 0
-    assert (seen.n_broken, seen.refused) == (0, [])
+    assert (seen.n_broken, seen.refused, new.n_broken) == (0, [], 0)
     assert seen.n_goodbyes == N_CALLERS
-    assert sorted(made) == sorted(seen.answered)
+    assert sorted(made) == sorted(seen.answered + new.answered)
     assert not is_ready(service.client)
 
 

@@ -88,10 +88,10 @@ class Running:
     """A server in a thread of its own, spoken to through real sockets."""
 
     def __init__(self, app: Any, **options: Any) -> None:
-        config = uvicorn.Config(
+        self.config = uvicorn.Config(
             app, host="127.0.0.1", port=0, lifespan="off", log_level="critical", **options
         )
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(self.config)
         self._thread = Thread(target=self._server.run, daemon=True)
         self._thread.start()
         while not self._server.started:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from uvicorn import config
 from flight_delays.serving import protocol
 from flight_delays.serving.protocol import MAX_HEADER_BYTES, GuardedProtocol, install
 from tests.serving.conftest import read_all
-from tests.serving.test_front import request_of, statuses, whole
+from tests.serving.test_front import JSON, request_of, statuses, whole
 
 SECONDS = 0.4
 
@@ -18,6 +19,7 @@ SECONDS = 0.4
 @pytest.fixture
 def server(desk, serve, monkeypatch):
     monkeypatch.setattr(protocol, "HEADER_SECONDS", SECONDS)
+    monkeypatch.setattr(protocol, "REST_SECONDS", SECONDS)
     return serve(desk())
 
 
@@ -39,7 +41,7 @@ def test_headers_that_do_not_come_are_not_waited_for(server, sent):
 
     answered = server.send(sent) if sent else read_all(server.connect())
 
-    assert statuses(answered) == [408]
+    assert statuses(answered) == ([408] if sent else [])
     assert SECONDS - 0.1 < time.perf_counter() - start < SECONDS + 0.9
 
 
@@ -117,6 +119,197 @@ def test_what_is_no_http_is_answered_and_closed(server, rubbish):
 
     assert statuses(answered) in ([400], [408])
     assert b"Traceback" not in answered
+
+
+# what is left of a request that is answered, and answers that are left
+
+
+def closed_within(connections, seconds, *, sending=b""):
+    """Whether all have been closed by then, although each goes on to send."""
+    deadline, left = time.perf_counter() + seconds, set(connections)
+    while left and time.perf_counter() < deadline:
+        time.sleep(0.05)
+        for connection in list(left):
+            connection.setblocking(False)
+            try:
+                connection.send(sending)
+                if connection.recv(65_536) == b"":
+                    left.discard(connection)
+            except BlockingIOError:
+                pass
+            except OSError:
+                left.discard(connection)
+    return not left
+
+
+ANSWERED_EARLY = request_of(b"", "content-length: 100000", path="/info", method="GET")
+
+
+def test_a_body_that_is_answered_already_is_not_waited_for(server):
+    connections = [server.connect() for _ in range(20)]
+    for connection in connections:
+        connection.sendall(ANSWERED_EARLY)
+
+    assert closed_within(connections, SECONDS + 2, sending=b"x")
+
+
+def test_a_body_that_is_answered_already_is_read_only_so_far(server, monkeypatch):
+    monkeypatch.setattr(protocol, "REST_SECONDS", 60)
+    monkeypatch.setattr(protocol, "MAX_REST_BYTES", 10_000)
+    with server.connect() as connection:
+        connection.sendall(ANSWERED_EARLY + b"x" * 9_000)
+        assert not closed_within([connection], 0.3)
+
+        assert closed_within([connection], 2, sending=b"x" * 2_000)
+
+
+def test_a_kept_connection_is_not_kept_by_empty_lines(server, monkeypatch):
+    monkeypatch.setattr(server.config, "timeout_keep_alive", SECONDS)
+    with server.connect() as connection:
+        connection.sendall(request_of(b"", path="/info", method="GET"))
+
+        assert closed_within([connection], SECONDS + 2, sending=b"\r\n")
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_type": "text/csv"}])
+def test_who_sends_far_too_much_sees_why(desk, serve, headers):
+    server = serve(desk(max_body_megabytes=0.01))
+
+    seen = [
+        server.ask("POST", "/predict", b" " * 20_000_000, **{"content_type": JSON} | headers)
+        for _ in range(5)
+    ]
+
+    assert {response.status for response in seen} == {415 if headers else 413}
+
+
+def bulk_of(example, *headers):
+    body = json.dumps({"rows": [example] * 10_000}).encode()
+    return request_of(body, f"content-length: {len(body)}", *headers)
+
+
+def half_deaf(server):
+    """A connection that takes little of an answer before it is read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", server.port))
+    return connection
+
+
+def length_of(answered):
+    head, _, body = answered.partition(b"\r\n\r\n")
+    return len(body), int(re.search(rb"content-length: (\d+)", head)[1])
+
+
+def test_who_does_not_take_its_answer_does_not_get_it(server, example, monkeypatch):
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", SECONDS)
+    with half_deaf(server) as deaf:
+        deaf.sendall(bulk_of(example))
+        time.sleep(3 * SECONDS + 3)
+        got, whole_length = length_of(read_all(deaf))
+
+    assert got < whole_length
+    assert not GuardedProtocol.untaken._n_bytes
+
+
+def test_who_takes_its_answer_slowly_gets_it(server, example, monkeypatch):
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", SECONDS)
+    with half_deaf(server) as slow:
+        slow.sendall(bulk_of(example))
+        slow.settimeout(5)
+        parts, start = [slow.recv(65_536)], time.perf_counter()
+        while time.perf_counter() - start < 3 * SECONDS:
+            parts.append(slow.recv(20_000))
+            time.sleep(0.01)
+        got, whole_length = length_of(b"".join(parts) + read_all(slow))
+
+    assert got == whole_length
+
+
+def test_of_many_answers_that_wait_the_oldest_are_given_up(server, example, monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_UNTAKEN_BYTES", 4_000_000)
+    deaf = []
+    for _ in range(4):
+        deaf.append(half_deaf(server))
+        deaf[-1].sendall(bulk_of(example))
+        deaf[-1].settimeout(5)
+        deaf[-1].recv(1, socket.MSG_PEEK)
+    time.sleep(0.2)
+
+    got = [length_of(read_all(connection)) for connection in deaf]
+
+    assert [n < whole for n, whole in got] == [True, True, True, False]
+
+
+# other protocols, and what is beside a body
+
+
+@pytest.mark.parametrize("protocol_", ["h2c", "websocket", "TLS/1.3"])
+def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(
+    server, example, protocol_
+):
+    upgrade = ["connection: Upgrade, HTTP2-Settings", f"upgrade: {protocol_}", "http2-settings: AA"]
+    in_one, later = whole(example, *upgrade), whole(example)
+
+    with server.connect() as connection:
+        connection.sendall(in_one[:-20])
+        time.sleep(0.1)
+        connection.sendall(in_one[-20:] + later)
+        answered = read_all(connection)
+
+    assert statuses(answered) == [200, 200]
+
+
+def test_nobody_is_connected_to_elsewhere(server):
+    answered = server.send(b"CONNECT example.org:80 HTTP/1.1\r\nhost: x\r\n\r\n")
+
+    assert statuses(answered) == [400]
+
+
+def test_few_requests_wait_for_another(server):
+    slow = request_of(b"{", "content-length: 2")
+
+    answered = server.send(slow + b"}" + b"GET /info HTTP/1.1\r\n\r\n" * 3_000)
+
+    assert statuses(answered) == [429]
+
+
+@pytest.mark.parametrize("beside", [b"1;" + b"y" * 1_000_000, b"0\r\n" + b"x: y\r\n" * 40_000])
+def test_what_is_beside_a_body_is_not_read_without_end(server, beside):
+    answered = server.send(request_of(b"1\r\n{\r\n", "transfer-encoding: chunked") + beside)
+
+    assert statuses(answered) == [431]
+
+
+def test_a_body_may_come_byte_by_byte(server, example):
+    body = json.dumps({"rows": [example]}).encode().ljust(30_000)
+    chunks = b"".join(b"1\r\n%b\r\n" % bytes([byte]) for byte in body)
+
+    answered = server.send(request_of(chunks + b"0\r\n\r\n", "transfer-encoding: chunked"))
+
+    assert statuses(answered) == [200]
+
+
+def test_what_is_no_request_is_said_logged_and_counted_like_any_other(desk, serve, caplog):
+    one = desk()
+    server, before = serve(one), counted(one)
+    caplog.set_level("INFO", "flight_delays.serving.logs")
+
+    answered = server.send(b"HELLO\r\n\r\n")
+
+    head, _, body = answered.partition(b"\r\n\r\n")
+    said = json.loads(body)
+    assert statuses(answered) == [400]
+    assert b"content-type: application/problem+json" in head
+    assert said["detail"] == "This is no request of HTTP/1.1."
+    assert said["request_id"].encode() in head
+    assert [r.request_id for r in caplog.records] == [said["request_id"]]
+    assert counted(one) == before + 1
+
+
+def counted(desk):
+    desk.metrics.tell()
+    return desk.metrics.requests.labels("other", "400")._value.get()
 
 
 # small requests are answered on the spot

@@ -48,10 +48,11 @@ N_THREADS = 2
 SMALL_MEMORY = 1_000_000
 RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
 CLOSE: Headers = ((b"connection", b"close"),)
-QUICK_HEADERS = (
-    b"content-type: %b\r\n" % JSON
+QUICK_HEADERS, REFUSED_HEADERS = (
+    b"content-type: %b\r\n" % kind
     + b"".join(b"%b: %b\r\n" % pair for pair in SECURITY)
     + b"content-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+    for kind in (JSON, PROBLEM)
 )
 WELL_FORMED = re.compile(rb"[\w.-]{1,64}")
 
@@ -110,6 +111,18 @@ class Front:
         desk.metrics.request(PREDICT, 200, time.perf_counter() - start)
         return QUICK_HEADERS % (len(answer), self._request_id(found), answer)
 
+    def refuse(self, error: BadRequestError) -> bytes:
+        """Log and count what is no request that could be answered.
+
+        Returns:
+            The rest of the headers and the body.
+        """
+        desk, request_id = self._desk(), self._new_id()
+        reply = _error(error, request_id, 0)
+        if desk is not None:
+            _tell(desk, "other", reply, request_id, 0)
+        return REFUSED_HEADERS % (len(reply.body), request_id.encode(), reply.body)
+
     def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
         given = headers.get(b"x-request-id")
         if given is not None and WELL_FORMED.fullmatch(given):
@@ -123,7 +136,8 @@ class Front:
         desk = self._desk()
         if desk is None:
             starting = BadRequestError(503, "starting", "The service is starting; try again.")
-            return await _send(send, _error(starting, request_id, 0), request_id)
+            await _send(send, _error(starting, request_id, 0), request_id)
+            return
         desk.in_progress += 1
         share = Share(desk.room)
         try:
@@ -133,12 +147,7 @@ class Front:
             share.give_back()
         if reply is not None:
             await _send(send, reply, request_id)
-            seconds = time.perf_counter() - start
-            if reply.refused:
-                desk.log.write(request_id, reply.status, reply.refused, path, seconds)
-            known = path if path in (PREDICT, INFO, *INNER, DOCS) else "other"
-            desk.metrics.request(known, reply.status, seconds)
-        return None
+            _tell(desk, path, reply, request_id, time.perf_counter() - start)
 
     async def _reply(
         self,
@@ -226,6 +235,14 @@ class Front:
             await send(message)
 
         await self._app({**scope, PASSED: True}, receive, secured)
+
+
+def _tell(desk: Desk, path: str, reply: Reply, request_id: str, seconds: float) -> None:
+    """Log a refusal, and count the request."""
+    if reply.refused:
+        desk.log.write(request_id, reply.status, reply.refused, path, seconds)
+    known = path if path in (PREDICT, INFO, *INNER, DOCS) else "other"
+    desk.metrics.request(known, reply.status, seconds)
 
 
 class _DisconnectedError(Exception):

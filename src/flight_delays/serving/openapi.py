@@ -87,6 +87,7 @@ ERRORS = {
     413: "The body is too large",
     415: "The body is of another type",
     422: "Rows break the contract",
+    431: "The headers are too large",
     500: "A bug",
     503: "Overloaded or starting; try again after `Retry-After` seconds",
 }
@@ -148,7 +149,7 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
                                 "application/vnd.apache.arrow.stream": arrow,
                             },
                         },
-                        **_errors(400, 401, 405, 408, 413, 415, 422, 500, 503),
+                        **_errors(400, 401, 405, 408, 413, 415, 422, 431, 500, 503),
                     },
                     **security,
                 }

@@ -35,6 +35,7 @@ TITLES = {
     413: "Request too large",
     415: "Unsupported media type",
     422: "Invalid rows",
+    429: "Too many requests",
     431: "Headers too large",
     500: "Internal error",
     503: "Overloaded",
