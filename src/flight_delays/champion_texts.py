@@ -87,8 +87,8 @@ def _answering(current: Saved, last: Answered | None) -> str:
     said = f"the newest in the prediction log is by {last.model_version}, {last.moment:{TIME}} UTC"
     if last.model_version == current.version:
         return said
-    late = last.moment > saved_at(current.moment)
-    when = "although" if late else "from before"
+    after = last.moment > saved_at(current.moment)
+    when = "although" if after else "from before"
     return f"{said}, {when} {current.version} became champion. {RESTART}"
 
 
