@@ -3,7 +3,7 @@ import os
 from datetime import date, datetime
 from pathlib import Path
 
-from flight_delays.log_files import Answered, closed, last_answer, list_log
+from flight_delays.log_files import Answered, closed, hold, is_held, last_answer, list_log
 
 MONDAY, TUESDAY = date(2013, 7, 15), date(2013, 7, 16)
 
@@ -85,3 +85,27 @@ def test_where_nothing_was_logged_nobody_answered_last(tmp_path):
 
     assert last_answer(tmp_path) is None
     assert last_answer(tmp_path / "none") is None
+
+
+def test_the_newest_file_of_a_living_process_is_never_closed(tmp_path):
+    folder = filled(tmp_path, "2013-07-15-aa-0001.jsonl", "2013-07-15-aa-0002.jsonl")
+
+    with (folder / "2013-07-15-aa-0002.jsonl").open("wb") as written:
+        hold(written.fileno())
+        alive = closed(list_log(folder), date(2999, 1, 1))
+
+    assert names(alive) == ["2013-07-15-aa-0001.jsonl"]
+    assert names(closed(list_log(folder), TUESDAY)) == names(list_log(folder))
+
+
+def test_a_file_that_is_gone_is_held_by_nobody(tmp_path):
+    assert not is_held(tmp_path / "2013-07-15-aa-0001.jsonl")
+
+
+def test_looking_whether_a_file_is_held_is_in_nobodys_way(tmp_path):
+    [file] = filled(tmp_path, "2013-07-15-aa-0001.jsonl").iterdir()
+
+    with file.open("wb") as written:
+        assert not is_held(file)
+        hold(written.fileno())
+        assert is_held(file)

@@ -1,5 +1,8 @@
 import datetime
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -170,3 +173,60 @@ def test_only_files_that_are_closed_and_taken_are_finished(tmp_path):
 def test_what_is_not_named_after_a_part_is_refused():
     with pytest.raises(ProjectError, match="mine is among the predictions"):
         taken_until(["mine"])
+
+
+# writes a line a request, and says its number once it is logged
+WRITER = """
+import sys, time
+from datetime import datetime, timedelta, UTC
+from itertools import count
+from pathlib import Path
+from flight_delays.serving.prediction_log import PredictionLog
+
+log = PredictionLog(Path(sys.argv[1]), 20_000, 1_000_000)
+today = datetime.now(UTC).date() + timedelta(days=int(sys.argv[2]))
+for i in count():
+    log.append(b"%d\\n" % i, today)
+    print(i, flush=True)
+    time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("days_off", [-400, -3, 0, 3])
+def test_a_clock_that_is_off_loses_nothing_and_takes_nothing_twice(tmp_path, days_off):
+    command = [sys.executable, "-c", WRITER, str(tmp_path), str(days_off)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE)
+    writer.stdout.readline()
+    taken, until = [], []
+
+    def ingest():
+        parts = new_parts(tmp_path, taken_until(until))
+        for part in parts:
+            taken.extend(int(line) for line in part.read().splitlines())
+            until.append(part.name)
+        for path in finished(tmp_path, taken_until(until)):
+            path.unlink()
+
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        ingest()
+    alive = len(list(tmp_path.iterdir()))
+    writer.kill()
+    answered = int(writer.communicate()[0].splitlines()[-1])
+    ingest()
+
+    assert alive == 1
+    assert taken == list(range(len(taken)))
+    assert len(taken) > answered > 0
+
+
+def test_the_files_of_an_ended_process_are_removed_once_they_are_taken(tmp_path):
+    log = PredictionLog(tmp_path, 1_000_000, 10_000_000)
+    log.append(json_lines(predictions(3)), TODAY - datetime.timedelta(days=5))
+    _, _, until = read(tmp_path)
+    alive = finished(tmp_path, taken_until(until))
+
+    log.close()
+
+    assert alive == []
+    assert finished(tmp_path, taken_until(until)) == list(tmp_path.iterdir())

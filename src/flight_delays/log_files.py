@@ -1,6 +1,7 @@
 """The files of the prediction log, and which of them nobody writes any more."""
 
 import contextlib
+import fcntl
 import json
 import re
 from collections.abc import Iterable
@@ -101,9 +102,37 @@ def closed(files: Iterable[LogFile], today: date) -> list[LogFile]:
     """Those that nobody writes any more.
 
     That are tables; lines that their process has left behind for a newer file; and those of days
-    before ``today``. Whoever asks passes a day on which no prediction of the day before is on its
-    way any more.
+    before ``today`` whose process has ended. A day alone says nothing: clocks may be days off, and
+    a process may have had nothing to write for as long.
     """
     ordered = sorted(files, key=lambda file: file.age)
     newest = {file.process: file for file in ordered if not file.is_table}
-    return [file for file in ordered if file.day < today or file is not newest.get(file.process)]
+    return [
+        file
+        for file in ordered
+        if file is not newest.get(file.process) or (file.day < today and not is_held(file.path))
+    ]
+
+
+def hold(descriptor: int) -> None:
+    """Lock a file for as long as the process writes it; the system unlocks it when that ends.
+
+    Raises:
+        OSError: if the file system knows no locks.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(path: Path) -> bool:
+    """Whether the process that writes a file lives, also on another machine that shares it.
+
+    One that may not be read is taken to be held.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except FileNotFoundError:
+        return False
+    return False

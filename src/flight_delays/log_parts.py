@@ -90,7 +90,7 @@ def taken_until(names: Iterable[str]) -> dict[str, int]:
 
 
 def last_open_day() -> date:
-    """The oldest day whose files may still be written."""
+    """The oldest day whose files may still be written by a process that holds none of them."""
     return (datetime.now(UTC) - GRACE).date()
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,6 +171,110 @@ def test_the_file_that_another_process_writes_is_never_removed(log, tmp_path):
         log.append(line(i), TODAY)
 
     assert -1 in rows(tmp_path)
+
+
+def remove(folder):
+    shutil.rmtree(folder)
+
+
+def move(folder):
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def unlink(folder):
+    [file] = folder.iterdir()
+    file.unlink()
+
+
+def rename(folder):
+    [file] = folder.iterdir()
+    file.rename(folder.with_name("file"))
+
+
+def replace_by_a_copy(folder):
+    shutil.copytree(folder, folder.with_name("copy"))
+    shutil.rmtree(folder)
+    folder.with_name("copy").rename(folder)
+
+
+@pytest.mark.parametrize("away", [remove, move, unlink, rename, replace_by_a_copy])
+def test_what_is_answered_after_the_file_was_taken_away_is_in_the_log(log, tmp_path, away):
+    log.append(line(1), TODAY)
+    away(tmp_path / "log")
+
+    for i in range(2, 6):
+        log.append(line(i), TODAY)
+
+    kept = rows(tmp_path)
+    assert kept == ([1] if away is replace_by_a_copy else []) + [2, 3, 4, 5]
+    assert log.n_bytes == 100 * len(kept)
+
+
+@pytest.mark.parametrize("away", [remove, move])
+def test_a_table_that_is_answered_after_the_folder_was_taken_away_is_in_the_log(
+    log, tmp_path, away
+):
+    log.append_table(pa.table({"row": [1]}), TODAY)
+    away(tmp_path / "log")
+
+    log.append_table(pa.table({"row": [2]}), TODAY)
+
+    [file] = files(tmp_path)
+    assert pa.ipc.open_file(file).read_all().to_pydict() == {"row": [2]}
+
+
+def test_a_file_that_is_taken_away_while_it_is_written_is_noticed(log, tmp_path, monkeypatch):
+    def write_and_lose(descriptor, lines):
+        monkeypatch.undo()
+        n_bytes = os.write(descriptor, lines)
+        shutil.rmtree(tmp_path / "log")
+        return n_bytes
+
+    log.append(line(1), TODAY)
+    monkeypatch.setattr("flight_delays.serving.prediction_log.os.write", write_and_lose)
+
+    log.append(line(2), TODAY)
+
+    assert rows(tmp_path) == [2]
+
+
+def test_what_cannot_be_logged_is_refused_until_the_folder_can_be_made_again(log, tmp_path):
+    log.append(line(1), TODAY)
+    shutil.rmtree(tmp_path / "log")
+    (tmp_path / "log").touch()
+
+    for _ in range(2):
+        with pytest.raises(ProjectError, match=r"cannot be written.*PREDICTION_LOG_DIR"):
+            log.append(line(2), TODAY)
+    (tmp_path / "log").unlink()
+    log.append(line(3), TODAY)
+
+    assert rows(tmp_path) == [3]
+
+
+def test_a_folder_that_keeps_no_file_is_no_log(log, tmp_path, monkeypatch):
+    real = os.write
+
+    def write_and_lose(descriptor, lines):
+        n_bytes = real(descriptor, lines)
+        shutil.rmtree(tmp_path / "log")
+        return n_bytes
+
+    monkeypatch.setattr("flight_delays.serving.prediction_log.os.write", write_and_lose)
+
+    with pytest.raises(ProjectError, match="its files are removed while they are written"):
+        log.append(line(1), TODAY)
+
+
+def test_the_file_of_a_living_process_is_not_removed_whatever_the_clocks_say(log, tmp_path):
+    slow = PredictionLog(tmp_path / "log", 1_000, 10_000)
+    slow.append(line(-1), date(2013, 1, 1))
+
+    for i in range(250):
+        log.append(line(i), TODAY)
+    slow.append(line(-2), date(2013, 1, 1))
+
+    assert {-1, -2} <= set(rows(tmp_path))
 
 
 def test_a_table_is_a_file_of_its_own(log, tmp_path):

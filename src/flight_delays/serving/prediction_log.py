@@ -2,7 +2,8 @@
 
 Each process appends to files of its own, with one ``write`` per request on a descriptor opened for
 appending: lines are whole, and what was answered is with the operating system. A file that could
-not be written in full is cut back to whole lines and left for a new one.
+not be written in full, or that somebody removed or moved, is cut back to whole lines and left for a
+new one.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from flight_delays.errors import ProjectError
-from flight_delays.log_files import closed, list_log
+from flight_delays.log_files import closed, hold, list_log
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +57,8 @@ class PredictionLog:
         self._process = uuid.uuid4().hex[:12]
         self._number = 0
         self._day = date.min
-        self._path = folder
+        self._path = ""
+        self._inode = 0
         self._descriptor = -1
         self._size = 0
         self._tables_since_look = 0
@@ -89,17 +91,12 @@ class PredictionLog:
             size = self._size + len(lines)
             if self._descriptor < 0 or today > self._day or size > self._max_file_bytes:
                 self._begin(today)
-                size = len(lines)
-            try:
-                complete = os.write(self._descriptor, lines) == len(lines)
-            except OSError as error:
-                self._take_back()
-                raise self._error(error) from error
-            if not complete:
-                self._take_back()
-                raise self._error("the disk is full, or the file reached a limit")
+            if not self._write(lines):
+                self._begin(today)
+                if not self._write(lines):
+                    raise self._error("its files are removed while they are written")
             self._n_bytes += len(lines)
-            self._size = size
+            self._size += len(lines)
 
     def append_table(self, table: "pa.Table", today: date) -> None:
         """Write the rows of a bulk request as a file of their own, which is whole or not there.
@@ -130,10 +127,48 @@ class PredictionLog:
         with self._told():
             self._folder.mkdir(parents=True, exist_ok=True)
             self._make_room(today)
-            self._path = self._next_path(today, "jsonl")
+            path = self._next_path(today, "jsonl")
+            beside = _beside(path)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            self._descriptor = os.open(self._path, flags, 0o644)
+            descriptor = os.open(beside, flags, 0o644)
+            try:
+                # before others can find it: what nobody holds may be removed
+                hold(descriptor)
+                beside.rename(path)
+                self._inode = path.stat().st_ino
+            except OSError:
+                os.close(descriptor)
+                beside.unlink(missing_ok=True)
+                raise
+            self._path, self._descriptor = str(path), descriptor
         self._day = max(today, self._day)
+
+    def _write(self, lines: bytes) -> bool:
+        """Add to the file; nothing is added, and the file left, if it is not in the log any more.
+
+        Raises:
+            ProjectError: if the lines cannot be written in full.
+        """
+        try:
+            complete = os.write(self._descriptor, lines) == len(lines)
+        except OSError as error:
+            self._take_back()
+            raise self._error(error) from error
+        if not complete:
+            self._take_back()
+            raise self._error("the disk is full, or the file reached a limit")
+        # afterwards, so that no moment is left at which it may be removed unnoticed
+        if not self._is_in_place():
+            self._take_back()
+            return False
+        return True
+
+    def _is_in_place(self) -> bool:
+        """Whether the file still has its name: it or its folder may be removed, or moved."""
+        try:
+            return os.stat(self._path).st_ino == self._inode  # noqa: PTH116 - for every request
+        except OSError:
+            return False
 
     def _next_path(self, today: date, kind: str) -> Path:
         self._number += 1
@@ -143,10 +178,9 @@ class PredictionLog:
     def _take_back(self) -> None:
         """Cut off what was half written, and leave the file: its end may have been read."""
         try:
-            if self._size:
-                os.ftruncate(self._descriptor, self._size)
-            else:
-                self._path.unlink()
+            os.ftruncate(self._descriptor, self._size)
+            if not self._size:
+                Path(self._path).unlink(missing_ok=True)
         except OSError:
             logger.exception("A file in %s may end in half a line", self._folder)
         self._close()
@@ -206,7 +240,7 @@ def _write_table(table: "pa.Table", path: Path) -> int:
     """Write beside and rename; returns the size of the file."""
     import pyarrow as pa  # noqa: PLC0415
 
-    beside = path.with_name(f".{path.name}{PARTIAL}")
+    beside = _beside(path)
     # less than half the size, for less time than the other half would take to write
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     try:
@@ -221,6 +255,10 @@ def _write_table(table: "pa.Table", path: Path) -> int:
         beside.unlink(missing_ok=True)
         raise
     return size
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}{PARTIAL}")
 
 
 def _size(path: Path) -> int:
