@@ -15,7 +15,7 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.text import TextDataset
 
 from flight_delays import champions
-from flight_delays.champions import promote, roll_back
+from flight_delays.champions import promote, release_of, roll_back
 from flight_delays.datasets import HistoryDataset, ModelPackageDataset
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
@@ -24,8 +24,8 @@ from flight_delays.pipelines.documentation.nodes import ModelCard
 from flight_delays.pipelines.gate.nodes import record as record_verdict
 from flight_delays.pipelines.release.nodes import elect
 from flight_delays.pipelines.release.nodes import promote as record_release
-from flight_delays.portable.plan import MODEL, PLAN_LABEL
-from tests.factories import of_another_scikit_learn, tiny_package, write_plan
+from flight_delays.portable.plan import MODEL, PLAN_LABEL, hash_of
+from tests.factories import of_another_scikit_learn, plan_of, tiny_package, write_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
@@ -350,6 +350,42 @@ def test_a_release_that_is_not_intact_is_built_again_before_the_champion_moves(
     assert returned.metadata.release == "anew:2013-a"
     assert returned.metadata.withdrawn == ["2013-b"]
     assert returned.decision["outcome"] == "rollback"
+
+
+def test_only_a_release_that_can_serve_is_served(catalog, promoted, stored):
+    promoted("a")
+
+    assert release_of(catalog) == "bento:a"
+
+
+@pytest.mark.parametrize("damage", [exchange, halve, lose])
+def test_a_release_that_is_not_intact_is_not_served(catalog, promoted, stored, damage):
+    promoted("a")
+    why = damage(stored["flight_delays:2013-a"].path)
+
+    with pytest.raises(ProjectError, match=rf"{why}.*kedro run --pipelines=release"):
+        release_of(catalog)
+
+
+def test_a_release_without_its_hash_is_not_served(catalog, promoted, stored):
+    promoted("a")
+    stored["flight_delays:2013-a"].info.labels.clear()
+
+    with pytest.raises(ProjectError, match=rf"{PLAN_LABEL}.*is missing"):
+        release_of(catalog)
+
+
+def test_a_release_with_another_threshold_than_the_champion_is_not_served(
+    catalog, promoted, stored
+):
+    promoted("a")
+    model = stored["flight_delays:2013-a"]
+    files = {MODEL: hash_of((model.path / MODEL).read_bytes())}
+    plan = plan_of(model_version="2013-a", threshold=0.9, files=files)
+    model.info.labels[PLAN_LABEL] = plan.write(model.path)
+
+    with pytest.raises(ProjectError, match="holds another model"):
+        release_of(catalog)
 
 
 def test_a_release_with_another_model_is_built_again(catalog, promoted, stored, built):

@@ -11,7 +11,6 @@ from kedro.framework.cli.utils import env_option
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines, settings
 
-from flight_delays.errors import ProjectError
 from flight_delays.explained import explained
 from flight_delays.log_files import last_answer
 from flight_delays.run_lock import alone_in, wait_option
@@ -45,10 +44,7 @@ def release(env: str | None) -> None:
     from flight_delays import champions
 
     with _opened(env) as context:
-        metadata = champions.champions(context.catalog)[0].metadata
-    if problem := champions.release_problem(metadata):
-        raise ProjectError(f"{problem} Build it again with `kedro run --pipelines=release`.")
-    click.echo(metadata.release)
+        click.echo(champions.release_of(context.catalog))
 
 
 @champion.command()

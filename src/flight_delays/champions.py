@@ -291,6 +291,20 @@ def release_problem(metadata: Metadata) -> str | None:
         plans = [plan_of(model) for model in models_of(str(metadata.release))]
     except ProjectError as error:
         return str(error)
-    if metadata.version not in [plan.model_version for plan in plans]:
+    if (metadata.version, metadata.threshold) not in [
+        (p.model_version, p.threshold) for p in plans
+    ]:
         return f"The release {metadata.release} in BentoML's store holds another model."
     return None
+
+
+def release_of(catalog: Catalog) -> str:
+    """Which Bento the champion is.
+
+    Raises:
+        ProjectError: if there is no champion, or its release cannot serve as it is.
+    """
+    metadata = champions(catalog)[0].metadata
+    if problem := release_problem(metadata):
+        raise ProjectError(f"{problem} Build it again with `kedro run --pipelines=release`.")
+    return str(metadata.release)

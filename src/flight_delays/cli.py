@@ -60,9 +60,11 @@ run = wait_option(
 @explained
 def serve(host: str, port: int, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
+    from flight_delays.champions import release_of  # noqa: PLC0415 - heavy
+
     with settings.SESSION_CLASS.create(env=env) as session:
         context = session.load_context()
-        release = _release_of(context.catalog)
+        release = release_of(context.catalog)
         environment = _serving_environment(context)
     click.echo(f"Serving {release} on http://{host}:{port} (stop it with Ctrl-C)")
     command = [
@@ -185,22 +187,6 @@ def replay(
     logging.disable(logging.INFO)
     policies = live(project_folder(), env, start, end, every, fresh=fresh)
     click.echo(f"\n{summarise_replay(policies)}\n")
-
-
-def _release_of(catalog: Any) -> str:
-    import bentoml  # noqa: PLC0415 - heavy, and only needed here
-    from bentoml.exceptions import NotFound  # noqa: PLC0415
-
-    if not catalog.exists("champion"):
-        raise ProjectError("There is no champion yet. Make one with `make run`.")
-    release = str(catalog.load("champion").metadata.release)
-    try:
-        return str(bentoml.bentos.get(release).tag)
-    except NotFound as error:
-        raise ProjectError(
-            f"The release {release} is not in BentoML's store. "
-            "Build it again with `kedro run --pipelines=release`."
-        ) from error
 
 
 cli = click.Group(name="flight_delays", commands=[run, serve, retrain, replay, champion])
