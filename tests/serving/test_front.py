@@ -1,6 +1,7 @@
 """The front behind the guarded protocol, over real sockets."""
 
 import contextlib
+import gc
 import json
 import re
 import threading
@@ -13,6 +14,7 @@ from flight_delays.contracts import Prediction
 from flight_delays.served import read_log
 from flight_delays.serving import front
 from flight_delays.serving.front import LARGE_BODY
+from flight_delays.serving.refusals import BadRequestError
 
 KEY = "a-key-of-more-than-16-characters"
 BEARER = f"Bearer {KEY}"
@@ -189,6 +191,22 @@ def test_the_kind_of_a_body_may_be_written_as_http_allows(desk, serve, example, 
     body = json.dumps({"rows": [example]}).encode()
 
     assert serve(desk()).ask("POST", "/predict", body, content_type=kind).status == 200
+
+
+@pytest.mark.parametrize("n_rows", [1, 200])
+def test_what_is_refused_is_not_kept_until_garbage_is_collected(desk, serve, example, n_rows):
+    server = serve(desk())
+    gc.collect()
+    gc.disable()
+
+    for _ in range(5):
+        assert server.predict(*[example | {"carrier": "ZZ"}] * n_rows).status == 422
+
+    deadline = time.monotonic() + 5
+    while any(isinstance(one, BadRequestError) for one in gc.get_objects()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    gc.enable()
 
 
 def test_rows_that_break_the_contract_are_named(desk, serve, example, tmp_path):

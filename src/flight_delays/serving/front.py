@@ -172,7 +172,8 @@ class Front:
             body = await _body(receive, headers, desk, share)
             return await self._predict(desk, kind, body, headers)
         except BadRequestError as error:
-            refusal = error
+            # kept with its frames, it would keep the body until garbage is collected
+            refusal = error.with_traceback(None)
         except _DisconnectedError:
             return None
         except ProjectError as error:
@@ -295,19 +296,17 @@ async def _body(
 
 
 async def _received(receive: Receive, limit: int, share: Share) -> bytes:
-    parts: list[bytes] = []
-    n_bytes, more = 0, True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _DisconnectedError
-        parts.append(message["body"])
-        n_bytes += len(message["body"])
-        if n_bytes > limit:
-            raise _too_large(limit)
         share.take(len(message["body"]))
+        body += message["body"]
+        if len(body) > limit:
+            raise _too_large(limit)
         more = message.get("more_body", False)
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _too_large(limit: int) -> BadRequestError:
