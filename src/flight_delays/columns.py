@@ -26,6 +26,16 @@ Task = Literal["binary", "multiclass", "regression"]
 Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
+# what is enforced everywhere: Pandera's name of a check, and the argument that declares it
+ARGUMENTS = {
+    "greater_than": "gt",
+    "greater_than_or_equal_to": "ge",
+    "less_than": "lt",
+    "less_than_or_equal_to": "le",
+    "isin": "isin",
+    "notin": "notin",
+    "str_matches": "str_matches",
+}
 # what stands for no value in text, unless a contract says otherwise
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from kedro.config import MissingConfigException
 from kedro.io import DatasetError
 from kedro.validation import DataValidationError, ParameterValidationError
@@ -15,6 +16,7 @@ from kedro.validation import DataValidationError, ParameterValidationError
 from flight_delays.errors import ProjectError
 from flight_delays.project import project_folder
 from flight_delays.session import configure_logging
+from flight_delays.wording import in_environment
 
 EXPECTED = (
     ProjectError, DatasetError, MissingConfigException, ParameterValidationError, OSError,
@@ -40,9 +42,19 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
             if not isinstance(error, EXPECTED):
                 raise
             logging.getLogger("flight_delays.traceback").error("Failed", exc_info=error)
-            raise click.ClickException(f"{error}{next_step(error)}") from error
+            said = in_environment(f"{error}{next_step(error)}", _environment())
+            raise click.ClickException(said) from error
 
     return wrapper
+
+
+def _environment() -> str | None:
+    """The environment that a person named."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.get_parameter_source("env") is not ParameterSource.COMMANDLINE:
+        return None
+    named: str = context.params["env"]
+    return named
 
 
 def next_step(error: BaseException) -> str:
@@ -61,7 +73,8 @@ def next_step(error: BaseException) -> str:
 
 _NEXT_STEPS: dict[type[BaseException], str] = {
     MissingConfigException: "An environment is a folder in conf/, such as conf/sample.",
-    ParameterValidationError: "Parameters, with their limits, are in conf/base/parameters*.yml.",
+    ParameterValidationError: "Parameters are in conf/base/parameters*.yml; an environment and "
+    "`kedro run --params` change them.",
     DataValidationError: "Mend the data, or change what src/flight_delays/contracts.py asks of it.",
     FileNotFoundError: "Check the filepath of that entry in conf/base/catalog*.yml.",
     OSError: "Nothing that was in force has changed; run again when that is put right.",

@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from flight_delays.columns import FINITE, Column, Columns
+from flight_delays.columns import ARGUMENTS, FINITE, Column, Columns
 from flight_delays.errors import ContractError
 
 _PASSES: dict[str, Callable[..., Any]] = {
@@ -42,7 +42,7 @@ def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
             if name not in _PASSES:
                 raise ContractError(
                     f"The check '{name}' of column '{column.name}' cannot be pushed down to the "
-                    f"engine; use one of {', '.join(_PASSES)}."
+                    f"engine; use one of {', '.join(ARGUMENTS.values())}."
                 )
             passes = _PASSES[name](found, **statistics)
             # what is missing is for `nullable` to judge

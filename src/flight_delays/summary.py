@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from flight_delays.model_package import ModelPackage
-from flight_delays.wording import interval_text, measured_text
+from flight_delays.wording import in_environment, interval_text, measured_text
 
 # the artefacts that a summary speaks of
 ARTEFACTS = (
@@ -43,7 +43,7 @@ def summarise(
         if name in artefacts and not _nothing_on_trial(name, artefacts[name])
     ]
     lines.append(("Next", _next_step(artefacts, env, has_champion)))
-    return "\n".join(f"{title:<11}{text}" for title, text in lines)
+    return in_environment("\n".join(f"{title:<11}{text}" for title, text in lines), env)
 
 
 def _nothing_on_trial(name: str, artefact: Any) -> bool:

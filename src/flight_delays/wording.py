@@ -1,5 +1,6 @@
-"""Figures as people read them: metrics by the names they are known by, with their intervals."""
+"""Figures and commands as people read and type them."""
 
+import re
 from collections.abc import Mapping
 
 _NAMES = {"roc_auc": "ROC AUC", "f1": "F1", "flagged_share": "share flagged"}
@@ -19,3 +20,13 @@ def measured_text(metrics: Mapping[str, Mapping[str, float]], *names: str) -> st
     """Some metrics by name, those that were measured, with their intervals."""
     found = [name for name in names if name in metrics]
     return ", ".join(f"{metric_name(name)} {interval_text(metrics[name])}" for name in found)
+
+
+def in_environment(text: str, env: str | None) -> str:
+    """The text, with the commands in it as they are typed for an environment, if it has a name."""
+    if not env:
+        return text
+    text = re.sub(
+        r"`(kedro (?:run|serve|retrain|replay|champion)\b[^`]*)`", rf"`\1 --env {env}`", text
+    )
+    return re.sub(r"`make (run|serve)`", rf'`make \1 ARGS="--env {env}"`', text)

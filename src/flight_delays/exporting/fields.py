@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from pandera.dtypes import is_int
 
-from flight_delays.columns import FINITE, Column, Columns
+from flight_delays.columns import ARGUMENTS, FINITE, Column, Columns
 from flight_delays.errors import ContractError
 from flight_delays.portable.plan import Field, Source
 
@@ -95,7 +95,7 @@ def _refuse_what_cannot_be_kept(column: Column) -> None:
         if check not in (*_RULES, *_LISTS):
             raise ContractError(
                 f"The check '{check}' of column '{column.name}' has no counterpart in the "
-                f"service's API; use one of isin, notin, {', '.join(_RULES)}."
+                f"service's API; use one of {', '.join(ARGUMENTS.values())}."
             )
     others = [name for name in column.checks if name not in ("isin", FINITE)]
     if "isin" in column.checks and others:

@@ -75,7 +75,7 @@ def test_predictions_of_other_days_or_by_another_model_are_not(
         (package, as_of, Horizon(days=3)),
         (another, as_of, horizon),
     ):
-        with pytest.raises(ProjectError, match="pipelines=scoring,monitoring"):
+        with pytest.raises(ProjectError, match="pipelines=data_engineering,scoring,monitoring"):
             take_predictions(predictions, champion, day, days)
 
 

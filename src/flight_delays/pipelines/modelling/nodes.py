@@ -82,7 +82,8 @@ def split_windows(model_input: ir.Table, as_of: AsOf, params: Modelling) -> list
         raise ContractError(
             f"The contract declares a {COLUMNS.task} task by '{Y}'; the families, metrics and gate "
             "that come with the template are for binary ones. Declare a boolean label, or bring "
-            "your own in src/flight_delays/pipelines/modelling/families.py and metrics.py."
+            "your own in src/flight_delays/pipelines/modelling/families.py and "
+            "src/flight_delays/metrics.py."
         )
     test_start = as_of.before(params.test_days)
     validation_start = test_start - pd.Timedelta(days=params.validation_days)
@@ -109,11 +110,21 @@ def _labelled_rows(table: ir.Table, start: pd.Timestamp, end: pd.Timestamp) -> p
 
 def _check_window(name: str, rows: pd.DataFrame, end: pd.Timestamp, params: Modelling) -> None:
     if len(rows) < params.min_rows or rows[Y].nunique() < 2:
+        fewer = ", or a smaller modelling.min_rows" if len(rows) < params.min_rows else ""
         raise ProjectError(
             f"The {name} window, which ends on {end:%Y-%m-%d}, has {len(rows)} labelled rows of "
-            f"{rows[Y].nunique()} classes; it needs {params.min_rows} rows of 2. Choose a later "
-            f"as_of, or smaller modelling.validation_days and modelling.test_days."
+            f"{rows[Y].nunique()} classes; it needs {params.min_rows} rows of 2. Choose "
+            f"{_LONGER[name]}{fewer}."
         )
+
+
+# the training window has what precedes the other two
+_LONGER = {
+    "train": "an as_of with more rows before it, smaller modelling.validation_days or smaller "
+    "modelling.test_days",
+    "validation": "a larger modelling.validation_days",
+    "test": "a larger modelling.test_days",
+}
 
 
 def fit(

@@ -90,7 +90,8 @@ def take_predictions(
             f"The predictions at hand are of {found['first']:%Y-%m-%d} to "
             f"{found['last']:%Y-%m-%d} by {found['model']}; to be watched are those of the "
             f"{horizon.days} days from {as_of} on, by the champion {champion.version}. Score them "
-            "first: `kedro run --pipelines=scoring,monitoring`."
+            f"first: `kedro run --pipelines=data_engineering,scoring,monitoring "
+            f"--params=as_of={as_of},horizon.days={horizon.days}`."
         )
     return predictions
 

@@ -103,8 +103,8 @@ def _why_nothing_serves(decision: dict[str, Any]) -> str:
         return f"There is no champion yet, so nothing can be released: {said}"
     return (
         "The gate did not promote the candidate, and there is no champion yet, so nothing can "
-        f"be released: {said} Improve the model, or change the "
-        "limits in conf/base/parameters_gate.yml, and run again."
+        f"be released: {said} Improve the model, or change the limits in "
+        "conf/base/parameters_gate.yml and conf/base/parameters_behaviour.yml, and run again."
     )
 
 
@@ -301,8 +301,9 @@ def _compare_features(bento_tag: str, logged: pd.DataFrame, asked: pd.DataFrame)
         raise ProjectError(
             f"The Bento {bento_tag} works with other features than training: "
             f"{', '.join(differ.index)}; '{differ.index[0]}' differs on {differ.iloc[0]} of "
-            f"{len(asked)} rows. Run data_engineering again, so that the online store has what the "
-            "model input has. It is not released; the champion that serves stays."
+            f"{len(asked)} rows. The online store must have what the model input has: "
+            "`kedro run --pipelines=data_engineering,release`. It is not released; the champion "
+            "that serves stays."
         )
     return names
 

@@ -112,8 +112,8 @@ class BentoServer:
             except OSError:
                 time.sleep(0.1)
         raise ProjectError(
-            f"The Bento {self._tag} did not get ready within {self._timeout:g} s; "
-            f"it said:\n{self._output.read_text()[-2000:]}"
+            f"The Bento {self._tag} did not get ready within {self._timeout:g} s "
+            f"(release.start_timeout_seconds); it said:\n{self._output.read_text()[-2000:]}"
         )
 
 
