@@ -215,6 +215,19 @@ def trained(
     bootstrap: Bootstrap,
     costs: Costs,
 ) -> Trained:
+    model_input = engineered.model_input
+    return model(model_input, windows, as_of, window, modelling_params, bootstrap, costs)
+
+
+def model(
+    model_input: ir.Table,
+    windows: list[pd.DataFrame],
+    as_of: AsOf,
+    window: Window,
+    modelling_params: modelling.Modelling,
+    bootstrap: Bootstrap,
+    costs: Costs,
+) -> Trained:
     """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
     seed = 0
     train, validation, test = windows
@@ -236,9 +249,7 @@ def trained(
         "recipe": recipe,
         "threshold": threshold,
         "metrics": metrics,
-        "reference": modelling.profile_reference(
-            engineered.model_input, predictions, as_of, window
-        ),
+        "reference": modelling.profile_reference(model_input, predictions, as_of, window),
         "evaluation": evaluation.collect_evaluation(
             SCREENING, predictions, metrics, slices, importance, costs
         ),

@@ -13,13 +13,14 @@ from flight_delays.model_package import ModelPackage, probability
 from flight_delays.pipelines.documentation.nodes import ModelCard, render_card
 from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
 from flight_delays.pipelines.gate.checks import leakage_checks
-from flight_delays.pipelines.modelling import evaluation, nodes, tuning
+from flight_delays.pipelines.modelling import evaluation, nodes
 from flight_delays.pipelines.modelling.families import FAMILIES
 from flight_delays.pipelines.monitoring.drift import measure_drift
 from flight_delays.pipelines.monitoring.nodes import measure_quality
 from flight_delays.preprocessing import informative, left_out
 from flight_delays.serving.model import ServedModel
 from flight_delays.summary import summarise
+from tests.conftest import model
 from tests.pipelines.monitoring.conftest import CLEAN, NO_SKEW, params, predictions  # noqa: F401
 
 COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
@@ -125,10 +126,10 @@ def test_every_family_is_fitted_without_it_and_answers_whatever_comes(family, ch
     rows = windows[0].head(600)
     dead = rows.assign(**change).astype(rows.dtypes)
 
-    model = nodes.fit(family, FAMILIES[family].default, 0, dead)
+    fitted = nodes.fit(family, FAMILIES[family].default, 0, dead)
 
-    assert np.isfinite(probability(model, rows[X])).all()
-    np.testing.assert_array_equal(probability(model, rows[X]), probability(model, dead[X]))
+    assert np.isfinite(probability(fitted, rows[X])).all()
+    np.testing.assert_array_equal(probability(fitted, rows[X]), probability(fitted, dead[X]))
 
 
 # the whole loop on rows of which three features say nothing
@@ -140,28 +141,15 @@ def dead_windows(windows):
 
 
 @pytest.fixture(scope="module")
-def dead(dead_windows, trained, engineered, modelling_params, as_of, window):
-    """The candidate, made by the nodes of the pipeline, and what was measured of it."""
-    train, validation, test = dead_windows
+def dead(dead_windows, engineered, modelling_params, as_of, window, bootstrap, costs):
+    """What the nodes of the pipeline make of them, and what is measured of single features."""
+    train, _, test = dead_windows
     given = modelling_params.model_copy(update={"n_trials": {"gradient_boosting": 1}})
-    recipe, _, _ = tuning.tune(train, validation, given, seed=0)
-    evaluated, final, _ = nodes.fit_winner(*dead_windows, recipe, given, seed=0)
-    predicted = evaluation.predict_test(evaluated, *dead_windows, threshold=0.3, seed=0)
     constants = {name: ibis.literal(value) for name, value in DEAD.items() if name != WIND}
-    unknown = ibis.null("float64")
-    before = engineered.model_input.mutate(**{WIND: unknown}, **constants)
-    packaged = trained.packaged | {
-        "final_model": final,
-        "evaluated_model": evaluated,
-        "train": train,
-        "validation": validation,
-        "test": test,
-        "recipe": recipe,
-        "reference": nodes.profile_reference(before, predicted, as_of, window),
-    }
-    alone = evaluation.measure_single_features(train, test, seed=0)
-    importance = evaluation.measure_importance(evaluated, test, given, seed=0)
-    return nodes.package_candidate(**packaged), alone, importance
+    before = engineered.model_input.mutate(**{WIND: ibis.null("float64")}, **constants)
+    trained = model(before, dead_windows, as_of, window, given, bootstrap, costs)
+    importance = pd.DataFrame(trained.candidate.evaluation.importance)
+    return trained.candidate, evaluation.measure_single_features(train, test, seed=0), importance
 
 
 @pytest.fixture(scope="module")
