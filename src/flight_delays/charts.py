@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from flight_delays.wording import measured_text
+from flight_delays.wording import measured_text, metric_name
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
 COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
@@ -66,7 +66,7 @@ def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -
     intervals = [metrics[model][metric] for model in models]
     values = [interval["value"] for interval in intervals]
     title = f"{metric.replace('_', ' ').capitalize()} on the test window"
-    chart = figure(title, metric, "", yaxis={"autorange": "reversed"})
+    chart = figure(title, metric_name(metric), "", yaxis={"autorange": "reversed"})
     chart.add_scatter(
         x=values,
         y=[model.replace("_", " ") for model in models],

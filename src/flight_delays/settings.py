@@ -7,6 +7,7 @@ from flight_delays import resolvers, storage
 from flight_delays.config_loader import ProjectConfigLoader
 from flight_delays.hooks import ProjectHooks
 from flight_delays.session import ProjectSession
+from flight_delays.viz_hooks import TableStats
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 # OpenMP threads wait for each other by spinning, which a busy machine pays for many times over;
@@ -17,7 +18,7 @@ storage.register()
 warnings.filterwarnings("ignore", message=r"(?s)Save version .*ModelPackageDataset")
 warnings.filterwarnings("ignore", message="register_new_resolver")
 
-HOOKS = (ProjectHooks(),)
+HOOKS = (ProjectHooks(), TableStats())
 SESSION_CLASS = ProjectSession
 
 CONFIG_LOADER_CLASS = ProjectConfigLoader

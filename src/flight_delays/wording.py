@@ -3,7 +3,12 @@
 import re
 from collections.abc import Mapping
 
-_NAMES = {"roc_auc": "ROC AUC", "f1": "F1", "flagged_share": "share flagged"}
+_NAMES = {
+    "roc_auc": "ROC AUC",
+    "brier_score": "Brier score",
+    "f1": "F1",
+    "flagged_share": "share flagged",
+}
 
 
 def metric_name(name: str) -> str:

@@ -1,0 +1,47 @@
+"""Tables in files, computed by Ibis, that people can look at in kedro-viz."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kedro_datasets._typing import TablePreview
+from kedro_datasets.ibis import FileDataset
+
+from flight_delays.columns import Columns, Contract
+from flight_delays.records import json_records
+
+
+class TableDataset(FileDataset):
+    """An ``ibis.FileDataset`` with a preview, in which nothing personal appears."""
+
+    def preview(self, nrows: int = 5, columns: list[str] | None = None) -> TablePreview:
+        """Show the first rows, in the form that kedro-viz reads.
+
+        Args:
+            nrows: How many.
+            columns: Which; if not given, all but those that a contract calls personal, and those
+                that hold whole records, in which there may be some.
+        """
+        table = self.load()
+        known = table.schema()
+        hidden = personal_names() | {name for name in known if known[name].is_nested()}
+        shown = [name for name in columns or known if name not in hidden]
+        rows = json_records(table.select(shown).limit(nrows).to_pandas())
+        data = [list(row.values()) for row in rows]
+        return TablePreview({"index": list(range(len(data))), "columns": shown, "data": data})
+
+    def stats(self) -> dict[str, int]:
+        """Count rows, columns and, of a file, bytes, by the names of kedro-viz."""
+        table, path = self.load(), Path(str(self._get_load_path()))
+        counted = {"rows": int(table.count().to_pyarrow().as_py()), "columns": len(table.columns)}
+        return counted | ({"file_size": path.stat().st_size} if path.is_file() else {})
+
+
+@cache
+def personal_names() -> set[str]:
+    """Columns that any of the contracts calls personal."""
+    from flight_delays import contracts  # noqa: PLC0415 - Pandera is heavy, and only needed here
+
+    declared: list[Any] = [each for each in vars(contracts).values() if isinstance(each, type)]
+    tables = [each for each in declared if issubclass(each, Contract)]
+    return {name for table in tables for name in Columns.of(table).personal}
