@@ -47,6 +47,12 @@ def test_bounds_are_rules(check, rule):
     assert field_of(float, **check).rules == rule
 
 
+def test_a_value_that_is_looked_up_has_rules_too():
+    fields = {field.name: field for field in fields_of(Columns.of(Inputs))}
+
+    assert fields["carrier_late_rate_7d"].rules == {"ge": 0, "le": 1}
+
+
 def test_integers_are_bounded_by_what_a_table_can_hold():
     assert field_of(int).rules == {"ge": -(2**63), "le": 2**63 - 1}
     assert field_of(int, ge=1).rules == {"ge": 1, "le": 2**63 - 1}

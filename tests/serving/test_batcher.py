@@ -63,6 +63,23 @@ def test_who_gave_up_holds_nobody_up(store):
     assert store.n_rows == [1, 1]
 
 
+def test_an_error_is_told_to_whose_rows_it_is_and_to_nobody_else(store):
+    async def ask():
+        batcher = LookupBatcher(store.complete_all)
+        first = asyncio.create_task(batcher.complete([("a",)]))
+        await until_asked(store, 1)
+        others = [asyncio.create_task(batcher.complete([(one,)])) for one in ("b", "bad", "c")]
+        await asyncio.sleep(0.01)
+        store.let.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    first, b, bad, c = asyncio.run(ask())
+
+    assert [first, b, c] == [[([one, "found"], {})] for one in "abc"]
+    assert isinstance(bad, ValueError)
+    assert store.n_rows == [1, 3, 1, 1, 1]
+
+
 def test_an_error_is_told_to_who_waits_and_the_next_are_looked_up(store):
     store.let.set()
 

@@ -1,3 +1,6 @@
+import contextlib
+import sqlite3
+import threading
 import time
 import tracemalloc
 from datetime import date, datetime, timedelta
@@ -20,6 +23,7 @@ PLAN = plan_of()
 SENT = [field.name for field in PLAN.sent]
 LOOKED_UP = [field.name for field in PLAN.looked_up]
 RATES = [field.name for field in PLAN.looked_up if field.source.daily]
+NOON = datetime.fromisoformat("2013-07-01T12:00")
 DEPARTURE = SENT.index(PLAN.event_time)
 RATE_BY_DAY = {"2013-07-01": 0.1, "2013-07-03": 0.3, "2013-07-04": 0.4, "2013-07-06": None}
 
@@ -176,12 +180,12 @@ def test_what_was_read_is_not_read_again_and_what_is_unknown_neither(store_url, 
 def test_what_was_read_is_true_for_a_while_only(tmp_path, heard):
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
     dataset.save(tables())
-    store = store_at(dataset.load(), heard, cache_seconds=0.3)
+    store = store_at(dataset.load(), heard, cache_seconds=1)
     completed(store, row())
     dataset.save(tables() | {"carrier_features": daily_table("UA") + 0.5})
 
     kept, _ = completed(store, row())
-    time.sleep(0.35)
+    time.sleep(1.05)
     read, _ = completed(store, row())
 
     assert store.complete(row()) is not None
@@ -263,6 +267,144 @@ def test_what_is_kept_goes_as_quickly_however_much_has_gone():
 
     filling, replacing = seconds
     assert replacing < 5 * filling + 0.1
+
+
+def test_what_is_kept_may_change_while_somebody_looks_for_what_is_old():
+    kept, stopped, wrong = Recent(2_000_000, 60), threading.Event(), []
+
+    def change():
+        i = 0
+        while not stopped.is_set():
+            kept.keep({(f"{i + j}", None): ((0.5,), {}) for j in range(500)}, 0)
+            i += 250
+
+    def look():
+        while not stopped.is_set():
+            try:
+                kept.ageing(31)
+            except RuntimeError as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work) for work in (change, look, look)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    stopped.set()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+
+
+# a store that is damaged
+
+
+def damaged(tmp_path, *statements):
+    """The store, after somebody has been at it."""
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save(tables())
+    with contextlib.closing(sqlite3.connect(tmp_path / "online.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    return dataset.load()
+
+
+@pytest.mark.parametrize(
+    "value", ["-77.5", "1.5", "9e999", "'abc'", "x'ff'", "CAST(x'ff31' AS TEXT)"]
+)
+def test_what_breaks_the_contract_is_missing_and_nothing_else_is(tmp_path, heard, value):
+    url = damaged(tmp_path, f"UPDATE carrier_features SET late_rate_7d = {value}")
+    store = store_at(url, heard)
+
+    found, missing = completed(store, row())
+
+    assert missing == {"carrier_late_rate_7d": "invalid_value"}
+    assert [name for name, one in found.items() if one is None] == ["carrier_late_rate_7d"]
+    assert store.complete(row()) == store.complete_all([row()])[0]
+
+
+@pytest.mark.parametrize("value", ["0", "1", "0.0", "1e-300"])
+def test_what_keeps_the_contract_is_taken_however_it_is_stored(tmp_path, heard, value):
+    url = damaged(tmp_path, f"UPDATE carrier_features SET late_rate_7d = {value}")
+
+    found, missing = completed(store_at(url, heard), row())
+
+    assert missing == {}
+    assert found["carrier_late_rate_7d"] == float(value)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE carrier_features SET day = 'yesterday' WHERE day >= '2013-07-03'",
+        "UPDATE carrier_features SET day = CAST(x'ff31' AS TEXT) WHERE day >= '2013-07-03'",
+        "UPDATE carrier_features SET day = 20130703 WHERE day >= '2013-07-03'",
+        "INSERT INTO carrier_features (entity, day) VALUES (CAST(x'ff31' AS TEXT), x'00')",
+        "UPDATE plane_features SET entity = x'ff' WHERE entity = 'N0'",
+    ],
+)
+def test_what_is_damaged_harms_nobody_else(tmp_path, heard, statement):
+    store = store_at(damaged(tmp_path, statement), heard)
+
+    found, missing = completed(store, row())
+
+    assert missing == {}
+    assert found["origin_late_rate_7d"] == 0.3
+    assert found["carrier_late_rate_7d"] in (0.1, 0.3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_file_that_is_no_database_any_more_is_a_store_that_cannot_be_read(tmp_path, heard, seed):
+    url, file = damaged(tmp_path), tmp_path / "online.db"
+    data = bytearray(file.read_bytes())
+    data[16:] = np.random.default_rng(seed).bytes(len(data) - 16)
+    file.write_bytes(data)
+
+    found, missing = completed(store_at(url, heard), row())
+
+    assert set(found.values()) == {None}
+    assert missing == dict.fromkeys(LOOKED_UP, "store_unavailable")
+
+
+class Stock(Contract):
+    """Every kind of value is looked up."""
+
+    moment: pd.Timestamp = column("Moment", event_time=True, key=True)
+    product: str = column("Product", nullable=True)
+    n_left: pd.Int64Dtype = column(
+        "Left", nullable=True, ge=0, lookup=Lookup("stock", "product", "n_left", daily=False)
+    )
+    on_sale: pd.BooleanDtype = column(
+        "On sale", nullable=True, lookup=Lookup("stock", "product", "on_sale", daily=False)
+    )
+    size: str = column(
+        "Size", nullable=True, isin=["s", "l"], lookup=Lookup("stock", "product", "size", False)
+    )
+
+
+def test_every_kind_of_value_is_held_against_the_contract(tmp_path, heard):
+    stock = pd.DataFrame(
+        {
+            "n_left": [3.0, 2.5, -1.0, None],
+            "on_sale": [1, 0, 2, None],
+            "size": ["s", "l", "xl", None],
+        },
+        index=pd.Index(["right", "half", "wrong", "none"], name="entity"),
+    )
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save({"stock": stock})
+    store = store_at(dataset.load(), heard, plan_of(Stock))
+
+    found = store.complete_all([(NOON, product) for product in stock.index])
+
+    assert [(values[2:], list(missing.values())) for values, missing in found] == [
+        ([3, True, "s"], []),
+        ([None, False, "l"], ["invalid_value"]),
+        ([None, None, None], ["invalid_value"] * 3),
+        ([None, None, None], ["no_value"] * 3),
+    ]
+    assert [type(value) for value in found[0][0][2:]] == [int, bool, str]
 
 
 # a store that fails

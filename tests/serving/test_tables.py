@@ -48,6 +48,25 @@ def asked(real_rows):
     return rows
 
 
+@pytest.mark.parametrize("moment", ["0000-12-31T23:59:59", "10000-01-01T00:00:00"])
+@pytest.mark.parametrize("way", ["json", "arrow"])
+def test_a_moment_that_python_does_not_know_breaks_the_contract(desk, asked, moment, way):
+    table = pa.Table.from_pandas(asked[:200], preserve_index=False)
+    place = table.column_names.index("scheduled_departure")
+    moments = table["scheduled_departure"].to_numpy().astype("datetime64[us]")
+    moments[150] = np.datetime64(moment)
+    table = table.set_column(place, "scheduled_departure", pa.array(moments))
+    records = json_records(asked[:200])
+    records[150]["scheduled_departure"] = moment
+    body = {"json": json.dumps({"rows": records}).encode(), "arrow": stream(table)}[way]
+
+    with pytest.raises(BadRequestError) as raised:
+        desk().answer_large({"json": JSON_TYPE, "arrow": ARROW}[way], body, b"*/*")
+
+    assert raised.value.status in (400, 422)
+    assert "scheduled_departure" in f"{raised.value.detail} {raised.value.problems}"
+
+
 @pytest.fixture(params=[(10**6, ".jsonl"), (1, ".arrow")], ids=["lines", "tables"])
 def three_ways(desk, asked, tmp_path, request, monkeypatch):
     """By each way, the answers and the log, where large requests are logged as lines or tables."""

@@ -44,8 +44,7 @@ def fields_of(columns: Columns, seen: dict[str, list[str]] | None = None) -> lis
 def _field(column: Column, seen: list[str] | None) -> Field:
     lookup = column.role.lookup
     checks = column.checks
-    if lookup is None:
-        _refuse_what_cannot_be_kept(column)
+    _refuse_what_cannot_be_kept(column)
     named = list(checks["isin"]["allowed_values"]) if "isin" in checks else None
     return Field(
         name=column.name,
@@ -56,8 +55,9 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         key=column.role.key,
         personal=column.role.personal,
         example=column.role.example,
-        rules=_rules(column) if lookup is None else {},
-        allowed=_plain(_allowed(column, named, seen)),
+        rules=_rules(column),
+        # a category that was looked up cannot be refused
+        allowed=_plain(_allowed(column, named, None if lookup else seen)),
         forbidden=_plain(checks["notin"]["forbidden_values"]) if "notin" in checks else [],
         source=Source(lookup.table, lookup.by, lookup.column, lookup.daily) if lookup else None,
         accept_unseen=column.accepts_unseen,

@@ -1,11 +1,12 @@
 """Looking up, in the online store, what the caller does not send."""
 
 import logging
-import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from flight_delays.portable.plan import Field, Plan, Source
 
 from .recent import Entry, Key, Recent
+from .rows import value_judge
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +24,9 @@ NO_KEY = "no_key"
 UNKNOWN_KEY = "unknown_key"
 STALE = "stale"
 NO_VALUE = "no_value"
+INVALID = "invalid_value"
 UNAVAILABLE = "store_unavailable"
-MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, UNAVAILABLE)
+MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, INVALID, UNAVAILABLE)
 
 # keys of one query: SQLite takes 32,766 parameters, PostgreSQL 65,535
 MAX_KEYS = 5_000
@@ -40,6 +43,7 @@ class Group:
     day: int | None
     names: tuple[str, ...]
     columns: tuple[str, ...]
+    judges: tuple[Callable[[Any], Any], ...]
 
     def key(self, values: Sequence[Any]) -> Key | None:
         """What to ask for a row; None where it has no key."""
@@ -51,6 +55,22 @@ class Group:
     def missing(self, reason: str) -> Entry:
         """Nothing was found."""
         return (None,) * len(self.names), dict.fromkeys(self.names, reason)
+
+    def judged(self, values: Iterable[Any]) -> Entry:
+        """What was found, without what breaks the contract."""
+        kept: list[Any] = []
+        reasons: dict[str, str] = {}
+        for name, judge, value in zip(self.names, self.judges, values, strict=True):
+            found = None
+            if value is None:
+                reasons[name] = NO_VALUE
+            else:
+                try:
+                    found = judge(value)
+                except ValueError:
+                    reasons[name] = INVALID
+            kept.append(found)
+        return tuple(kept), reasons
 
 
 class Observer(Protocol):
@@ -90,7 +110,8 @@ class FeatureStore:
     """The online store: a SQL table per feature table, keyed by entity and, mostly, day.
 
     A daily value is the newest that is not later than the event's day, and not older than
-    ``max_age_days``. What is missing is missing for a reason, which the answer tells.
+    ``max_age_days``. What is missing is missing for a reason, which the answer tells; what breaks
+    the contract is missing, too.
     """
 
     plan: Plan
@@ -104,7 +125,6 @@ class FeatureStore:
         self._caches = [Recent(n_bytes, seconds) for _ in self.groups]
         self._nothing = [group.missing(NO_KEY) for group in self.groups]
         self._sources = list(zip(self.groups, self._caches, self._nothing, strict=True))
-        self._lock = threading.Lock()
         self._engine: Any = None
         self._closed_until = 0.0
 
@@ -175,8 +195,7 @@ class FeatureStore:
             self.observer.looked_up(group.table, "failed")
             return None
         self.observer.looked_up(group.table, "read")
-        with self._lock:
-            self._caches[number].keep(read, time.monotonic())
+        self._caches[number].keep(read, time.monotonic())
         return read
 
     def _ask(self, group: Group, keys: list[Key]) -> dict[Key, Entry]:
@@ -203,8 +222,7 @@ class FeatureStore:
             self.observer.feature_age(group.table, age)
             if age > self.settings.max_age_days:
                 return group.missing(STALE)
-        named = zip(group.names, values, strict=True)
-        return values, {name: NO_VALUE for name, value in named if value is None}
+        return group.judged(values)
 
     def _query(self, group: Group, keys: list[Key]) -> list[Any]:
         """The rows in question: of each entity those of the days, and the newest before them."""
@@ -212,6 +230,8 @@ class FeatureStore:
 
         entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
         table = sa.table(group.table, entity, day)
+        # as the store has it: what is none must not be the end of a whole query
+        plain = sa.type_coerce(day, sa.String)
         wanted: list[Any] = [sa.column(name) for name in group.columns]
         query: Any
         # text that PostgreSQL cannot hold is in no store
@@ -228,18 +248,18 @@ class FeatureStore:
                 .group_by(entity)
                 .subquery()
             )
-            query = sa.select(entity, day, *wanted).select_from(table)
+            query = sa.select(entity, plain, *wanted).select_from(table)
             recent = query.where(known, day.between(first, last))
             newest = (entity == before.c.entity) & (day == before.c.day)
-            older = sa.select(entity, day, *wanted).select_from(table)
+            older = sa.select(entity, plain, *wanted).select_from(table)
             query = sa.union_all(
                 recent, older.where(sa.exists(sa.select(before.c.entity).where(newest)))
             )
         try:
             with self._connected() as connection:
                 return list(connection.execute(query).fetchall())
-        except sa.exc.SQLAlchemyError as error:
-            raise _StoreError(str(error).splitlines()[0]) from error
+        except Exception as error:  # whatever a driver says to a store that is damaged
+            raise _StoreError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
     def _connected(self) -> Any:
         if self._engine is None:
@@ -276,6 +296,7 @@ def groups_of(plan: Plan) -> list[Group]:
             day=place[plan.event_time] if daily else None,
             names=tuple(field.name for field in fields),
             columns=tuple(source(field).column for field in fields),
+            judges=tuple(map(_judge, fields)),
         )
         for (table, by, daily), grouped in groupby(
             plan.looked_up, key=lambda f: (source(f).table, source(f).by, source(f).daily)
@@ -295,7 +316,9 @@ def _engine(settings: StoreSettings) -> Any:
             database=f"file:{quote(url.database or '')}", query={"mode": "ro", "uri": "true"}
         )
         # a connection that is kept would go on reading a file that was replaced
-        return sa.create_engine(url, connect_args={"timeout": seconds}, poolclass=sa.NullPool)
+        engine = sa.create_engine(url, connect_args={"timeout": seconds}, poolclass=sa.NullPool)
+        sa.event.listen(engine, "connect", _read_damaged_text)
+        return engine
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": seconds}
     if url.get_backend_name() == "postgresql":
         options["connect_args"] = {
@@ -315,4 +338,27 @@ def _midnight(day: date) -> datetime:
 
 
 def _date(value: Any) -> date | None:
-    return value.date() if isinstance(value, datetime) else value
+    """The day of a row; None where there is none, or it is none."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value[:10])
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return value.date()
+    return value if isinstance(value, date) else None
+
+
+def _judge(field: Field) -> Callable[[Any], Any]:
+    """The contract's judge, of values as databases have them."""
+    judge = value_judge(field)
+    if field.kind == "numeric":
+        return lambda value: judge(float(value) if isinstance(value, Decimal) else value)
+    if field.kind == "boolean":
+        return lambda value: judge(value == 1 if value in (0, 1) else value)
+    return judge
+
+
+def _read_damaged_text(connection: Any, _: Any) -> None:
+    """Let SQLite give text that is none, too: it would be the end of a whole query."""
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")

@@ -6,13 +6,15 @@ from pydantic import BaseModel
 
 from flight_delays.portable.plan import Plan
 
+from .features import MISSING
 from .settings import Settings
 
 DESCRIPTION = """`POST /predict` takes rows, each with what the caller knows, and answers each with
 a probability, the decision at the threshold, the model's version and the prediction's id. What the
 caller does not know is looked up in the online feature store; what is not found there is listed in
-`missing_features` with the reason, and treated by the model as missing. `unseen_categories` are
-those that the model has not met in training. Every prediction is logged before it is answered."""
+`missing_features` with the reason, and treated by the model as missing; so is what breaks the
+contract there. `unseen_categories` are those that the model has not met in training. Every
+prediction is logged before it is answered."""
 
 TEXT = {"type": "string"}
 ANSWER = {
@@ -40,9 +42,7 @@ ANSWER = {
         "model_version": TEXT | {"description": "The model that answered"},
         "missing_features": {
             "type": "object",
-            "additionalProperties": {
-                "enum": ["no_key", "unknown_key", "stale", "no_value", "store_unavailable"]
-            },
+            "additionalProperties": {"enum": list(MISSING)},
             "description": "Looked-up features that were not found, and why",
         },
         "unseen_categories": {

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from sys import getsizeof
+from threading import Lock
 
 # an entity, and the day for which it is asked; the day is None where values are not daily
 Key = tuple[str, date | None]
@@ -27,7 +28,7 @@ class _Kept:
 class Recent:
     """Entries for as long as they are taken for true; those that were read first go first.
 
-    Getting is for any thread, without a lock; keeping is for one at a time.
+    For any number of threads; getting, which is most of it, takes no lock.
 
     Args:
         max_bytes: What the entries may take in memory, about.
@@ -38,6 +39,7 @@ class Recent:
         self._max_bytes = max_bytes
         self._n_bytes = 0
         self._seconds = seconds
+        self._lock = Lock()
         # of a dictionary, the first is found the more slowly the more were before it
         self._kept: OrderedDict[Key | None, _Kept] = OrderedDict()
 
@@ -63,20 +65,23 @@ class Recent:
 
     def keep(self, entries: Mapping[Key, Entry], now: float) -> None:
         """Add what was read now."""
-        for key, entry in entries.items():
-            old = self._kept.pop(key, None)
-            self._n_bytes += _size(key, entry) - (_size(key, old.entry) if old else 0)
-            self._kept[key] = _Kept(entry, now + self._seconds, old.asked if old else now)
-        while self._n_bytes > self._max_bytes:
-            first, gone = self._kept.popitem(last=False)
-            self._n_bytes -= _size(first, gone.entry)
+        with self._lock:
+            for key, entry in entries.items():
+                old = self._kept.pop(key, None)
+                self._n_bytes += _size(key, entry) - (_size(key, old.entry) if old else 0)
+                self._kept[key] = _Kept(entry, now + self._seconds, old.asked if old else now)
+            while self._n_bytes > self._max_bytes:
+                first, gone = self._kept.popitem(last=False)
+                self._n_bytes -= _size(first, gone.entry)
 
     def ageing(self, now: float) -> list[Key]:
         """What is past half of its time, and was asked for since it was read."""
         half = self._seconds / 2
+        with self._lock:
+            kept = list(self._kept.items())
         return [
             key
-            for key, one in list(self._kept.items())
+            for key, one in kept
             if key and now < one.until <= now + half and one.asked >= one.until - self._seconds
         ]
 

@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NaiveDatetime,
+    TypeAdapter,
     ValidationError,
     create_model,
 )
@@ -48,6 +49,15 @@ def request_model(fields: list[plan.Field]) -> type[BaseModel]:
     example = {field.name: field.example for field in fields}
     config = ConfigDict(extra="forbid", json_schema_extra={"example": example})
     return create_model("Row", __config__=config, **members)
+
+
+def value_judge(field: plan.Field) -> Callable[[Any], Any]:
+    """The judge of a single value, which returns it as the contract has it.
+
+    It raises a ``ValueError`` if the value breaks the contract.
+    """
+    judge: Callable[[Any], Any] = TypeAdapter(_member(field)[0]).validate_python
+    return judge
 
 
 def problems(

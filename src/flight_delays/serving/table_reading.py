@@ -5,7 +5,6 @@ What looks wrong is left to the judge of single rows, who says what is.
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +22,9 @@ from .reading import RowReader, hides_colons, left_to_judge, request_decoder
 from .refusals import BadRequestError
 from .rows import MAX_TEXT
 
+# the moments that Python knows
+FIRST_MOMENT = np.datetime64("0001-01-01T00:00:00.000000")
+LAST_MOMENT = np.datetime64("9999-12-31T23:59:59.999999")
 # rows that may break the contract and are looked at one by one, until it is known how
 ROWS_A_TRIAL = 100
 
@@ -124,9 +126,9 @@ def _json(column: Column, row: int, field: Field) -> Any:
     """A value as JSON has it."""
     if isinstance(column, Coded):
         return column.values[column.codes[row]]
+    if field.kind == "datetime":
+        return None if np.isnat(column[row]) else str(column[row])
     value = column[row].item()
-    if isinstance(value, datetime):
-        return value.isoformat()
     if isinstance(value, float) and np.isnan(value):
         return None
     return bool(value) if field.kind == "boolean" and value is not None else value
@@ -143,6 +145,8 @@ def _breaks(column: Column, field: Field) -> NDArray[np.bool_] | bool:
     else:
         missing = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
     broken = np.zeros(len(column), bool) if field.nullable else missing
+    if field.kind == "datetime":
+        broken = broken | (column < FIRST_MOMENT) | (column > LAST_MOMENT)
     if field.kind == "numeric":
         broken = broken | np.isinf(column)
         if field.integer and column.dtype.kind == "f":
