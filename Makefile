@@ -6,7 +6,7 @@ BIN := .venv/bin
 BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 IMAGE ?= flight-delays:latest
 
-.PHONY: run test lint serve image viz bench soak faults clean
+.PHONY: run test lint serve image viz notebook bench soak faults clean
 
 run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, scoring, monitoring
 	$(BIN)/kedro run $(ARGS)
@@ -22,6 +22,9 @@ image: .venv/.synced  ## put the champion's release into a container image
 
 viz: .venv/.synced  ## open the pipelines and their previews in kedro-viz
 	$(BIN)/kedro viz run $(ARGS)
+
+notebook: .venv/.synced  ## open the notebooks in JupyterLab, which is fetched for that and not kept in .venv
+	$(UV) run --frozen --with "jupyterlab~=4.6" kedro jupyter lab notebooks/explore.ipynb $(ARGS)
 
 test: .venv/.synced  ## all tests, with coverage
 	$(BIN)/pytest --cov --numprocesses 2 $(ARGS)

@@ -18,6 +18,7 @@ from flight_delays.errors import ProjectError, suggestion
 from flight_delays.explained import explained
 from flight_delays.hooks import NODE_BY_NODE
 from flight_delays.project import project_folder
+from flight_delays.ready import example_request, refuse_if_taken, tell_when_ready
 from flight_delays.run_lock import alone_in, wait_option
 from flight_delays.session import data_folder
 
@@ -55,18 +56,28 @@ run = wait_option(
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port",
+    default=3000,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    help="Port to listen on.",
+)
 @env_option
 @explained
 def serve(host: str, port: int, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
     from flight_delays.champions import release_of  # noqa: PLC0415 - heavy
 
+    refuse_if_taken(host, port)
     with settings.SESSION_CLASS.create(env=env) as session:
         context = session.load_context()
         release = release_of(context.catalog)
         environment = _serving_environment(context)
-    click.echo(f"Serving {release} on http://{host}:{port} (stop it with Ctrl-C)")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")
+    asked = example_request(url, _example_row())
+    tell_when_ready(url, f"Ready on {url}; stop it with Ctrl-C. Ask it:\n\n{asked}\n")
     command = [
         sys.executable,
         "-m",
@@ -79,6 +90,14 @@ def serve(host: str, port: int, env: str | None) -> None:
         str(port),
     ]
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
+
+
+def _example_row() -> dict[str, Any]:
+    """What a caller sends, as the contract's examples say."""
+    from flight_delays.columns import Columns  # noqa: PLC0415 - heavy
+    from flight_delays.contracts import Inputs  # noqa: PLC0415
+
+    return {column.name: column.role.example for column in Columns.of(Inputs).sent}
 
 
 def _serving_environment(context: Any) -> dict[str, str]:
@@ -189,4 +208,5 @@ def replay(
     click.echo(f"\n{summarise_replay(policies)}\n")
 
 
-cli = click.Group(name="flight_delays", commands=[run, serve, retrain, replay, champion])
+# named as Kedro's own group: help lists what both have once
+cli = click.Group(name="kedro", commands=[run, serve, retrain, replay, champion])

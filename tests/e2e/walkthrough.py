@@ -195,13 +195,14 @@ def run_a_part(project: Project, command: str) -> None:
     assert report.exists()
 
 
-def list_releases(project: Project, command: str) -> None:
-    """Every champion's release is listed."""
-    said = project.must(command, COLUMNS="200")
+def list_releases(project: Project, command: str, look: str) -> None:
+    """Every champion's release is listed; what is shown of one has its lineage."""
+    said, shown = project.must(command, COLUMNS="200"), project.must(look)
 
     champions = [json.loads((c / "metadata.json").read_text()) for c in _champions(project)]
     assert champions
     assert not [champion for champion in champions if champion["release"] not in said]
+    assert any(champion["lineage"]["data_hash"] in shown for champion in champions)
 
 
 def build_a_bento(project: Project, command: str) -> None:
@@ -222,6 +223,7 @@ def dry_run(project: Project, *typed: str) -> None:
     planned = [project.must(command.replace("make", "make -n", 1)) for command in typed]
 
     tools = [
+        "jupyter lab",
         "containerize",
         "pytest",
         "ruff",
@@ -247,9 +249,10 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ("kedro champion show", "kedro champion history"): ask_about_champions,
     ("kedro champion rollback",): roll_back,
     ("kedro replay",): replay_and_stop,
-    ("bentoml list",): list_releases,
+    ("bentoml list", "bentoml get flight-delays:latest"): list_releases,
     ("bentoml build",): build_a_bento,
     (
+        "make notebook",
         "make image",
         "make test",
         "make lint",
