@@ -14,7 +14,7 @@ from kedro.io import CatalogProtocol
 
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.model_package import GATE, Metadata, ModelPackage, UnloadableError, is_mute
-from flight_delays.released import models_of, plan_of, with_stand_in
+from flight_delays.released import BUILD_AGAIN, models_of, plan_of, with_stand_in
 
 logger = logging.getLogger(__name__)
 
@@ -294,7 +294,9 @@ def release_problem(metadata: Metadata) -> str | None:
     if (metadata.version, metadata.threshold) not in [
         (p.model_version, p.threshold) for p in plans
     ]:
-        return f"The release {metadata.release} in BentoML's store holds another model."
+        return (
+            f"The release {metadata.release} in BentoML's store holds another model. {BUILD_AGAIN}"
+        )
     return None
 
 
@@ -306,5 +308,5 @@ def release_of(catalog: Catalog) -> str:
     """
     metadata = champions(catalog)[0].metadata
     if problem := release_problem(metadata):
-        raise ProjectError(f"{problem} Build it again with `kedro run --pipelines=release`.")
+        raise ProjectError(problem)
     return str(metadata.release)

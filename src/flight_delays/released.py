@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BUILD_AGAIN = "Build it again: `kedro run --pipelines=release`."
+
 
 def plan_of(stored: "Model") -> Plan:
     """What a model in the store is served by.
@@ -43,7 +45,9 @@ def models_of(release: str) -> "list[Model]":
     try:
         return [bentoml.models.get(m.tag) for m in bentoml.bentos.get(release).info.all_models]
     except NotFound as error:
-        raise ProjectError(f"The release {release} is not whole in BentoML's store.") from error
+        raise ProjectError(
+            f"The release {release} is not whole in BentoML's store. {BUILD_AGAIN}"
+        ) from error
 
 
 def with_stand_in(package: ModelPackage) -> ModelPackage:
