@@ -290,19 +290,134 @@ def test_a_table_of_another_shape_is_refused(table, change, said):
     assert said in error.detail
 
 
-@pytest.mark.parametrize("as_type", [pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
-def test_text_and_numbers_may_be_of_any_width(table, as_type):
-    widened = with_column(table, "carrier", table["carrier"].to_pylist(), pa.string())
-    widened = widened.set_column(0, "carrier", widened["carrier"].cast(as_type))
-    widened = with_column(widened, "flight_number", [7] * 8, pa.int16())
-    widened = with_column(widened, "distance_mi", [100] * 8, pa.int32())
+TEXTS = [pa.string(), pa.large_string(), pa.string_view()]
+INDICES = [
+    *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+    *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+]
+INTEGERS = [*INDICES, pa.float32(), pa.float64(), pa.decimal128(30, 2)]
+MOMENTS = [pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")]
+SPELLINGS = [
+    *(("carrier", one) for one in TEXTS),
+    *(("carrier", pa.dictionary(index, one)) for index in INDICES for one in TEXTS),
+    *(("flight_number", one) for one in INTEGERS),
+    *(("distance_mi", one) for one in [*INTEGERS, pa.float16()]),
+    *(("scheduled_departure", one) for one in [*MOMENTS, pa.date32(), pa.date64()]),
+]
 
-    columns = read(widened)
 
-    carriers = columns["carrier"]
-    assert [carriers.values[code] for code in carriers.codes] == table["carrier"].to_pylist()  # noqa: PD011
-    assert columns["flight_number"].tolist() == [7] * 8
-    assert columns["distance_mi"].dtype == np.float64
+def spelled(values, as_type):
+    """An array of a type, also where Arrow cannot make it of values."""
+    if not pa.types.is_dictionary(as_type):
+        return pa.array(values).cast(as_type)
+    words = sorted(set(values))
+    indices = pa.array([words.index(value) for value in values], as_type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(words, as_type.value_type))
+
+
+@pytest.mark.parametrize(("name", "as_type"), SPELLINGS, ids=str)
+def test_a_type_may_be_spelled_as_libraries_do(table, name, as_type):
+    values = {
+        "flight_number": [1, 2, 3, 4, 5, 6, 7, 100],
+        "distance_mi": [1, 2, 3, 4, 5, 6, 7, 100],
+        "scheduled_departure": [datetime(2013, 7, 15 + i) for i in range(8)],  # noqa: DTZ001
+    }.get(name, table[name].to_pylist())
+    place = table.column_names.index(name)
+    plainly, otherwise = (
+        read(table.set_column(place, name, column))
+        for column in (pa.array(values), spelled(values, as_type))
+    )
+
+    column, expected = otherwise[name], plainly[name]
+    if name == "carrier":
+        assert [column.values[code] for code in column.codes] == values  # noqa: PD011
+    else:
+        assert column.tolist() == expected.tolist()
+        assert name == "distance_mi" or column.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("as_type", [pa.null(), pa.dictionary(pa.int8(), pa.null())], ids=str)
+def test_a_column_without_any_value_may_be_of_no_type(table, as_type):
+    without, nothing = table, pa.nulls(8)
+    if pa.types.is_dictionary(as_type):
+        nothing = pa.DictionaryArray.from_arrays(pa.nulls(8, pa.int8()), pa.nulls(0))
+    optional = [field.name for field in PLAN.sent if field.nullable]
+    for name in optional:
+        place = without.column_names.index(name)
+        without = without.set_column(place, name, nothing)
+
+    columns = read(without)
+
+    assert columns["tail_number"].values == [None]  # noqa: PD011
+    assert all(np.isnan(columns[name]).all() for name in optional if name != "tail_number")
+
+
+def test_words_of_dictionaries_that_change_are_not_mixed_up(table):
+    batches = []
+    for i, batch in enumerate(table.to_batches(max_chunksize=2)):
+        words = pa.array(["AA", "UA"] if i % 2 else ["UA", None, "DL"])
+        column = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int8()), words)
+        batches.append(
+            batch.set_column(batch.schema.get_field_index("tail_number"), "tail_number", column)
+        )
+
+    tails = read(pa.Table.from_batches(batches))["tail_number"]
+
+    found = [tails.values[code] for code in tails.codes]  # noqa: PD011
+    assert found == [None, "UA", "UA", "AA"] * 2
+
+
+@pytest.mark.parametrize("as_type", [pa.float64(), pa.decimal128(9, 1)], ids=str)
+def test_an_integer_has_no_fraction(table, as_type):
+    column = pa.array([1.0] * 7 + [1545.5]).cast(as_type)
+    place = table.column_names.index("flight_number")
+
+    error = refusal(table.set_column(place, "flight_number", column))
+
+    [found] = error.problems
+    assert (found["row"], found["field"], found["rule"]) == (7, "flight_number", "int_type")
+
+
+class Private(Contract):
+    """Fields whose values are not for others."""
+
+    name: str = column("Name", personal=True)
+    born: pd.Timestamp = column("Born", personal=True)
+    number: int = column("Number", personal=True)
+
+
+def raw(as_type, *parts):
+    """One value of just these bytes, right or not."""
+    return pa.Array.from_buffers(as_type, 1, [None, *map(pa.py_buffer, parts)])
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("number", pa.array([2**63 + 1815], pa.uint64())),
+        ("number", pa.array([1815.5])),
+        ("number", pa.array(["1815"])),
+        ("number", raw(pa.decimal128(2, 0), (1815).to_bytes(16, "little"))),
+        ("born", pa.array([18150000000000], pa.timestamp("s"))),
+        ("born", pa.array([1815], pa.timestamp("s", "UTC"))),
+        ("born", raw(pa.date64(), (18150000).to_bytes(8, "little"))),
+        ("name", pa.array(["Ada 1815" * 40])),
+        ("name", pa.array(["Ada 1815" * 4000]).cast(pa.string_view())),
+        ("name", raw(pa.string(), b"\0\0\0\0\5\0\0\0", b"1815\xff")),
+        ("name", pa.array([b"Ada 1815"])),
+    ],
+)
+def test_nothing_that_is_said_of_a_column_quotes_a_personal_value(name, array):
+    good = {"name": pa.array(["Ada"]), "born": pa.array([NOON.to_pydatetime()]), "number": [1]}
+    reader = table_reader(plan_of(Private).fields)
+    reader.read_arrow(stream(pa.table(good)))
+
+    with pytest.raises(BadRequestError) as refused:
+        reader.read_arrow(stream(pa.table(good | {name: array})))
+
+    said = f"{refused.value.detail} {refused.value.problems}"
+    assert name in said
+    assert "1815" not in said
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -1, -50, -500])
