@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kedro.io import DataCatalog
 from kedro.validation import DataValidationError
 
+from flight_delays import validation
 from flight_delays.columns import Contract, column
 from flight_delays.errors import ContractError
 from flight_delays.validation import EXAMPLES, ContractValidator, RawTableValidator
@@ -178,6 +179,38 @@ def test_the_catalog_refuses_a_file_that_breaks_its_contract(tmp_path):
     assert catalog.load("good").count().to_pyarrow().as_py() == 1
     with pytest.raises(DataValidationError, match=r"'bad' on load[\s\S]*share: .* 1 case .*1\.5"):
         catalog.load("bad")
+
+
+def test_a_table_is_validated_once_and_anew_when_its_file_changes(tmp_path, monkeypatch):
+    file = tmp_path / "parcels.parquet"
+    entry = {
+        "type": "flight_delays.tables.TableDataset",
+        "filepath": str(file),
+        "file_format": "parquet",
+        "validator": {
+            "class": "flight_delays.validation.ContractValidator",
+            "on": ["load"],
+            "options": {"contract": f"{__name__}.Parcel"},
+        },
+    }
+    looks = []
+    look = validation._row_failures
+    monkeypatch.setattr(validation, "_row_failures", lambda *a: looks.append(a) or look(*a))
+    catalog = DataCatalog.from_config({"parcels": entry})
+
+    catalog.save("parcels", ibis.memtable(parcels({})))
+    catalog.load("parcels")
+    catalog.load("parcels")
+    assert len(looks) == 1
+
+    catalog.save("parcels", ibis.memtable(parcels({}, {})))
+    assert catalog.load("parcels").count().to_pyarrow().as_py() == 2
+    assert len(looks) == 2
+
+    parcels({}, {"share": 1.5}).to_parquet(file)
+    for _ in range(2):
+        with pytest.raises(DataValidationError, match=r"share: .* 1 case .*1\.5"):
+            catalog.load("parcels")
 
 
 class Unique(pa.DataFrameModel):
