@@ -65,6 +65,15 @@ def test_where_there_is_a_champion_the_next_step_is_to_serve_it() -> None:
     assert summarise(made, has_champion=True).endswith("Next       make serve")
 
 
+def test_after_a_release_alone_the_next_step_is_to_tell_of_it() -> None:
+    released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
+
+    said = summarise({"release": released}, "sample", has_champion=True).splitlines()[-1]
+
+    command = "kedro run --pipelines=documentation,scoring,monitoring --env sample"
+    assert said == f"Next       {command}: to tell of it"
+
+
 def test_one_row_in_quarantine_does_not_read_as_a_table() -> None:
     tables = [{"n_read": 5, "n_quarantined": 1}, {"n_read": 5, "n_quarantined": 0}]
 
@@ -78,7 +87,8 @@ def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> Non
 
     alone = summarise({"retrain_decision": asks}, "sample", has_champion=True)
     released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
-    whole = summarise({"retrain_decision": asks, "release": released}, has_champion=True)
+    made = {"retrain_decision": asks, "release": released, "model_card": "data/card.html"}
+    whole = summarise(made, has_champion=True)
     waits = summarise({"retrain_decision": asks | {"outcome": "wait"}}, has_champion=True)
 
     assert alone.endswith("Next       kedro retrain --until 2013-08-01 --env sample")

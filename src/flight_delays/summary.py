@@ -55,6 +55,9 @@ def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool
     if decision.get("outcome") == "retrain" and "release" not in artefacts:
         until = decision["decided_at"].partition("T")[0]
         return f"kedro retrain --until {until}{f' --env {env}' if env else ''}"
+    if "release" in artefacts and "model_card" not in artefacts:
+        option = f" --env {env}" if env else ""
+        return f"kedro run --pipelines=documentation,scoring,monitoring{option}: to tell of it"
     target = "serve" if has_champion else "run"
     return f'make {target} ARGS="--env {env}"' if env else f"make {target}"
 
