@@ -13,7 +13,7 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
 from flight_delays.model_package import ModelPackage
 from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
-from tests.factories import tiny_package
+from tests.factories import of_another_scikit_learn, tiny_package
 
 TABLES = [
     contracts.RawFlights,
@@ -177,6 +177,13 @@ def test_a_card_draws_what_came_with_the_model(page: str) -> None:
     assert any(title.startswith("Calibration") for title in titles)
     assert any(title.startswith("Cost: a miss 3") for title in titles)
     assert any(title.startswith("Importance") for title in titles)
+
+
+def test_a_champion_that_cannot_be_loaded_has_a_card_too(champion: ModelPackage) -> None:
+    card = render_card(of_another_scikit_learn(champion), ModelCard(**WORDS))
+
+    assert "It was the first." in card
+    assert "0.400 to 0.600" in card
 
 
 def test_a_champion_that_came_without_an_evaluation_has_a_card_too(champion: ModelPackage) -> None:

@@ -22,7 +22,7 @@ from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from flight_delays.wording import metric_name
 from tests.conftest import Engineered
-from tests.factories import tiny_package
+from tests.factories import of_another_scikit_learn, tiny_package
 
 Made = dict[str, Any]
 Watch = Callable[..., Made]
@@ -158,6 +158,15 @@ def test_a_distance_that_could_alarm_has_its_sentence_below(usual: Made, tmp_pat
     said = [words for words in newest["in_words"] if words]
     assert said and all(words in page for words in said)
     assert "nan" not in page
+
+
+def test_a_champion_that_cannot_be_loaded_is_watched_all_the_same(
+    watch: Watch, usual: Made, package: ModelPackage
+) -> None:
+    made = watch(champion=of_another_scikit_learn(package))
+
+    assert made["retrain_decision"] == usual["retrain_decision"]
+    assert text_of(made) == text_of(usual)
 
 
 def test_every_column_that_drifted_is_in_the_table(usual: Made) -> None:
