@@ -87,6 +87,7 @@ def build_a_site(project: Project, command: str) -> None:
     assert previews["metrics"] == "JSONPreview"
     assert previews["calibration_plot"] == "PlotlyPreview"
     assert previews["tuning_trials"] == "TablePreview"
+    assert previews["model_input"] == "TablePreview"
 
 
 def activate_and_list(project: Project, activate: str, registry: str) -> None:
@@ -132,6 +133,19 @@ def ask_about_champions(project: Project, show: str, history: str) -> None:
     assert all(said in shown for said in (metadata["version"], metadata["release"], "ready"))
     assert f"{metadata['version']} *" in listed
     assert len(listed.splitlines()) == 1 + len(_champions(project))
+
+
+def list_candidates(project: Project, command: str) -> None:
+    """Every model that was trained is listed once, the newest first, and the champion marked."""
+    trained = [json.loads((c / "metadata.json").read_text()) for c in _candidates(project)]
+    newest_first = list(dict.fromkeys(model["version"] for model in reversed(trained)))
+    *_, champion = _champions(project)
+    serving = json.loads((champion / "metadata.json").read_text())["version"]
+
+    _, *rows = project.must(command, COLUMNS="200").splitlines()
+
+    listed = [re.split(r"  +", row)[1] for row in rows]
+    assert listed == [f"{name} *" if name == serving else name for name in newest_first]
 
 
 def roll_back(project: Project, command: str) -> None:
@@ -247,6 +261,7 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ('kedro retrain --demand "a new season"',): retrain_on_demand,
     ("kedro run --params as_of=2013-09-01",): run_another_day,
     ("kedro champion show", "kedro champion history"): ask_about_champions,
+    ("kedro champion candidates",): list_candidates,
     ("kedro champion rollback",): roll_back,
     ("kedro replay",): replay_and_stop,
     ("bentoml list", "bentoml get flight-delays:latest"): list_releases,
