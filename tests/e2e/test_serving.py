@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
-from tests.e2e.asking import JSON, as_json, logged
+from tests.e2e.asking import ARROW, JSON, as_json, logged
 from tests.e2e.load import load
 from tests.e2e.project import HOST, Loop, Running, free_port, is_ready
+from tests.factories import plan_of
+from tests.serving.hostile import ARROW_BODIES, JSON_BODIES
 
 KEY, NEXT_KEY = "the-first-key-of-the-tests", "the-second-key-of-the-tests"
 # so long what was read from the store is taken for true
@@ -202,6 +205,36 @@ def _half_sent(service: Service) -> Iterator[None]:
     with socket.create_connection((HOST, service.port)) as connection:
         connection.sendall(head.encode())
         yield
+
+
+def test_what_it_is_given_to_bear_never_takes_more_memory_than_deploy_gives_it(
+    service: Service,
+) -> None:
+    fields = plan_of().sent
+    row = {field.name: field.example for field in fields}
+    long = [row | {"tail_number": f"{i:0250}"} for i in range(10_000)]
+    bodies = [
+        *((JSON, make(15_000_000)) for make in JSON_BODIES.values()),
+        *((ARROW, make(fields)) for make in ARROW_BODIES.values()),
+        *[(JSON, json.dumps({"rows": long}).encode())] * N_CALLERS,
+    ]
+
+    def ask(kind: str, body: bytes) -> int:
+        headers = {"Content-Type": kind}
+        return service.client.post("/predict", content=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(N_CALLERS) as callers:
+        statuses = set(callers.map(ask, *zip(*bodies, strict=True)))
+
+    assert statuses <= {200, 400, 413, 415, 422, 503}
+    assert sum(_peak_bytes(process) for process in service.running.family()) < 2**30
+    _soon(lambda: service.ask().is_success, "it was well again")
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    [peak] = [line for line in status if line.startswith("VmHWM")]
+    return 1024 * int(peak.split()[1])
 
 
 # its end

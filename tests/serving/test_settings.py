@@ -33,3 +33,12 @@ def test_a_setting_that_is_none_is_refused_by_its_name(monkeypatch, name, value,
 
     with pytest.raises(ProjectError, match=said):
         Settings.from_environment()
+
+
+def test_the_largest_body_fits_into_the_memory_of_all_requests():
+    settings = Settings()
+
+    assert settings.max_body + settings.memory_for(settings.max_body) <= settings.request_memory
+    with pytest.raises(ProjectError, match=r"REQUEST_MEGABYTES is 400, and .* takes 670: raise it"):
+        Settings(max_body_megabytes=50)
+    assert Settings(max_body_megabytes=50, request_megabytes=670).max_body == 50_000_000

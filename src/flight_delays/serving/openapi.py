@@ -115,7 +115,8 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
             "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Answer"}}
         },
     }
-    arrow = {"schema": {"type": "string", "format": "binary"}}
+    stream = "An Arrow IPC stream, without compression"
+    arrow = {"schema": {"type": "string", "format": "binary", "description": stream}}
     security: dict[str, Any] = {"security": [{"key": []}]}
     open_: dict[str, Any] = {"security": []}
 
