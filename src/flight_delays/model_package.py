@@ -19,6 +19,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -350,16 +351,25 @@ def content_hash(estimator: Model) -> str:
     return hash_of(dump_estimator(estimator))
 
 
-# models do not change once they are fitted, and a run serialises one for many reasons
-@lru_cache(maxsize=4)
+# models do not change once they are fitted, and a run asks for the bytes of one many times
+_SERIALISED: WeakKeyDictionary[Model, bytes] = WeakKeyDictionary()
+
+
 def dump_estimator(estimator: Model) -> bytes:
-    """Serialise with skops, in a canonical form.
+    """Serialise with skops, in a canonical form, unless that has been done."""
+    if isinstance(estimator, Unloadable):
+        return estimator.data
+    if estimator not in _SERIALISED:
+        _SERIALISED[estimator] = _serialise(estimator)
+    return _SERIALISED[estimator]
+
+
+def _serialise(estimator: Model) -> bytes:
+    """Dump in a canonical form.
 
     skops names objects after their memory addresses and dates its archive, so two dumps of one
     model differ. Here objects are numbered in the order in which they appear.
     """
-    if isinstance(estimator, Unloadable):
-        return estimator.data
     import skops.io  # noqa: PLC0415 - it imports all of scikit-learn: seconds at every start
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
@@ -402,10 +412,12 @@ def load_estimator(data: bytes) -> "Pipeline":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
-            return skops.io.loads(data, trusted=TRUSTED_TYPES)
+            estimator: Pipeline = skops.io.loads(data, trusted=TRUSTED_TYPES)
     except InconsistentVersionWarning as error:
         there, here = error.original_sklearn_version, error.current_sklearn_version
         raise UnloadableError(f"it is of scikit-learn {there}, and this is {here}") from error
     # whatever another version has moved, renamed or made otherwise
     except Exception as error:
         raise UnloadableError(f"{type(error).__name__}: {error}") from error
+    _SERIALISED[estimator] = data
+    return estimator

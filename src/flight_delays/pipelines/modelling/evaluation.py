@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.inspection import permutation_importance
@@ -131,14 +132,15 @@ def measure_importance(
 ) -> pd.DataFrame:
     """How much log loss grows when one feature is shuffled, on rows of the test window."""
     rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
-    result = permutation_importance(
-        evaluated_model,
-        rows[X],
-        rows[Y],
-        scoring="neg_log_loss",
-        n_repeats=params.importance.n_repeats,
-        random_state=seed,
-    )
+    with parallel_config("threading", n_jobs=params.n_workers):
+        result = permutation_importance(
+            evaluated_model,
+            rows[X],
+            rows[Y],
+            scoring="neg_log_loss",
+            n_repeats=params.importance.n_repeats,
+            random_state=seed,
+        )
     importance = pd.DataFrame(
         {"feature": X, "importance": result.importances_mean, "spread": result.importances_std}
     )
