@@ -245,8 +245,9 @@ def lacks(tree, path):
 
 def commands(text):
     quoted = re.findall(r"`((?:make|kedro) [a-z][^`]*)`", text)
-    whole = re.fullmatch(r"(?:make|kedro) [a-z].*", text)
-    return [*quoted, *([text] if whole else [])]
+    # what follows a colon says what it is for
+    typed = re.findall(r"^(?:make|kedro) [a-z][^:]*", text)
+    return [line.replace("…", "") for line in [*quoted, *typed]]
 
 
 def mistakes(line, parameters, root):
