@@ -6,7 +6,10 @@ import sys
 from functools import cache
 from graphlib import TopologicalSorter
 
+import pandas as pd
 import pytest
+from kedro.io import DataCatalog
+from pandas.testing import assert_frame_equal
 
 RESOLVE = """
 import json
@@ -67,6 +70,16 @@ def test_every_boundary_is_validated_against_its_contract(resolved):
     # YAML reads an unquoted `on` as true, and Kedro reads it back
     assert all(validator["true"] == ["load"] for validator in found.values())
     assert found["predictions"]["options"]["without_personal"]
+
+
+def test_the_values_of_segments_stay_what_they_are(resolved, tmp_path):
+    entry = resolved["entries"]["slice_metrics"] | {"filepath": str(tmp_path / "slices.csv")}
+    slices = pd.DataFrame({"value": ["NA", "00179", "None"], "roc_auc": [0.5, None, 0.7]})
+
+    catalog = DataCatalog.from_config({"slices": entry})
+    catalog.save("slices", slices)
+
+    assert_frame_equal(catalog.load("slices"), slices)
 
 
 def test_layers_follow_each_other_without_a_cycle(resolved):

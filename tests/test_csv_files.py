@@ -304,3 +304,11 @@ def test_what_is_missing_is_as_the_contract_says(file):
     assert (entry["column"], entry["rule"]) == ("id", "not_nullable")
     assert entry["record"]["name"] == "00179"
     assert account["n_read"] == 5
+
+
+def test_the_first_rows_can_be_looked_at(file):
+    file.write_text("name,paid\nAnn,2\nJim\nBob,3\n")
+
+    preview = CSVTextDataset(filepath=str(file)).preview(nrows=1)
+
+    assert (preview["columns"], preview["data"]) == (["name", "paid"], [["Ann", "2"]])

@@ -393,3 +393,17 @@ def test_nothing_is_normal_of_one_window_alone():
     table = ibis.memtable(NUMBERS.assign(window=3))
 
     assert profile(table, ["x"], [], table["window"]).normal == {}
+
+
+def test_a_category_that_is_called_missing_is_not_missing():
+    named = ["missing", "\\missing", "gone missing", "a"]
+    reference = profiled(NUMBERS.head(5), shop=[*named, None])
+
+    compared = compared_with(
+        reference, pd.DataFrame({"x": [0.0] * 5, "shop": [*named[:3], "b", "b"]})
+    )
+
+    shop = compared.loc["shop"]
+    assert len(reference.counts["shop"]) == 5
+    assert (shop["reference_missing_share"], shop["missing_share"]) == (0.2, 0)
+    assert shop["unseen_share"] == 0.4

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pandera.dtypes import is_int
 
-from flight_delays.columns import Column, Columns, Contract, column
+from flight_delays.columns import Column, Columns, Contract, column, real_moment
 from flight_delays.contracts import RawFlights, RawWeather
 from flight_delays.errors import BadDataError
 from flight_delays.quarantine import (
@@ -215,6 +215,7 @@ def verdict(
             except (ValueError, KeyError, InvalidOperation):
                 wrong.add((row, declared.name, f"is {kind}"))
         wrong |= refused_by_pandera(contract, declared, cells)
+    wrong |= unreal_moments(contract, said, {(row, name) for row, name, _ in wrong})
     return said, wrong | repetitions(contract, said, {row for row, _, _ in wrong})
 
 
@@ -231,6 +232,30 @@ def refused_by_pandera(
         rules = cases["check"].str.split("(").str[0]
         return {(row, declared.name, rule) for row, rule in zip(cases["index"], rules, strict=True)}
     return set()
+
+
+def unreal_moments(
+    contract: type[pa.DataFrameModel],
+    said: dict[int, dict[str, Any]],
+    wrong: set[tuple[int, str]],
+) -> set[tuple[int, str, str]]:
+    return {
+        (row, ", ".join(names), check.name)
+        for check in contract.to_schema().checks
+        for names in [check.statistics["columns"]]
+        for row, cells in said.items()
+        if not wrong & {(row, name) for name in names}
+        and None not in (parts := [cells[name] for name in names])
+        and not is_real(*parts)
+    }
+
+
+def is_real(*parts: int) -> bool:
+    try:
+        datetime(*parts)  # noqa: DTZ001
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def repetitions(
@@ -606,3 +631,95 @@ def test_personal_values_are_in_no_account_and_no_message():
         "nights": ["0"],
     }
     assert [entry["record"]["name"] for entry in rows_of(quarantined)] == ["Jane", "zoe", "Max"]
+
+
+class Trip(Contract):
+    """A trip, whose date comes in parts."""
+
+    starts = real_moment("year", "month", "day", "hour")
+
+    year: int = column("Year", ge=1, le=9999)
+    month: int = column("Month")
+    day: int = column("Day")
+    hour: int = column("Hour", ge=0)
+    miles: float = column("Length, miles", ge=0, nullable=True)
+
+
+class Travelled(Contract):
+    """What is made of a trip."""
+
+    began: pd.Timestamp = column("Moment of its beginning")
+    miles: float = column("Length, miles", ge=0, nullable=True)
+    km: float = column("Length, km", le=160, nullable=True)
+
+
+def travel(raw):
+    """What an engine cannot do for every row: some moments are not, some numbers are too large."""
+    return {
+        "began": ibis.timestamp(raw["year"], raw["month"], raw["day"], raw["hour"], 0, 0),
+        "miles": raw["miles"],
+        "km": (raw["miles"] * 1.6).cast("int32").cast("float64"),
+    }
+
+
+TRIP = {"year": 2013, "month": 1, "day": 1, "hour": 0, "miles": 10.0}
+
+
+def trips(*changes: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame([TRIP | change for change in changes])
+
+
+@pytest.mark.parametrize("as_given", [pd.DataFrame, lambda rows: rows.astype("str"), ibis.memtable])
+def test_rows_whose_derived_values_fail_are_quarantined_with_the_rule_and_cost_no_other(as_given):
+    raw = as_given(
+        trips({}, {"month": 2, "day": 30}, {"miles": 101}, {"hour": 24}, {"miles": -1}, {"day": 2})
+    )
+
+    valid, quarantined, account = screen(raw, Trip, travel, Travelled)
+
+    assert [row["day"] for row in rows_of(valid)] == [1, 2]
+    told = [(e["row"], e["column"], e["rule"], float(e["value"].split(", ")[-1])) for e in
+            rows_of(quarantined)]  # fmt: skip
+    assert told == [
+        (2, "year, month, day, hour", "is_real_moment", 0),
+        (3, "km", "less_than_or_equal_to(160)", 162),
+        (4, "year, month, day, hour", "is_real_moment", 24),
+        (5, "miles", "greater_than_or_equal_to(0)", -1),
+    ]
+    assert account["n_quarantined"] == 4
+    values = valid.mutate(**travel(valid)).to_pandas()
+    assert Travelled.validate(values[["began", "miles", "km"]], lazy=True) is not None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([1, 4, 100, 400, 1900, 2000, 2012, 2013, 2100, 9999]) | st.integers(),
+            st.integers(0, 13),
+            st.sampled_from([0, 1, 28, 29, 30, 31, 32]),
+            st.sampled_from([0, 23, 24]),
+        ),
+        min_size=1,
+    )
+)
+@settings(queried, max_examples=15)
+def test_a_moment_is_one_that_the_calendar_has(parts):
+    changes = [dict(zip(("year", "month", "day", "hour"), part, strict=True)) for part in parts]
+    changes = [c | {"year": max(-(2**63), min(c["year"], 2**63 - 1))} for c in changes]
+    raw = trips(*changes)
+
+    _, quarantined, _ = screen(raw, Trip)
+
+    unreal = {entry["row"] for entry in rows_of(quarantined)}
+    assert unreal == {row for row, c in enumerate(changes, start=1) if not is_real(*c.values())}
+
+
+def test_pandera_itself_refuses_the_same_moments():
+    rows = trips({}, {"month": 2, "day": 29}, {"year": 2012, "month": 2, "day": 29}, {"hour": 24})
+
+    with pytest.raises(pa.errors.SchemaErrors) as refused:
+        Trip.validate(rows, lazy=True)
+
+    valid, _, _ = screen(rows, Trip)
+    assert set(refused.value.failure_cases["index"]) == {1, 3}
+    assert [row["year"] for row in rows_of(valid)] == [2013, 2012]

@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from kedro.validation import DataValidationError
 
 from flight_delays import validation
-from flight_delays.columns import Contract, column
+from flight_delays.columns import Contract, column, real_moment
 from flight_delays.errors import ContractError
 from flight_delays.validation import EXAMPLES, ContractValidator, RawTableValidator
 
@@ -384,3 +384,22 @@ def test_personal_values_of_another_type_are_not_shown():
 def test_a_raw_contract_that_would_be_kept_only_in_part_is_refused(contract):
     with pytest.raises(ContractError, match=r"say `unique`|check columns instead"):
         RawTableValidator(f"{__name__}.{contract.__name__}")
+
+
+class Departure(Contract):
+    at = real_moment("year", "month", "day")
+
+    year: int = column("Year")
+    month: int = column("Month")
+    day: int = column("Day")
+
+
+def test_columns_that_are_no_moment_together_are_named_with_their_values():
+    table = ibis.memtable({"year": [2013, 2013], "month": [1, 2], "day": [31, 30]})
+
+    with pytest.raises(DataValidationError) as error:
+        ContractValidator(f"{__name__}.Departure").validate(table)
+
+    [failure] = error.value.failures
+    assert (failure.column, failure.check) == ("year, month, day", "is_real_moment")
+    assert (failure.failure_count, failure.failure_examples) == (1, [(2013, 2, 30)])

@@ -26,6 +26,7 @@ Task = Literal["binary", "multiclass", "regression"]
 Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
+REAL_MOMENT = "is_real_moment"
 # what is enforced everywhere: Pandera's name of a check, and the argument that declares it
 ARGUMENTS = {
     "greater_than": "gt",
@@ -56,6 +57,24 @@ class Contract(pa.DataFrameModel):
         if not pd.api.types.is_float_dtype(values):
             return pd.Series(True, index=values.index)
         return pd.Series(np.isfinite(values), index=values.index)
+
+
+def real_moment(*names: str) -> Any:
+    """Declare, as a member of a contract, that columns together say a moment that there is.
+
+    Args:
+        *names: The columns of the year, the month, the day, and of hour, minute and second, as far
+            as there are.
+    """
+
+    def is_real_moment(cls: Any, rows: pd.DataFrame) -> pd.Series:  # noqa: ARG001
+        date = rows[list(names[:3])].set_axis(["year", "month", "day"], axis="columns")
+        real = pd.to_datetime(date, errors="coerce").notna()
+        for name, most in zip(names[3:], (23, 59, 59), strict=False):
+            real &= rows[name].between(0, most)
+        return real
+
+    return pa.dataframe_check(name=REAL_MOMENT, statistics={"columns": names})(is_real_moment)
 
 
 @dataclass(frozen=True)

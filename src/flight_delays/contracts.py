@@ -9,7 +9,7 @@ from typing import Annotated
 
 import pandas as pd
 
-from flight_delays.columns import Contract, Lookup, column
+from flight_delays.columns import Contract, Lookup, column, real_moment
 
 Timestamp = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
@@ -35,27 +35,37 @@ VARIANTS = ["champion", "canary", "shadow"]
 ORIGINS = ["EWR", "JFK", "LGA"]
 AIRPORT = r"[A-Z]{3}$"
 LATE_MINUTES = 15
+# in minutes
+A_DAY, A_WEEK = 1_440, 10_080
+MAX_MILES = 10_000
 
 
 class RawFlights(Contract):
     """Departures from New York as the source gives them; times are local."""
+
+    departs = real_moment("year", "month", "day", "hour", "minute")
 
     year: int = column("Year of departure", known_ahead=True, ge=2000, le=2100)
     month: int = column("Month of departure", known_ahead=True, ge=1, le=12)
     day: int = column("Day of departure", known_ahead=True, ge=1, le=31)
     hour: int = column("Scheduled hour of departure", known_ahead=True, ge=0, le=23)
     minute: int = column("Scheduled minute of departure", known_ahead=True, ge=0, le=59)
-    dep_delay: float = column("Departure delay in minutes; missing if cancelled", nullable=True)
-    arr_delay: float = column(
-        "Arrival delay in minutes; missing if cancelled or diverted", nullable=True
+    dep_delay: float = column(
+        "Departure delay in minutes; missing if cancelled", ge=-A_DAY, le=A_WEEK, nullable=True
     )
-    air_time: float = column("Minutes in the air", ge=0, nullable=True)
+    arr_delay: float = column(
+        "Arrival delay in minutes; missing if cancelled or diverted",
+        ge=-A_DAY,
+        le=A_WEEK,
+        nullable=True,
+    )
+    air_time: float = column("Minutes in the air", ge=0, le=A_DAY, nullable=True)
     carrier: str = column("Two-character carrier code", known_ahead=True, isin=CARRIERS)
     flight: int = column("Flight number", known_ahead=True, ge=1)
     tailnum: str = column("Tail number of the plane", known_ahead=True, nullable=True)
     origin: str = column("Airport of departure", known_ahead=True, isin=ORIGINS)
     dest: str = column("Airport of arrival", known_ahead=True, str_matches=AIRPORT)
-    distance: float = column("Miles between the airports", known_ahead=True, gt=0)
+    distance: float = column("Miles between the airports", known_ahead=True, gt=0, le=MAX_MILES)
     time_hour: Timestamp = column("Scheduled hour of departure, UTC", known_ahead=True)
 
     class Config:
@@ -120,7 +130,7 @@ class Flight(Contract):
         "Airport of arrival", feature=True, str_matches=AIRPORT, example="IAH"
     )
     distance_mi: float = column(
-        "Miles between the airports", feature=True, gt=0, le=10_000, example=1400
+        "Miles between the airports", feature=True, gt=0, le=MAX_MILES, example=1400
     )
     tail_number: str = column("Tail number of the plane", nullable=True, example="N14228")
     temperature_f: float = column(

@@ -20,10 +20,12 @@ import pyarrow as pa
 from fsspec.core import OpenFile
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import get_protocol_and_path
+from kedro_datasets._typing import TablePreview
 from pyarrow import csv as arrow
 
 from flight_delays.columns import LINE
 from flight_delays.errors import BadDataError
+from flight_delays.tables import personal_names
 
 TEXT = pd.StringDtype(na_value=np.nan)
 HEAD_BYTES = 4096
@@ -120,6 +122,12 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             raise self._refusal(f"has several columns of one name: {', '.join(twice)}")
         rows = table.to_pandas(types_mapper={pa.large_string(): TEXT}.get)
         return self._with_lines(rows, odd) if odd else rows
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Show the first rows, without what is personal, in the form that kedro-viz reads."""
+        rows = self.load().head(nrows)
+        shown = [name for name in rows if name not in {*personal_names(), LINE}]
+        return TablePreview(rows[shown].to_dict(orient="split"))
 
     def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
         """Refuse: what comes from outside is only read."""

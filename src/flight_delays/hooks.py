@@ -17,7 +17,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from flight_delays import run_lock
-from flight_delays.errors import BadDataError, ProjectError, suggestion
+from flight_delays.bad_data import UnworkableError, as_bad_data
+from flight_delays.errors import ProjectError, suggestion
 from flight_delays.project import open_project
 from flight_delays.session import data_folder
 
@@ -36,6 +37,8 @@ class _Run(threading.local):
     lock: BaseFileLock | None = None
     n_nodes: int | None = None
     n_started = 0
+    node: Node | None = None
+    loading: str | None = None
 
 
 class ProjectHooks:
@@ -72,10 +75,11 @@ class ProjectHooks:
             self._run.lock = run_lock.take(self._run.data)
 
     @hook_impl
-    def before_dataset_loaded(self) -> None:
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
         """Refuse to load in a thread that did not begin a run."""
         if self._run.n_nodes is None:
             raise ProjectError(NODE_BY_NODE)
+        self._run.node, self._run.loading = node, dataset_name
 
     @hook_impl
     def before_node_run(self, node: Node, is_async: bool) -> None:
@@ -83,28 +87,33 @@ class ProjectHooks:
         if is_async or self._run.n_nodes is None:
             raise ProjectError(NODE_BY_NODE)
         self._run.n_started += 1
+        self._run.node, self._run.loading = node, None
         logger.info("[%2d/%s] %s", self._run.n_started, self._run.n_nodes, node.func.__name__)
 
     def _end(self) -> None:
         """Let others run."""
         if self._run.lock is not None:
             self._run.lock.release()
-        self._run.lock = self._run.n_nodes = None
+        self._run.lock = self._run.n_nodes = self._run.node = self._run.loading = None
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Leave a decision where bad data stopped the run, in place of one that is outdated."""
+        """Leave a decision where bad data stopped the run, in place of one that is outdated.
+
+        Raises:
+            UnworkableError: in place of what an engine has said of the data.
+        """
         try:
-            self._leave_decision(error, catalog)
+            bad = as_bad_data(error, self._run.node, self._run.loading)
         finally:
             self._end()
-
-    def _leave_decision(self, error: Exception, catalog: CatalogProtocol[Any, Any]) -> None:
-        if isinstance(error, BadDataError):
-            decision = wait_for_better_data(str(error))
-            catalog.save("retrain_decision", decision)
-            alert = {"kind": "bad data", "at": None, "model_version": None, "message": str(error)}
-            catalog.save("alerts", [alert])
+        if bad is None:
+            return
+        catalog.save("retrain_decision", wait_for_better_data(str(bad)))
+        alert = {"kind": "bad data", "at": None, "model_version": None, "message": str(bad)}
+        catalog.save("alerts", [alert])
+        if isinstance(bad, UnworkableError):
+            raise bad from error
 
     @hook_impl
     def after_pipeline_run(

@@ -97,7 +97,7 @@ def tally_windows(
     window = ibis.literal(0, "int32") if window is None else window
     binned = {
         **{name: (_numeric_bin(table[name], inner), table[name]) for name, inner in edges.items()},
-        **{name: (table[name].cast("string"), ibis.null("float64")) for name in categorical},
+        **{name: (_category_bin(table[name]), ibis.null("float64")) for name in categorical},
     }
     parts = [
         table.select(window=window, bin=bins.fill_null(MISSING), value=values.cast("float64"))
@@ -179,6 +179,12 @@ def _numeric_bin(values: ir.NumericColumn, edges: list[float]) -> ir.StringColum
     below = [(values >= edge).cast("int16") for edge in edges]
     position = sum(below[1:], start=below[0]) if below else ibis.literal(0, "int16")
     return ibis.ifelse(values.isnull(), ibis.null("string"), position.cast("string"))
+
+
+def _category_bin(values: ir.Column) -> ir.StringColumn:
+    """The category; one that is called as missing values are is marked, and a bin of its own."""
+    text = values.cast("string")
+    return text.endswith(MISSING).ifelse(ibis.literal("\\") + text, text)
 
 
 def _total(tallies: list[Tally], names: list[str]) -> Tally:

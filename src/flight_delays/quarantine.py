@@ -4,7 +4,7 @@ The rest goes on, in the declared types. Nothing is lost: valid and quarantined 
 the rows that were read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ibis
@@ -20,7 +20,16 @@ from flight_delays.columns import LINE, Columns
 from flight_delays.errors import BadDataError
 from flight_delays.moments import Parameters
 from flight_delays.parsing import Parsed, as_table, parse
-from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key
+from flight_delays.rules import (
+    Rule,
+    column_rules,
+    key_rule,
+    moment_rules,
+    repeated_keys,
+    row_key,
+)
+
+Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
 
 _ROW, _RECORD = "__row", "__record"
 EXAMPLES = 3
@@ -28,7 +37,10 @@ WORST = 3
 
 
 def screen(
-    raw: pd.DataFrame | ir.Table, contract: type[pa.DataFrameModel]
+    raw: pd.DataFrame | ir.Table,
+    contract: type[pa.DataFrameModel],
+    derive: Derive | None = None,
+    derived: type[pa.DataFrameModel] | None = None,
 ) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
     """Part the rows of a raw table into those that keep the contract and those that break it.
 
@@ -37,6 +49,9 @@ def screen(
     Args:
         raw: The table as the source gives it; ``RawTableValidator`` has passed it.
         contract: What its rows must keep.
+        derive: What will be made of the values of a row, by name; it is asked of those that keep
+            the contract. Without it, a derived value that breaks its contract stops the run later.
+        derived: What that must keep, as far as it is among its columns.
 
     Returns:
         The valid rows, in the contract's columns and types. The quarantined ones, as one row per
@@ -48,11 +63,16 @@ def screen(
     source = as_table(raw)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
     typed = {name: found.typed for name, found in parsed.items()}
-    n_read, n_bad, broken = _count(source, list(_rules(columns, parsed, source)))
+    rules = list(_rules(contract, parsed, source))
+    made = derive(typed) if derive else {}
+    if derived:
+        rules += _derived_rules(contract, made, derived, typed, rules)
+    n_read, n_bad, broken = _count(source, rules)
     judged = source.select(
         **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
         **typed,
         **{_flag(i): rule.broken for i, (rule, _) in enumerate(broken)},
+        **{_value(i): _told(rule, source, made) for i, (rule, _) in enumerate(broken)},
     )
     reasons = [_reasons(judged, i, rule) for i, (rule, _) in enumerate(broken)]
     # without the numbers of the rows, which would keep the engine from working in parallel
@@ -122,23 +142,49 @@ def _in_words(rule: dict[str, Any]) -> str:
     return f"{rule['column']}: {rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples})"
 
 
-def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Iterator[Rule]:
+def _rules(
+    contract: type[pa.DataFrameModel], parsed: dict[str, Parsed], source: ir.Table
+) -> Iterator[Rule]:
     if LINE not in source.columns:
-        yield from _cell_rules(columns, parsed)
+        yield from _cell_rules(contract, parsed)
         return
     no_row = source[LINE].notnull()
     yield Rule(LINE, "has a cell for each column", no_row)
-    for rule in _cell_rules(columns, parsed):
+    for rule in _cell_rules(contract, parsed):
         yield Rule(rule.column, rule.name, rule.broken & ~no_row)
 
 
-def _cell_rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
+def _cell_rules(contract: type[pa.DataFrameModel], parsed: dict[str, Parsed]) -> Iterator[Rule]:
+    columns = Columns.of(contract)
     for column in columns.all:
         kind = "a whole number" if is_int(column.dtype) else column.kind
         yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
-    for rule in column_rules(columns, {name: found.typed for name, found in parsed.items()}):
+    typed = {name: found.typed for name, found in parsed.items()}
+    asked = list(column_rules(columns, typed))
+    for rule in asked:
         # what could not be parsed is no longer there, which is not the source's fault
         yield Rule(rule.column, rule.name, rule.broken & ~parsed[rule.column].failed)
+    for rule in moment_rules(contract, typed):
+        parts_broken = ibis.or_(*(r.broken for r in asked if r.column in rule.columns))
+        yield Rule(rule.column, rule.name, rule.broken & ~parts_broken)
+
+
+def _derived_rules(
+    contract: type[pa.DataFrameModel],
+    made: dict[str, ir.Value],
+    derived: type[pa.DataFrameModel],
+    typed: dict[str, ir.Value],
+    rules: list[Rule],
+) -> Iterator[Rule]:
+    """What is asked of derived values, and not of the raw ones already; of rows that are fine.
+
+    Of others the engine might refuse to make the values at all.
+    """
+    asked = {rule.broken.op() for rule in column_rules(Columns.of(contract), typed)}
+    fine = ~ibis.or_(*(rule.broken for rule in rules))
+    for rule in column_rules(Columns.of(derived).only(*made), made):
+        if rule.broken.op() not in asked:
+            yield Rule(rule.column, rule.name, fine.ifelse(rule.broken, False))
 
 
 def _count(table: ir.Table, rules: list[Rule]) -> tuple[int, int, list[tuple[Rule, int]]]:
@@ -164,13 +210,29 @@ def _flag(number: int) -> str:
     return f"__broken_{number}"
 
 
+def _value(number: int) -> str:
+    return f"__value_{number}"
+
+
+def _told(rule: Rule, source: ir.Table, made: dict[str, ir.Value]) -> ir.StringValue:
+    """The values that a rule is about, as text, where it is broken."""
+    values = [source[name] if name in source.columns else made[name] for name in rule.columns]
+    texts = [value.cast("string") for value in values]
+    text = texts[0] if len(texts) == 1 else _joined(texts)
+    return rule.broken.ifelse(text, ibis.null("string"))
+
+
+def _joined(texts: list[ir.StringValue]) -> ir.StringValue:
+    return ibis.literal(", ").join([text.fill_null("") for text in texts])
+
+
 def _reasons(judged: ir.Table, number: int, rule: Rule) -> ir.Table:
     bad = judged.filter(judged[_flag(number)])
     return bad.select(
         row=_[_ROW],
         column=ibis.literal(rule.column),
         rule=ibis.literal(rule.name),
-        value=bad[_RECORD][rule.column].cast("string"),
+        value=bad[_value(number)],
         record=bad[_RECORD],
     )
 
@@ -182,7 +244,7 @@ def _repeated(valid: ir.Table, key: list[str]) -> ir.Table:
 
 
 def _repetitions(repeated: ir.Table, key: list[str]) -> ir.Table:
-    value = ibis.literal(", ").join([repeated[name].cast("string").fill_null("") for name in key])
+    value = _joined([repeated[name].cast("string") for name in key])
     return repeated.select(
         row=_[_ROW],
         column=ibis.literal(_key_rule(key).column),
@@ -219,7 +281,7 @@ def _worst_first(
             "rule": rule.name,
             "n_rows": n_rows,
             "examples": ["(personal)"]
-            if personal & set(rule.column.split(", "))
+            if personal & set(rule.columns)
             else rows.order_by("row").limit(EXAMPLES)["value"].to_pyarrow().to_pylist(),
         }
         for (rule, n_rows), rows in worst

@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from flight_delays.columns import ARGUMENTS, FINITE, Column, Columns
+from flight_delays.columns import ARGUMENTS, FINITE, REAL_MOMENT, Column, Columns
 from flight_delays.errors import ContractError
 
 _PASSES: dict[str, Callable[..., Any]] = {
@@ -25,11 +25,16 @@ _PASSES: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule on one column; ``broken`` is true for rows that break it, and never null."""
+    """One rule on one column or several; ``broken`` is true for rows that break it, never null."""
 
     column: str
     name: str
     broken: ir.BooleanValue
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return self.column.split(", ")
 
 
 def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
@@ -49,6 +54,32 @@ def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
             yield Rule(column.name, _named(name, statistics), ~passes.fill_null(True))
 
 
+def moment_rules(contract: Any, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
+    """What the contract asks of columns together: that they are a moment; see ``real_moment``."""
+    for check in contract.to_schema().checks:
+        names = check.statistics["columns"]
+        if not values.keys() >= set(names):
+            continue  # some are personal, and left out
+        is_real = _is_real_moment(*(values[name] for name in names))
+        yield Rule(", ".join(names), REAL_MOMENT, ~is_real.fill_null(True))
+
+
+def _is_real_moment(
+    year: ir.Column, month: ir.Column, day: ir.Column, *time: ir.Column
+) -> ir.BooleanColumn:
+    """Told by arithmetic, since an engine may stop at a moment that there is not."""
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    february = leap.ifelse(29, 28)
+    last = month.isin([4, 6, 9, 11]).ifelse(30, (month == 2).ifelse(february, 31))
+    parts = zip(time, (23, 59, 59), strict=False)
+    return ibis.and_(
+        year.between(1, 9999),
+        month.between(1, 12),
+        day.between(1, last),
+        *(part.between(0, most) for part, most in parts),
+    )
+
+
 def row_key(contract: Any) -> list[str]:
     """The columns by which no two rows of a contract's table may be equal.
 
@@ -61,7 +92,7 @@ def row_key(contract: Any) -> list[str]:
         raise ContractError(
             f"Column '{alone[0]}' is unique: say `unique` in the Config of {contract.__name__}."
         )
-    if schema.checks:
+    if any(check.name != REAL_MOMENT for check in schema.checks):
         raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
     unique = schema.unique or []
     return [unique] if isinstance(unique, str) else list(unique)

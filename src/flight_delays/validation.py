@@ -16,7 +16,15 @@ from pandera.dtypes import is_int
 
 from flight_delays.columns import Column, Columns
 from flight_delays.parsing import as_table, parse
-from flight_delays.rules import Rule, column_rules, key_rule, repeated_keys, row_key, shown
+from flight_delays.rules import (
+    Rule,
+    column_rules,
+    key_rule,
+    moment_rules,
+    repeated_keys,
+    row_key,
+    shown,
+)
 
 EXAMPLES = 5
 SHOWN_COLUMNS = 30
@@ -88,7 +96,10 @@ class ContractValidator:
         if table is self._passed:
             return table
         self._raise_for(_structure_failures(table, self._columns, self._refused))
-        self._raise_for([*_row_failures(table, self._columns), *self._duplicates(table)])
+        values = {name: table[name] for name in self._columns.names}
+        rules = [*column_rules(self._columns, values), *moment_rules(self._contract, values)]
+        failures = _row_failures(table, rules, self._columns) if rules else []
+        self._raise_for([*failures, *self._duplicates(table)])
         self._passed = table
         return table
 
@@ -205,23 +216,19 @@ def _count_parsed(table: ir.Table, columns: Sequence[Column]) -> dict[str, Any]:
     return dict(found)
 
 
-def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
-    rules = list(column_rules(columns, {name: table[name] for name in columns.names}))
-    if not rules:
-        return []
+def _row_failures(table: ir.Table, rules: list[Rule], columns: Columns) -> list[CheckFailure]:
     counts = table.aggregate(
         **{str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
     )
     [row] = counts.to_pyarrow().to_pylist()
     return [
-        _failure(table, rule, columns[rule.column], row[str(i)])
-        for i, rule in enumerate(rules)
-        if row[str(i)]
+        _failure(table, rule, columns, row[str(i)]) for i, rule in enumerate(rules) if row[str(i)]
     ]
 
 
-def _failure(table: ir.Table, rule: Rule, column: Column, count: int) -> CheckFailure:
-    examples = shown(column, _examples(table, rule.column, rule.broken))
+def _failure(table: ir.Table, rule: Rule, columns: Columns, count: int) -> CheckFailure:
+    found = [shown(columns[name], _examples(table, name, rule.broken)) for name in rule.columns]
+    examples = found[0] if len(found) == 1 else list(zip(*found, strict=False))
     return CheckFailure(rule.name, rule.name, rule.column, int(count), examples)
 
 

@@ -147,6 +147,15 @@ def half_a_zip(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+def semicolons(file: Path) -> None:
+    _flights().to_csv(file, index=False, compression="zip", sep=";")
+
+
+def another_encoding(file: Path) -> None:
+    flights = _flights().assign(tailnum="Zoë")
+    flights.to_csv(file, index=False, compression="zip", encoding="cp1252")
+
+
 def a_column_is_missing(file: Path) -> None:
     _write(_flights().drop(columns="distance"), file)
 
@@ -165,9 +174,11 @@ def text_in_place_of_numbers(file: Path) -> None:
 
 DAMAGED: dict[Callable[[Path], None], list[str]] = {
     no_file: ["flights.csv.zip", "No such file", "conf/base/catalog"],
-    half_a_zip: ["flights.csv.zip", "not a zip file", "conf/base/catalog"],
-    a_column_is_missing: ["distance", "contracts.py"],
-    a_column_has_another_name: ["carrier", "contracts.py"],
+    half_a_zip: ["flights.csv.zip", "is damaged", "not a zip file"],
+    semicolons: ["raw_flights lacks year, month", 'load_args: { sep: ";" }', "year;month;day"],
+    another_encoding: ["flights.csv.zip is not utf-8", "in line 2", "encoding"],
+    a_column_is_missing: ["distance", "It has year, month, day", "contracts.py"],
+    a_column_has_another_name: ["carrier", "airline", "contracts.py"],
     no_rows: ["the table has rows", "contracts.py"],
     text_in_place_of_numbers: ["distance", "is numeric", "far", "contracts.py"],
 }
@@ -183,6 +194,12 @@ def test_a_raw_table_that_is_not_what_it_should_be_is_named(
     env = trial.project.with_environment("damaged", DATA, catalog=override)
 
     trial.refuses(f"kedro run --env {env} --pipelines=data_engineering", "raw_flights", *words)
+
+    decision = json.loads(trial.path("retrain_decision").read_text())
+    [alert] = json.loads(trial.path("alerts").read_text())
+    assert (decision["outcome"], alert["kind"]) == ("wait", "bad data")
+    assert alert["message"] in decision["reasons"][0]
+    assert words[0] in alert["message"]
 
 
 # rows that break the contract
@@ -215,6 +232,29 @@ def _spoil(share: float) -> tuple[pd.DataFrame, pd.Series]:
         flights.loc[chosen, column] = BAD_CELLS[column]
         bad |= {(row + 1, column): str(BAD_CELLS[column]) for row in chosen}
     return flights, pd.Series(bad)
+
+
+# by the column that is spoilt, what each breaks
+IMPOSSIBLE = {
+    "dep_delay": "9.97e36",
+    "arr_delay": "-1e15",
+    "air_time": "1e10",
+    "distance": "140000",
+}
+MOMENT = ["year", "month", "day", "hour", "minute"]
+
+
+def _make_impossible(flights: pd.DataFrame, bad: pd.Series) -> pd.Series:
+    """Give good rows values that no engine can work with; and those, by row and column."""
+    february = flights.index[(flights["month"] == 2) & (flights["day"] == 28)]
+    first, *rows = february.difference([row - 1 for row, _ in bad.index])[: len(IMPOSSIBLE) + 1]
+    flights.loc[first, "day"] = 30
+    told = {(first + 1, ", ".join(MOMENT)): ", ".join(map(str, flights.loc[first, MOMENT]))}
+    for row, (column, value) in zip(rows, IMPOSSIBLE.items(), strict=True):
+        flights[column] = flights[column].astype(object)
+        flights.loc[row, column] = value
+        told[row + 1, column] = value
+    return pd.Series(told)
 
 
 def _env_of_raw_flights(trial: Trial, flights: pd.DataFrame, folder: Path, data: str) -> str:
@@ -256,6 +296,7 @@ def test_a_few_bad_rows_are_set_aside_and_each_is_accounted_for(
     flights, bad = _spoil(0.005)
     repeated = _quarter().drop([row - 1 for row, _ in bad.index]).head(10)
     flights = pd.concat([flights, repeated], ignore_index=True)
+    bad = pd.concat([bad, _make_impossible(flights, bad)])
     env = _env_of_raw_flights(trial, flights, tmp_path, "data/spoilt")
 
     said = trial.project.must(f"kedro run --env {env} --pipelines=data_engineering")

@@ -1,5 +1,6 @@
 """From raw flights, weather and planes to what the model learns from."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import ibis
@@ -14,6 +15,7 @@ from flight_delays.contracts import (
     LATE_MINUTES,
     Inputs,
     Observation,
+    PrimaryFlights,
     RawFlights,
     RawPlanes,
     RawWeather,
@@ -33,14 +35,16 @@ class DataEngineering(Parameters):
     """Parameters of the data engineering pipeline."""
 
     label_delay_hours: float = Field(
-        ge=0, description="Hours from landing until the arrival delay is known"
+        ge=0, le=8784, description="Hours from landing until the arrival delay is known"
     )
-    history_days: int | None = Field(gt=0, description="Days before as-of to use; null: all")
+    history_days: int | None = Field(
+        gt=0, le=36_525, description="Days before as-of to use; null: all"
+    )
 
 
 def screen_flights(raw: pd.DataFrame) -> Screened:
-    """Part the flights that keep the raw contract from those that break it."""
-    return screen(raw, RawFlights)
+    """Part the flights that keep the raw contract, and make what keeps its own, from the others."""
+    return screen(raw, RawFlights, derive_flight, PrimaryFlights)
 
 
 def screen_weather(raw: pd.DataFrame) -> Screened:
@@ -61,29 +65,33 @@ def admit(screening: dict[str, Any], *tables: ir.Table) -> tuple[ir.Table, ...]:
 
 def land_flights(raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering) -> ir.Table:
     """Name the columns, and keep the flights scheduled until the end of the horizon."""
-    flights = raw.mutate(scheduled_departure=_scheduled_departure(raw))
+    flights = raw.select(**derive_flight(raw), departure_hour_utc=raw.time_hour.cast("timestamp"))
     _check_as_of(flights, as_of)
     flights = flights.filter(_.scheduled_departure < ibis.literal(as_of.after(horizon.days)))
     if params.history_days is not None:
         start = as_of.before(params.history_days)
         flights = flights.filter(_.scheduled_departure >= ibis.literal(start))
-    return flights.select(
-        _.carrier,
-        _.origin,
-        _.scheduled_departure,
-        flight_number=_.flight,
-        destination=_.dest,
-        distance_mi=_.distance,
-        tail_number=_.tailnum,
-        departure_delay_min=_.dep_delay,
-        arrival_delay_min=_.arr_delay,
-        air_time_min=_.air_time,
-        departure_hour_utc=_.time_hour.cast("timestamp"),
-    )
+    return flights
 
 
-def _scheduled_departure(raw: ir.Table) -> ir.TimestampValue:
-    return ibis.timestamp(raw.year, raw.month, raw.day, raw.hour, raw.minute, 0)
+def derive_flight(raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
+    """What a raw flight says, under the names of the project."""
+    return {
+        "carrier": raw["carrier"],
+        "origin": raw["origin"],
+        "scheduled_departure": _scheduled_departure(raw),
+        "flight_number": raw["flight"],
+        "destination": raw["dest"],
+        "distance_mi": raw["distance"],
+        "tail_number": raw["tailnum"],
+        "departure_delay_min": raw["dep_delay"],
+        "arrival_delay_min": raw["arr_delay"],
+        "air_time_min": raw["air_time"],
+    }
+
+
+def _scheduled_departure(raw: Mapping[str, ir.Value]) -> ir.TimestampValue:
+    return ibis.timestamp(*(raw[part] for part in ("year", "month", "day", "hour", "minute")), 0)
 
 
 def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:
