@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from kedro.framework.cli.utils import env_option
 from kedro.framework.context import KedroContext
-from kedro.framework.project import pipelines, settings
+from kedro.framework.project import settings
 
 from flight_delays.explained import explained
 from flight_delays.log_files import last_answer
@@ -88,7 +88,7 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     start = time.perf_counter()
-    with _opened(env, "documentation") as context:
+    with _opened(env, "release", "documentation") as context:
         alone = alone_in(data_folder(context))
         returned = champions.roll_back(context.catalog, version, reason, alone)
         champions.tell_anew(context.catalog)
@@ -108,7 +108,7 @@ def promote(version: str, reason: str, env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     start = time.perf_counter()
-    with _opened(env, "documentation") as context, alone_in(data_folder(context)):
+    with _opened(env, "release", "documentation") as context, alone_in(data_folder(context)):
         promoted = champions.promote(context.catalog, version, reason)
         champions.tell_anew(context.catalog)
         last = last_answer(_log_of(context))
@@ -144,9 +144,10 @@ def _log_of(context: KedroContext) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(env: str | None, *more: str) -> Iterator[KedroContext]:
+def _opened(env: str | None, *run: str) -> Iterator[KedroContext]:
     """The project's context, with the parameters of the pipelines of which nodes may be run."""
-    # checking those of all imports all: it takes seconds
-    pipelines.set_requested(["release", *more])
     with settings.SESSION_CLASS.create(env=env) as session:
-        yield session.load_context()
+        context = session.load_context()
+        # as a run does; checking the parameters of all imports all, which takes seconds
+        context._pipelines_to_validate = list(run)
+        yield context

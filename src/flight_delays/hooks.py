@@ -60,7 +60,8 @@ class ProjectHooks:
             key="base_parameters",  # as "parameters", Kedro would add those of the command line
             processed_files=set(),
         )
-        check_parameters(context.params, known=base)
+        # each run validates those of its own pipelines; these here need none imported
+        check_parameters(loader["parameters"], known=base)
 
     @hook_impl
     def before_pipeline_run(
