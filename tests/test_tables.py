@@ -4,6 +4,7 @@ from pathlib import Path
 import ibis
 import pandas as pd
 import pytest
+import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
@@ -84,3 +85,12 @@ def test_where_kedro_viz_counts_nothing_nothing_is_added(table, tmp_path, monkey
     TableStats().after_pipeline_run(Pipeline([]), DataCatalog({"people": table}))
 
     assert not (tmp_path / ".viz").exists()
+
+
+def test_kedro_tells_of_an_entry_by_the_names_of_its_arguments(tmp_path):
+    table = TableDataset(filepath=str(tmp_path / "table.parquet"))
+
+    told = DataCatalog({"table": table}).to_config()[0]["table"]
+
+    assert told["filepath"] == str(tmp_path / "table.parquet")
+    assert yaml.safe_load(yaml.dump(told)) == told
