@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from flight_delays.errors import ProjectError
 from flight_delays.portable.plan import Plan
 
 from .batcher import LookupBatcher
@@ -33,6 +34,8 @@ ARROW = b"application/vnd.apache.arrow.stream"
 # how often the metrics are brought up to date
 TELL_SECONDS = 0.25
 MIN_PAUSE_SECONDS = 0.1
+# how often it is tried whether there is room for predictions
+WATCH_SECONDS = 2
 STOPPED = "challenger_off.json"
 
 
@@ -65,6 +68,8 @@ class Desk:
         self.settings = settings
         self.opened = settings.opened
         self.in_progress = 0
+        # why a prediction would be refused now; empty where it would not
+        self.unready = ""
         self.room = Room(settings.request_memory)
         self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         refuse_if_open(self.keys, listening())
@@ -127,9 +132,22 @@ class Desk:
             except Exception:
                 logger.exception("The features could not be refreshed")
 
+    async def watch(self) -> None:
+        """Know whether predictions can be logged, until it is cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.predictor.log.check)
+                self.unready = ""
+            except ProjectError as error:
+                if not self.unready:
+                    logger.error("The service is not ready: %s", error)
+                self.unready = "Predictions cannot be logged at present."
+            await asyncio.sleep(WATCH_SECONDS)
+
     def _tell(self) -> None:
         log = self.predictor.log
         self.metrics.in_progress.set(self.in_progress)
+        self.metrics.ready.set(not self.unready)
         self.metrics.log_bytes.set(log.n_bytes)
         self.metrics.dropped(log.n_dropped_bytes)
         self.metrics.tell()

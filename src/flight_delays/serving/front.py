@@ -28,11 +28,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PREDICT, INFO = "/predict", "/info"
+PREDICT, INFO, READY = "/predict", "/info", "/readyz"
 # of the inner application: what may be asked for, and which switch opens it
 INNER = {
     "/livez": "health",
-    "/readyz": "health",
+    READY: "health",
     "/healthz": "health",
     "/metrics": "metrics",
     "/": "docs",
@@ -183,7 +183,8 @@ class Front:
         except Exception:
             logger.exception("%s: it failed", request_id, extra={"request_id": request_id})
             refusal = BadRequestError(500, "bug", "It is logged.")
-        desk.metrics.child(desk.metrics.invalid, refusal.reason).inc()
+        if path != READY:
+            desk.metrics.child(desk.metrics.invalid, refusal.reason).inc()
         return _error(refusal, request_id, len(body))
 
     async def _predict(
@@ -224,6 +225,8 @@ class Front:
         if path not in INNER and not path.startswith(ASSETS):
             raise BadRequestError(404, "path", f"There is nothing at {path[:100]}; see / .")
         _check_method(scope, "GET", "HEAD")
+        if path == READY and desk.unready:
+            raise BadRequestError(503, "unready", desk.unready)
         await self._inner(scope, receive, send)
         return None
 

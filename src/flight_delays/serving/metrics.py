@@ -81,6 +81,9 @@ class Metrics:
         self.in_progress = prometheus.Gauge(
             "http_requests_in_progress", "Being answered now", multiprocess_mode="livesum"
         )
+        self.ready = prometheus.Gauge(
+            "service_ready", "Whether predictions would be answered", multiprocess_mode="livemin"
+        )
         self.predictions = prometheus.Counter(
             "model_predictions", "Rows answered", ["model_version", "variant", "decision"]
         )

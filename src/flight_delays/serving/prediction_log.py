@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
+# there must be room for more than a byte
+CHECK_BYTES = 16_384
 # what is written beside for longer than this was left by a killed process
 MAX_PARTIAL_SECONDS = 3600
 
@@ -115,6 +117,20 @@ class PredictionLog:
             with self._lock:
                 self._n_bytes += size
                 self._tables_since_look += size
+
+    def check(self) -> None:
+        """See whether predictions can be written, and leave nothing behind.
+
+        Raises:
+            ProjectError: if they cannot.
+        """
+        with self._told():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            trial = self._folder / f"{self._process}-check{PARTIAL}"
+            try:
+                trial.write_bytes(b"\n" * CHECK_BYTES)
+            finally:
+                trial.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file of lines; what is appended later goes to a new one."""

@@ -38,7 +38,7 @@ TITLES = {
     429: "Too many requests",
     431: "Headers too large",
     500: "Internal error",
-    503: "Overloaded",
+    503: "Unavailable",
 }
 
 

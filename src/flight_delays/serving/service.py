@@ -6,6 +6,7 @@ predictions are answered by the front, which stands before BentoML's application
 
 import asyncio
 import gc
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from .keys import ApiKeys, refuse_if_open
 from .model import ServedModel
 from .protocol import install
 from .settings import Settings
+from .warm_up import warm_up
+
+logger = logging.getLogger(__name__)
 
 NAME = "flight_delays"
 # new containers before the collector looks at them; a large request makes tens of thousands
@@ -69,15 +73,23 @@ class PredictionService:
         challenger = _verified(self.challenger) if arguments.challenger else None
         self.desk = Desk(*_verified(self.model), challenger, settings)
         _desks[:] = [self.desk]
-        # what is there now stays, and requests leave no cycles: the collector may rest
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
+        _rest_collector()
 
     @bentoml.on_startup
     async def keep_up(self) -> None:
-        """Keep metrics and features up to date while the service runs."""
-        self.tasks = [asyncio.create_task(work) for work in (self.desk.tell(), self.desk.refresh())]
+        """Keep metrics, features and readiness up to date while the service runs."""
+        work = self.desk.tell(), self.desk.refresh(), self.get_ready()
+        self.tasks = [asyncio.create_task(one) for one in work]
+
+    async def get_ready(self) -> None:
+        """Be ready once the first requests need not wait, and as long as they are answered."""
+        self.desk.unready = "The service is warming up; try again."
+        try:
+            await asyncio.to_thread(warm_up, self.desk)
+        except Exception:
+            logger.exception("The first requests will take longer: it could not be warmed up")
+        _rest_collector()
+        await self.desk.watch()
 
     @bentoml.api
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -101,6 +113,13 @@ class PredictionService:
         for task in self.tasks:
             task.cancel()
         self.desk.close()
+
+
+def _rest_collector() -> None:
+    """What is there now stays, and requests leave no cycles: the collector of garbage may rest."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def refuse_to_serve(host: str) -> None:
