@@ -18,7 +18,7 @@ CONFIG = RULES.with_name("prometheus.yml")
 README = (DEPLOY.parent / "README.md").read_text()
 # samples of the service's own metrics; a test that has it running compares them with a scrape
 SERVED = {
-    *("http_requests_total", "http_requests_in_progress"),
+    *("http_requests_total", "http_requests_in_progress", "service_ready"),
     *("http_request_duration_seconds_bucket", "http_request_duration_seconds_count"),
     *("model_predictions_total", "model_info", "model_trained_timestamp_seconds"),
     *(f"model_prediction_score_{part}" for part in ("bucket", "count", "sum")),
@@ -31,6 +31,7 @@ SERVED = {
 OF_PROMETHEUS = {"up", "node_textfile_mtime_seconds", "node_textfile_scrape_error"}
 PAGES = {
     *("ErrorBudgetBurnsFast", "LatencyBudgetBurnsFast", "PredictionLogLosesRows", "ServiceDown"),
+    "ServiceNotReady",
 }
 
 

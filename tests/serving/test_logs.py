@@ -21,6 +21,63 @@ def said():
     service.setLevel(before[1])
 
 
+@pytest.fixture
+def others(monkeypatch):
+    """Loggers of others, with a handler as BentoML gives them, and what comes out of it."""
+    stream, handler = io.StringIO(), logging.StreamHandler()
+    handler.setStream(stream)
+    handler.setFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
+    for name in ("", "uvicorn.error"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [handler])
+    # a server of other tests may have been told to be silent
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    yield lambda: stream.getvalue().splitlines()
+    logging.getLogger("uvicorn.error").propagate = True
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_what_libraries_say_is_written_like_all_else_and_once(others, monkeypatch, log_format):
+    monkeypatch.setattr(logs, "_flood", logs.Flood())
+    service = logging.getLogger(logs.SERVICE)
+    monkeypatch.setattr(service, "handlers", [])
+    monkeypatch.setattr(service, "propagate", service.propagate)
+
+    logs.configure(log_format)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("asyncio").error("out of system resources", exc_info=ValueError("why"))
+
+    if log_format == "json":
+        first, second = map(json.loads, others())
+        assert (first["logger"], first["level"]) == ("uvicorn.error", "WARNING")
+        assert second["exception"] == "ValueError: why"
+    else:
+        assert others() == [
+            "[WARNING] Invalid HTTP request received.",
+            "[ERROR] out of system resources",
+            "ValueError: why",
+        ]
+
+
+def test_of_a_flood_of_others_the_first_lines_are_written_too(others, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(logs, "_flood", logs.Flood(clock))
+    service = logging.getLogger(logs.SERVICE)
+    monkeypatch.setattr(service, "handlers", [])
+    monkeypatch.setattr(service, "propagate", service.propagate)
+    logs.configure("text")
+    service.handlers[0].setStream(logging.getLogger().handlers[0].stream)
+
+    for _ in range(1000):
+        logging.getLogger("asyncio").error("garbage")
+    logging.getLogger("uvicorn.error").warning("another")
+    clock.now += 1
+    logs.RequestLog().tell()
+
+    said = others()
+    assert said[:-1] == ["[ERROR] garbage"] * logs.MOST_OF_ONE + ["[WARNING] another"]
+    assert said[-1].endswith(f"{1000 - logs.MOST_OF_ONE} more lines of asyncio in a second")
+
+
 class Clock:
     now = 100.0
 

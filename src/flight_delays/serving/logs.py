@@ -1,8 +1,9 @@
-"""What the service says on standard error: its own lines, and a line for each request refused."""
+"""What the service says: its own lines, a line for each request refused, and those of libraries."""
 
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -11,8 +12,10 @@ from .settings import LogFormat
 SERVICE = __name__.rpartition(".")[0]
 # what a line may say beside its message
 FIELDS = ("request_id", "status", "reason", "path", "duration_ms")
-# lines a second; those without a key are many where somebody tries them out
-MOST, MOST_WITHOUT_KEY = 45, 5
+# who else says something, and some of it twice
+OTHERS = ("bentoml", "uvicorn.error", "circus")
+# lines a second, of requests and of any logger; those without a key are many where one tries keys
+MOST, MOST_WITHOUT_KEY, MOST_OF_ONE = 45, 5, 60
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +37,53 @@ class JsonLines(logging.Formatter):
         return json.dumps(said)
 
 
+class Flood(logging.Filter):
+    """Lets so many lines a second of each logger pass, and says how many it did not.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._second = 0
+        self._n_lines: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line passes."""
+        self.tell()
+        self._n_lines[record.name] += 1
+        return self._n_lines[record.name] <= MOST_OF_ONE
+
+    def tell(self) -> None:
+        """Say, when a second is over, how many lines were left out in it."""
+        now = int(self._clock())
+        if now == self._second:
+            return
+        n_lines, self._n_lines, self._second = self._n_lines, Counter(), now
+        for name, n in n_lines.items():
+            if n > MOST_OF_ONE:
+                logger.warning("%d more lines of %s in a second", n - MOST_OF_ONE, name)
+
+
+_flood = Flood()
+
+
 def configure(log_format: LogFormat) -> None:
-    """Let the service's loggers speak for themselves, from INFO on; BentoML's begin at WARNING."""
+    """Let the service's loggers speak for themselves, from INFO on, and all others likewise."""
     handler = logging.StreamHandler()
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonLines() if log_format == "json" else text)
+    handler.addFilter(_flood)
+    for other in map(logging.getLogger, OTHERS):
+        other.propagate = not other.handlers
+    for other in (logging.getLogger(), *map(logging.getLogger, OTHERS)):
+        for theirs in other.handlers:
+            if type(theirs) is logging.StreamHandler:
+                theirs.addFilter(_flood)
+                if log_format == "json":
+                    theirs.setFormatter(JsonLines())
     service = logging.getLogger(SERVICE)
     service.handlers[:] = [handler]
     service.setLevel(logging.INFO)
@@ -79,6 +124,7 @@ class RequestLog:
 
     def tell(self) -> None:
         """Say, when a second is over, how many lines were left out in it."""
+        _flood.tell()
         now = int(self._clock())
         if now == self._second:
             return

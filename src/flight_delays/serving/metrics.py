@@ -20,11 +20,11 @@ DAYS = (0, 1, 2, 3, 5, 7, 14, 30)
 MODES = ("off", "shadow", "canary")
 PREDICT = "/predict"
 # how a prediction may end, and why it may be refused
-STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 500, 503)
+STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, 431, 500, 503)
 REASONS = (
-    "bug", "content_encoding", "content_type", "invalid", "key", "malformed", "method",
-    "overloaded", "path", "shape", "slow", "starting", "timeout", "too_large", "too_many_rows",
-    "type", "unlogged",
+    "bug", "content_encoding", "content_type", "headers", "http", "invalid", "key", "malformed",
+    "method", "overloaded", "path", "pipelined", "shape", "slow", "starting", "timeout",
+    "too_large", "too_many_rows", "type", "unlogged", "unready",
 )  # fmt: skip
 # the model version of a challenger that is not there
 NONE = "none"

@@ -140,6 +140,7 @@ def _look_before_serving() -> None:
     if context is None or context.info_name != "serve":
         return
     try:
+        logs.configure(Settings.from_environment().log_format)
         refuse_to_serve(context.params.get("host") or "0.0.0.0")  # noqa: S104 - BentoML's default
     except ProjectError as error:
         raise SystemExit(f"Error: {error}") from error
