@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.machine import on_core
-from flight_delays.model_package import Metadata
+from flight_delays.metadata import Metadata
 
 DATA = Path("data").resolve()
 HOST = "127.0.0.1"

@@ -18,11 +18,11 @@ import yaml
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, RawFlights, RawPlanes, RawWeather
-from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.exporting.export import export
 from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
+from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering import nodes as engineering
 from flight_delays.pipelines.modelling import evaluation, tuning
 from flight_delays.pipelines.modelling import nodes as modelling

@@ -21,10 +21,9 @@ from threadpoolctl import threadpool_limits
 from flight_delays.columns import Column, Columns
 from flight_delays.contracts import Inputs, Observation, Prediction
 from flight_delays.exporting.fields import fields_of
+from flight_delays.metadata import Lineage, Metadata
 from flight_delays.model_package import (
     Evaluation,
-    Lineage,
-    Metadata,
     ModelPackage,
     Unloadable,
     content_hash,
@@ -36,7 +35,7 @@ from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
 from flight_delays.profiles import profile, windows_back
 from flight_delays.records import json_records
 from flight_delays.reference import Calibration, Reference
-from flight_delays.released import as_arrays
+from flight_delays.stand_in import as_arrays
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 X, Y = COLUMNS.features, COLUMNS.label

@@ -24,14 +24,11 @@ from filelock import FileLock
 from kedro.io import DatasetError, Version
 
 from flight_delays import project
-from flight_delays.datasets import (
-    AlertsDataset,
-    HistoryDataset,
-    ModelPackageDataset,
-    OnlineStoreDataset,
-)
+from flight_delays.datasets import AlertsDataset, HistoryDataset, ModelPackageDataset
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import Metadata, ModelPackage
+from flight_delays.metadata import Metadata
+from flight_delays.model_package import ModelPackage
+from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.storage import new_folder
 from tests.factories import observations, tiny_package
 

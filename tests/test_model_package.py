@@ -16,15 +16,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from flight_delays.errors import ProjectError
+from flight_delays.metadata import Metadata, read_intact
 from flight_delays.model_package import (
-    Metadata,
     ModelPackage,
     UnloadableError,
     _serialise,
     content_hash,
     dump_estimator,
     load_estimator,
-    read_intact,
 )
 from tests.factories import X, Y, fitted, from_scikit_learn, observations, tiny_package
 

@@ -2,15 +2,24 @@
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
+from kedro.io import Version
 from kedro.pipeline import Node, Pipeline
 
+from flight_delays.datasets import HistoryDataset, ModelPackageDataset
 from flight_delays.pipeline_registry import APART, LazyPipeline, register_pipelines
+from tests.factories import tiny_package
 
-HEAVY = ["IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "scipy", "sklearn"]
+HEAVY = [
+    "IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "scipy", "sklearn",
+    "sqlalchemy",
+]  # fmt: skip
 IMPORTED = f"""
 import json, sys
 from kedro.framework.cli.cli import main
@@ -23,18 +32,59 @@ finally:
 """
 
 
+def told_by(folder: Path, *command: str) -> tuple[str, list[str]]:
+    """What a command says in a project, and what it has imported of what is heavy."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *command],
+        cwd=folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said, _, imported = done.stdout.rstrip().rpartition("\n")
+    return said, json.loads(imported)
+
+
 @pytest.mark.parametrize(
     "command", [["--help"], ["registry", "list"], ["champion", "--help"], ["run", "--help"]]
 )
 def test_a_light_command_imports_nothing_heavy(
     pytestconfig: pytest.Config, command: list[str]
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, *command],
-        cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    _, imported = told_by(pytestconfig.rootpath, *command)
 
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert imported == []
+
+
+@pytest.fixture(scope="module")
+def project(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, with a champion that was judged, and awaited approval."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("conf", "src"):
+        shutil.copytree(pytestconfig.rootpath / name, folder / name)
+    shutil.copy(pytestconfig.rootpath / "pyproject.toml", folder)
+    models = folder / "data/06_models"
+    judged = {"outcome": "await_approval", "candidate": "2013-a", "champion_before": None}
+    package = tiny_package(version="2013-a")
+    for name in ("candidate", "champion"):
+        made = package if name == "candidate" else package.with_record(decision=judged)
+        ModelPackageDataset(filepath=str(models / name), version=Version(None, None)).save(made)
+    HistoryDataset(filepath=str(models / "gate_history.jsonl"), key=["candidate"]).save(
+        pd.DataFrame([judged])
+    )
+    (models / "gate_decision.json").write_text(json.dumps(judged))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"), [("show", ["bentoml"]), ("history", []), ("candidates", [])]
+)
+@pytest.mark.filterwarnings("ignore:Save version")
+def test_what_is_known_of_models_is_told_without_their_imports(
+    project: Path, command: str, needed: list[str]
+) -> None:
+    said, imported = told_by(project, "champion", command)
+
+    assert "2013-a" in said
+    assert "await_approval" in said
+    assert imported == needed
 
 
 def test_the_default_pipeline_is_all_that_are_not_walked_apart() -> None:

@@ -11,7 +11,8 @@ from flight_delays.datasets import ModelPackageDataset
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import UnloadableError, is_mute
 from flight_delays.portable.plan import PLAN, PLAN_LABEL, TREES, hash_of
-from flight_delays.released import models_of, with_stand_in
+from flight_delays.released import models_of
+from flight_delays.stand_in import with_stand_in
 from tests.factories import of_another_scikit_learn
 
 BENTO = "bento:1"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import Lineage
+from flight_delays.metadata import Lineage
 from flight_delays.reproduction import code_differences, differences, retrain
 from tests.factories import tiny_package
 

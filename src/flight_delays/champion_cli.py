@@ -14,7 +14,7 @@ from kedro.framework.project import settings
 from flight_delays.explained import explained
 from flight_delays.log_files import last_answer
 from flight_delays.run_lock import alone_in, wait_option
-from flight_delays.session import data_folder
+from flight_delays.session import catalog_of, data_folder
 
 
 @click.group()
@@ -30,7 +30,8 @@ def show(env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     with _opened(env) as context:
-        current = champions.champions(context.catalog)[0]
+        catalog = catalog_of(context, champions.TOLD)
+        current = champions.champions(catalog)[0]
         last = last_answer(_log_of(context))
     problem = champions.release_problem(current.metadata)
     click.echo(champion_texts.describe(current, problem, last))
@@ -44,7 +45,8 @@ def release(env: str | None) -> None:
     from flight_delays import champions
 
     with _opened(env) as context:
-        click.echo(champions.release_of(context.catalog))
+        catalog = catalog_of(context, champions.TOLD)
+        click.echo(champions.release_of(catalog))
 
 
 @champion.command()
@@ -55,8 +57,9 @@ def history(env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     with _opened(env) as context:
-        awaiting = champions.awaiting(context.catalog)
-        saved = champions.saved_versions(context.catalog, champions.CHAMPION)
+        catalog = catalog_of(context, champions.TOLD)
+        awaiting = champions.awaiting(catalog)
+        saved = champions.saved_versions(catalog, champions.CHAMPION)
     click.echo(champion_texts.list_history(saved, awaiting, env))
 
 
@@ -68,9 +71,10 @@ def candidates(env: str | None) -> None:
     from flight_delays import champion_texts, champions
 
     with _opened(env) as context:
-        saved = champions.candidates(context.catalog)
-        verdicts = champions.verdicts(context.catalog)
-        history = champions.saved_versions(context.catalog, champions.CHAMPION)
+        catalog = catalog_of(context, champions.TOLD)
+        saved = champions.candidates(catalog)
+        verdicts = champions.verdicts(catalog)
+        history = champions.saved_versions(catalog, champions.CHAMPION)
     click.echo(champion_texts.list_candidates(saved, verdicts, history[0] if history else None))
 
 

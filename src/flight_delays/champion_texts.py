@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from flight_delays.champions import Saved
 from flight_delays.log_files import Answered
-from flight_delays.model_package import GATE, saved_at
+from flight_delays.metadata import GATE, saved_at
 from flight_delays.reproduction import Difference
 from flight_delays.wording import interval_text, metric_name
 

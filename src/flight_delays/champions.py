@@ -5,20 +5,25 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import CatalogProtocol
 
 from flight_delays.errors import ProjectError, suggestion
-from flight_delays.model_package import GATE, Metadata, ModelPackage, UnloadableError, is_mute
-from flight_delays.released import BUILD_AGAIN, models_of, plan_of, with_stand_in
+from flight_delays.metadata import GATE, Metadata
+from flight_delays.released import BUILD_AGAIN, models_of, plan_of
+
+if TYPE_CHECKING:
+    from flight_delays.model_package import ModelPackage
 
 logger = logging.getLogger(__name__)
 
 CHAMPION, CANDIDATE = "champion", "candidate"
+# the entries of which those tell who change nothing
+TOLD = (CHAMPION, CANDIDATE, "gate_decision", "gate_history")
 # of the nodes that render what tells of the champion
 OF_CHAMPION = "of_champion"
 
@@ -44,9 +49,11 @@ class Saved:
         """What made it champion."""
         return self.metadata.decision or {}
 
-    def package(self) -> ModelPackage:
+    def package(self) -> "ModelPackage":
         """Read the whole of it."""
-        return replace(with_stand_in(ModelPackage.read(self.folder)), base=self.moment)
+        from flight_delays.stand_in import read_saved  # noqa: PLC0415 - heavy
+
+        return read_saved(self.folder, self.moment)
 
 
 def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
@@ -91,7 +98,7 @@ def verdicts(catalog: Catalog) -> dict[str, str]:
     """What the gate has said of candidates at last, by their versions."""
     promoted = [one for one in saved_versions(catalog, CHAMPION) if _by_gate(one)]
     told = {one.version: str(one.decision["outcome"]) for one in promoted}
-    judged = catalog.load("gate_history").to_dict("records")
+    judged = catalog["gate_history"].records()
     return told | {row["candidate"]: row["outcome"] for row in judged}
 
 
@@ -197,7 +204,8 @@ def roll_back(
         ProjectError: if there is nothing to return to, or that was rolled back itself, or cannot
             answer here.
     """
-    from flight_delays.pipelines.release.nodes import elect  # noqa: PLC0415 - imports BentoML
+    from flight_delays.model_package import UnloadableError, is_mute  # noqa: PLC0415 - heavy
+    from flight_delays.pipelines.release.nodes import elect  # noqa: PLC0415
 
     history = champions(catalog)
     current = history[0]
@@ -272,7 +280,7 @@ def _login() -> str:
         return f"user {os.getuid()}"
 
 
-def _release(catalog: Catalog, package: ModelPackage, decision: Decision) -> None:
+def _release(catalog: Catalog, package: "ModelPackage", decision: Decision) -> None:
     """Build, prove and promote a model by the release pipeline, on a decision of its own."""
     from kedro.pipeline import Pipeline  # noqa: PLC0415
     from kedro.runner import SequentialRunner  # noqa: PLC0415

@@ -1,34 +1,37 @@
-"""Kedro datasets of the project's own kinds of artefact."""
+"""Kedro datasets of the project's own kinds of artefact.
+
+What only lists versions, or tells of them, waits for no import of pandas.
+"""
 
 import contextlib
 import json
 import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
 
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import Metadata, ModelPackage
-from flight_delays.project import project_folder
-from flight_delays.released import with_stand_in
+from flight_delays.metadata import Metadata
 from flight_delays.storage import PARTIAL, new_file, new_folder
 from flight_delays.webhook import notify
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flight_delays.model_package import ModelPackage
 
 logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_SECONDS = 60.0
 
 
-class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | None]):
+class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage | None"]):
     """A model package as a folder of plain files, usually versioned.
 
     A version is listed only when it is complete, and is named after the moment of its saving, later
@@ -58,14 +61,15 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
         self._guarded = bool((save_args or {}).get("guarded", False))
         self.metadata = metadata
 
-    def load(self) -> ModelPackage | None:
+    def load(self) -> "ModelPackage | None":
         """Read the newest version."""
+        from flight_delays.stand_in import read_saved  # noqa: PLC0415 - heavy
+
         if self._missing_ok and not self.exists():
             return None
-        package = ModelPackage.read(Path(self._get_load_path()))
-        return replace(with_stand_in(package), base=self.resolve_load_version())
+        return read_saved(Path(self._get_load_path()), self.resolve_load_version())
 
-    def save(self, data: ModelPackage) -> None:
+    def save(self, data: "ModelPackage") -> None:
         """Write a new version, unless it is what the newest version already says.
 
         Raises:
@@ -84,7 +88,7 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
             self._clear_leftovers()
             self._write(data, Path(self._get_versioned_path(self._next_version())))
 
-    def _write(self, package: ModelPackage, path: Path) -> None:
+    def _write(self, package: "ModelPackage", path: Path) -> None:
         with new_folder(path) as folder:
             package.write(folder)
 
@@ -103,20 +107,20 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
         with held:
             yield
 
-    def _is_newest(self, package: ModelPackage) -> bool:
+    def _is_newest(self, package: "ModelPackage") -> bool:
         saved = self.list_versions()
         if not saved:
             return False
         try:
             if Metadata.read(Path(saved[0])) != package.metadata:
                 return False
-            newest = ModelPackage.read(Path(saved[0]))
+            newest = type(package).read(Path(saved[0]))
         except ProjectError as error:
             logger.warning("%s", error)
             return False
         return newest.reference == package.reference
 
-    def _refuse_if_outdated(self, package: ModelPackage) -> None:
+    def _refuse_if_outdated(self, package: "ModelPackage") -> None:
         newest = next(iter(self.list_versions(full_path=False)), None)
         if newest == package.base:
             return
@@ -159,46 +163,7 @@ class ModelPackageDataset(AbstractVersionedDataset[ModelPackage, ModelPackage | 
         return {"filepath": str(self._filepath), "version": self._version}
 
 
-class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
-    """The online feature store: SQL tables that the service looks features up in.
-
-    Saving replaces all the tables in one transaction, so that a reader sees either the old features
-    or the new ones. Loading gives the store's URL, for those who are to read it.
-
-    Args:
-        credentials: ``con``, a SQLAlchemy URL.
-        metadata: Ignored by Kedro, read by plugins.
-    """
-
-    def __init__(
-        self, *, credentials: dict[str, str], metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._url = _absolute(sa.make_url(credentials["con"]))
-        self.metadata = metadata
-
-    def load(self) -> str:
-        """Return the store's URL."""
-        return self._url.render_as_string(hide_password=False)
-
-    def save(self, data: dict[str, pd.DataFrame]) -> None:
-        """Replace the tables; each frame's index is what its rows are looked up by."""
-        if self._url.get_backend_name() == "sqlite" and self._url.database:
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        with _connected(self._url) as connection:
-            for table, rows in data.items():
-                rows.to_sql(table, connection, if_exists="replace")
-
-    def _exists(self) -> bool:
-        if self._url.get_backend_name() == "sqlite" and not Path(self._url.database or "").exists():
-            return False
-        with _connected(self._url) as connection:
-            return bool(sa.inspect(connection).get_table_names())
-
-    def _describe(self) -> dict[str, Any]:
-        return {"url": self._url.render_as_string(hide_password=True)}
-
-
-class HistoryDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class HistoryDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
     """A table that grows: JSON lines, to which saving adds rows or replaces those of the same key.
 
     Loading gives no rows while there is no file.
@@ -216,21 +181,28 @@ class HistoryDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self._key = key
         self.metadata = metadata
 
-    def load(self) -> pd.DataFrame:
+    def load(self) -> "pd.DataFrame":
         """Read all rows, ordered by key."""
+        import pandas as pd  # noqa: PLC0415 - heavy
+
+        return pd.DataFrame(self.records())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read all rows, ordered by key, as they are in the file."""
         if not self._exists():
-            return pd.DataFrame()
+            return []
         try:
-            lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+            return [json.loads(line) for line in self._path.read_text().splitlines()]
         except ValueError as error:
             raise DatasetError(
                 f"{self._path} is not JSON lines: {error}. Mend or remove it; what it held of the "
                 "past is then forgotten."
             ) from error
-        return pd.DataFrame(lines)
 
-    def save(self, data: pd.DataFrame) -> None:
+    def save(self, data: "pd.DataFrame") -> None:
         """Add the rows, in place of those that have their key."""
+        import pandas as pd  # noqa: PLC0415 - heavy
+
         if data.empty:
             return
         table = pd.concat([self.load(), data], ignore_index=True)
@@ -284,27 +256,3 @@ class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]])
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path)}
-
-
-def _absolute(url: sa.URL) -> sa.URL:
-    """SQLite files are relative to the project, wherever the command is typed."""
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return url
-    return url.set(database=str(project_folder() / url.database))
-
-
-@contextlib.contextmanager
-def _connected(url: sa.URL) -> Iterator[sa.Connection]:
-    """A connection in one transaction, which holds whatever is done to tables too."""
-    engine = sa.create_engine(url)
-    if url.get_backend_name() == "sqlite":
-        # Python's driver would begin only before rows change, and create tables outside of it
-        sa.event.listen(
-            engine, "connect", lambda driver, _: setattr(driver, "isolation_level", None)
-        )
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    try:
-        with engine.begin() as connection:
-            yield connection
-    finally:
-        engine.dispose()

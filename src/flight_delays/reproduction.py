@@ -9,7 +9,7 @@ from typing import Any
 from kedro.framework.project import settings
 
 from flight_delays.errors import ProjectError
-from flight_delays.model_package import Lineage, Metadata
+from flight_delays.metadata import Lineage, Metadata
 
 PIPELINES = ["data_engineering", "modelling"]
 RAW = "01_raw"

@@ -1,13 +1,16 @@
 """Kedro's session and logging, for commands that are not typed in the project's folder."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kedro.framework.context import KedroContext
+from kedro.framework.context.context import _convert_paths_to_absolute_posix
 from kedro.framework.project import LOGGING
 from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog
 
 from flight_delays.project import project_folder
 
@@ -16,6 +19,14 @@ def data_folder(context: KedroContext) -> Path:
     """Where an environment keeps what its runs make."""
     folder: str = context.config_loader["globals"]["data"]
     return context.project_path / folder
+
+
+def catalog_of(context: KedroContext, entries: Iterable[str]) -> DataCatalog:
+    """A catalog of a few entries and no parameters, for each of which Kedro would import Ibis."""
+    known = _convert_paths_to_absolute_posix(context.project_path, context.config_loader["catalog"])
+    return DataCatalog.from_config(
+        {name: known[name] for name in entries}, context.config_loader["credentials"]
+    )
 
 
 class ProjectSession(KedroSession):

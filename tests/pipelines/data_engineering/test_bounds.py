@@ -9,8 +9,8 @@ import pytest
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import RawFlights, RawPlanes, RawWeather
-from flight_delays.datasets import OnlineStoreDataset
 from flight_delays.moments import AsOf, Horizon
+from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering import nodes
 from flight_delays.validation import ContractValidator
 from tests.test_contracts import FLIGHT, PLANE, WEATHER

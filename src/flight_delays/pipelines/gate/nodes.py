@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError, suggestion
+from flight_delays.metadata import GATE
 from flight_delays.metrics import DECISION_METRICS, METRICS, Bootstrap
-from flight_delays.model_package import GATE, Model, ModelPackage, is_mute, probability
+from flight_delays.model_package import Model, ModelPackage, is_mute, probability
 from flight_delays.moments import Parameters
 from flight_delays.records import hash_rows
 

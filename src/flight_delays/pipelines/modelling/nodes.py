@@ -18,14 +18,9 @@ from threadpoolctl import threadpool_limits
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ContractError, ProjectError
+from flight_delays.metadata import Lineage, Metadata
 from flight_delays.metrics import Costs, cheapest_threshold
-from flight_delays.model_package import (
-    Evaluation,
-    Lineage,
-    Metadata,
-    ModelPackage,
-    content_hash,
-)
+from flight_delays.model_package import Evaluation, ModelPackage, content_hash
 from flight_delays.moments import AsOf, Parameters, Window
 from flight_delays.preprocessing import informative, left_out
 from flight_delays.profiles import profile, windows_back

@@ -15,7 +15,8 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, Prediction
 from flight_delays.errors import ProjectError
 from flight_delays.log_parts import Part, Taken, take
-from flight_delays.model_package import ModelPackage, saved_at
+from flight_delays.metadata import saved_at
+from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
 
 COLUMNS = Columns.of(Observation)

@@ -25,7 +25,8 @@ from flight_delays.errors import ProjectError
 from flight_delays.exporting.compiled import compiler
 from flight_delays.exporting.export import export
 from flight_delays.exporting.fields import fields_of
-from flight_delays.model_package import GATE, ModelPackage, is_mute
+from flight_delays.metadata import GATE
+from flight_delays.model_package import ModelPackage, is_mute
 from flight_delays.moments import Parameters
 from flight_delays.portable.plan import PLAN_LABEL, Plan
 from flight_delays.project import project_folder
