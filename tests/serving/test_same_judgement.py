@@ -269,9 +269,16 @@ def accepts(read, body):
 
 
 def engine_verdicts(contract, name, values):
-    """Whether the quarantine leaves each value alone; None for one that is of another type."""
+    """Whether the quarantine leaves each value alone; None for one that is of another type.
+
+    And for text that stands for no value in a source of text: callers say null.
+    """
     column = Columns.of(contract)[name]
-    found = {i: held(column, value) for i, value in enumerate(values)}
+    found = {
+        i: held(column, value)
+        for i, value in enumerate(values)
+        if not (isinstance(value, str) and value in column.missing)
+    }
     typed = {i: series for i, series in found.items() if series.dtype == dtype_of(column)}
     frame = pd.concat(typed.values(), ignore_index=True).to_frame(name)
     _, quarantined, _ = screen(frame, alone(contract, name))

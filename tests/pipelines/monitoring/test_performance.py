@@ -9,7 +9,7 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.metrics import Bootstrap
 from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf
+from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.monitoring.nodes import Monitoring
 from flight_delays.pipelines.monitoring.performance import (
     WINDOW_COLUMNS,
@@ -52,7 +52,11 @@ def calibrated(champion: ModelPackage) -> pd.DataFrame:
 
 @pytest.fixture
 def judge(
-    champion: ModelPackage, as_of: AsOf, params: Monitoring, bootstrap: Bootstrap
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Monitoring,
+    bootstrap: Bootstrap,
 ) -> Callable[..., dict[str, Any]]:
     def run(labelled: pd.DataFrame, **replaced: Any) -> dict[str, Any]:
         given = {
@@ -61,6 +65,7 @@ def judge(
             "new_labels": 0,
             "champion": champion,
             "as_of": as_of,
+            "horizon": horizon,
             "params": params,
             "bootstrap": bootstrap,
         }
