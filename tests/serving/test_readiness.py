@@ -1,6 +1,7 @@
 """Ready is who would answer a prediction, and as quickly as ever."""
 
 import asyncio
+import logging
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from flight_delays.errors import ProjectError
 from flight_delays.serving import desk as desks
+from flight_delays.serving import logs
 from flight_delays.serving.warm_up import warm_up
 from tests.serving.test_front import logged, problem_of
 
@@ -70,6 +72,23 @@ def test_that_it_is_not_ready_is_no_invalid_request_and_can_be_seen(desk, serve)
     one._tell()
     assert one.metrics.ready._value.get() == 0
     assert one.metrics.invalid.labels("unready")._value.get() == 0
+
+
+def test_who_asks_whether_it_is_ready_is_no_line_in_the_log(desk, serve, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(logs.SERVICE), "propagate", True)
+    caplog.set_level(logging.INFO, logs.SERVICE)
+    one = desk()
+    one.unready = "The service is warming up; try again."
+
+    statuses = [serve(one).ask("GET", path).status for path in ("/readyz", "/nothing")]
+
+    def paths():
+        return [record.path for record in caplog.records if record.name == logs.__name__]
+
+    assert statuses == [503, 404]
+    # a line is written when the answer has been sent
+    soon(paths)
+    assert paths() == ["/nothing"]
 
 
 def test_a_look_at_the_log_leaves_nothing(desk, tmp_path):
