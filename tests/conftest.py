@@ -287,7 +287,9 @@ def released(
 ) -> tuple[Path, Plan]:
     """The folder of that model in the form that serves it, and its plan."""
     folder = tmp_path_factory.mktemp("released")
-    plan = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder)
+    observation = Columns.of(Observation)
+    label = observation[observation.label].description
+    plan = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder, label)
     plan.write(folder)
     return folder, plan
 

@@ -13,6 +13,8 @@ import httpx
 import pandas as pd
 import pytest
 
+from flight_delays.columns import Columns
+from flight_delays.contracts import Observation
 from tests.e2e.asking import logged, predict, row_schema
 from tests.e2e.project import Loop, Project, free_port, versions
 from tests.e2e.readme import request_body
@@ -23,6 +25,7 @@ TITLES += ["Card", "Next"]
 EMPTY = {"flights_quarantine", "planes_quarantine", "prediction_log", "served_predictions"}
 PLAIN_FILES = {".skops", ".json", ".yaml", ".so"}
 
+OBSERVATION = Columns.of(Observation)
 PROBLEM = "application/problem+json"
 # until what happened is in the metrics
 TELL_SECONDS = 0.6
@@ -287,6 +290,19 @@ def test_the_api_documents_a_row_that_works(service: httpx.Client) -> None:
     assert schema["example"].keys() == schema["properties"].keys()
     assert all(about["description"] for about in schema["properties"].values())
     assert response.status_code == 200
+
+
+def test_the_page_says_what_is_predicted_and_all_that_it_loads_is_there(
+    service: httpx.Client,
+) -> None:
+    label = OBSERVATION[OBSERVATION.label].description.partition(";")[0]
+
+    page = service.get("/").text
+
+    loaded = re.findall(r'(?:src|href)="\.(/[^"]*)"', page)
+    assert f": {label}</title>" in page
+    assert len(loaded) == 5
+    assert {service.get(path).status_code for path in loaded} == {200}
 
 
 def test_the_service_says_that_it_is_alive_ready_and_how_busy(service: httpx.Client) -> None:

@@ -29,7 +29,7 @@ def test_the_metrics_are_kept_up_to_date(desk, example, monkeypatch):
 def test_the_document_describes_what_is_really_accepted(desk, example):
     one = desk(max_rows=17, api_keys="a-key-of-more-than-16-characters")
 
-    document = json.loads(one.openapi)
+    document = json.loads(one.docs["/docs.json"].body)
 
     row = document["components"]["schemas"]["Row"]
     assert row["example"] == example
@@ -46,7 +46,7 @@ def test_an_answer_has_the_fields_that_are_documented_and_each_is_described(desk
 
     reply = json.loads(one.predictor.answer(one.predictor.store.complete_all(rows)))
 
-    said = json.loads(one.openapi)["components"]["schemas"]["Answer"]
+    said = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Answer"]
     [answer] = reply["predictions"]
     assert list(answer) == list(said["properties"]) == said["required"]
     assert all(field["description"] for field in said["properties"].values())

@@ -25,7 +25,12 @@ PARTS = {"categorical", "calendar", "numeric", "boolean"}
 
 
 def export(
-    package: ModelPackage, columns: Columns, rows: pd.DataFrame, tolerance: float, folder: Path
+    package: ModelPackage,
+    columns: Columns,
+    rows: pd.DataFrame,
+    tolerance: float,
+    folder: Path,
+    predicts: str = "",
 ) -> Plan:
     """Write the files that serve a model into an empty folder.
 
@@ -35,6 +40,7 @@ def export(
         rows: Real rows, on all of which the compiled trees must agree with scikit-learn.
         tolerance: Largest accepted difference in probability; decisions must be the same.
         folder: Where the files go.
+        predicts: What the label says, in words.
 
     Returns:
         The plan, which is not written yet.
@@ -74,6 +80,7 @@ def export(
         encoding=encoding,
         files=files,
         confusion=package.evaluation.confusion if package.evaluation else {},
+        predicts=predicts,
     )
 
 

@@ -86,6 +86,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All that the service knows of its model.
 
     Attributes:
+        predicts: What the label says, in words.
         engine: What computes the probabilities.
         engine_reason: Why it is that one, in words.
         metrics: With intervals, on the test window; those of decisions, at the threshold.
@@ -109,6 +110,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     encoding: Encoding
     files: dict[str, str] = {}
     confusion: dict[str, int] = {}
+    predicts: str = ""
 
     @property
     def sent(self) -> list[Field]:

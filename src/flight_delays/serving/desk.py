@@ -17,11 +17,12 @@ from .limits import Check, Room, no_limit
 from .logs import RequestLog
 from .metrics import Metrics
 from .model import ServedModel
-from .openapi import document
+from .openapi import document, title
+from .page import HTML, page
 from .prediction_log import PredictionLog
 from .predictor import Predictor
 from .reading import RowReader
-from .responses import JSON, Headers
+from .responses import JSON, PAGE, Headers
 from .settings import MEGABYTE, Settings
 from .table_answers import write_arrow, write_json
 from .table_reading import TableReader
@@ -79,7 +80,11 @@ class Desk:
         self.reader = RowReader(plan.sent, settings.max_rows)
         self.table_reader = TableReader(plan.sent, self.reader, settings.max_rows)
         self.info = json.dumps(_info(plan)).encode()
-        self.openapi = json.dumps(document(plan, self.reader.model, settings)).encode()
+        openapi = json.dumps(document(plan, self.reader, settings)).encode()
+        self.docs = {
+            "/": Reply(200, page(title(plan)), HTML, PAGE),
+            "/docs.json": Reply(200, openapi, JSON),
+        }
         model = ServedModel(folder, plan, settings.n_threads)
         self.metrics.models(plan, "champion", _moment(plan))
         self.predictor = Predictor(

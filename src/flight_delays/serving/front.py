@@ -35,11 +35,10 @@ INNER = {
     READY: "health",
     "/healthz": "health",
     "/metrics": "metrics",
-    "/": "docs",
     "/schema.json": "docs",
 }
 ASSETS = "/static_content/"
-DOCS = "/docs.json"
+DOCS = ("/", "/docs.json")
 UNREADY = "unready"
 PASSED = "flight_delays.passed"
 # the body of a request that is larger than this is read by another thread
@@ -220,9 +219,9 @@ class Front:
         if path == INFO:
             _check_method(scope, "GET", "POST")
             return Reply(200, desk.info, JSON)
-        if path == DOCS:
+        if path in DOCS:
             _check_method(scope, "GET", "HEAD")
-            return Reply(200, desk.openapi, JSON)
+            return desk.docs[path]
         if path not in INNER and not path.startswith(ASSETS):
             raise BadRequestError(404, "path", f"There is nothing at {path[:100]}; see / .")
         _check_method(scope, "GET", "HEAD")
@@ -247,7 +246,7 @@ def _tell(desk: Desk, path: str, reply: Reply, request_id: str, seconds: float) 
     # who waits until it is ready asks often; that it no longer is, the desk says itself
     if reply.refused not in ("", UNREADY):
         desk.log.write(request_id, reply.status, reply.refused, path, seconds)
-    known = path if path in (PREDICT, INFO, *INNER, DOCS) else "other"
+    known = path if path in (PREDICT, INFO, *INNER, *DOCS) else "other"
     desk.metrics.request(known, reply.status, seconds)
 
 
@@ -264,7 +263,7 @@ def _check_key(desk: Desk, path: str, headers: Mapping[bytes, bytes]) -> None:
 
 def _switch(path: str) -> str:
     """The switch that opens a path without a key; one that is in nobody's list for the rest."""
-    if path.startswith(ASSETS) or path == DOCS:
+    if path.startswith(ASSETS) or path in DOCS:
         return "docs"
     return INNER.get(path, "predictions")
 

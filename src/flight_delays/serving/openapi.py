@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from flight_delays.portable.plan import Plan
 
+from . import examples
 from .features import MISSING
+from .reading import RowReader
 from .settings import Settings
 
 DESCRIPTION = """`POST /predict` takes rows, each with what the caller knows, and answers each with
@@ -93,7 +93,7 @@ ERRORS = {
 }
 
 
-def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, Any]:
+def document(plan: Plan, reader: RowReader, settings: Settings) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     rows = {
         "type": "object",
@@ -120,15 +120,19 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
     security: dict[str, Any] = {"security": [{"key": []}]}
     open_: dict[str, Any] = {"security": []}
 
+    def errors(method: str, *statuses: int) -> dict[str, Any]:
+        said = examples.errors(plan, reader, settings, method)
+        return {str(status): _problem(status, said[status]) for status in statuses}
+
     def secured(switch: str) -> dict[str, Any]:
         return open_ if switch in settings.opened else security
 
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Predictions of the champion",
+            "title": title(plan),
             "version": plan.model_version,
-            "description": DESCRIPTION,
+            "description": f"{plan.predicts}\n\n{DESCRIPTION}",
         },
         "paths": {
             "/predict": {
@@ -138,7 +142,10 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
                     "requestBody": {
                         "required": True,
                         "content": {
-                            "application/json": {"schema": rows},
+                            "application/json": {
+                                "schema": rows,
+                                "examples": examples.requests(plan),
+                            },
                             "application/vnd.apache.arrow.stream": arrow,
                         },
                     },
@@ -146,11 +153,14 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
                         "200": {
                             "description": "One prediction per row, in the order of the rows",
                             "content": {
-                                "application/json": {"schema": answers},
+                                "application/json": {
+                                    "schema": answers,
+                                    "example": examples.answer(plan),
+                                },
                                 "application/vnd.apache.arrow.stream": arrow,
                             },
                         },
-                        **_errors(400, 401, 405, 408, 413, 415, 422, 431, 500, 503),
+                        **errors("POST", 400, 401, 405, 408, 413, 415, 422, 431, 500, 503),
                     },
                     **security,
                 }
@@ -161,7 +171,7 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
                     "summary": "The model that serves, and its metrics on the test window",
                     "responses": {
                         "200": _json("The model", {"type": "object"}),
-                        **_errors(401, 405, 503),
+                        **errors("GET or POST", 401, 405, 503),
                     },
                     **security,
                 }
@@ -173,7 +183,7 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
                         "summary": summary,
                         "responses": {
                             "200": {"description": "OK", "content": {"text/plain": {}}},
-                            **_errors(401, 405, 503),
+                            **errors("GET or HEAD", 401, 405, 503),
                         },
                         **secured(switch),
                     }
@@ -187,7 +197,7 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
         },
         "components": {
             "schemas": {
-                "Row": row.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "Row": reader.model.model_json_schema(ref_template="#/components/schemas/{model}"),
                 "Answer": ANSWER,
                 "Problem": PROBLEM,
             },
@@ -196,10 +206,16 @@ def document(plan: Plan, row: type[BaseModel], settings: Settings) -> dict[str, 
     }
 
 
-def _errors(*statuses: int) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    content = {"application/problem+json": {"schema": schema}}
-    return {str(status): {"description": ERRORS[status], "content": content} for status in statuses}
+def title(plan: Plan) -> str:
+    """The service's name, and what it predicts."""
+    name = __name__.partition(".")[0].replace("_", " ").capitalize()
+    # what follows a semicolon is said of missing values
+    return f"{name}: {plan.predicts.partition(';')[0] or 'predictions of the champion'}"
+
+
+def _problem(status: int, example: dict[str, Any]) -> dict[str, Any]:
+    said = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+    return {"description": ERRORS[status], "content": {"application/problem+json": said}}
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:

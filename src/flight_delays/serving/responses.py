@@ -15,7 +15,7 @@ SECURITY: Headers = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-# BentoML's page has a tracker of others in it: a browser is to load nothing from elsewhere
+# a browser is to load nothing from elsewhere
 PAGE: Headers = (
     (
         b"content-security-policy",

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from flight_delays.agreement import differences
 from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs
+from flight_delays.contracts import Inputs, Observation
 from flight_delays.errors import ProjectError
 from flight_delays.exporting.compiled import compiler
 from flight_delays.exporting.export import export
@@ -39,7 +39,8 @@ logger = logging.getLogger(__name__)
 
 PACKAGE = __name__.split(".")[0]
 BENTO = PACKAGE.replace("_", "-")
-COLUMNS = Columns.of(Inputs)
+COLUMNS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)
+PREDICTS = OBSERVATION[OBSERVATION.label].description
 # the outcomes that change the champion, and those that leave a candidate worth trying
 MOVES = ("promote", "rollback")
 TRIED = ("keep", "await_approval")
@@ -138,7 +139,7 @@ def store_model(elected: ModelPackage, test: pd.DataFrame, params: Release) -> t
         return tag, stored.engine
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        plan = export(elected, COLUMNS, test, params.tolerance, folder)
+        plan = export(elected, COLUMNS, test, params.tolerance, folder, PREDICTS)
         labels = _labels(elected) | {PLAN_LABEL: plan.write(folder), "engine": plan.engine}
         with bentoml.models.create(tag, labels=labels) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
@@ -182,9 +183,9 @@ def _stored_plan(tag: str) -> Plan | None:
 
 
 def _export_hash(elected: ModelPackage, params: Release) -> str:
-    """SHA-256 of what decides the exported files: model, contract, tolerance, code, compiler."""
+    """SHA-256 of what decides the exported files, from the model to code and compiler."""
     contract = fields_of(COLUMNS)
-    said = (elected.version, contract, params.tolerance, bool(compiler()))
+    said = (elected.version, contract, PREDICTS, params.tolerance, bool(compiler()))
     digest = hashlib.sha256(repr(said).encode())
     code = Path(__file__).parents[2]
     for path in sorted([*code.glob("portable/*.py"), *code.glob("exporting/*.*")]):
