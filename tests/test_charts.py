@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,3 +179,17 @@ def test_a_picture_comes_back_from_the_catalogs_file(tmp_path):
     dataset.save(chart)
 
     assert dataset.load() == chart
+
+
+def test_figures_are_written_without_ipython_which_can_be_imported_after_all() -> None:
+    written = (
+        "import sys; from flight_delays import charts; made = charts.figure('a', 'b', 'c');"
+        "made.to_json(); charts.embed(made); charts.script();"
+        "print('IPython' in sys.modules); import IPython.core.display"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", written], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "False"

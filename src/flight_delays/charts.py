@@ -1,6 +1,8 @@
 """The project's pictures, as Plotly figures that kedro-viz previews and reports embed."""
 
-from collections.abc import Mapping
+import importlib
+import sys
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -13,6 +15,22 @@ from flight_delays.wording import measured_text, metric_name
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
 COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
 DASHES = ("solid", "longdash", "dash", "dashdot", "dot")
+
+
+def _plotly_offline() -> Any:
+    """Import what writes figures, but not IPython, which it would import for nothing."""
+    modules: dict[str, Any] = sys.modules
+    unused = "IPython.core.display"
+    absent = modules.setdefault(unused, None) is None
+    try:
+        return importlib.import_module("plotly.offline")
+    finally:
+        if absent:
+            del modules[unused]
+
+
+# Plotly's own, for a page with figures
+script: Callable[[], str] = _plotly_offline().get_plotlyjs
 
 
 def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:

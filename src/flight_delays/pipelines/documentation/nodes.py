@@ -6,7 +6,6 @@ from typing import Any
 
 import pandera.pandas as pa
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 from pydantic import Field
 
 from flight_delays import charts, contracts
@@ -63,7 +62,7 @@ def render_card(champion: ModelPackage, people: ModelCard) -> str:
         people=people,
         plots=[charts.embed(plot) for plot in _draw(champion)],
         decision_metrics=list(DECISION_METRICS),
-        plotly_js=get_plotlyjs(),
+        plotly_js=charts.script(),
         label=observation[observation.label],
         task=observation.task,
         answer=_ANSWERS[observation.task],

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from flight_delays import charts
 from flight_delays.metrics import calibration_curve
@@ -80,5 +79,5 @@ def render_report(
         watched=performance["model"],
         champion=champion.version,
         plots=[charts.embed(plot) for plot in plots],
-        plotly_js=get_plotlyjs(),
+        plotly_js=charts.script(),
     )

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.offline import get_plotlyjs
 from pydantic import Field, model_validator
 
 from flight_delays import charts
@@ -190,5 +189,5 @@ def render_replay(
         first=by_tick["tick"].min(),
         last=by_tick["until"].max(),
         plots=[charts.embed(plot) for plot in (loss_plot, cost_plot)],
-        plotly_js=get_plotlyjs(),
+        plotly_js=charts.script(),
     )
