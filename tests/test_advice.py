@@ -26,6 +26,7 @@ from flight_delays.quarantine import refuse_bad_data
 from flight_delays.replay.driver import ticks
 from flight_delays.rules import column_rules, row_key
 from flight_delays.wording import in_environment
+from tests.conftest import CODE
 
 MIN_WORDS = 4
 
@@ -113,11 +114,11 @@ def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_param
     train, validation, _ = windows
     misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
 
-    said = said_by(tuning.tune, train, validation, misspelt, 0)
+    said = said_by(tuning.tune, train, validation, pd.DataFrame(), misspelt, 0, CODE)
 
     [meant] = re.findall(r"Did you mean '(\w+)'", said)
     followed = misspelt.model_copy(update={"n_trials": {meant: 1}})
-    recipe, _, _ = tuning.tune(train, validation, followed, 0)
+    recipe, *_ = tuning.tune(train, validation, pd.DataFrame(), followed, 0, CODE)
     assert recipe["family"] == meant
 
 

@@ -59,6 +59,11 @@ class CodeVersion(Parameters):
     git_commit: str
     lock_hash: str
 
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether other code may have the same name: files differ from the commit, or none is."""
+        return self.git_commit == "unknown" or self.git_commit.endswith("-dirty")
+
 
 def split_windows(model_input: ir.Table, as_of: AsOf, params: Modelling) -> list[pd.DataFrame]:
     """Cut the labelled rows into train, validation and test windows, by time.

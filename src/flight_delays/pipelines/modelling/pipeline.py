@@ -27,6 +27,7 @@ WINDOWS = ["train", "validation", "test"]
 PARAMS = "params:modelling"
 COSTS = "params:costs"
 SEED = "params:seed"
+CODE = "params:code_version"
 PLOTS = ["models", "calibration", "roc", "cost", "slices", "importance"]
 
 
@@ -37,8 +38,8 @@ def create_pipeline() -> Pipeline:
             Node(split_windows, ["model_input", "params:as_of", PARAMS], WINDOWS),
             Node(
                 tune,
-                ["train", "validation", PARAMS, SEED],
-                ["recipe", "tuning_trials", "validation_predictions"],
+                ["train", "validation", "known_trials", PARAMS, SEED, CODE],
+                ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
             Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),
             Node(choose_threshold, ["validation_predictions", COSTS], "threshold"),
@@ -94,7 +95,7 @@ def create_pipeline() -> Pipeline:
                     "reference": "reference_profile",
                     "evaluation": "evaluation",
                     "as_of": "params:as_of",
-                    "code": "params:code_version",
+                    "code": CODE,
                     "seed": SEED,
                     "parameters": "parameters",
                     "data_hash": "data_hash",

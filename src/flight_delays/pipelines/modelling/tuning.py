@@ -1,9 +1,11 @@
 """The search for the family and the hyperparameters with the lowest log loss."""
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import optuna
@@ -15,26 +17,99 @@ from tqdm import tqdm
 
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.model_package import probability
+from flight_delays.records import hash_rows
 
 from .families import FAMILIES, Hyperparameters
-from .nodes import COLUMNS, Modelling, X, Y, fit
+from .nodes import COLUMNS, CodeVersion, Modelling, X, Y, fit
 
 logger = logging.getLogger(__name__)
 
 
 def tune(
-    train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
-) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame]:
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    known_trials: pd.DataFrame,
+    params: Modelling,
+    seed: int,
+    code: CodeVersion,
+) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Search each family for the lowest log loss on the validation window.
 
+    A search of the same rows, by the same parameters, seed and code, is not made again: of its
+    trials, only the best one is.
+
     Returns:
-        The winning recipe; one row per trial; the winner's predictions on the validation window.
+        The winning recipe; one row per trial; the winner's predictions on the validation window;
+        and the trials, to be known by the next search.
     """
     for family in params.n_trials:
         if family not in FAMILIES:
             raise ProjectError(
                 f"modelling.n_trials: no family '{family}'. {suggestion(family, [*FAMILIES])}"
             )
+    search = _identity(train, validation, params, seed, code)
+    trials = _recall(known_trials, search)
+    if not trials or code.is_uncertain:
+        trials = _search_all(train, validation, params, seed)
+    best = min(trials, key=lambda trial: trial.log_loss)
+    predictions = best.predictions
+    if predictions is None:
+        logger.info("These rows have been searched; the best of %d trials is known", len(trials))
+        predictions = _try(best.family, best.hyperparameters, train, validation, seed).predictions
+    recipe = {
+        "family": best.family,
+        "hyperparameters": best.hyperparameters,
+        "validation_log_loss": best.log_loss,
+    }
+    table = pd.DataFrame(
+        {"family": t.family, "log_loss": t.log_loss, "seconds": t.seconds, **t.hyperparameters}
+        for t in trials
+    )
+    predicted = validation[[*COLUMNS.keys, Y]].assign(probability=predictions)
+    return recipe, table, predicted, _remember(trials, search)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt: what was tried, and how it did on the validation window.
+
+    Its predictions are not kept for a later search.
+    """
+
+    family: str
+    hyperparameters: Hyperparameters
+    log_loss: float
+    seconds: float
+    predictions: NDArray[np.float64] | None = None
+
+
+def _identity(
+    train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int, code: CodeVersion
+) -> str:
+    """SHA-256 of all that a search depends on."""
+    said = (hash_rows(train), hash_rows(validation), params.model_dump(), seed, code.model_dump())
+    return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def _recall(known: pd.DataFrame, search: str) -> list[Trial]:
+    if known.empty:
+        return []
+    return [Trial(**json.loads(trial)) for trial in known.loc[known["search"] == search, "trial"]]
+
+
+def _remember(trials: list[Trial], search: str) -> pd.DataFrame:
+    """The trials as text, which keeps every digit."""
+    said = [{**asdict(trial), "predictions": None} for trial in trials]
+    return pd.DataFrame(
+        {"search": search, "number": number, "trial": json.dumps(trial)}
+        for number, trial in enumerate(said)
+    )
+
+
+def _search_all(
+    train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
+) -> list[Trial]:
+    """Search one family after the other."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials: list[Trial] = []
     quiet = not logger.isEnabledFor(logging.INFO)
@@ -46,28 +121,7 @@ def tune(
                 best = min(trials, key=lambda tried: tried.log_loss)
                 progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
                 progress.update()
-    recipe = {
-        "family": best.family,
-        "hyperparameters": best.hyperparameters,
-        "validation_log_loss": best.log_loss,
-    }
-    table = pd.DataFrame(
-        {"family": t.family, "log_loss": t.log_loss, "seconds": t.seconds, **t.hyperparameters}
-        for t in trials
-    )
-    predictions = validation[[*COLUMNS.keys, Y]].assign(probability=best.predictions)
-    return recipe, table, predictions
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One attempt: what was tried, and how it did on the validation window."""
-
-    family: str
-    hyperparameters: Hyperparameters
-    predictions: NDArray[np.float64]
-    log_loss: float
-    seconds: float
+    return trials
 
 
 def _search(
@@ -106,4 +160,4 @@ def _try(
     model = fit(family, hyperparameters, seed, train)
     predictions = probability(model, validation[X])
     loss = float(log_loss(validation[Y], predictions, labels=[0, 1]))
-    return Trial(family, hyperparameters, predictions, loss, time.perf_counter() - start)
+    return Trial(family, hyperparameters, loss, time.perf_counter() - start, predictions)
