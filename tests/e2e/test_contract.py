@@ -323,7 +323,8 @@ FEATURES = """    departure_delay_min: float = column(
         "Time of arrival, local", feature=True, nullable=True, example=1930
     )
 """
-DEPARTURE = 'dep_delay: float = column("Departure delay in minutes; missing if cancelled"'
+DEPARTURE = """dep_delay: float = column(
+        "Departure delay in minutes; missing if cancelled\""""
 ARRIVAL = 'arr_time: float = column("Time of arrival, local; hours and minutes as HHMM"'
 LEAKING = [
     Edit(CONTRACTS, f"    {DEPARTURE}", f"    {ARRIVAL}, nullable=True)\n    {DEPARTURE}"),

@@ -23,7 +23,8 @@ TITLES = ["Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?"
 TITLES += ["Card", "Next"]
 # nothing is wrong with these tables, and nobody has been answered
 EMPTY = {"flights_quarantine", "planes_quarantine", "prediction_log", "served_predictions"}
-PLAIN_FILES = {".skops", ".json", ".yaml", ".so"}
+# SHA256SUMS has no ending
+PLAIN_FILES = {".skops", ".json", ".yaml", ".so", ""}
 
 OBSERVATION = Columns.of(Observation)
 PROBLEM = "application/problem+json"

@@ -111,7 +111,8 @@ def test_without_a_champion_there_is_nothing_to_look_at(project: Project) -> Non
     done = project.run(f"kedro retrain --env {nobody}")
 
     assert done.returncode == 1
-    assert "There is no champion yet. Make one with `make run`." in done.stderr
+    step = f'`make run ARGS="--env {nobody}"`'
+    assert f"There is no champion yet. Make one with {step}." in done.stderr
 
 
 def test_policies_differ_by_what_they_ask_for(lived: pd.DataFrame) -> None:

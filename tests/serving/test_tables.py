@@ -492,3 +492,17 @@ def test_a_row_far_down_is_judged_like_the_first(name, value):
     [found] = refused.value.problems
     assert (found["row"], found["field"]) == (n_rows - 1, name)
     assert "1815" not in str(found)
+
+
+@pytest.mark.parametrize("first", ["record batch", "dictionary"])
+def test_a_stream_that_does_not_begin_with_a_schema_is_none(first):
+    table = pa.table({"text": pa.array(["a", "b"]).dictionary_encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    messages = {m.type: m for m in pa.ipc.MessageReader.open_stream(sink.getvalue())}
+
+    error = refusal(messages[first].serialize().to_pybytes())
+
+    assert error.status == 400
+    assert "no Arrow IPC stream" in error.detail

@@ -41,9 +41,11 @@ class Messages:
         """The columns' names and types."""
         import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
 
-        for message in self._messages():
-            return pa.ipc.read_schema(message)
-        raise _no_stream()
+        first = next(self._messages(), None)
+        # of another message, Arrow would read a schema beyond its end
+        if first is None or first.type != "schema":
+            raise _no_stream()
+        return pa.ipc.read_schema(first)
 
     def table(self, check_count: Callable[[int], None]) -> "pa.Table":
         """The rows.

@@ -250,7 +250,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def write(self, data: bytes) -> None:
         """Say something, unless it is over."""
-        if self._phase is not Phase.END:
+        if not self.is_closing():
             self.transport.write(data)
 
     def is_closing(self) -> bool:
