@@ -189,9 +189,12 @@ class Mutations:
         return self._post("compressed", encoded[name], more=[f"Content-Encoding: {name}"])
 
     def arrow(self) -> Request:
-        return self._post(
-            "arrow", self._arrow(), ARROW, [f"Accept: {self.chance.choice([ARROW, JSON])}"]
-        )
+        accept = f"Accept: {self.chance.choice([ARROW, JSON])}"
+        return self._post("arrow", _stream(self._table()), ARROW, [accept])
+
+    def compressed_arrow(self) -> Request:
+        body = _stream(self._table(), self.chance.choice(["lz4", "zstd"]))
+        return self._post("compressed_arrow", body, ARROW)
 
     def parquet(self) -> Request:
         return self._post("parquet", self._parquet(), PARQUET)
@@ -369,7 +372,8 @@ WEIGHTS = {
     "valid": 30, "strange_value": 120, "no_json_value": 80, "fields": 80, "document": 40,
     "nested": 20,
     "long_text": 10, "broken_text": 120, "noise": 40, "other_content_type": 50, "compressed": 30,
-    "arrow": 20, "parquet": 10, "broken_arrow": 100, "broken_parquet": 80, "other_table": 80,
+    "arrow": 20, "compressed_arrow": 10, "parquet": 10, "broken_arrow": 100, "broken_parquet": 80,
+    "other_table": 80,
     "too_many_rows": 0.3, "too_large": 1, "chunked": 15, "broken_chunks": 10, "wrong_length": 10,
     "header": 30, "authorization": 15, "place": 25, "no_http": 10,
 }  # fmt: skip

@@ -157,6 +157,7 @@ def test_whatever_is_sent_is_answered_or_refused_but_breaks_nothing(
     assert not findings.wrong, str(findings)
     assert findings.n_answers == N_REQUESTS
     assert {status for kind, status in findings.statuses if kind in SOUND} == {200}
+    assert {status for kind, status in findings.statuses if kind == "compressed_arrow"} == {415}
 
 
 def test_the_service_is_well_after_all_that(
