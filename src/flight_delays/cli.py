@@ -93,11 +93,12 @@ def serve(host: str, port: int, env: str | None) -> None:
 
 
 def _example_row() -> dict[str, Any]:
-    """What a caller sends, as the contract's examples say."""
+    """What a caller sends, as the contract's examples say; nothing personal that may be missing."""
     from flight_delays.columns import Columns  # noqa: PLC0415 - heavy
     from flight_delays.contracts import Inputs  # noqa: PLC0415
 
-    return {column.name: column.role.example for column in Columns.of(Inputs).sent}
+    sent = [c for c in Columns.of(Inputs).sent if not (c.role.personal and c.nullable)]
+    return {column.name: column.role.example for column in sent}
 
 
 def _serving_environment(context: Any) -> dict[str, str]:

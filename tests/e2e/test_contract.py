@@ -326,10 +326,11 @@ FEATURES = """    departure_delay_min: float = column(
 DEPARTURE = """dep_delay: float = column(
         "Departure delay in minutes; missing if cancelled\""""
 ARRIVAL = 'arr_time: float = column("Time of arrival, local; hours and minutes as HHMM"'
+AIR_TIME = '"air_time_min": raw["air_time"],'
 LEAKING = [
     Edit(CONTRACTS, f"    {DEPARTURE}", f"    {ARRIVAL}, nullable=True)\n    {DEPARTURE}"),
     Edit(CONTRACTS, "    plane_year: float", f"{FEATURES}    plane_year: float"),
-    Edit(NODES, "air_time_min=_.air_time,", "air_time_min=_.air_time, arrival_hhmm=_.arr_time,"),
+    Edit(NODES, AIR_TIME, f'{AIR_TIME} "arrival_hhmm": raw["arr_time"],'),
 ]
 FALSELY_DECLARED = [
     Edit(CONTRACTS, raw, f"{raw}, known_ahead=True") for raw in (ARRIVAL, DEPARTURE)

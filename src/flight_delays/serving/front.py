@@ -39,7 +39,6 @@ INNER = {
 }
 ASSETS = "/static_content/"
 DOCS = ("/", "/docs.json")
-UNREADY = "unready"
 PASSED = "flight_delays.passed"
 # the body of a request that is larger than this is read by another thread
 LARGE_BODY = 16_384
@@ -226,7 +225,7 @@ class Front:
             raise BadRequestError(404, "path", f"There is nothing at {path[:100]}; see / .")
         _check_method(scope, "GET", "HEAD")
         if path == READY and desk.unready:
-            raise BadRequestError(503, UNREADY, desk.unready)
+            raise BadRequestError(503, "unready", desk.unready)
         await self._inner(scope, receive, send)
         return None
 
@@ -244,7 +243,7 @@ class Front:
 def _tell(desk: Desk, path: str, reply: Reply, request_id: str, seconds: float) -> None:
     """Log a refusal, and count the request."""
     # who waits until it is ready asks often; that it no longer is, the desk says itself
-    if reply.refused not in ("", UNREADY):
+    if reply.refused not in ("", "unready"):
         desk.log.write(request_id, reply.status, reply.refused, path, seconds)
     known = path if path in (PREDICT, INFO, *INNER, *DOCS) else "other"
     desk.metrics.request(known, reply.status, seconds)
