@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import sklearn
+import yaml
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -30,7 +31,7 @@ from flight_delays.model_package import (
     dump_estimator,
 )
 from flight_delays.portable.encoding import Column as ArrayColumn
-from flight_delays.portable.plan import MODEL, Encoding, Plan, hash_of
+from flight_delays.portable.plan import MODEL, PLAN_LABEL, Encoding, Plan, hash_of
 from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
 from flight_delays.profiles import profile, windows_back
 from flight_delays.records import json_records
@@ -246,3 +247,17 @@ def write_plan(version: str, folder: Path) -> str:
     (folder / MODEL).write_bytes(version.encode())
     files = {MODEL: hash_of(version.encode())}
     return plan_of(model_version=version, files=files).write(folder)
+
+
+def write_bento(home: Path, release: str, *models: str) -> None:
+    """A Bento of a few models in BentoML's store, as far as it is read."""
+    folder = home / "bentos" / release.replace(":", "/")
+    folder.mkdir(parents=True)
+    services = [{"name": "service", "models": [{"tag": tag} for tag in models]}]
+    (folder / "bento.yaml").write_text(yaml.safe_dump({"services": services}))
+
+
+def write_labels(folder: Path, plan_sha256: str) -> None:
+    """What BentoML's store has beside the files of a model, as far as it is read."""
+    labels = {PLAN_LABEL: plan_sha256, "as_of": "2013-01-13"}
+    (folder / "model.yaml").write_text(yaml.safe_dump({"labels": labels}))

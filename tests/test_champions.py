@@ -1,14 +1,11 @@
 import getpass
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import bentoml.bentos
-import bentoml.models
 import pytest
-from bentoml.exceptions import NotFound
 from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
@@ -25,7 +22,14 @@ from flight_delays.pipelines.gate.nodes import record as record_verdict
 from flight_delays.pipelines.release.nodes import elect
 from flight_delays.pipelines.release.nodes import promote as record_release
 from flight_delays.portable.plan import MODEL, PLAN_LABEL, hash_of
-from tests.factories import of_another_scikit_learn, plan_of, tiny_package, write_plan
+from tests.factories import (
+    of_another_scikit_learn,
+    plan_of,
+    tiny_package,
+    write_bento,
+    write_labels,
+    write_plan,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
@@ -90,37 +94,22 @@ def promoted(catalog: DataCatalog, models: dict[str, ModelPackage]) -> Callable[
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> dict[str, SimpleNamespace]:
-    """The models in BentoML's store, by their tags; every Bento says that it has its model."""
-    models: dict[str, SimpleNamespace] = {}
-
-    def get_bento(tag: str) -> SimpleNamespace:
-        if not tag.startswith("bento:"):
-            raise NotFound(tag)
-        model = SimpleNamespace(tag=f"flight_delays:2013-{tag.removeprefix('bento:')}")
-        return SimpleNamespace(info=SimpleNamespace(all_models=[model]))
-
-    def get_model(tag: str) -> SimpleNamespace:
-        if tag not in models:
-            raise NotFound(tag)
-        return models[tag]
-
-    monkeypatch.setattr(bentoml.bentos, "get", get_bento)
-    monkeypatch.setattr(bentoml.models, "get", get_model)
-    return models
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The models in BentoML's store: none, though every Bento says that it has one."""
+    home = tmp_path / "bentoml"
+    monkeypatch.setenv("BENTOML_HOME", str(home))
+    for name in "abc":
+        write_bento(home, f"bento:{name}", f"flight_delays:2013-{name}")
+    return home / "models/flight_delays"
 
 
 @pytest.fixture
-def stored(
-    store: dict[str, SimpleNamespace], models: dict[str, ModelPackage], tmp_path: Path
-) -> dict[str, SimpleNamespace]:
+def stored(store: Path) -> Path:
     """All the releases are in BentoML's store."""
-    for package in models.values():
-        folder = tmp_path / "store" / package.version
+    for name in "abc":
+        folder = store / f"2013-{name}"
         folder.mkdir(parents=True)
-        labels = {PLAN_LABEL: write_plan(package.version, folder)}
-        info = SimpleNamespace(labels=labels)
-        store[f"flight_delays:{package.version}"] = SimpleNamespace(path=folder, info=info)
+        write_labels(folder, write_plan(folder.name, folder))
     return store
 
 
@@ -335,13 +324,26 @@ def lose(folder: Path) -> str:
     return "cannot be read"
 
 
-@pytest.mark.parametrize("damage", [exchange, halve, lose])
+def unlabel(folder: Path) -> str:
+    (folder / "model.yaml").write_text("labels: [")
+    return "model.yaml cannot be read"
+
+
+def remove(folder: Path) -> str:
+    shutil.rmtree(folder)
+    return "model.yaml is missing"
+
+
+DAMAGES = [exchange, halve, lose, unlabel, remove]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_release_that_is_not_intact_is_built_again_before_the_champion_moves(
     catalog, promoted, stored, built, damage, caplog
 ):
     promoted("a", "b")
     caplog.set_level("INFO")
-    why = damage(stored["flight_delays:2013-a"].path)
+    why = damage(stored / "2013-a")
 
     returned = roll_back(catalog, None, None)
 
@@ -358,10 +360,10 @@ def test_only_a_release_that_can_serve_is_served(catalog, promoted, stored):
     assert release_of(catalog) == "bento:a"
 
 
-@pytest.mark.parametrize("damage", [exchange, halve, lose])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_release_that_is_not_intact_is_not_served(catalog, promoted, stored, damage):
     promoted("a")
-    why = damage(stored["flight_delays:2013-a"].path)
+    why = damage(stored / "2013-a")
 
     with pytest.raises(ProjectError, match=rf"{why}.*kedro run --pipelines=release"):
         release_of(catalog)
@@ -369,7 +371,7 @@ def test_a_release_that_is_not_intact_is_not_served(catalog, promoted, stored, d
 
 def test_a_release_without_its_hash_is_not_served(catalog, promoted, stored):
     promoted("a")
-    stored["flight_delays:2013-a"].info.labels.clear()
+    (stored / "2013-a/model.yaml").write_text("labels: {}")
 
     with pytest.raises(ProjectError, match=rf"{PLAN_LABEL}.*is missing"):
         release_of(catalog)
@@ -379,10 +381,10 @@ def test_a_release_with_another_threshold_than_the_champion_is_not_served(
     catalog, promoted, stored
 ):
     promoted("a")
-    model = stored["flight_delays:2013-a"]
-    files = {MODEL: hash_of((model.path / MODEL).read_bytes())}
+    folder = stored / "2013-a"
+    files = {MODEL: hash_of((folder / MODEL).read_bytes())}
     plan = plan_of(model_version="2013-a", threshold=0.9, files=files)
-    model.info.labels[PLAN_LABEL] = plan.write(model.path)
+    write_labels(folder, plan.write(folder))
 
     with pytest.raises(ProjectError, match="holds another model"):
         release_of(catalog)
@@ -390,7 +392,7 @@ def test_a_release_with_another_threshold_than_the_champion_is_not_served(
 
 def test_a_release_with_another_model_is_built_again(catalog, promoted, stored, built):
     promoted("a", "b")
-    stored["flight_delays:2013-a"] = stored["flight_delays:2013-c"]
+    write_labels(stored / "2013-a", write_plan("2013-c", stored / "2013-a"))
 
     roll_back(catalog, None, None)
 

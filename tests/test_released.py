@@ -1,40 +1,38 @@
 from dataclasses import replace
-from types import SimpleNamespace
 
-import bentoml.bentos
-import bentoml.models
 import numpy as np
 import pytest
-from bentoml.exceptions import NotFound
 
 from flight_delays.datasets import ModelPackageDataset
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import UnloadableError, is_mute
-from flight_delays.portable.plan import PLAN, PLAN_LABEL, TREES, hash_of
-from flight_delays.released import models_of
+from flight_delays.portable.plan import PLAN, TREES, hash_of
+from flight_delays.released import model_folder, models_of, plan_of
 from flight_delays.stand_in import with_stand_in
-from tests.factories import of_another_scikit_learn
+from tests.factories import of_another_scikit_learn, write_bento, write_labels
 
 BENTO = "bento:1"
+MODEL = "model:1"
 
 
 @pytest.fixture
-def stored(released, monkeypatch, tmp_path):
-    """The release of trees in BentoML's store, in a folder of the test's own."""
+def home(monkeypatch, tmp_path):
+    """BentoML's home, with a Bento of one model, which it does not have."""
+    folder = tmp_path / "bentoml"
+    monkeypatch.setenv("BENTOML_HOME", str(folder))
+    write_bento(folder, BENTO, MODEL)
+    return folder
+
+
+@pytest.fixture
+def stored(released, home):
+    """The release of trees in BentoML's store: the folder of its model."""
+    folder = home / "models/model/1"
+    folder.mkdir(parents=True)
     for path in released[0].iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    info = SimpleNamespace(labels={PLAN_LABEL: hash_of((tmp_path / PLAN).read_bytes())})
-    bento = SimpleNamespace(info=SimpleNamespace(all_models=[SimpleNamespace(tag="model:1")]))
-
-    def get(tag, known, found):
-        if tag != known:
-            raise NotFound(tag)
-        return found
-
-    model = SimpleNamespace(path=tmp_path, info=info)
-    monkeypatch.setattr(bentoml.bentos, "get", lambda tag: get(tag, BENTO, bento))
-    monkeypatch.setattr(bentoml.models, "get", lambda tag: get(tag, "model:1", model))
-    return model
+        (folder / path.name).write_bytes(path.read_bytes())
+    write_labels(folder, hash_of((folder / PLAN).read_bytes()))
+    return folder
 
 
 @pytest.fixture
@@ -73,9 +71,9 @@ def test_a_release_that_is_not_what_was_released_does_not_answer(
     stored, champion, real_rows, damage, caplog
 ):
     if damage == "tree":
-        (stored.path / TREES).write_bytes(b"other")
+        (stored / TREES).write_bytes(b"other")
     elif damage == "label":
-        del stored.info.labels[PLAN_LABEL]
+        (stored / "model.yaml").write_text("labels: {}")
     release = "bento:lost" if damage == "bento" else BENTO
 
     package = with_stand_in(champion.with_record(release=release))
@@ -85,9 +83,36 @@ def test_a_release_that_is_not_what_was_released_does_not_answer(
         package.predict(real_rows)
 
 
-def test_a_release_that_is_not_whole_is_named(stored):
-    with pytest.raises(ProjectError, match=r"bento:2 is not whole.*pipelines=release"):
+@pytest.mark.parametrize("said", ["${HOME}/bentoml", None])
+def test_the_store_is_where_bentoml_has_it(stored, released, said, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if said:
+        monkeypatch.setenv("BENTOML_HOME", said)
+    else:
+        monkeypatch.delenv("BENTOML_HOME")
+
+    assert models_of(BENTO) == [model_folder(MODEL)] == [stored]
+    assert plan_of(stored) == released[1]
+
+
+def test_a_release_that_is_not_there_is_named_with_the_next_step(home):
+    with pytest.raises(ProjectError, match=r"bento/2/bento\.yaml is missing.*pipelines=release"):
         models_of("bento:2")
+
+
+def test_a_model_that_is_not_there_is_named_with_the_next_step(home):
+    [folder] = models_of(BENTO)
+
+    with pytest.raises(ProjectError, match=r"model/1/model\.yaml is missing.*pipelines=release"):
+        plan_of(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"services: [", b"\xff\x00", b"services: [{models: 1}]"])
+def test_a_release_that_is_damaged_is_named_with_the_next_step(home, content):
+    (home / "bentos/bento/1/bento.yaml").write_bytes(content)
+
+    with pytest.raises(ProjectError, match=r"1/bento\.yaml cannot be read.*pipelines=release"):
+        models_of(BENTO)
 
 
 def test_what_stands_in_travels_no_further_than_the_run(stored, champion, tmp_path):

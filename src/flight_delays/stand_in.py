@@ -36,10 +36,10 @@ def with_stand_in(package: ModelPackage) -> ModelPackage:
     if not isinstance(model, Unloadable) or release is None:
         return package
     try:
-        for stored in models_of(release):
-            plan = plan_of(stored)
+        for folder in models_of(release):
+            plan = plan_of(folder)
             if plan.model_version == package.version and plan.engine == "compiled trees":
-                stand_in = _compiled(Path(stored.path), plan)
+                stand_in = _compiled(folder, plan)
                 return replace(package, estimator=replace(model, stand_in=stand_in))
     except ProjectError as error:
         logger.warning("%s", error)

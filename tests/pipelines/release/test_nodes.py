@@ -1,13 +1,16 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flight_delays.errors import ProjectError
 from flight_delays.model_package import ModelPackage
-from flight_delays.pipelines.release.nodes import elect, export_requirements, promote
-from tests.factories import of_another_scikit_learn, tiny_package
+from flight_delays.pipelines.release import nodes
+from flight_delays.pipelines.release.nodes import build_bento, elect, export_requirements, promote
+from flight_delays.released import bento_folder, models_of
+from tests.factories import of_another_scikit_learn, tiny_package, write_bento
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
 
@@ -136,3 +139,26 @@ def test_the_requirements_are_pinned_and_are_those_of_the_engine(
     assert all(re.fullmatch(r"[\w.\-]+==[\w.\-]+", line) for line in lines)
     assert {"bentoml", "numpy", "msgspec", "httptools", "uvloop", "sqlalchemy"} <= packages
     assert packages & (TRAINING | LEARNING) == needed
+
+
+def test_a_bento_is_built_once_and_again_if_it_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    built: list[str] = []
+
+    def build(command: list[str], _: str) -> None:
+        built.append(f"{nodes.BENTO}:{command[command.index('--version') + 1]}")
+        write_bento(tmp_path, built[-1], "model:1")
+
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    monkeypatch.setattr(nodes, "_run", build)
+    release = build_bento("model:1", "", CANDIDATE, "numpy")
+    as_before = build_bento("model:1", "", CANDIDATE, "numpy")
+    once = list(built)
+    (bento_folder(release) / "bento.yaml").write_text("services: [")
+
+    anew = build_bento("model:1", "", CANDIDATE, "numpy")
+
+    assert once == [release] == [as_before] == [anew]
+    assert built == [release, release]
+    assert len(models_of(release)) == 1

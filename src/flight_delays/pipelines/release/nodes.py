@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import uv
 import yaml
-from bentoml.exceptions import NotFound
 from pydantic import Field
 
 from flight_delays.agreement import differences
@@ -31,7 +30,7 @@ from flight_delays.moments import Parameters
 from flight_delays.portable.plan import PLAN_LABEL, Plan
 from flight_delays.project import project_folder
 from flight_delays.records import json_records
-from flight_delays.released import plan_of
+from flight_delays.released import bento_folder, model_folder, models_of, plan_of
 
 from .server import BentoServer
 
@@ -172,13 +171,14 @@ def store_challenger(
 
 def _stored_plan(tag: str) -> Plan | None:
     """What the stored model's plan says, if it is stored and whole."""
-    try:
-        return plan_of(bentoml.models.get(tag))
-    except NotFound:
+    folder = model_folder(tag)
+    if not folder.exists():
         return None
+    try:
+        return plan_of(folder)
     except ProjectError:
         logger.warning("The stored model %s is damaged and is stored again", tag)
-        bentoml.models.delete(tag)
+        shutil.rmtree(folder)
         return None
 
 
@@ -213,10 +213,9 @@ def build_bento(
     """
     version = f"{elected.version}-{_content_hash(model_tag, challenger_tag, requirements)[:8]}"
     tag = f"{BENTO}:{version}"
-    try:
-        return str(bentoml.bentos.get(tag).tag)
-    except NotFound:
-        logger.info("Building %s", tag)
+    if _is_built(tag):
+        return tag
+    logger.info("Building %s", tag)
     labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
     command = [
         sys.executable, "-m", "bentoml", "build", "--quiet",
@@ -225,6 +224,20 @@ def build_bento(
     ]  # fmt: skip
     _run(command, f"The Bento {tag} could not be built")
     return tag
+
+
+def _is_built(tag: str) -> bool:
+    """Whether the Bento is stored, and says which models it has."""
+    folder = bento_folder(tag)
+    if not folder.exists():
+        return False
+    try:
+        models_of(tag)
+    except ProjectError:
+        logger.warning("The Bento %s is damaged and is built again", tag)
+        shutil.rmtree(folder)
+        return False
+    return True
 
 
 def verify(
