@@ -34,13 +34,14 @@ finally:
 """
 
 
-def told_by(folder: Path, *command: str) -> tuple[str, list[str]]:
+def told_by(folder: Path, *command: str, fails: bool = False) -> tuple[str, list[str]]:
     """What a command says in a project, and what it has imported of what is heavy."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, *command],
         cwd=folder, env=os.environ | {"BENTOML_HOME": str(folder / "bentoml")},
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=not fails,
     )  # fmt: skip
+    assert bool(done.returncode) == fails
     said, _, imported = done.stdout.rstrip().rpartition("\n")
     return said, json.loads(imported)
 
@@ -52,6 +53,15 @@ def test_a_light_command_imports_nothing_heavy(
     pytestconfig: pytest.Config, command: list[str]
 ) -> None:
     _, imported = told_by(pytestconfig.rootpath, *command)
+
+    assert imported == []
+
+
+@pytest.mark.parametrize("option", ["--pipelines=modeling", "--pipeline=modeling", "--async"])
+def test_a_run_that_cannot_be_meant_is_refused_before_what_is_heavy(
+    pytestconfig: pytest.Config, option: str
+) -> None:
+    _, imported = told_by(pytestconfig.rootpath, "run", option, fails=True)
 
     assert imported == []
 

@@ -25,7 +25,6 @@ from flight_delays.session import data_folder
 
 def _run(**options: Any) -> Any:
     """Kedro's ``run``, for pipelines that exist and contracts that make sense."""
-    _check_contracts()
     if options["is_async"] or options["runner_params"].get("is_async"):
         raise ProjectError(NODE_BY_NODE)  # in place of Kedro's advice how else to ask for it
     known = [module.name for module in pkgutil.iter_modules(project_pipelines.__path__)]
@@ -33,6 +32,7 @@ def _run(**options: Any) -> Any:
     for name in asked:
         if name not in (*known, "__default__"):
             raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
+    _check_contracts()
     assert kedro_run.callback is not None
     return kedro_run.callback(**options)
 
