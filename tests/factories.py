@@ -39,6 +39,7 @@ from flight_delays.reference import Calibration, Reference
 from flight_delays.stand_in import as_arrays
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
+LOGGED = PREDICTION.without_personal()
 X, Y = COLUMNS.features, COLUMNS.label
 FIRST_DAY = pd.Timestamp("2013-01-01")
 LABEL_DELAY = pd.Timedelta(hours=5)

@@ -27,6 +27,7 @@ from flight_delays.replay.driver import ticks
 from flight_delays.rules import column_rules, row_key
 from flight_delays.wording import in_environment
 from tests.conftest import CODE
+from tests.factories import COLUMNS, LOGGED
 
 MIN_WORDS = 4
 
@@ -53,7 +54,7 @@ def test_each_way_out_of_a_small_window_leads_out(
 ):
     small = modelling_params.model_copy(update=given)
 
-    said = said_by(split_windows, engineered.model_input, as_of, small)
+    said = said_by(split_windows, COLUMNS, engineered.model_input, as_of, small)
 
     assert f"The {window} window" in said
     ways = re.findall(r"(smaller|larger) modelling\.(\w+)", said)
@@ -64,7 +65,7 @@ def test_each_way_out_of_a_small_window_leads_out(
         value = {"min_rows": there_are, "validation_days": 14, "test_days": 14}[name]
         assert (value < getattr(small, name)) == (way == "smaller")
         followed = small.model_copy(update={name: value})
-        windows = split_windows(engineered.model_input, as_of, followed)
+        windows = split_windows(COLUMNS, engineered.model_input, as_of, followed)
         assert [len(rows) >= followed.min_rows for rows in windows] == [True] * 3
 
 
@@ -73,11 +74,11 @@ def test_an_as_of_with_more_rows_before_it_has_a_training_window(
 ):
     early = AsOf("2013-01-20")
 
-    said = said_by(split_windows, engineered.model_input, early, modelling_params)
+    said = said_by(split_windows, COLUMNS, engineered.model_input, early, modelling_params)
 
     assert "The train window" in said
     assert "an as_of with more rows before it" in said
-    assert split_windows(engineered.model_input, as_of, modelling_params)
+    assert split_windows(COLUMNS, engineered.model_input, as_of, modelling_params)
 
 
 def test_where_a_window_has_enough_rows_of_one_class_fewer_are_not_advised(
@@ -86,7 +87,7 @@ def test_where_a_window_has_enough_rows_of_one_class_fewer_are_not_advised(
     label = engineered.model_input["late"]
     punctual = engineered.model_input.filter(label.notnull(), ~label)
 
-    assert "min_rows" not in said_by(split_windows, punctual, as_of, modelling_params)
+    assert "min_rows" not in said_by(split_windows, COLUMNS, punctual, as_of, modelling_params)
 
 
 def test_the_day_that_is_named_is_one(engineered, engineering_params, horizon):
@@ -114,11 +115,11 @@ def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_param
     train, validation, _ = windows
     misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
 
-    said = said_by(tuning.tune, train, validation, pd.DataFrame(), misspelt, 0, CODE)
+    said = said_by(tuning.tune, COLUMNS, train, validation, pd.DataFrame(), misspelt, 0, CODE)
 
     [meant] = re.findall(r"Did you mean '(\w+)'", said)
     followed = misspelt.model_copy(update={"n_trials": {meant: 1}})
-    recipe, *_ = tuning.tune(train, validation, pd.DataFrame(), followed, 0, CODE)
+    recipe, *_ = tuning.tune(COLUMNS, train, validation, pd.DataFrame(), followed, 0, CODE)
     assert recipe["family"] == meant
 
 
@@ -182,16 +183,16 @@ def test_every_frequency_that_is_named_is_one():
 
 
 def test_predictions_scored_as_is_said_are_watched(engineered, package, as_of, horizon):
-    other = score(package, engineered.model_input, as_of, Horizon(days=3))
+    other = score(COLUMNS, LOGGED, package, engineered.model_input, as_of, Horizon(days=3))
     later = AsOf(as_of.after(2).date())
 
-    said = said_by(take_predictions, other, package, later, horizon)
+    said = said_by(take_predictions, COLUMNS, other, package, later, horizon)
 
     [(day, days)] = re.findall(r"--params=as_of=([\d-]+),horizon\.days=(\d+)`", said)
     asked = AsOf(day), Horizon(days=int(days))
     assert asked == (later, horizon)
-    followed = score(package, engineered.model_input, *asked)
-    assert take_predictions(followed, package, *asked).count().execute() > 0
+    followed = score(COLUMNS, LOGGED, package, engineered.model_input, *asked)
+    assert take_predictions(COLUMNS, followed, package, *asked).count().execute() > 0
 
 
 # that it exists

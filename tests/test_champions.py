@@ -23,6 +23,7 @@ from flight_delays.pipelines.release.nodes import elect
 from flight_delays.pipelines.release.nodes import promote as record_release
 from flight_delays.portable.plan import MODEL, PLAN_LABEL, hash_of
 from tests.factories import (
+    COLUMNS,
     of_another_scikit_learn,
     plan_of,
     tiny_package,
@@ -71,6 +72,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
                 filepath=str(tmp_path / "gate_history.jsonl"), key=["candidate"]
             ),
             "model_card": TextDataset(filepath=str(tmp_path / "card.html")),
+            "contract": MemoryDataset(COLUMNS),
             "params:model_card": MemoryDataset(WORDS),
         }
     )

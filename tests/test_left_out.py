@@ -126,7 +126,7 @@ def test_every_family_is_fitted_without_it_and_answers_whatever_comes(family, ch
     rows = windows[0].head(600)
     dead = rows.assign(**change).astype(rows.dtypes)
 
-    fitted = nodes.fit(family, FAMILIES[family].default, 0, dead)
+    fitted = nodes.fit(COLUMNS, family, FAMILIES[family].default, 0, dead)
 
     assert np.isfinite(probability(fitted, rows[X])).all()
     np.testing.assert_array_equal(probability(fitted, rows[X]), probability(fitted, dead[X]))
@@ -149,7 +149,11 @@ def dead(dead_windows, engineered, modelling_params, as_of, window, bootstrap, c
     before = engineered.model_input.mutate(**{WIND: ibis.null("float64")}, **constants)
     trained = model(before, dead_windows, as_of, window, given, bootstrap, costs)
     importance = pd.DataFrame(trained.candidate.evaluation.importance)
-    return trained.candidate, evaluation.measure_single_features(train, test, seed=0), importance
+    return (
+        trained.candidate,
+        evaluation.measure_single_features(COLUMNS, train, test, seed=0),
+        importance,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +175,7 @@ def test_the_run_and_the_card_name_what_was_left_out(candidate, package):
     champion = candidate.with_record(decision={"reasons": []}, release="name:v1")
 
     said = summarise({"candidate": candidate})
-    card = render_card(champion, people)
+    card = render_card(COLUMNS, champion, people)
 
     assert f"; left out: {ORIGIN} (always EWR), {WIND} (missing in every row), {RAIN} (" in said
     assert f"<code>{WIND}</code> (missing in every row)" in card
@@ -219,7 +223,7 @@ def test_behaviour_that_is_about_it_alone_holds(candidate, dead_windows):
     swap = {"name": "c", "swap": [WIND, ORIGIN], "max_change": 0.0}
     suite = Behaviour(n_rows=100, invariance=[swap], direction=[more_wind, both])
 
-    found = check_behaviour(candidate, dead_windows[2], suite, seed=0).set_index("name")
+    found = check_behaviour(COLUMNS, candidate, dead_windows[2], suite, seed=0).set_index("name")
 
     assert found["passed"].all()
     assert "without wind_speed_mph, and cannot move" in found.loc["a", "detail"]
@@ -234,9 +238,11 @@ def test_when_it_comes_alive_it_has_drifted_and_the_data_is_not_bad(
     window,
     params,  # noqa: F811
 ):
-    drift = measure_drift(predictions, candidate, as_of, horizon, window, params)
+    drift = measure_drift(COLUMNS, predictions, candidate, as_of, horizon, window, params)
 
-    quality = measure_quality(predictions, drift, CLEAN, NO_SKEW, candidate, as_of, horizon, params)
+    quality = measure_quality(
+        COLUMNS, predictions, drift, CLEAN, NO_SKEW, candidate, as_of, horizon, params
+    )
 
     newest = drift[drift["window_start"] == drift["window_start"].max()].set_index("column")
     assert newest.loc[[*DEAD], "drifted"].all()

@@ -15,6 +15,7 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
 from flight_delays.errors import ProjectError
 from flight_delays.ready import example_request, refuse_if_taken
+from tests.factories import COLUMNS
 
 # becomes another program, as `kedro serve` becomes the service
 BECOME = """
@@ -107,7 +108,7 @@ def test_the_request_to_type_is_the_example_of_the_contract(
     monkeypatch.delenv("API_KEYS", raising=False)
     monkeypatch.delenv("API_KEYS_FILE", raising=False)
 
-    typed = shlex.split(example_request("http://127.0.0.1:1", _example_row()))
+    typed = shlex.split(example_request("http://127.0.0.1:1", _example_row(COLUMNS)))
 
     [row] = json.loads(typed[typed.index("-d") + 1])["rows"]
     assert typed[:3] == ["curl", "-s", "http://127.0.0.1:1/predict"]

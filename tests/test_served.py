@@ -15,12 +15,13 @@ from kedro.runner import SequentialRunner
 
 from flight_delays import log_parts
 from flight_delays.columns import Columns
+from flight_delays.contract_datasets import ContractDataset
 from flight_delays.contracts import Prediction
 from flight_delays.errors import ProjectError
 from flight_delays.pipelines.monitoring.nodes import ingest
 from flight_delays.served import PredictionLogDataset, ServedPredictionsDataset, read_log
 from flight_delays.serving.prediction_log import PredictionLog
-from tests.factories import json_lines, predictions
+from tests.factories import LOGGED, json_lines, predictions
 
 COLUMNS = Columns.of(Prediction)
 TYPES = {column.name: column.pandas_dtype for column in COLUMNS.all}
@@ -76,12 +77,15 @@ def datasets(folder):
     served = ServedPredictionsDataset(
         filepath=str(folder / "served"), contract="flight_delays.contracts.Prediction"
     )
-    return {"prediction_log": log, "served_predictions": served}
+    contract = ContractDataset(contract="flight_delays.contracts.Prediction", without_personal=True)
+    return {"log_contract": contract, "prediction_log": log, "served_predictions": served}
 
 
 def run(datasets):
     """Ingest, as the pipeline does."""
-    node = Node(ingest, "prediction_log", "served_predictions", confirms="prediction_log")
+    node = Node(
+        ingest, ["log_contract", "prediction_log"], "served_predictions", confirms="prediction_log"
+    )
     SequentialRunner().run(Pipeline([node]), DataCatalog(datasets))
 
 
@@ -196,7 +200,7 @@ def test_what_is_no_prediction_is_set_aside_with_a_warning(catalog, log, tmp_pat
 def test_a_file_that_the_service_removed_meanwhile_is_told_of(catalog, log, tmp_path, caplog):
     log.append_table(pa.Table.from_pandas(predictions(2), preserve_index=False), TODAY)
     log.append(json_lines(predictions(3)), TODAY)
-    new = ingest(catalog["prediction_log"].load())
+    new = ingest(LOGGED, catalog["prediction_log"].load())
     next((tmp_path / "log").glob("*.arrow")).unlink()
 
     catalog["served_predictions"].save(new)
@@ -207,9 +211,9 @@ def test_a_file_that_the_service_removed_meanwhile_is_told_of(catalog, log, tmp_
 
 def test_two_that_ingest_at_once_take_every_line_once(catalog, log):
     log.append(json_lines(predictions(3)), TODAY)
-    early = ingest(catalog["prediction_log"].load())
+    early = ingest(LOGGED, catalog["prediction_log"].load())
     log.append(json_lines(predictions(5).tail(2)), TODAY)
-    late = ingest(catalog["prediction_log"].load())
+    late = ingest(LOGGED, catalog["prediction_log"].load())
 
     catalog["served_predictions"].save(late)
     catalog["served_predictions"].save(early)

@@ -5,7 +5,7 @@ import os
 import pkgutil
 import sys
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
@@ -17,10 +17,13 @@ from flight_delays.champion_cli import champion
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.explained import explained
 from flight_delays.hooks import NODE_BY_NODE
-from flight_delays.project import project_folder
+from flight_delays.project import owners_module, project_folder
 from flight_delays.ready import example_request, refuse_if_taken, tell_when_ready
 from flight_delays.run_lock import alone_in, wait_option
 from flight_delays.session import data_folder
+
+if TYPE_CHECKING:
+    from flight_delays.columns import Columns
 
 
 def _run(**options: Any) -> Any:
@@ -39,12 +42,10 @@ def _run(**options: Any) -> Any:
 
 def _check_contracts() -> None:
     """Read every contract first; Kedro would wrap what is wrong with one in an ImportError."""
-    from flight_delays import contracts  # noqa: PLC0415 - Pandera is heavy, and not for --help
-    from flight_delays.columns import Columns, Contract  # noqa: PLC0415
+    from flight_delays.columns import Columns, declared_in  # noqa: PLC0415 - heavy, not for --help
 
-    for declared in vars(contracts).values():
-        if isinstance(declared, type) and issubclass(declared, Contract):
-            Columns.of(declared)
+    for contract in declared_in(owners_module("contracts")):
+        Columns.of(contract)
 
 
 run = wait_option(
@@ -74,9 +75,10 @@ def serve(host: str, port: int, env: str | None) -> None:
         context = session.load_context()
         release = release_of(context.catalog)
         environment = _serving_environment(context)
+        example = _example_row(context.catalog.load("contract"))
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")
-    asked = example_request(url, _example_row())
+    asked = example_request(url, example)
     tell_when_ready(url, f"Ready on {url}; stop it with Ctrl-C. Ask it:\n\n{asked}\n")
     command = [
         sys.executable,
@@ -92,12 +94,9 @@ def serve(host: str, port: int, env: str | None) -> None:
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
 
 
-def _example_row() -> dict[str, Any]:
+def _example_row(contract: "Columns") -> dict[str, Any]:
     """What a caller sends, as the contract's examples say; nothing personal that may be missing."""
-    from flight_delays.columns import Columns  # noqa: PLC0415 - heavy
-    from flight_delays.contracts import Inputs  # noqa: PLC0415
-
-    sent = [c for c in Columns.of(Inputs).sent if not (c.role.personal and c.nullable)]
+    sent = [c for c in contract.inputs.sent if not (c.role.personal and c.nullable)]
     return {column.name: column.role.example for column in sent}
 
 

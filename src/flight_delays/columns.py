@@ -5,9 +5,11 @@ column plays, kept in the field's metadata. ``Columns.of(Contract)`` reads them 
 module about running models needs to name a column.
 """
 
-from collections.abc import Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from types import ModuleType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -163,7 +165,12 @@ def column(
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a contract, ready to be read by those who obey it."""
+    """One column of a contract, ready to be read by those who obey it.
+
+    Attributes:
+        checks: What its values must keep: Pandera's name of each check, and what it was given.
+        judges: The same checks, to be called on values.
+    """
 
     name: str
     kind: Kind
@@ -173,6 +180,7 @@ class Column:
     role: Role
     checks: dict[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = MISSING
+    judges: tuple[pa.Check, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def pandas_dtype(self) -> str:
@@ -191,9 +199,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a contract, in order, and the roles they play."""
+    """A contract as data: its columns, in order, and the roles they play.
+
+    Attributes:
+        all: The columns.
+        name: What the contract is called.
+        description: What a row of it is.
+        unique: The columns by which no two rows are equal.
+    """
 
     all: tuple[Column, ...]
+    name: str = ""
+    description: str = ""
+    unique: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, contract: type[pa.DataFrameModel]) -> Self:
@@ -202,7 +220,13 @@ class Columns:
         Raises:
             ContractError: if the roles of a column contradict each other.
         """
-        return cls(_columns_of(contract))
+        unique = contract.to_schema().unique or []
+        return cls(
+            _columns_of(contract),
+            contract.__name__,
+            inspect.getdoc(contract) or "",
+            (unique,) if isinstance(unique, str) else tuple(unique),
+        )
 
     @property
     def names(self) -> list[str]:
@@ -247,6 +271,11 @@ class Columns:
         return [c.name for c in self.all if c.role.feature]
 
     @property
+    def inputs(self) -> Self:
+        """What is known when a prediction is made: all but what really happened."""
+        return self._those(lambda role: not (role.label or role.label_time))
+
+    @property
     def looked_up(self) -> list[Column]:
         """Columns that the service finds in the online store."""
         return [c for c in self.all if c.role.lookup is not None]
@@ -268,11 +297,11 @@ class Columns:
 
     def only(self, *names: str) -> Self:
         """Just the named columns."""
-        return type(self)(tuple(c for c in self.all if c.name in names))
+        return replace(self, all=tuple(c for c in self.all if c.name in names))
 
     def without_personal(self) -> Self:
         """The columns that may be logged and shown."""
-        return type(self)(tuple(c for c in self.all if not c.role.personal))
+        return self._those(lambda role: not role.personal)
 
     def features_of_kind(self, *kinds: Kind) -> list[str]:
         """The inputs of the model that are of one of the kinds."""
@@ -281,11 +310,23 @@ class Columns:
     def __getitem__(self, name: str) -> Column:
         return {column.name: column for column in self.all}[name]
 
+    def _those(self, wanted: Callable[[Role], object]) -> Self:
+        return replace(self, all=tuple(c for c in self.all if wanted(c.role)))
+
     def _only(self, role: str) -> str:
         found = [column.name for column in self.all if getattr(column.role, role)]
         if len(found) != 1:
             raise ContractError(f"The contract needs one column with `{role}`, it has {found}.")
         return found[0]
+
+
+def declared_in(module: ModuleType) -> list[type[Contract]]:
+    """The contracts of a module, in the order of their declaration."""
+    return [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Contract) and each is not Contract
+    ]
 
 
 @cache
@@ -316,6 +357,7 @@ def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
             for check in spec.checks
             if check.name != FINITE or is_float(spec.dtype)
         },
+        judges=tuple(spec.checks),
     )
     is_value = column.checks.get("isin", {}).get("allowed_values", [])
     words = column.nullable or column.kind != "categorical"

@@ -1,7 +1,10 @@
 """Where the project is, wherever a command is typed or a scheduler starts it."""
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 
+from kedro.framework import project as kedro_project
 from kedro.utils import find_kedro_project, is_kedro_project
 
 _opened: list[Path] = []
@@ -10,6 +13,11 @@ _opened: list[Path] = []
 def open_project(folder: Path) -> None:
     """Take a folder, that of the newest session, for the project from now on."""
     _opened[:] = [folder.resolve()]
+
+
+def owners_module(name: str) -> ModuleType:
+    """A module of the project's own package, which Kedro knows the name of."""
+    return importlib.import_module(f"{kedro_project.PACKAGE_NAME}.{name}")
 
 
 def project_folder() -> Path:

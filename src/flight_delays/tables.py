@@ -3,13 +3,13 @@
 from functools import cache
 from glob import glob
 from pathlib import Path
-from typing import Any
 
 import ibis.expr.types as ir
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 
-from flight_delays.columns import Columns, Contract
+from flight_delays.columns import Columns, declared_in
+from flight_delays.project import owners_module
 from flight_delays.records import json_records
 
 
@@ -66,8 +66,5 @@ class TableDataset(FileDataset):
 @cache
 def personal_names() -> set[str]:
     """Columns that any of the contracts calls personal."""
-    from flight_delays import contracts  # noqa: PLC0415 - Pandera is heavy, and only needed here
-
-    declared: list[Any] = [each for each in vars(contracts).values() if isinstance(each, type)]
-    tables = [each for each in declared if issubclass(each, Contract)]
-    return {name for table in tables for name in Columns.of(table).personal}
+    declared = declared_in(owners_module("contracts"))
+    return {name for contract in declared for name in Columns.of(contract).personal}

@@ -11,7 +11,8 @@ from flight_delays.errors import ProjectError
 from flight_delays.metrics import Bootstrap
 from flight_delays.pipelines.replay.nodes import ORACLE
 from flight_delays.replay.policies import Record, live_tick
-from flight_delays.replay.world import COLUMNS, Tick, World
+from flight_delays.replay.world import Tick, World
+from tests.factories import COLUMNS
 
 FIRST, SECOND, THIRD = (pd.Timestamp(day) for day in ("2013-03-01", "2013-03-11", "2013-03-21"))
 
@@ -55,12 +56,18 @@ class Progress:
     def set_postfix_str(self, text: str) -> None: ...
 
 
+def lived_world(folder: Path) -> World:
+    world = World(folder, "replay")
+    world.__dict__["contract"] = COLUMNS  # in place of a catalog
+    return world
+
+
 @pytest.fixture
 def live(tmp_path: Path, bootstrap: Bootstrap) -> Iterator[Any]:
     """Live two ticks; the policy's decision at the end of the first is given."""
 
     def run(says: str, skill: float, gate: str = "promote") -> tuple[Any, Any, Lived]:
-        world = World(tmp_path, "replay")
+        world = lived_world(tmp_path)
         policies = {"one": {"says": says}}
         first = Lived(world, tmp_path, FIRST, SECOND)
         second = Lived(world, tmp_path, SECOND, THIRD, skill={second_name: skill}, gate=gate)
@@ -81,7 +88,7 @@ def test_all_begin_with_the_same_champion(live: Any) -> None:
 def test_without_a_first_champion_there_is_nothing_to_live(
     tmp_path: Path, bootstrap: Bootstrap
 ) -> None:
-    world = World(tmp_path, "replay")
+    world = lived_world(tmp_path)
     first = Lived(world, tmp_path, FIRST, SECOND, without_candidate="7 rows are too few.")
 
     with pytest.raises(ProjectError, match=r"no first champion.*7 rows are too few"):

@@ -10,9 +10,8 @@ from flight_delays.metrics import Bootstrap, Interval, paired_difference, row_lo
 from flight_delays.pipelines.replay.nodes import ORACLE
 from flight_delays.storage import new_file
 
-from .world import COLUMNS, Tick
+from .world import Tick
 
-SCORE_COLUMNS = [*COLUMNS.keys, COLUMNS.label, "probability", "decision"]
 NOTHING_DONE = {
     "retrained": False, "promoted": False, "why": "", "gate": "", "decision": "", "reasons": "",
     "n_windows": 0, "n_drifted_windows": 0, "n_drifted_columns": 0, "estimate_error": None,
@@ -125,7 +124,7 @@ def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> 
         "policy": policy,
         **record,
         "n_rows": len(rows),
-        "log_loss": _log_loss(rows),
+        "log_loss": _log_loss(rows, tick.world.contract.label),
         "gain": gain["value"],
         "gain_low": gain["low"],
         "gain_high": gain["high"],
@@ -135,14 +134,14 @@ def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> 
 
 def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
     """Difference in log loss on the tick, new champion minus old: negative is a gain."""
-    rows, other = tick.rows(new), tick.rows(old)
+    rows, other, contract = tick.rows(new), tick.rows(old), tick.world.contract
     if rows.empty:
         return NO_GAIN
     return paired_difference(
-        rows[COLUMNS.label].astype(int),
+        rows[contract.label].astype(int),
         rows["probability"].to_numpy(),
         other["probability"].to_numpy(),
-        rows[COLUMNS.event_time].dt.normalize(),
+        rows[contract.event_time].dt.normalize(),
         bootstrap,
     )
 
@@ -157,17 +156,19 @@ def _estimate_error(windows: pd.DataFrame) -> float | None:
     return float(errors.mean()) if len(errors) else None
 
 
-def _log_loss(rows: pd.DataFrame) -> float | None:
+def _log_loss(rows: pd.DataFrame, label: str) -> float | None:
     if rows.empty:
         return None
-    y, p = rows[COLUMNS.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+    y, p = rows[label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
     return float(row_log_loss(y, p).mean())
 
 
 def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
     """The labelled rows of the tick, once for each policy."""
+    contract = tick.world.contract
+    kept = [*contract.keys, contract.label, "probability", "decision"]
     parts = [
-        tick.rows(record["champion"])[SCORE_COLUMNS].assign(tick=tick.name, policy=policy)
+        tick.rows(record["champion"])[kept].assign(tick=tick.name, policy=policy)
         for policy, record in records.items()
     ]
     return pd.concat(parts, ignore_index=True)

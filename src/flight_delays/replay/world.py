@@ -3,6 +3,7 @@
 import logging
 import shutil
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,10 @@ import pandas as pd
 from kedro.framework.project import settings
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = Columns.of(Observation)
 LOOKS = ["scoring", "monitoring"]
 LOOKED_AT = [
     "labelled_predictions", "windows", "retrain_decision", "decision_history", "window_history",
@@ -51,6 +50,12 @@ class World:
             session.run(pipeline_names=pipelines, to_outputs=wanted)
             catalog = session.load_context().catalog
             return {name: catalog.load(name) for name in wanted}
+
+    @cached_property
+    def contract(self) -> Columns:
+        """What the model is about."""
+        contract: Columns = self.load("contract")
+        return contract
 
     def load(self, name: str) -> Any:
         """Load one dataset."""
@@ -146,7 +151,7 @@ class Tick:
             last_trained=self.model(last_trained),
             policy=str(self.folder / "policies" / policy),
         )
-        self._rows[champion] = _labelled(made)
+        self._rows[champion] = self._labelled(made)
         return made["retrain_decision"], made["windows"]
 
     def rows(self, champion: str) -> pd.DataFrame:
@@ -155,14 +160,14 @@ class Tick:
             made = self.world.run(
                 LOOKS, ["labelled_predictions"], self.parameters, champion=self.model(champion)
             )
-            self._rows[champion] = _labelled(made)
+            self._rows[champion] = self._labelled(made)
         return self._rows[champion]
 
     def model(self, as_of: str) -> str:
         """Where the model of a day is kept."""
         return str(self.folder / "candidates" / as_of)
 
-
-def _labelled(made: dict[str, Any]) -> pd.DataFrame:
-    rows: pd.DataFrame = made["labelled_predictions"].dropna(subset=[COLUMNS.label])
-    return rows
+    def _labelled(self, made: dict[str, Any]) -> pd.DataFrame:
+        label = self.world.contract.label
+        rows: pd.DataFrame = made["labelled_predictions"].dropna(subset=[label])
+        return rows

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from flight_delays import contracts
 from flight_delays.columns import Columns
+from flight_delays.contract_datasets import ContractsDataset
 from flight_delays.contracts import Inputs, Observation
 from flight_delays.model_package import ModelPackage
 from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
-from tests.factories import of_another_scikit_learn, tiny_package
+from tests.factories import COLUMNS, of_another_scikit_learn, tiny_package
 
 TABLES = [
     contracts.RawFlights,
@@ -25,6 +26,7 @@ TABLES = [
     contracts.Observation,
     contracts.Prediction,
 ]
+DECLARED = ContractsDataset(module="flight_delays.contracts").load()
 WORDS = {
     "owner": "The people <owners@example.org>",
     "intended_use": "To plan by.",
@@ -40,7 +42,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def dictionary() -> dict[str, str]:
     """The text of each table's section."""
-    parts = re.split(r'<h2 id="(\w+)">', render_dictionary())
+    parts = re.split(r'<h2 id="(\w+)">', render_dictionary(DECLARED))
     return {name: html.unescape(text) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
@@ -57,7 +59,7 @@ def champion() -> ModelPackage:
 
 @pytest.fixture(scope="module")
 def page(champion: ModelPackage) -> str:
-    return render_card(champion, ModelCard(**WORDS))
+    return render_card(COLUMNS, champion, ModelCard(**WORDS))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_a_champion_from_before_decisions_were_measured_has_a_card_too(
     before = {"confusion": {}, "roc": {}, "cost": [], "costs": {}}
     old = replace(champion, evaluation=champion.evaluation.model_copy(update=before))
 
-    card = render_card(old, ModelCard(**WORDS))
+    card = render_card(COLUMNS, old, ModelCard(**WORDS))
 
     assert "How well it decides" not in card
     assert "ROC AUC by slice" in card
@@ -180,7 +182,7 @@ def test_a_card_draws_what_came_with_the_model(page: str) -> None:
 
 
 def test_a_champion_that_cannot_be_loaded_has_a_card_too(champion: ModelPackage) -> None:
-    card = render_card(of_another_scikit_learn(champion), ModelCard(**WORDS))
+    card = render_card(COLUMNS, of_another_scikit_learn(champion), ModelCard(**WORDS))
 
     assert "It was the first." in card
     assert "0.400 to 0.600" in card
@@ -189,7 +191,7 @@ def test_a_champion_that_cannot_be_loaded_has_a_card_too(champion: ModelPackage)
 def test_a_champion_that_came_without_an_evaluation_has_a_card_too(champion: ModelPackage) -> None:
     bare = replace(champion, evaluation=None)
 
-    card = render_card(bare, ModelCard(**WORDS))
+    card = render_card(COLUMNS, bare, ModelCard(**WORDS))
 
     assert "It was the first." in card
     assert "0.400 to 0.600" in card
@@ -213,6 +215,6 @@ def test_the_project_has_its_words(configured: Callable[..., dict[str, Any]]) ->
 
 
 def test_pages_are_complete_in_themselves(card: str) -> None:
-    for page in (card, render_dictionary()):
+    for page in (card, render_dictionary(DECLARED)):
         assert page.startswith("<!doctype html>")
         assert not re.findall(r'(?:src|href)="(?!#)', page)

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.pipelines.gate.behaviour import FOUND, Behaviour, check_behaviour
+from flight_delays.errors import ProjectError
+from flight_delays.pipelines.gate.behaviour import FOUND, Behaviour, check_behaviour, read_suite
 
 COLUMNS = Columns.of(Observation)
 WIND, PLANE = "wind_speed_mph", ["plane_year", "plane_seats"]
@@ -43,7 +44,7 @@ def ask(package, test):
 
     def ask(model, rows=test, seed=0, **suite):
         params = Behaviour(**({"n_rows": 300, "invariance": [], "direction": []} | suite))
-        found = check_behaviour(replace(package, estimator=model), rows, params, seed)
+        found = check_behaviour(COLUMNS, replace(package, estimator=model), rows, params, seed)
         assert list(found) == FOUND
         [result] = found.to_dict("records")
         return result
@@ -155,10 +156,10 @@ def test_the_rows_given_are_left_as_they_are_and_a_seed_decides_the_rest(ask, te
 def test_the_projects_own_suite_finds_the_model_that_lowers_risk_with_wind(
     package, test, configured
 ):
-    suite = Behaviour(**configured("behaviour"))
+    suite = read_suite(COLUMNS, Behaviour(**configured("behaviour")))
     broken = replace(package, estimator=by_wind(-0.004))
 
-    found = check_behaviour(broken, test, suite, seed=0).set_index("name")["passed"]
+    found = check_behaviour(COLUMNS, broken, test, suite, seed=0).set_index("name")["passed"]
 
     assert found[~found].index.tolist() == ["more wind does not lower the risk"]
 
@@ -169,7 +170,22 @@ def test_the_projects_own_suite_finds_the_model_that_lowers_risk_with_wind(
         ({"invariance": [{**INVARIANT, "swap": ["plane_yaer"]}]}, "Did you mean 'plane_year'"),
         ({"invariance": [{**INVARIANT, "swap": ["tail_number"]}]}, "not an input of the model"),
         ({"direction": [{**RISING, "add": {"wind_spede_mph": 1}}]}, "mean 'wind_speed_mph'"),
-        ({"direction": [{**RISING, "add": {"carrier": 1}}]}, "'carrier' is not a number among"),
+        (
+            {"direction": [{**RISING, "add": {"carrier": 1}}]},
+            "which is not a number among",
+        ),
+    ],
+)
+def test_a_suite_that_changes_what_is_no_input_is_refused(suite, message):
+    named = Behaviour(**({"n_rows": 10, "invariance": [], "direction": []} | suite))
+
+    with pytest.raises(ProjectError, match=message):
+        read_suite(COLUMNS, named)
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
         ({"direction": [{**RISING, "expect": "lower"}]}, "not_lower"),
         ({"direction": [{**RISING, "tolerence": 1}]}, "tolerence"),
         ({"direction": [RISING, RISING]}, "Two behaviour tests are called 'more wind'"),
@@ -183,7 +199,7 @@ def test_a_suite_that_cannot_be_meant_is_refused(suite, message):
 def test_a_project_may_have_no_behaviour_tests(package, test):
     suite = Behaviour(n_rows=10, invariance=[], direction=[])
 
-    found = check_behaviour(package, test, suite, seed=0)
+    found = check_behaviour(COLUMNS, package, test, suite, seed=0)
 
     assert found.empty
     assert list(found) == FOUND

@@ -62,7 +62,7 @@ def test_the_limit_on_leaks_itself_is_acceptable():
 
 
 def test_without_a_collapse_the_weakest_slice_is_on_record(good, bootstrap):
-    slices = evaluate_slices(good, bootstrap)
+    slices = evaluate_slices(COLUMNS, good, bootstrap)
 
     [check] = slice_checks(slices, LIMITS)
 
@@ -75,7 +75,7 @@ def test_without_a_collapse_the_weakest_slice_is_on_record(good, bootstrap):
 
 
 def test_a_slice_that_collapses_is_named_though_the_whole_is_good(collapsed, bootstrap):
-    checks = slice_checks(evaluate_slices(collapsed, bootstrap), LIMITS)
+    checks = slice_checks(evaluate_slices(COLUMNS, collapsed, bootstrap), LIMITS)
 
     assert failed(checks) == ["slice origin=JFK: roc_auc floor"]
 
@@ -103,7 +103,9 @@ def test_a_slice_of_few_rows_or_of_one_class_does_not_count():
 
 
 def test_a_slice_surely_worse_than_the_champion_is_named(good, collapsed, bootstrap):
-    checks = slice_contest_checks(collapsed, good["probability"].to_numpy(), LIMITS, bootstrap)
+    checks = slice_contest_checks(
+        COLUMNS, collapsed, good["probability"].to_numpy(), LIMITS, bootstrap
+    )
 
     [check] = checks
     assert failed(checks) == ["slice origin=JFK: not worse than champion"]
@@ -112,7 +114,7 @@ def test_a_slice_surely_worse_than_the_champion_is_named(good, collapsed, bootst
 
 
 def test_the_largest_loss_of_a_slice_is_on_record_if_none_is_too_large(good, bootstrap):
-    [check] = slice_contest_checks(good, good["probability"].to_numpy(), LIMITS, bootstrap)
+    [check] = slice_contest_checks(COLUMNS, good, good["probability"].to_numpy(), LIMITS, bootstrap)
 
     assert check["passed"]
     assert (check["value"], check["limit"]) == (0, 0.05)
@@ -130,7 +132,7 @@ def test_a_slice_fails_only_if_it_is_worse_by_more_than_is_tolerated_and_surely(
     worse = good.assign(probability=moved.clip(0.001, 0.999))
     limits = LIMITS.model_copy(update={"max_loss_increase": 1.0 if tolerated else 0.0})
 
-    checks = slice_contest_checks(worse, good["probability"].to_numpy(), limits, bootstrap)
+    checks = slice_contest_checks(COLUMNS, worse, good["probability"].to_numpy(), limits, bootstrap)
 
     assert (not failed(checks)) == passed
     assert any((check["interval"]["low"] > 0) == sure for check in checks)

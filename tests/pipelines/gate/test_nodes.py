@@ -95,14 +95,15 @@ def ask(package, test, good, bootstrap):
         footprint=SMALL,
         **limits,
     ):
-        metrics = evaluate(predictions, bootstrap)
+        metrics = evaluate(COLUMNS, predictions, bootstrap)
         return judge(
+            COLUMNS,
             package.with_record(metrics=metrics["candidate"]),
             incumbent,
             rows,
             predictions,
             metrics,
-            evaluate_slices(predictions, bootstrap),
+            evaluate_slices(COLUMNS, predictions, bootstrap),
             alone,
             behaviour,
             footprint,
@@ -172,7 +173,7 @@ def test_a_candidate_beyond_a_limit_is_blocked_whoever_serves(ask, champion, lim
 
 
 def test_limits_themselves_are_acceptable(ask, good, bootstrap):
-    measured = evaluate(good, bootstrap)["candidate"]
+    measured = evaluate(COLUMNS, good, bootstrap)["candidate"]
     at_least = {"roc_auc": measured["roc_auc"]["value"]}
     at_most = {"log_loss": measured["log_loss"]["value"]}
 
@@ -457,7 +458,7 @@ def test_a_candidate_that_lowers_risk_with_wind_is_blocked_by_name(ask, package,
     lowering[-1].coef_, lowering[-1].intercept_ = np.array([[-0.05]]), np.array([0.0])
     suite = Behaviour(**configured("behaviour"))
 
-    found = check_behaviour(replace(package, estimator=lowering), test, suite, seed=0)
+    found = check_behaviour(COLUMNS, replace(package, estimator=lowering), test, suite, seed=0)
     decision = ask(behaviour=found)
 
     failed = [check["name"] for check in decision["checks"] if not check["passed"]]
@@ -537,18 +538,18 @@ def test_a_decision_says_that_the_gate_took_it_and_as_of_when(ask):
 
 
 def judged_on(package, test, predictions, metrics, bootstrap):
-    slices = evaluate_slices(predictions, bootstrap)
+    slices = evaluate_slices(COLUMNS, predictions, bootstrap)
     limits = Gate(**NO_LIMITS)
-    return judge(
+    return judge(COLUMNS,
         package, None, test, predictions, metrics, slices, HONEST, WELL_BEHAVED, SMALL, limits,
         bootstrap,
     )  # fmt: skip
 
 
 def test_figures_of_another_training_judge_nobody(package, test, good, bootstrap):
-    metrics = evaluate(good, bootstrap)
+    metrics = evaluate(COLUMNS, good, bootstrap)
     candidate = package.with_record(metrics=metrics["candidate"])
-    others = metrics | {"candidate": evaluate(good.head(500), bootstrap)["candidate"]}
+    others = metrics | {"candidate": evaluate(COLUMNS, good.head(500), bootstrap)["candidate"]}
 
     assert judged_on(candidate, test, good, metrics, bootstrap)["outcome"] == "promote"
     with pytest.raises(ProjectError, match=f"not measured on the candidate {package.version}"):
@@ -556,7 +557,7 @@ def test_figures_of_another_training_judge_nobody(package, test, good, bootstrap
 
 
 def test_rows_of_another_training_judge_nobody(package, test, good, bootstrap):
-    metrics = evaluate(good, bootstrap)
+    metrics = evaluate(COLUMNS, good, bootstrap)
     candidate = package.with_record(metrics=metrics["candidate"])
 
     with pytest.raises(ProjectError, match="pipelines=modelling,gate,release"):

@@ -33,19 +33,21 @@ X, Y = COLUMNS.features, COLUMNS.label
 
 @pytest.fixture(scope="module")
 def importance(trained, windows, modelling_params):
-    return measure_importance(trained.packaged["evaluated_model"], windows[2], modelling_params, 0)
+    return measure_importance(
+        COLUMNS, trained.packaged["evaluated_model"], windows[2], modelling_params, 0
+    )
 
 
 @pytest.fixture(scope="module")
 def slices(trained, bootstrap):
-    return evaluate_slices(trained.predictions, bootstrap)
+    return evaluate_slices(COLUMNS, trained.predictions, bootstrap)
 
 
 def test_predictions_are_those_of_the_model_measured_and_of_the_baselines(trained, windows):
     train, validation, test = windows
     model = trained.packaged["evaluated_model"]
 
-    predictions = predict_test(model, train, validation, test, 0.25, seed=0)
+    predictions = predict_test(COLUMNS, model, train, validation, test, 0.25, seed=0)
 
     np.testing.assert_array_equal(predictions["probability"], probability(model, test[X]))
     assert_series_equal(
@@ -63,7 +65,7 @@ def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windo
     flipped = test.assign(**{Y: 1 - test[Y]})
 
     predictions = predict_test(
-        trained.packaged["evaluated_model"], train, validation, flipped, 0.25, seed=0
+        COLUMNS, trained.packaged["evaluated_model"], train, validation, flipped, 0.25, seed=0
     )
 
     assert_frame_equal(predictions[BASELINES], trained.predictions[BASELINES])
@@ -72,7 +74,7 @@ def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windo
 def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, bootstrap):
     rows = trained.predictions
 
-    metrics = evaluate(rows, bootstrap)
+    metrics = evaluate(COLUMNS, rows, bootstrap)
 
     assert set(metrics) == {"candidate", *BASELINES, "window", "confusion"}
     decided = {"candidate": DECISION_METRICS}
@@ -129,7 +131,7 @@ def test_a_slice_with_too_few_rows_of_a_class_has_no_figures(trained, bootstrap,
     late = rows[(rows["origin"] == "JFK") & (rows[Y] == 1)]
     punctual = rows.drop(late.index[n_late:])
 
-    slices = evaluate_slices(punctual, bootstrap)
+    slices = evaluate_slices(COLUMNS, punctual, bootstrap)
 
     measured = slices.query("segment == 'origin' and value == 'JFK'").squeeze()
     assert measured[list(SLICE_COLUMNS[4:])].isna().all()
@@ -150,7 +152,7 @@ def test_a_feature_that_says_nothing_has_no_importance(trained, windows, modelli
     constant = windows[2].assign(distance_mi=1000.0)
 
     importance = measure_importance(
-        trained.packaged["evaluated_model"], constant, modelling_params, seed=0
+        COLUMNS, trained.packaged["evaluated_model"], constant, modelling_params, seed=0
     )
 
     distance = importance.set_index("feature").loc["distance_mi"]
@@ -159,13 +161,15 @@ def test_a_feature_that_says_nothing_has_no_importance(trained, windows, modelli
 
 
 def test_importance_with_one_seed_is_one_result(trained, windows, modelling_params, importance):
-    again = measure_importance(trained.packaged["evaluated_model"], windows[2], modelling_params, 0)
+    again = measure_importance(
+        COLUMNS, trained.packaged["evaluated_model"], windows[2], modelling_params, 0
+    )
 
     assert_frame_equal(again, importance)
 
 
 def footprint_of(candidate, test):
-    return measure_footprint(candidate, test, training_seconds=1.5, tolerance=1e-9)
+    return measure_footprint(COLUMNS, candidate, test, training_seconds=1.5, tolerance=1e-9)
 
 
 def test_the_footprint_says_what_the_candidate_takes(trained, windows, tmp_path):
@@ -216,7 +220,7 @@ def test_every_picture_of_the_evaluation_is_drawn(trained):
 def test_every_feature_is_judged_alone(windows):
     train, _, test = windows
 
-    alone = measure_single_features(train, test, seed=0)
+    alone = measure_single_features(COLUMNS, train, test, seed=0)
 
     assert sorted(alone["feature"]) == sorted(X)
     assert alone["roc_auc"].is_monotonic_decreasing
@@ -232,7 +236,7 @@ def test_a_feature_that_is_nearly_the_label_stands_out(windows, share_of_truth):
         for rows in (windows[0], windows[2])
     ]
 
-    alone = measure_single_features(*leaking, seed=0)
+    alone = measure_single_features(COLUMNS, *leaking, seed=0)
 
     assert alone["feature"].iloc[0] == name
     assert alone["roc_auc"].iloc[0] > 0.95
@@ -243,7 +247,7 @@ def test_missing_values_that_follow_the_label_stand_out(windows):
     name = COLUMNS.features_of_kind("numeric")[0]
     leaking = [rows.assign(**{name: rows[name].where(rows[Y] == 0)}) for rows in windows]
 
-    alone = measure_single_features(leaking[0], leaking[2], seed=0)
+    alone = measure_single_features(COLUMNS, leaking[0], leaking[2], seed=0)
 
     assert alone["feature"].iloc[0] == name
     assert alone["roc_auc"].iloc[0] > 0.95

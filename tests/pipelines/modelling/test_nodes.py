@@ -67,7 +67,7 @@ def test_a_window_with_too_few_rows_is_refused(
     demanding = modelling_params.model_copy(update={"min_rows": min_rows})
 
     with pytest.raises(ProjectError) as refused:
-        split_windows(engineered.model_input, as_of, demanding)
+        split_windows(COLUMNS, engineered.model_input, as_of, demanding)
 
     assert f"The {window} window" in str(refused.value)
     assert f"needs {min_rows} rows" in str(refused.value)
@@ -79,7 +79,7 @@ def test_a_window_of_one_class_is_refused(engineered, as_of, modelling_params):
     punctual = table.filter(~(in_test & table[Y]))
 
     with pytest.raises(ProjectError) as refused:
-        split_windows(punctual, as_of, modelling_params)
+        split_windows(COLUMNS, punctual, as_of, modelling_params)
 
     assert "The test window, which ends on 2013-04-01" in str(refused.value)
     assert "of 1 classes" in str(refused.value)
@@ -99,10 +99,12 @@ def test_the_measured_model_has_not_learned_from_the_test_window(
 ):
     train, validation, _ = windows
 
-    evaluated, final, seconds, _ = fit_winner(*windows, trained.recipe, modelling_params, seed=0)
+    evaluated, final, seconds, _ = fit_winner(
+        COLUMNS, *windows, trained.recipe, modelling_params, seed=0
+    )
 
     without_test = fit(
-        "logistic_regression", trained.recipe["hyperparameters"], 0, train, validation
+        COLUMNS, "logistic_regression", trained.recipe["hyperparameters"], 0, train, validation
     )
     assert content_hash(evaluated) == content_hash(without_test)
     assert content_hash(final) == trained.candidate.metadata.content_hash
@@ -117,7 +119,7 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
     rows = trained.validation_predictions
 
     threshold = choose_threshold(
-        rows, Costs(false_negative=false_negative, false_positive=false_positive)
+        COLUMNS, rows, Costs(false_negative=false_negative, false_positive=false_positive)
     )
 
     def cost(limit):
@@ -132,7 +134,9 @@ def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, enginee
     rows = engineered.model_input.to_pandas()
     known = rows[rows["label_known_at"] < as_of.moment]
 
-    reference = profile_reference(engineered.model_input, trained.predictions, as_of, window)
+    reference = profile_reference(
+        COLUMNS, engineered.model_input, trained.predictions, as_of, window
+    )
 
     features = reference["features"]
     assert features["n_rows"] == len(known)
@@ -176,7 +180,7 @@ def test_scores_that_were_distorted_are_undone_by_the_calibration(
         }
     )
 
-    reference = profile_reference(engineered.model_input, distorted, as_of, window)
+    reference = profile_reference(COLUMNS, engineered.model_input, distorted, as_of, window)
 
     assert reference["calibration"]["slope"] == pytest.approx(0.5, abs=0.03)
     assert reference["calibration"]["intercept"] == pytest.approx(0.5, abs=0.05)
@@ -222,9 +226,9 @@ def test_a_candidate_predicts_as_its_final_model(trained, windows):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_same_inputs_give_the_same_version(trained, windows, modelling_params, n_workers):
     params = modelling_params.model_copy(update={"n_workers": n_workers})
-    _, refitted, *_ = fit_winner(*windows, trained.recipe, params, seed=0)
+    _, refitted, *_ = fit_winner(COLUMNS, *windows, trained.recipe, params, seed=0)
 
-    again = package_candidate(**{**trained.packaged, "final_model": refitted})
+    again = package_candidate(COLUMNS, **{**trained.packaged, "final_model": refitted})
 
     assert again.version == trained.candidate.version
     assert again.version.startswith("20130401-")
@@ -238,7 +242,7 @@ def test_another_model_threshold_or_moment_gives_another_version(trained, change
         "as_of": AsOf("2013-04-02"),
     }
 
-    other = package_candidate(**{**trained.packaged, change: others[change]})
+    other = package_candidate(COLUMNS, **{**trained.packaged, change: others[change]})
 
     assert other.version != trained.candidate.version
 
@@ -246,14 +250,15 @@ def test_another_model_threshold_or_moment_gives_another_version(trained, change
 def test_what_was_measured_on_rows_of_a_later_day_is_not_packaged(trained):
     # the test window's last day is 31 March
     with pytest.raises(ProjectError, match=r"20130331-\w+ is as of 2013-03-31.*another run"):
-        package_candidate(**{**trained.packaged, "as_of": AsOf("2013-03-31")})
+        package_candidate(COLUMNS, **{**trained.packaged, "as_of": AsOf("2013-03-31")})
 
 
 def test_the_data_hash_is_that_of_the_rows_that_were_learned_from(trained, windows):
     other = [rows.head(600) for rows in windows]
 
     mixed = package_candidate(
-        **{**trained.packaged, **dict(zip(("train", "validation", "test"), other, strict=True))}
+        COLUMNS,
+        **{**trained.packaged, **dict(zip(("train", "validation", "test"), other, strict=True))},
     )
 
     assert mixed.metadata.lineage.data_hash == hash_rows(*windows) != hash_rows(*other)

@@ -10,6 +10,7 @@ from flight_delays.errors import ProjectError
 from flight_delays.pipelines.modelling import tuning
 from flight_delays.pipelines.modelling.tuning import tune
 from tests.conftest import CODE
+from tests.factories import COLUMNS
 
 Y = Columns.of(Observation).label
 NOTHING = pd.DataFrame()
@@ -22,7 +23,9 @@ def with_trials(params, **n_trials):
 def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, trained):
     train, validation, _ = windows
 
-    recipe, trials, predictions, _ = tune(train, validation, NOTHING, modelling_params, 0, CODE)
+    recipe, trials, predictions, _ = tune(
+        COLUMNS, train, validation, NOTHING, modelling_params, 0, CODE
+    )
 
     assert recipe == trained.recipe
     assert_frame_equal(trials.drop(columns="seconds"), trained.trials.drop(columns="seconds"))
@@ -32,7 +35,7 @@ def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, traine
 def test_tuning_with_another_seed_tries_something_else(windows, modelling_params, trained):
     train, validation, _ = windows
 
-    _, trials, *_ = tune(train, validation, NOTHING, modelling_params, 1, CODE)
+    _, trials, *_ = tune(COLUMNS, train, validation, NOTHING, modelling_params, 1, CODE)
 
     assert trials["C"].iloc[0] == trained.trials["C"].iloc[0]
     assert trials["C"].iloc[1] != trained.trials["C"].iloc[1]
@@ -43,7 +46,7 @@ def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(windows, 
     params = with_trials(modelling_params, logistic_regression=3, gradient_boosting=1)
 
     recipe, trials, predictions, _ = tune(
-        train.head(1000), validation.head(500), NOTHING, params, 0, CODE
+        COLUMNS, train.head(1000), validation.head(500), NOTHING, params, 0, CODE
     )
 
     assert trials["family"].value_counts().to_dict() == params.n_trials
@@ -59,7 +62,7 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
     params = with_trials(modelling_params, crystal_ball=1)
 
     with pytest.raises(ProjectError) as refused:
-        tune(train, validation, NOTHING, params, 0, CODE)
+        tune(COLUMNS, train, validation, NOTHING, params, 0, CODE)
 
     assert "crystal_ball" in str(refused.value)
     assert "logistic_regression" in str(refused.value)
@@ -69,7 +72,7 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
 def tried(monkeypatch):
     """The trials that are made, as they are made."""
     made, once = [], tuning._try
-    monkeypatch.setattr(tuning, "_try", lambda *given: made.append(given[:2]) or once(*given))
+    monkeypatch.setattr(tuning, "_try", lambda *given: made.append(given[1:3]) or once(*given))
     return made
 
 
@@ -79,7 +82,7 @@ def test_a_search_that_was_made_is_not_made_again(windows, modelling_params, tri
 
     def search():
         known = history.load()
-        *found, made = tune(train, validation, known, modelling_params, 0, CODE)
+        *found, made = tune(COLUMNS, train, validation, known, modelling_params, 0, CODE)
         history.save(made)
         return found
 
@@ -117,9 +120,9 @@ def test_another_search_is_made_whatever_is_known(windows, modelling_params, tri
     }
     if change == "files":
         before["code"] = dirty
-    *_, known = tune(**before)
+    *_, known = tune(COLUMNS, **before)
     n_first = len(tried)
 
-    tune(**{**before, **changes[change], "known_trials": known})
+    tune(COLUMNS, **{**before, **changes[change], "known_trials": known})
 
     assert len(tried) == 2 * n_first

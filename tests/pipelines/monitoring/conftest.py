@@ -17,6 +17,7 @@ from flight_delays.pipelines.monitoring.trials import Trial
 from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from tests.conftest import Engineered
+from tests.factories import COLUMNS, LOGGED
 
 CLEAN = {"largest_share": 0.0, "max_quarantine_share": 0.01}
 NO_SKEW = {"share": 0.0}
@@ -42,14 +43,14 @@ def trial(configured: Callable[..., dict[str, Any]]) -> Trial:
 def predictions(
     package: ModelPackage, engineered: Engineered, as_of: AsOf, horizon: Horizon
 ) -> ir.Table:
-    return score(package, engineered.model_input, as_of, horizon).cache()
+    return score(COLUMNS, LOGGED, package, engineered.model_input, as_of, horizon).cache()
 
 
 @pytest.fixture(scope="session")
 def joined(
     predictions: ir.Table, engineered: Engineered, as_of: AsOf, horizon: Horizon
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    return join_labels(predictions, engineered.model_input, as_of, horizon)
+    return join_labels(COLUMNS, predictions, engineered.model_input, as_of, horizon)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,7 @@ def drift(
     window: Window,
     params: Monitoring,
 ) -> pd.DataFrame:
-    return measure_drift(predictions, package, as_of, horizon, window, params)
+    return measure_drift(COLUMNS, predictions, package, as_of, horizon, window, params)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +84,9 @@ def quality(
     horizon: Horizon,
     params: Monitoring,
 ) -> dict[str, Any]:
-    return measure_quality(predictions, drift, CLEAN, NO_SKEW, package, as_of, horizon, params)
+    return measure_quality(
+        COLUMNS, predictions, drift, CLEAN, NO_SKEW, package, as_of, horizon, params
+    )
 
 
 @pytest.fixture(scope="session")
@@ -96,4 +99,6 @@ def performance(
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    return measure_performance(labelled, account, 1234, package, as_of, horizon, params, bootstrap)
+    return measure_performance(
+        COLUMNS, labelled, account, 1234, package, as_of, horizon, params, bootstrap
+    )

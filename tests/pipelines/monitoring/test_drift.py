@@ -14,7 +14,7 @@ from flight_delays.pipelines.monitoring.drift import DRIFT_COLUMNS, measure_drif
 from flight_delays.pipelines.monitoring.nodes import DISTANCES, Monitoring
 from flight_delays.profiles import profile, windows_back
 from flight_delays.reference import Calibration, Reference
-from tests.factories import tiny_package
+from tests.factories import COLUMNS, tiny_package
 
 TIME = Columns.of(Observation).event_time
 AS_OF, WEEK = AsOf("2013-04-01"), Window(days=7)
@@ -62,7 +62,7 @@ def drift_of(champion: ModelPackage, params: Monitoring) -> Callable[..., pd.Dat
         rows = weeks(AS_OF.moment, {"seasonal": (seasonal,), "steady": (steady,)}, seed=1)
         given = params.model_copy(update={"drift": params.drift.model_copy(update=drift)})
         table = ibis.memtable(rows)
-        found = measure_drift(table, champion, AS_OF, Horizon(days=7), WEEK, given)
+        found = measure_drift(COLUMNS, table, champion, AS_OF, Horizon(days=7), WEEK, given)
         return found.set_index("column")
 
     return measure
@@ -146,7 +146,7 @@ def test_missing_values_have_a_limit_of_their_own(
     limited = params.model_copy(update={"max_missing_share_increase": 0.25})
 
     drift = measure_drift(
-        ibis.memtable(rows), champion, AS_OF, Horizon(days=7), WEEK, limited
+        COLUMNS, ibis.memtable(rows), champion, AS_OF, Horizon(days=7), WEEK, limited
     ).set_index("column")
 
     assert drift.loc["steady", "missing_share"] == 0.5
@@ -161,7 +161,9 @@ def test_a_horizon_that_is_no_multiple_of_a_window_has_a_longer_oldest_one(
     rows = weeks(AS_OF.moment, levels, seed=1)
     month = rows[rows[TIME] < AS_OF.after(31)]
 
-    drift = measure_drift(ibis.memtable(month), champion, AS_OF, Horizon(days=31), WEEK, params)
+    drift = measure_drift(
+        COLUMNS, ibis.memtable(month), champion, AS_OF, Horizon(days=31), WEEK, params
+    )
 
     windows = drift.drop_duplicates("window_start")
     assert list(zip(windows["window_start"], windows["window_end"], strict=True)) == [
@@ -179,7 +181,9 @@ def test_a_horizon_shorter_than_a_window_is_one(champion: ModelPackage, params: 
     rows = weeks(AS_OF.moment, {"seasonal": (0.0,), "steady": (0.0,)}, seed=1)
     three_days = rows[rows[TIME] < AS_OF.after(3)]
 
-    drift = measure_drift(ibis.memtable(three_days), champion, AS_OF, Horizon(days=3), WEEK, params)
+    drift = measure_drift(
+        COLUMNS, ibis.memtable(three_days), champion, AS_OF, Horizon(days=3), WEEK, params
+    )
 
     assert set(drift["window_start"]) == {"2013-04-01"}
     assert set(drift["window_end"]) == {"2013-04-04"}
@@ -191,7 +195,9 @@ def test_windows_without_predictions_are_left_out(
     rows = weeks(AS_OF.moment, {"seasonal": (0.0,) * 3, "steady": (0.0,) * 3}, seed=1)
     gap = rows[(rows[TIME] < AS_OF.after(7)) | (rows[TIME] >= AS_OF.after(14))]
 
-    drift = measure_drift(ibis.memtable(gap), champion, AS_OF, Horizon(days=21), WEEK, params)
+    drift = measure_drift(
+        COLUMNS, ibis.memtable(gap), champion, AS_OF, Horizon(days=21), WEEK, params
+    )
 
     assert drift["window_start"].unique().tolist() == ["2013-04-15", "2013-04-01"]
 
@@ -204,7 +210,7 @@ def test_where_nothing_was_predicted_the_table_has_its_columns_and_no_rows(
     window: Window,
     params: Monitoring,
 ) -> None:
-    drift = measure_drift(predictions.limit(0), package, as_of, horizon, window, params)
+    drift = measure_drift(COLUMNS, predictions.limit(0), package, as_of, horizon, window, params)
 
     assert drift.empty
     assert drift.columns.tolist() == DRIFT_COLUMNS
@@ -218,7 +224,7 @@ def test_a_reference_too_short_for_windows_leaves_the_floors(
     package = ModelPackage(champion.estimator, champion.metadata, reference, evaluated=None)
     rows = ibis.memtable(weeks(AS_OF.moment, {"seasonal": (3.0,), "steady": (0.0,)}, seed=1))
 
-    drift = measure_drift(rows, package, AS_OF, Horizon(days=7), WEEK, params)
+    drift = measure_drift(COLUMNS, rows, package, AS_OF, Horizon(days=7), WEEK, params)
 
     features = drift[drift["kind"] == "feature"].set_index("column")
     assert (features["psi_limit"] == params.drift.floors["psi"]).all()
@@ -260,7 +266,13 @@ def test_rows_of_training_itself_have_not_drifted(
     start = AsOf("2013-01-01")
 
     drift = measure_drift(
-        known.mutate(probability=0.5), package, start, Horizon(days=90), Window(days=90), params
+        COLUMNS,
+        known.mutate(probability=0.5),
+        package,
+        start,
+        Horizon(days=90),
+        Window(days=90),
+        params,
     )
 
     features = drift[drift["kind"] == "feature"]

@@ -57,8 +57,8 @@ def same_with(rows: ir.Table, **changed: ir.Value) -> ir.Table:
 def test_the_champions_predictions_of_the_horizon_are_watched(
     predictions: ir.Table, package: ModelPackage, as_of: AsOf, horizon: Horizon
 ) -> None:
-    watched = take_predictions(predictions, package, as_of, horizon)
-    none = take_predictions(predictions.limit(0), package, as_of, horizon)
+    watched = take_predictions(COLUMNS, predictions, package, as_of, horizon)
+    none = take_predictions(COLUMNS, predictions.limit(0), package, as_of, horizon)
 
     assert watched.count().execute() == predictions.count().execute() > 0
     assert none.count().execute() == 0
@@ -76,7 +76,7 @@ def test_predictions_of_other_days_or_by_another_model_are_not(
         (another, as_of, horizon),
     ):
         with pytest.raises(ProjectError, match="pipelines=data_engineering,scoring,monitoring"):
-            take_predictions(predictions, champion, day, days)
+            take_predictions(COLUMNS, predictions, champion, day, days)
 
 
 def test_no_prediction_is_lost_or_doubled_by_its_label(
@@ -110,7 +110,7 @@ def test_only_labels_known_at_the_end_of_the_horizon_are_joined(
     end = as_of.after(2)
     known = engineered.model_input.to_pandas().set_index(COLUMNS.keys)[COLUMNS.label_time]
 
-    labelled, account = join_labels(predictions, engineered.model_input, as_of, two_days)
+    labelled, account = join_labels(COLUMNS, predictions, engineered.model_input, as_of, two_days)
 
     with_label = labelled.dropna(subset=[Y]).set_index(COLUMNS.keys).index
     assert len(with_label) == account["known"] > 0
@@ -127,7 +127,9 @@ def test_a_label_that_came_twice_counts_once(
     table = engineered.model_input
     ten, three = after(engineered, as_of, 10), after(engineered, as_of, 3)
 
-    again, account = join_labels(predictions, ibis.union(table, ten, three), as_of, horizon)
+    again, account = join_labels(
+        COLUMNS, predictions, ibis.union(table, ten, three), as_of, horizon
+    )
 
     pd.testing.assert_frame_equal(again, labelled)
     assert (account["repeated"], account["contradicting"]) == (13, 0)
@@ -143,7 +145,7 @@ def test_labels_that_contradict_each_other_count_as_none(
     table, ten = engineered.model_input, after(engineered, as_of, 10)
     otherwise = ibis.union(table, same_with(ten, **{Y: ~ten[Y]}))
 
-    labelled, counted = join_labels(predictions, otherwise, as_of, horizon)
+    labelled, counted = join_labels(COLUMNS, predictions, otherwise, as_of, horizon)
 
     keys = ten.select(COLUMNS.keys).to_pandas()
     assert labelled.merge(keys, on=COLUMNS.keys)[Y].isna().tolist() == [True] * 10
@@ -162,7 +164,7 @@ def test_labels_of_rows_that_nobody_predicted_are_counted_and_left_out(
     ten = after(engineered, as_of, 10)
     predicted = predictions.anti_join(ten, COLUMNS.keys)
 
-    kept, account = join_labels(predicted, engineered.model_input, as_of, horizon)
+    kept, account = join_labels(COLUMNS, predicted, engineered.model_input, as_of, horizon)
 
     assert account["unknown"] == 10
     assert len(kept) == account["predictions"] == len(labelled) - 10
@@ -180,8 +182,8 @@ def test_a_label_that_is_late_is_pending_and_known_when_looked_at_again(
     when = ibis.ifelse(is_late, late, ibis.least(table[COLUMNS.label_time], soon))
     slow = same_with(table, **{COLUMNS.label_time: when}).cache()
 
-    now, pending = join_labels(predictions, slow, as_of, horizon)
-    later, _ = join_labels(predictions, slow, as_of, Horizon(days=horizon.days + 7))
+    now, pending = join_labels(COLUMNS, predictions, slow, as_of, horizon)
+    later, _ = join_labels(COLUMNS, predictions, slow, as_of, Horizon(days=horizon.days + 7))
 
     keys = ten.select(COLUMNS.keys).to_pandas()
     assert now.merge(keys, on=COLUMNS.keys)[Y].isna().all()
@@ -207,7 +209,7 @@ def test_where_no_label_is_known_all_are_pending(
 ) -> None:
     silent = same_with(engineered.model_input, **{Y: ibis.null("boolean")})
 
-    labelled, account = join_labels(predictions, silent, as_of, horizon)
+    labelled, account = join_labels(COLUMNS, predictions, silent, as_of, horizon)
 
     assert labelled[Y].isna().all()
     assert labelled[Y].dtype == "Int8"
@@ -220,7 +222,7 @@ def test_new_labels_are_those_that_training_did_not_know(
     rows = engineered.model_input.to_pandas()
     since = rows[COLUMNS.label_time].between(as_of.moment, as_of.after(14), inclusive="left")
 
-    n_new = count_new_labels(engineered.model_input, package, as_of, horizon)
+    n_new = count_new_labels(COLUMNS, engineered.model_input, package, as_of, horizon)
 
     assert n_new == (since & rows[Y].notna()).sum()
     # those that landed after midnight began before it, and training did not know them
@@ -247,9 +249,9 @@ def faults_of(
         screening: dict[str, Any] = CLEAN,
         skew: dict[str, Any] = NO_SKEW,
     ) -> set[str]:
-        drift = measure_drift(predictions, package, as_of, horizon, window, params)
+        drift = measure_drift(COLUMNS, predictions, package, as_of, horizon, window, params)
         quality = measure_quality(
-            predictions, drift, screening, skew, package, as_of, horizon, params
+            COLUMNS, predictions, drift, screening, skew, package, as_of, horizon, params
         )
         failed = {check["name"] for check in quality["checks"] if not check["passed"]}
         assert quality["passed"] == (not failed)
@@ -360,6 +362,7 @@ def test_that_nothing_came_fails_also_where_it_would_not_be_stale(
     days: int,
 ) -> None:
     quality = measure_quality(
+        COLUMNS,
         predictions.limit(0),
         drift.head(0),
         CLEAN,
@@ -388,7 +391,7 @@ def test_a_margin_below_one_and_a_distance_that_is_unknown_are_refused(
 def test_a_service_that_looks_up_what_training_had_is_not_skewed(
     served: pd.DataFrame, engineered: Engineered, package: ModelPackage, params: Monitoring
 ) -> None:
-    skew = measure_skew(ibis.memtable(served), engineered.model_input, package, params)
+    skew = measure_skew(COLUMNS, ibis.memtable(served), engineered.model_input, package, params)
 
     assert (skew["n_served"], skew["n_compared"], skew["n_unknown"]) == (60, 60, 0)
     assert skew["share"] == 0
@@ -404,7 +407,7 @@ def test_a_look_up_that_says_something_else_is_skew(
     wrong.loc[:11, name] = 0.123456
     wrong.loc[12:14, name] = None
 
-    skew = measure_skew(ibis.memtable(wrong), engineered.model_input, package, params)
+    skew = measure_skew(COLUMNS, ibis.memtable(wrong), engineered.model_input, package, params)
 
     changed = int((served[name].notna() & (wrong[name] != served[name])).sum())
     assert skew["share"] == pytest.approx(
@@ -420,6 +423,7 @@ def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
     sent = next(c.name for c in INPUTS.sent if c.kind == "numeric" and not c.role.key)
 
     skew = measure_skew(
+        COLUMNS,
         ibis.memtable(served.assign(**{sent: served[sent] + 1})),
         engineered.model_input,
         package,
@@ -447,6 +451,7 @@ def test_rows_of_a_challenger_are_not_the_champions(
     before_variants = served.assign(variant=None)
 
     skew = measure_skew(
+        COLUMNS,
         ibis.memtable(pd.concat([served, before_variants, *others])),
         engineered.model_input,
         package,
@@ -484,7 +489,7 @@ def test_who_answers_instead_of_the_champion_since_it_is_one_is_counted_by_the_l
     rows = pd.concat([served, served.assign(**{**others, "predicted_at": moment})])
     champion = replace(package, base=base)
 
-    skew = measure_skew(ibis.memtable(rows), engineered.model_input, champion, params)
+    skew = measure_skew(COLUMNS, ibis.memtable(rows), engineered.model_input, champion, params)
 
     answered = skew["answered"]
     assert answered["by_another"] == by_another
@@ -499,7 +504,7 @@ def test_only_the_newest_served_rows_are_built_again(
     few = params.model_copy(update={"skew_sample_rows": 60})
 
     skew = measure_skew(
-        ibis.memtable(pd.concat([old, served])), engineered.model_input, package, few
+        COLUMNS, ibis.memtable(pd.concat([old, served])), engineered.model_input, package, few
     )
 
     assert (skew["n_served"], skew["n_compared"]) == (120, 60)
@@ -511,7 +516,7 @@ def test_rows_that_another_model_was_served_with_are_left_out(
 ) -> None:
     another = served.assign(model_version="another", **{INPUTS.looked_up[0].name: None})
 
-    skew = measure_skew(ibis.memtable(another), engineered.model_input, package, params)
+    skew = measure_skew(COLUMNS, ibis.memtable(another), engineered.model_input, package, params)
 
     assert (skew["n_served"], skew["share"]) == (0, 0)
 
@@ -522,7 +527,7 @@ def test_rows_that_training_does_not_know_are_counted(
     number = next(name for name in INPUTS.keys if INPUTS[name].kind == "numeric")
     unknown = served.assign(**{number: served[number] + 100_000})
 
-    skew = measure_skew(ibis.memtable(unknown), engineered.model_input, package, params)
+    skew = measure_skew(COLUMNS, ibis.memtable(unknown), engineered.model_input, package, params)
 
     assert (skew["n_compared"], skew["n_unknown"], skew["share"]) == (0, 60, 0)
 
@@ -532,6 +537,6 @@ def test_before_anything_is_served_there_is_no_skew(
 ) -> None:
     nothing = ibis.memtable(served).limit(0)
 
-    skew = measure_skew(nothing, engineered.model_input, package, params)
+    skew = measure_skew(COLUMNS, nothing, engineered.model_input, package, params)
 
     assert (skew["n_served"], skew["n_compared"], skew["share"]) == (0, 0, 0)

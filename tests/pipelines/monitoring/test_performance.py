@@ -69,7 +69,7 @@ def judge(
             "params": params,
             "bootstrap": bootstrap,
         }
-        return measure_performance(**(given | replaced))
+        return measure_performance(COLUMNS, **(given | replaced))
 
     return run
 
@@ -188,7 +188,7 @@ def test_windows_cover_every_prediction_and_are_told_oldest_first(
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> None:
-    windows = measure_windows(labelled, drift, package, params, bootstrap)
+    windows = measure_windows(COLUMNS, labelled, drift, package, params, bootstrap)
 
     assert windows["window_start"].tolist() == ["2013-04-01", "2013-04-08"]
     assert windows["n_predictions"].sum() == len(labelled)
@@ -225,7 +225,7 @@ def test_a_window_has_drifted_with_its_score_or_with_enough_features(
     stricter = params.drift.model_copy(update={"min_features": min_features})
 
     windows = measure_windows(
-        labelled, marked, package, params.model_copy(update={"drift": stricter}), bootstrap
+        COLUMNS, labelled, marked, package, params.model_copy(update={"drift": stricter}), bootstrap
     )
 
     [window] = windows.to_dict(orient="records")
@@ -244,7 +244,9 @@ def test_a_window_without_labels_has_only_its_estimate(
     late = labelled.copy()
     late.loc[late[TIME] >= pd.Timestamp("2013-04-08"), Y] = pd.NA
 
-    first, second = measure_windows(late, drift, package, params, bootstrap).to_dict("records")
+    first, second = measure_windows(COLUMNS, late, drift, package, params, bootstrap).to_dict(
+        "records"
+    )
 
     assert first["label_coverage"] == pytest.approx(1, abs=0.1)
     assert np.isfinite(first["log_loss"])
@@ -262,7 +264,9 @@ def test_windows_that_the_champion_has_learned_from_have_no_figures(
 ) -> None:
     later = package.with_record(trained_until=pd.Timestamp("2013-04-08"))
 
-    first, second = measure_windows(labelled, drift, later, params, bootstrap).to_dict("records")
+    first, second = measure_windows(COLUMNS, labelled, drift, later, params, bootstrap).to_dict(
+        "records"
+    )
 
     assert np.isnan([first["log_loss"], first["estimated_log_loss"]]).all()
     assert np.isfinite([second["log_loss"], second["estimated_log_loss"]]).all()
@@ -275,7 +279,7 @@ def test_an_empty_horizon_has_no_windows(
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> None:
-    windows = measure_windows(labelled.head(0), drift.head(0), package, params, bootstrap)
+    windows = measure_windows(COLUMNS, labelled.head(0), drift.head(0), package, params, bootstrap)
 
     assert windows.empty
     assert windows.columns.tolist() == WINDOW_COLUMNS

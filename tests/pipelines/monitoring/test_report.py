@@ -16,13 +16,13 @@ from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.monitoring import create_pipeline
-from flight_delays.pipelines.monitoring.nodes import COLUMNS, INPUTS, Monitoring, Y
+from flight_delays.pipelines.monitoring.nodes import Monitoring
 from flight_delays.pipelines.monitoring.trials import Trial
 from flight_delays.pipelines.monitoring.triggers import Retraining
 from flight_delays.pipelines.scoring.nodes import score
 from flight_delays.wording import metric_name
 from tests.conftest import Engineered
-from tests.factories import of_another_scikit_learn, tiny_package
+from tests.factories import COLUMNS, LOGGED, Y, of_another_scikit_learn, tiny_package
 
 Made = dict[str, Any]
 Watch = Callable[..., Made]
@@ -46,10 +46,11 @@ def watch(
 
     def run(as_of: AsOf = as_of, label: ir.Value | None = None, **replaced: Any) -> Made:
         model_input = engineered.model_input
-        predictions = score(package, model_input, as_of, horizon).cache()
+        predictions = score(COLUMNS, LOGGED, package, model_input, as_of, horizon).cache()
         if label is not None:
             model_input = model_input.mutate(**{Y: label}).cast(model_input.schema()).cache()
         made: Made = {
+            "contract": COLUMNS,
             "predictions": predictions,
             "model_input": model_input,
             "served_predictions": predictions.limit(0),
@@ -293,7 +294,7 @@ def test_labels_that_contradict_each_other_are_told(watch: Watch, usual: Made) -
 def test_the_report_names_the_columns_that_the_service_saw_otherwise(
     watch: Watch, usual: Made
 ) -> None:
-    name = INPUTS.looked_up[0].name
+    name = COLUMNS.looked_up[0].name
     served = usual["predictions"].mutate(**{name: ibis.literal(0.123456)}).limit(50)
 
     made = watch(served_predictions=served)

@@ -10,9 +10,10 @@ import pytest
 from flight_delays.metrics import Bootstrap, Costs
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.monitoring.nodes import COLUMNS, SCORE, Y
+from flight_delays.pipelines.monitoring.nodes import SCORE
 from flight_delays.pipelines.monitoring.trials import Trial, judge_trial
 from tests.conftest import Engineered
+from tests.factories import COLUMNS, Y
 
 Decision = dict[str, Any]
 Judge = Callable[..., tuple[Decision, pd.DataFrame]]
@@ -43,6 +44,7 @@ def judge(
     ) -> tuple[Decision, pd.DataFrame]:
         rows = pd.concat(served)[list(predictions.columns)]
         return judge_trial(
+            COLUMNS,
             ibis.memtable(rows, schema=predictions.schema()),
             engineered.model_input,
             package,

@@ -80,7 +80,7 @@ def acts() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def table(scores: pd.DataFrame, acts: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    compared = compare_policies(ibis.memtable(scores), acts, PARAMS, COSTS, bootstrap)
+    compared = compare_policies(COLUMNS, ibis.memtable(scores), acts, PARAMS, COSTS, bootstrap)
     return compared.set_index("policy")
 
 
@@ -170,7 +170,7 @@ def test_only_the_ticks_that_were_asked_for_are_compared(
 ) -> None:
     short = PARAMS.model_copy(update={"end": date(2013, 4, 1)})
 
-    table = compare_policies(ibis.memtable(scores), acts, short, COSTS, bootstrap)
+    table = compare_policies(COLUMNS, ibis.memtable(scores), acts, short, COSTS, bootstrap)
 
     assert (table["n_ticks"] == 1).all()
     assert table.set_index("policy").loc["often", "n_retrained"] == 1
@@ -183,6 +183,6 @@ def test_a_tick_without_labels_leaves_the_others(
 ) -> None:
     half = scores[scores["tick"] == TICKS[0]]
 
-    table = compare_policies(ibis.memtable(half), acts, PARAMS, COSTS, bootstrap)
+    table = compare_policies(COLUMNS, ibis.memtable(half), acts, PARAMS, COSTS, bootstrap)
 
     assert (table["n_ticks"] == 1).all()

@@ -8,6 +8,7 @@ from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.scoring.nodes import score
 from flight_delays.validation import ContractValidator
 from tests.conftest import Engineered
+from tests.factories import COLUMNS, LOGGED
 
 INPUTS = Columns.of(Inputs)
 
@@ -16,7 +17,7 @@ INPUTS = Columns.of(Inputs)
 def predictions(
     package: ModelPackage, engineered: Engineered, as_of: AsOf, horizon: Horizon
 ) -> pd.DataFrame:
-    return score(package, engineered.model_input, as_of, horizon).to_pandas()
+    return score(COLUMNS, LOGGED, package, engineered.model_input, as_of, horizon).to_pandas()
 
 
 def test_every_row_of_the_horizon_is_scored_and_no_other(
@@ -33,7 +34,7 @@ def test_every_row_of_the_horizon_is_scored_and_no_other(
 def test_the_predictions_keep_the_contract_of_the_log(
     package: ModelPackage, engineered: Engineered, as_of: AsOf, horizon: Horizon
 ) -> None:
-    table = score(package, engineered.model_input, as_of, horizon)
+    table = score(COLUMNS, LOGGED, package, engineered.model_input, as_of, horizon)
 
     checked = ContractValidator("flight_delays.contracts.Prediction").validate(table)
 
@@ -61,8 +62,8 @@ def test_the_same_rows_and_model_get_the_same_ids(
 ) -> None:
     other_model = package.with_record(version="another")
 
-    again = score(package, engineered.model_input, as_of, horizon).to_pandas()
-    other = score(other_model, engineered.model_input, as_of, horizon).to_pandas()
+    again = score(COLUMNS, LOGGED, package, engineered.model_input, as_of, horizon).to_pandas()
+    other = score(COLUMNS, LOGGED, other_model, engineered.model_input, as_of, horizon).to_pandas()
 
     assert again["prediction_id"].tolist() == predictions["prediction_id"].tolist()
     assert predictions["prediction_id"].is_unique
@@ -74,7 +75,7 @@ def test_nothing_to_score_gives_an_empty_log(
 ) -> None:
     after_the_data = AsOf("2013-12-31")
 
-    table = score(package, engineered.model_input, after_the_data, horizon)
+    table = score(COLUMNS, LOGGED, package, engineered.model_input, after_the_data, horizon)
 
     ContractValidator("flight_delays.contracts.Prediction").validate(table)
     assert table.count().execute() == 0

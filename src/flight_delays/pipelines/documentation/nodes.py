@@ -1,16 +1,13 @@
 """What people need to know of the data and of the model, from what the code enforces."""
 
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import pandera.pandas as pa
 import plotly.graph_objects as go
 from pydantic import Field
 
-from flight_delays import charts, contracts
-from flight_delays.columns import FINITE, Column, Columns, Contract, Task
-from flight_delays.contracts import Inputs, Observation
+from flight_delays import charts
+from flight_delays.columns import FINITE, Column, Columns, Task
 from flight_delays.metrics import DECISION_METRICS
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import Parameters
@@ -42,19 +39,18 @@ class ModelCard(Parameters):
     limits: list[str] = Field(min_length=1, description="What it cannot know or do")
 
 
-def render_dictionary() -> str:
+def render_dictionary(contracts: list[Columns]) -> str:
     """Render every table that the contracts declare."""
-    return render_page("data_dictionary", tables=[_describe(table) for table in _tables()])
+    return render_page("data_dictionary", tables=[_describe(table) for table in contracts])
 
 
-def render_card(champion: ModelPackage, people: ModelCard) -> str:
+def render_card(contract: Columns, champion: ModelPackage, people: ModelCard) -> str:
     """Render the champion's model card; personal columns do not appear on it.
 
     All that it says of the model was measured when the model was a candidate, and has travelled
     with it: artefacts of the last run may be those of another candidate.
     """
-    observation, inputs = Columns.of(Observation), Columns.of(Inputs)
-    kinds = {column.kind for column in inputs.all if column.role.feature}
+    kinds = {column.kind for column in contract.all if column.role.feature}
     return render_page(
         "model_card",
         champion=champion.metadata,
@@ -63,10 +59,10 @@ def render_card(champion: ModelPackage, people: ModelCard) -> str:
         plots=[charts.embed(plot) for plot in _draw(champion)],
         decision_metrics=list(DECISION_METRICS),
         plotly_js=charts.script(),
-        label=observation[observation.label],
-        task=observation.task,
-        answer=_ANSWERS[observation.task],
-        inputs=_describe(Inputs, inputs.without_personal()),
+        label=contract[contract.label],
+        task=contract.task,
+        answer=_ANSWERS[contract.task],
+        inputs=_describe(contract.inputs.without_personal()),
         treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
     )
 
@@ -79,26 +75,13 @@ def _draw(champion: ModelPackage) -> list[go.Figure]:
     return charts.evaluation(found, metadata.metrics, metadata.threshold, "champion")
 
 
-def _tables() -> list[type[pa.DataFrameModel]]:
-    """The contracts that no other contract is made of, in the order of their declaration."""
-    declared = [
-        table
-        for table in vars(contracts).values()
-        if inspect.isclass(table) and issubclass(table, Contract) and table is not Contract
-    ]
-    bases = {base for table in declared for base in table.__mro__[1:]}
-    return [table for table in declared if table not in bases]
-
-
-def _describe(table: type[pa.DataFrameModel], columns: Columns | None = None) -> dict[str, Any]:
+def _describe(columns: Columns) -> dict[str, Any]:
     """What a template says of a table, or of just some of its columns."""
-    columns = columns or Columns.of(table)
-    unique = table.to_schema().unique or []
     of_events = any(column.role.known_ahead for column in columns.all)
     return {
-        "name": table.__name__,
-        "description": inspect.getdoc(table),
-        "key": [unique] if isinstance(unique, str) else unique,
+        "name": columns.name,
+        "description": columns.description,
+        "key": list(columns.unique),
         "columns": [
             {
                 "name": column.name,

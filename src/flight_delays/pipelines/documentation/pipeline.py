@@ -9,11 +9,11 @@ def create_pipeline() -> Pipeline:
     """Render the data dictionary and the model card."""
     return Pipeline(
         [
-            Node(render_dictionary, None, "data_dictionary"),
+            Node(render_dictionary, "contracts", "data_dictionary"),
             # rendered anew when the champion moves
             Node(
                 render_card,
-                ["champion", "params:model_card"],
+                ["contract", "champion", "params:model_card"],
                 "model_card",
                 tags=["of_champion"],
             ),

@@ -10,15 +10,13 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
-from flight_delays.errors import suggestion
+from flight_delays.errors import ProjectError, suggestion
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import Parameters
 
-COLUMNS = Columns.of(Observation)
 FOUND = ["name", "kind", "n_rows", "value", "limit", "passed", "detail"]
 
 
@@ -28,12 +26,6 @@ class Invariance(Parameters):
     name: str
     swap: list[str] = Field(min_length=1, description="Columns that get another row's values")
     max_change: float = Field(ge=0, description="Mean absolute change of the probability")
-
-    @field_validator("swap")
-    @classmethod
-    def _of_inputs(cls, names: list[str]) -> list[str]:
-        _check_known(names, COLUMNS.features, "an input of the model")
-        return names
 
 
 class Direction(Parameters):
@@ -45,13 +37,6 @@ class Direction(Parameters):
     tolerance: float = Field(
         ge=0, description="Mean change the wrong way; a row that moves the right way counts as 0"
     )
-
-    @field_validator("add")
-    @classmethod
-    def _of_numbers(cls, amounts: dict[str, float]) -> dict[str, float]:
-        numbers = COLUMNS.features_of_kind("numeric")
-        _check_known([*amounts], numbers, "a number among the inputs of the model")
-        return amounts
 
 
 class Behaviour(Parameters):
@@ -70,19 +55,36 @@ class Behaviour(Parameters):
         return self
 
 
+def read_suite(contract: Columns, params: Behaviour) -> Behaviour:
+    """The behaviour suite, each of whose tests changes inputs of the model.
+
+    A node of its own, so that a misspelt name stops the run before anything is trained.
+
+    Raises:
+        ProjectError: naming what is no input, or no number.
+    """
+    for invariance in params.invariance:
+        _check_known(invariance.swap, contract.features, "an input of the model", invariance.name)
+    numbers = contract.features_of_kind("numeric")
+    for direction in params.direction:
+        what = "a number among the inputs of the model"
+        _check_known([*direction.add], numbers, what, direction.name)
+    return params
+
+
 def check_behaviour(
-    candidate: ModelPackage, test: pd.DataFrame, params: Behaviour, seed: int
+    contract: Columns, candidate: ModelPackage, test: pd.DataFrame, suite: Behaviour, seed: int
 ) -> pd.DataFrame:
     """Change rows of the test window, and compare what the candidate says before and after.
 
     Returns:
         A row for each test: what was measured, its limit, and whether it passed.
     """
-    sample = test.sample(min(params.n_rows, len(test)), random_state=seed)
+    sample = test.sample(min(suite.n_rows, len(test)), random_state=seed)
     rows = sample[candidate.metadata.features]
     found = [
-        *(_test_invariance(candidate, rows, expected, seed) for expected in params.invariance),
-        *(_test_direction(candidate, rows, expected) for expected in params.direction),
+        *(_test_invariance(candidate, rows, expected, seed) for expected in suite.invariance),
+        *(_test_direction(contract, candidate, rows, expected) for expected in suite.direction),
     ]
     return pd.DataFrame(found, columns=FOUND)
 
@@ -97,14 +99,16 @@ def _test_invariance(
     return _found(expected.name, "invariance", change, expected.max_change)
 
 
-def _test_direction(model: ModelPackage, rows: pd.DataFrame, expected: Direction) -> dict[str, Any]:
+def _test_direction(
+    contract: Columns, model: ModelPackage, rows: pd.DataFrame, expected: Direction
+) -> dict[str, Any]:
     read = [name for name in expected.add if name not in model.metadata.left_out]
     if not read:
         detail = f"the model was trained without {', '.join(expected.add)}, and cannot move"
         return _result(expected.name, "direction", len(rows), 0.0, expected.tolerance, True, detail)
     added = rows.assign(**{name: rows[name] + expected.add[name] for name in read})
     # beyond the contract no row ever comes, and what is missing cannot be more or less
-    changed = _keeping_contract(added, read)
+    changed = _keeping_contract(contract, added, read)
     if changed.empty:
         return _found(expected.name, "direction", np.array([]), expected.tolerance)
     rise = model.predict(changed) - model.predict(rows.loc[changed.index])
@@ -112,12 +116,11 @@ def _test_direction(model: ModelPackage, rows: pd.DataFrame, expected: Direction
     return _found(expected.name, "direction", np.maximum(wrong, 0), expected.tolerance)
 
 
-def _keeping_contract(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _keeping_contract(contract: Columns, rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The rows that have a value in each of the columns, and one that the contract allows."""
     rows = rows.dropna(subset=names)
-    declared = Observation.to_schema().columns
     for name in names:
-        for check in declared[name].checks:
+        for check in contract[name].judges:
             rows = rows[check(rows[name]).check_output]
     return rows
 
@@ -137,7 +140,10 @@ def _result(*found: Any) -> dict[str, Any]:
     return dict(zip(FOUND, found, strict=True))
 
 
-def _check_known(names: Sequence[str], known: Sequence[str], what: str) -> None:
+def _check_known(names: Sequence[str], known: Sequence[str], what: str, test: str) -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"'{name}' is not {what}. {suggestion(name, known)}")
+            raise ProjectError(
+                f"The behaviour test '{test}' changes '{name}', which is not {what}. "
+                f"{suggestion(name, known)}"
+            )

@@ -9,12 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
 from flight_delays.metrics import Bootstrap, paired_difference
 from flight_delays.moments import Parameters
-
-COLUMNS = Columns.of(Observation)
-Y = COLUMNS.label
 
 Check = dict[str, Any]
 
@@ -94,12 +90,14 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
 
 
 def baseline_checks(
-    predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
+    contract: Columns, predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
 ) -> list[Check]:
     """The candidate must beat every baseline."""
     baselines = [name for name in metrics if name in predictions.columns]
     compared = [
-        compare(f"better than {name}", predictions, predictions[name].to_numpy(), 0, bootstrap)
+        compare(
+            contract, f"better than {name}", predictions, predictions[name].to_numpy(), 0, bootstrap
+        )
         for name in baselines
     ]
     return [{**found, "passed": found["value"] < 0} for found in compared]
@@ -127,18 +125,23 @@ def budget_checks(
 
 
 def slice_contest_checks(
-    predictions: pd.DataFrame, other: NDArray[np.float64], limits: SliceLimits, bootstrap: Bootstrap
+    contract: Columns,
+    predictions: pd.DataFrame,
+    other: NDArray[np.float64],
+    limits: SliceLimits,
+    bootstrap: Bootstrap,
 ) -> list[Check]:
     """One check for every slice that is surely worse than another model; else the worst one."""
     compared = [
         compare(
+            contract,
             f"slice {name}: not worse than champion",
             predictions.iloc[rows],
             other[rows],
             limits.max_loss_increase,
             bootstrap,
         )
-        for name, rows in _slices(predictions)
+        for name, rows in _slices(contract, predictions)
         if len(rows) >= limits.min_rows
     ]
     checks = [
@@ -149,6 +152,7 @@ def slice_contest_checks(
 
 
 def compare(
+    contract: Columns,
     name: str,
     predictions: pd.DataFrame,
     other: NDArray[np.float64],
@@ -161,10 +165,10 @@ def compare(
     difference does not lie above zero.
     """
     difference = paired_difference(
-        predictions[Y],
+        predictions[contract.label],
         predictions["probability"].to_numpy(),
         other,
-        predictions[COLUMNS.event_time].dt.normalize(),
+        predictions[contract.event_time].dt.normalize(),
         bootstrap,
     )
     value, low, high = difference["value"], difference["low"], difference["high"]
@@ -180,8 +184,8 @@ def _failed_or_first(checks: list[Check]) -> list[Check]:
     return [found for found in checks if not found["passed"]] or checks[:1]
 
 
-def _slices(rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.intp]]]:
+def _slices(contract: Columns, rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Every segment's values, and where their rows are."""
-    for segment in COLUMNS.segments:
+    for segment in contract.segments:
         for value, positions in rows.groupby(segment, sort=True).indices.items():
             yield f"{segment}={value}", np.asarray(positions)

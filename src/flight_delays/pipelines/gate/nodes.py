@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.metadata import GATE
 from flight_delays.metrics import DECISION_METRICS, METRICS, Bootstrap
@@ -29,8 +28,6 @@ from .checks import (
     slice_checks,
     slice_contest_checks,
 )
-
-COLUMNS = Columns.of(Observation)
 
 
 class Gate(Parameters):
@@ -77,6 +74,7 @@ def admit(
 
 
 def judge(
+    contract: Columns,
     candidate: ModelPackage,
     incumbent: ModelPackage | None,
     test: pd.DataFrame,
@@ -92,6 +90,7 @@ def judge(
     """Decide whether the candidate is promoted, kept out, or blocked.
 
     Args:
+        contract: What the model is about.
         candidate: The model just trained.
         incumbent: The present champion, if there is one.
         test: Rows of the test window.
@@ -113,12 +112,12 @@ def judge(
     Raises:
         ProjectError: if what was measured was not measured on this candidate.
     """
-    _check_of_one_run(candidate, test, predictions, metrics)
+    _check_of_one_run(contract, candidate, test, predictions, metrics)
     checks = [
         *leakage_checks(single_feature_auc, params.max_single_feature_auc),
         *metric_checks(metrics["candidate"], params.at_least, params.at_most),
         *slice_checks(slice_metrics, params.slices),
-        *baseline_checks(predictions, metrics, bootstrap),
+        *baseline_checks(contract, predictions, metrics, bootstrap),
         *behaviour_checks(behaviour),
         *budget_checks(footprint, params.max_model_megabytes, params.max_one_row_milliseconds),
     ]
@@ -126,7 +125,7 @@ def judge(
     reasons = [f"Failed: {c['name']} ({c['detail']})." for c in checks if not c["passed"]]
     outcome = "promote" if fit else "block"
     if fit and incumbent is not None:
-        contest = _contest(candidate, incumbent, test, predictions, params, bootstrap)
+        contest = _contest(contract, candidate, incumbent, test, predictions, params, bootstrap)
         checks += contest["checks"]
         reasons, outcome = [contest["reason"]], contest["outcome"]
     elif fit:
@@ -156,13 +155,14 @@ def record(decision: dict[str, Any]) -> pd.DataFrame:
 
 
 def _check_of_one_run(
+    contract: Columns,
     candidate: ModelPackage,
     test: pd.DataFrame,
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
 ) -> None:
     """A training that was stopped, or another one, may have left its own rows and figures."""
-    same_rows = test[COLUMNS.keys].equals(predictions[COLUMNS.keys])
+    same_rows = test[contract.keys].equals(predictions[contract.keys])
     if not same_rows or metrics["candidate"] != candidate.metadata.metrics:
         raise _of_another_run(candidate, "What has been measured was not measured on")
 
@@ -197,6 +197,7 @@ def _by_hand(version: str) -> str:
 
 
 def _contest(
+    contract: Columns,
     candidate: ModelPackage,
     incumbent: ModelPackage,
     test: pd.DataFrame,
@@ -220,7 +221,7 @@ def _contest(
             f"The champion needs {', '.join(lost)}, which the contract no longer has; the "
             f"candidate passed every other check.",
         )
-    opponent, unseen = _fair_opponent(incumbent, test)
+    opponent, unseen = _fair_opponent(contract, incumbent, test)
     if not unseen.any():
         return _verdict("keep", "The champion has learned from every row of the test window.")
     if is_mute(opponent):
@@ -231,10 +232,11 @@ def _contest(
             f"{_by_hand(candidate.version)}.",
         )
     other = probability(opponent, test.loc[unseen, incumbent.metadata.features])
-    return _compared(incumbent, other, predictions[unseen], params, bootstrap)
+    return _compared(contract, incumbent, other, predictions[unseen], params, bootstrap)
 
 
 def _compared(
+    contract: Columns,
     incumbent: ModelPackage,
     other: NDArray[np.float64],
     rows: pd.DataFrame,
@@ -243,8 +245,8 @@ def _compared(
 ) -> dict[str, Any]:
     """The candidate's predictions against the champion's."""
     name = f"not worse than champion {incumbent.version}"
-    overall = compare(name, rows, other, params.max_loss_increase, bootstrap)
-    slices = slice_contest_checks(rows, other, params.slices, bootstrap)
+    overall = compare(contract, name, rows, other, params.max_loss_increase, bootstrap)
+    slices = slice_contest_checks(contract, rows, other, params.slices, bootstrap)
     reasons = list(_lost(overall, slices))
     if reasons:
         return _verdict("keep", " ".join(reasons), overall, *slices)
@@ -271,13 +273,15 @@ def _verdict(outcome: str, reason: str, *checks: Check) -> dict[str, Any]:
     return {"outcome": outcome, "reason": reason, "checks": list(checks)}
 
 
-def _fair_opponent(incumbent: ModelPackage, test: pd.DataFrame) -> tuple[Model, pd.Series]:
+def _fair_opponent(
+    contract: Columns, incumbent: ModelPackage, test: pd.DataFrame
+) -> tuple[Model, pd.Series]:
     """The champion, and the rows it has not learned from.
 
     That is the model as it serves; or, where that one has seen the test window, the one that was
     measured when it was a candidate itself.
     """
-    event_time, metadata = test[COLUMNS.event_time], incumbent.metadata
+    event_time, metadata = test[contract.event_time], incumbent.metadata
     if metadata.trained_until <= event_time.min() or incumbent.evaluated is None:
         return incumbent.estimator, event_time >= metadata.trained_until
     return incumbent.evaluated, event_time >= metadata.evaluated_until

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .behaviour import check_behaviour
+from .behaviour import check_behaviour, read_suite
 from .nodes import admit, judge, record
 
 
@@ -11,14 +11,16 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(admit, ["candidate", "train", "validation", "test"], "admitted"),
+            Node(read_suite, ["contract", "params:behaviour"], "behaviour_suite"),
             Node(
                 check_behaviour,
-                ["admitted", "test", "params:behaviour", "params:seed"],
+                ["contract", "admitted", "test", "behaviour_suite", "params:seed"],
                 "behaviour",
             ),
             Node(
                 judge,
                 [
+                    "contract",
                     "admitted",
                     "incumbent",
                     "test",

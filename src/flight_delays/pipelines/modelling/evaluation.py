@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from flight_delays import charts
 from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs
 from flight_delays.exporting.export import export
 from flight_delays.metrics import (
     Bootstrap,
@@ -38,9 +37,8 @@ from flight_delays.records import json_records
 from flight_delays.serving.model import ServedModel
 
 from .families import shallow_tree
-from .nodes import COLUMNS, Modelling, X, Y
+from .nodes import Modelling
 
-INPUTS = Columns.of(Inputs)
 BASELINES = ["base_rate", "shallow_tree"]
 # the models whose ROC curve is kept, and the columns of their scores
 CURVES = {"model": "probability", "shallow_tree": "shallow_tree"}
@@ -58,6 +56,7 @@ LATENCY_ROWS, LATENCY_REPEATS = 5, 10
 
 
 def predict_test(
+    contract: Columns,
     evaluated_model: Pipeline,
     train: pd.DataFrame,
     validation: pd.DataFrame,
@@ -72,37 +71,49 @@ def predict_test(
         and a column per baseline.
     """
     known = pd.concat([train, validation], ignore_index=True)
-    base_rate = DummyClassifier(strategy="prior").fit(known[X], known[Y])
-    tree = shallow_tree(informative(COLUMNS, known), seed).fit(known[X], known[Y])
-    kept = list(dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, Y]))
-    scores = probability(evaluated_model, test[X])
+    base_rate = DummyClassifier(strategy="prior").fit(
+        known[contract.features], known[contract.label]
+    )
+    tree = shallow_tree(informative(contract, known), seed).fit(
+        known[contract.features], known[contract.label]
+    )
+    kept = list(dict.fromkeys([*contract.keys, *contract.segments, contract.label]))
+    scores = probability(evaluated_model, test[contract.features])
     return test[kept].assign(
         probability=scores,
         decision=scores >= threshold,
-        base_rate=base_rate.predict_proba(test[X])[:, 1],
-        shallow_tree=probability(tree, test[X]),
+        base_rate=base_rate.predict_proba(test[contract.features])[:, 1],
+        shallow_tree=probability(tree, test[contract.features]),
     )
 
 
-def evaluate(predictions: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+def evaluate(contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
     """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
-    days = predictions[COLUMNS.event_time].dt.normalize()
+    days = predictions[contract.event_time].dt.normalize()
     decided = predictions["decision"].to_numpy()
     measured = {
-        name: measure(predictions[Y], predictions[column].to_numpy(), days, bootstrap)
+        name: measure(predictions[contract.label], predictions[column].to_numpy(), days, bootstrap)
         for name, column in {"candidate": "probability", **{b: b for b in BASELINES}}.items()
     }
-    measured["candidate"] |= measure_decisions(predictions[Y], decided, days, bootstrap)
+    measured["candidate"] |= measure_decisions(
+        predictions[contract.label], decided, days, bootstrap
+    )
     window = {
         "n_rows": len(predictions),
-        "positive_share": float(predictions[Y].mean()),
+        "positive_share": float(predictions[contract.label].mean()),
         "first_day": str(days.min().date()),
         "last_day": str(days.max().date()),
     }
-    return {**measured, "window": window, "confusion": confusion(predictions[Y], decided)}
+    return {
+        **measured,
+        "window": window,
+        "confusion": confusion(predictions[contract.label], decided),
+    }
 
 
-def evaluate_slices(predictions: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+def evaluate_slices(
+    contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap
+) -> pd.DataFrame:
     """Log loss and ROC AUC, with intervals, for every value of every segment.
 
     Returns:
@@ -110,71 +121,87 @@ def evaluate_slices(predictions: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataF
         few rows of either class.
     """
     rows = [
-        {"segment": segment, "value": value, **_slice(part, bootstrap)}
-        for segment in COLUMNS.segments
+        {"segment": segment, "value": value, **_slice(contract, part, bootstrap)}
+        for segment in contract.segments
         for value, part in predictions.groupby(segment, sort=True)
     ]
     table = pd.DataFrame(rows, columns=SLICE_COLUMNS)
     return table.sort_values(["segment", "n_rows"], ascending=[True, False], ignore_index=True)
 
 
-def _slice(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
-    known: dict[str, Any] = {"n_rows": len(rows), "positive_share": float(rows[Y].mean())}
-    if min(rows[Y].sum(), (rows[Y] == 0).sum()) < MIN_CLASS_ROWS:
+def _slice(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "n_rows": len(rows),
+        "positive_share": float(rows[contract.label].mean()),
+    }
+    if min(rows[contract.label].sum(), (rows[contract.label] == 0).sum()) < MIN_CLASS_ROWS:
         return known
-    days = rows[COLUMNS.event_time].dt.normalize()
-    measured = measure(rows[Y], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS)
+    days = rows[contract.event_time].dt.normalize()
+    measured = measure(
+        rows[contract.label], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS
+    )
     return known | flatten(measured)
 
 
 def measure_importance(
-    evaluated_model: Pipeline, test: pd.DataFrame, params: Modelling, seed: int
+    contract: Columns, evaluated_model: Pipeline, test: pd.DataFrame, params: Modelling, seed: int
 ) -> pd.DataFrame:
     """How much log loss grows when one feature is shuffled, on rows of the test window."""
     rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
     with parallel_config("threading", n_jobs=params.n_workers):
         result = permutation_importance(
             evaluated_model,
-            rows[X],
-            rows[Y],
+            rows[contract.features],
+            rows[contract.label],
             scoring="neg_log_loss",
             n_repeats=params.importance.n_repeats,
             random_state=seed,
         )
     importance = pd.DataFrame(
-        {"feature": X, "importance": result.importances_mean, "spread": result.importances_std}
+        {
+            "feature": contract.features,
+            "importance": result.importances_mean,
+            "spread": result.importances_std,
+        }
     )
     return importance.sort_values("importance", ascending=False, ignore_index=True)
 
 
-def measure_single_features(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> pd.DataFrame:
+def measure_single_features(
+    contract: Columns, train: pd.DataFrame, test: pd.DataFrame, seed: int
+) -> pd.DataFrame:
     """How well each feature alone tells the label: one that tells it (nearly) all is a leak.
 
     Returns:
         ROC AUC, on the test window, of a shallow tree on each feature, highest first; 0.5 where
         there was nothing to learn.
     """
-    aucs = dict.fromkeys(X, 0.5)
-    for name in informative(COLUMNS, train).features:
-        tree = shallow_tree(COLUMNS.only(name), seed).fit(train[[name]], train[Y])
-        aucs[name] = roc_auc_score(test[Y], probability(tree, test[[name]]))
+    aucs = dict.fromkeys(contract.features, 0.5)
+    for name in informative(contract, train).features:
+        tree = shallow_tree(contract.only(name), seed).fit(train[[name]], train[contract.label])
+        aucs[name] = roc_auc_score(test[contract.label], probability(tree, test[[name]]))
     table = pd.DataFrame({"feature": aucs.keys(), "roc_auc": aucs.values()})
     return table.sort_values("roc_auc", ascending=False, ignore_index=True)
 
 
 def measure_footprint(
-    candidate: ModelPackage, test: pd.DataFrame, training_seconds: float, tolerance: float
+    contract: Columns,
+    candidate: ModelPackage,
+    test: pd.DataFrame,
+    training_seconds: float,
+    tolerance: float,
 ) -> dict[str, Any]:
     """Training time, size on disk, and the time that one row takes in the form that would serve.
 
     Args:
+        contract: What the model is about.
         candidate: The model just trained.
         test: Real rows, by which the form that serves is proved.
         training_seconds: What its training took.
         tolerance: Of that proof.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        plan = export(candidate, INPUTS, test, tolerance, Path(scratch))
+        plan = export(candidate, contract.inputs, test, tolerance, Path(scratch))
         served = ServedModel(Path(scratch), plan, n_threads=1)
     rows = test[[field.name for field in plan.fields]].head(LATENCY_ROWS).astype(object)
     seconds = _seconds_a_row(served, rows.where(rows.notna(), None).to_numpy().tolist())
@@ -205,6 +232,7 @@ def _seconds_a_row(served: ServedModel, rows: list[list[Any]]) -> float:
 
 
 def collect_evaluation(
+    contract: Columns,
     screening: dict[str, Any],
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
@@ -213,7 +241,7 @@ def collect_evaluation(
     costs: Costs,
 ) -> dict[str, Any]:
     """What was found of the data and of the candidate, and is to travel with it."""
-    y, p = predictions[Y], predictions["probability"].to_numpy()
+    y, p = predictions[contract.label], predictions["probability"].to_numpy()
     rates = {name: roc_curve(y, predictions[name].to_numpy()) for name in CURVES.values()}
     thresholds, cost = cost_curve(y, p, costs.false_negative, costs.false_positive)
     counts = ["contract", "n_read", "n_quarantined"]

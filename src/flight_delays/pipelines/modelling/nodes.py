@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
 from flight_delays.errors import ContractError, ProjectError
 from flight_delays.metadata import Lineage, Metadata
 from flight_delays.metrics import Costs, cheapest_threshold
@@ -28,9 +27,6 @@ from flight_delays.records import hash_rows
 from flight_delays.reference import Calibration, Reference, logit
 
 from .families import FAMILIES, Hyperparameters
-
-COLUMNS = Columns.of(Observation)
-X, Y = COLUMNS.features, COLUMNS.label
 
 
 class Importance(Parameters):
@@ -65,7 +61,9 @@ class CodeVersion(Parameters):
         return self.git_commit == "unknown" or self.git_commit.endswith("-dirty")
 
 
-def split_windows(model_input: ir.Table, as_of: AsOf, params: Modelling) -> list[pd.DataFrame]:
+def split_windows(
+    contract: Columns, model_input: ir.Table, as_of: AsOf, params: Modelling
+) -> list[pd.DataFrame]:
     """Cut the labelled rows into train, validation and test windows, by time.
 
     A row belongs to a window only if its label was known when the window ended, so that training
@@ -78,11 +76,11 @@ def split_windows(model_input: ir.Table, as_of: AsOf, params: Modelling) -> list
         ProjectError: if a window has too few rows or only one class.
         ContractError: if the label is not that of a binary task.
     """
-    if COLUMNS.task != "binary":
+    if contract.task != "binary":
         raise ContractError(
-            f"The contract declares a {COLUMNS.task} task by '{Y}'; the families, metrics and gate "
-            "that come with the template are for binary ones. Declare a boolean label, or bring "
-            "your own in src/flight_delays/pipelines/modelling/families.py and "
+            f"The contract declares a {contract.task} task by '{contract.label}'; the families, "
+            "metrics and gate that come with the template are for binary ones. Declare a boolean "
+            "label, or bring your own in src/flight_delays/pipelines/modelling/families.py and "
             "src/flight_delays/metrics.py."
         )
     test_start = as_of.before(params.test_days)
@@ -92,28 +90,33 @@ def split_windows(model_input: ir.Table, as_of: AsOf, params: Modelling) -> list
         "validation": (validation_start, test_start),
         "test": (test_start, as_of.moment),
     }
-    windows = [_labelled_rows(model_input, start, end) for start, end in bounds.values()]
+    windows = [_labelled_rows(contract, model_input, start, end) for start, end in bounds.values()]
     for name, rows in zip(bounds, windows, strict=True):
-        _check_window(name, rows, bounds[name][1], params)
+        _check_window(contract, name, rows, bounds[name][1], params)
     return windows
 
 
-def _labelled_rows(table: ir.Table, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-    event_time, label_time = table[COLUMNS.event_time], table[COLUMNS.label_time]
-    known = table.filter(label_time < ibis.literal(end), table[Y].notnull())
+def _labelled_rows(
+    contract: Columns, table: ir.Table, start: pd.Timestamp, end: pd.Timestamp
+) -> pd.DataFrame:
+    event_time, label_time = table[contract.event_time], table[contract.label_time]
+    known = table.filter(label_time < ibis.literal(end), table[contract.label].notnull())
     if start > pd.Timestamp.min:
         known = known.filter(event_time >= ibis.literal(start))
-    in_time = list(dict.fromkeys([COLUMNS.event_time, *COLUMNS.keys]))
+    in_time = list(dict.fromkeys([contract.event_time, *contract.keys]))
     rows: pd.DataFrame = known.order_by(in_time).to_pandas()
-    return rows.astype({Y: np.int8})
+    return rows.astype({contract.label: np.int8})
 
 
-def _check_window(name: str, rows: pd.DataFrame, end: pd.Timestamp, params: Modelling) -> None:
-    if len(rows) < params.min_rows or rows[Y].nunique() < 2:
+def _check_window(
+    contract: Columns, name: str, rows: pd.DataFrame, end: pd.Timestamp, params: Modelling
+) -> None:
+    n_classes = rows[contract.label].nunique()
+    if len(rows) < params.min_rows or n_classes < 2:
         fewer = ", or a smaller modelling.min_rows" if len(rows) < params.min_rows else ""
         raise ProjectError(
             f"The {name} window, which ends on {end:%Y-%m-%d}, has {len(rows)} labelled rows of "
-            f"{rows[Y].nunique()} classes; it needs {params.min_rows} rows of 2. Choose "
+            f"{n_classes} classes; it needs {params.min_rows} rows of 2. Choose "
             f"{_LONGER[name]}{fewer}."
         )
 
@@ -128,17 +131,22 @@ _LONGER = {
 
 
 def fit(
-    family: str, hyperparameters: Hyperparameters, seed: int, *windows: pd.DataFrame
+    contract: Columns,
+    family: str,
+    hyperparameters: Hyperparameters,
+    seed: int,
+    *windows: pd.DataFrame,
 ) -> Pipeline:
     """Fit one model on the rows of all the windows, which follow each other in time."""
     rows = pd.concat(windows, ignore_index=True)
-    model = FAMILIES[family].build(informative(COLUMNS, rows), hyperparameters, seed)
+    model = FAMILIES[family].build(informative(contract, rows), hyperparameters, seed)
     # sums depend, in their last digits, on the number of threads that share them
     with threadpool_limits(1, user_api="openmp"):
-        return model.fit(rows[X], rows[Y])
+        return model.fit(rows[contract.features], rows[contract.label])
 
 
 def fit_winner(
+    contract: Columns,
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
@@ -155,24 +163,26 @@ def fit_winner(
     """
     with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
         (evaluated, _), (final, seconds) = parallel(
-            delayed(_fit_timed)(recipe, seed, *windows)
+            delayed(_fit_timed)(contract, recipe, seed, *windows)
             for windows in ([train, validation], [train, validation, test])
         )
     return evaluated, final, seconds, hash_rows(train, validation, test)
 
 
 def _fit_timed(
-    recipe: Hyperparameters, seed: int, *windows: pd.DataFrame
+    contract: Columns, recipe: Hyperparameters, seed: int, *windows: pd.DataFrame
 ) -> tuple[Pipeline, float]:
     start = time.perf_counter()
-    model = fit(recipe["family"], recipe["hyperparameters"], seed, *windows)
+    model = fit(contract, recipe["family"], recipe["hyperparameters"], seed, *windows)
     return model, time.perf_counter() - start
 
 
-def choose_threshold(validation_predictions: pd.DataFrame, costs: Costs) -> float:
+def choose_threshold(
+    contract: Columns, validation_predictions: pd.DataFrame, costs: Costs
+) -> float:
     """The decision threshold with the lowest cost on the validation window."""
     return cheapest_threshold(
-        validation_predictions[Y],
+        validation_predictions[contract.label],
         validation_predictions["probability"].to_numpy(),
         costs.false_negative,
         costs.false_positive,
@@ -180,42 +190,47 @@ def choose_threshold(validation_predictions: pd.DataFrame, costs: Costs) -> floa
 
 
 def profile_reference(
-    model_input: ir.Table, test_predictions: pd.DataFrame, as_of: AsOf, window: Window
+    contract: Columns,
+    model_input: ir.Table,
+    test_predictions: pd.DataFrame,
+    as_of: AsOf,
+    window: Window,
 ) -> dict[str, Any]:
     """What the features looked like in training, and the scores on the test window.
 
     Both with how much windows of that time differed, which is what monitoring calls normal.
     """
-    known = model_input.filter(_[COLUMNS.label_time] < ibis.literal(as_of.moment))
-    n_days = known[COLUMNS.event_time].truncate("D").nunique().to_pyarrow().as_py()
-    scores = ibis.memtable(test_predictions[[COLUMNS.event_time, "probability"]])
+    known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
+    n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
+    scores = ibis.memtable(test_predictions[[contract.event_time, "probability"]])
     reference = Reference(
         n_days=int(n_days),
         features=profile(
             known,
-            COLUMNS.features_of_kind("numeric"),
-            COLUMNS.features_of_kind("categorical", "boolean"),
-            windows_back(known[COLUMNS.event_time], as_of.moment, window.days),
+            contract.features_of_kind("numeric"),
+            contract.features_of_kind("categorical", "boolean"),
+            windows_back(known[contract.event_time], as_of.moment, window.days),
         ),
         score=profile(
             scores,
             ["probability"],
             [],
-            windows_back(scores[COLUMNS.event_time], as_of.moment, window.days),
+            windows_back(scores[contract.event_time], as_of.moment, window.days),
         ),
-        calibration=_calibrate(test_predictions),
+        calibration=_calibrate(contract, test_predictions),
     )
     return reference.model_dump()
 
 
-def _calibrate(test_predictions: pd.DataFrame) -> Calibration:
+def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration:
     """The logistic map from scores to labels, fitted on rows the scores were not learned from."""
     log_odds = logit(test_predictions["probability"].to_numpy())[:, None]
-    fitted = LogisticRegression(C=np.inf).fit(log_odds, test_predictions[Y])
+    fitted = LogisticRegression(C=np.inf).fit(log_odds, test_predictions[contract.label])
     return Calibration(intercept=float(fitted.intercept_[0]), slope=float(fitted.coef_[0, 0]))
 
 
 def package_candidate(
+    contract: Columns,
     final_model: Pipeline,
     evaluated_model: Pipeline,
     train: pd.DataFrame,
@@ -245,12 +260,12 @@ def package_candidate(
         content_hash=fitted_hash,
         family=recipe["family"],
         hyperparameters=recipe["hyperparameters"],
-        features=X,
-        left_out=left_out(COLUMNS, pd.concat([train, validation, test])),
+        features=contract.features,
+        left_out=left_out(contract, pd.concat([train, validation, test])),
         threshold=threshold,
         as_of=as_of.moment,
         trained_until=as_of.moment,
-        evaluated_until=test[COLUMNS.event_time].min().normalize(),
+        evaluated_until=test[contract.event_time].min().normalize(),
         n_training_rows=len(train) + len(validation) + len(test),
         metrics=metrics["candidate"],
         lineage=lineage,

@@ -35,30 +35,38 @@ def create_pipeline() -> Pipeline:
     """Split, tune, fit, evaluate, package."""
     return Pipeline(
         [
-            Node(split_windows, ["model_input", "params:as_of", PARAMS], WINDOWS),
+            Node(split_windows, ["contract", "model_input", "params:as_of", PARAMS], WINDOWS),
             Node(
                 tune,
-                ["train", "validation", "known_trials", PARAMS, SEED, CODE],
+                ["contract", "train", "validation", "known_trials", PARAMS, SEED, CODE],
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
             Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),
-            Node(choose_threshold, ["validation_predictions", COSTS], "threshold"),
+            Node(choose_threshold, ["contract", "validation_predictions", COSTS], "threshold"),
             Node(
                 fit_winner,
-                [*WINDOWS, "recipe", PARAMS, SEED],
+                ["contract", *WINDOWS, "recipe", PARAMS, SEED],
                 ["evaluated_model", "final_model", "training_seconds", "data_hash"],
             ),
             Node(
-                predict_test, ["evaluated_model", *WINDOWS, "threshold", SEED], "test_predictions"
+                predict_test,
+                ["contract", "evaluated_model", *WINDOWS, "threshold", SEED],
+                "test_predictions",
             ),
-            Node(evaluate, ["test_predictions", "params:bootstrap"], "metrics"),
-            Node(evaluate_slices, ["test_predictions", "params:bootstrap"], "slice_metrics"),
+            Node(evaluate, ["contract", "test_predictions", "params:bootstrap"], "metrics"),
+            Node(
+                evaluate_slices,
+                ["contract", "test_predictions", "params:bootstrap"],
+                "slice_metrics",
+            ),
             Node(
                 measure_importance,
-                ["evaluated_model", "test", PARAMS, SEED],
+                ["contract", "evaluated_model", "test", PARAMS, SEED],
                 "feature_importance",
             ),
-            Node(measure_single_features, ["train", "test", SEED], "single_feature_auc"),
+            Node(
+                measure_single_features, ["contract", "train", "test", SEED], "single_feature_auc"
+            ),
             Node(
                 draw_evaluation,
                 ["evaluation", "metrics", "threshold"],
@@ -66,12 +74,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 profile_reference,
-                ["model_input", "test_predictions", "params:as_of", "params:window"],
+                ["contract", "model_input", "test_predictions", "params:as_of", "params:window"],
                 "reference_profile",
             ),
             Node(
                 collect_evaluation,
                 [
+                    "contract",
                     "data_screening",
                     "test_predictions",
                     "metrics",
@@ -84,6 +93,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 package_candidate,
                 {
+                    "contract": "contract",
                     "final_model": "final_model",
                     "evaluated_model": "evaluated_model",
                     "train": "train",
@@ -104,7 +114,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 measure_footprint,
-                ["candidate", "test", "training_seconds", "params:release.tolerance"],
+                ["contract", "candidate", "test", "training_seconds", "params:release.tolerance"],
                 "candidate_footprint",
             ),
         ],

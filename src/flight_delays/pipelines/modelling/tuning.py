@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 from tqdm import tqdm
 
+from flight_delays.columns import Columns
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.model_package import probability
 from flight_delays.records import hash_rows
 
 from .families import FAMILIES, Hyperparameters
-from .nodes import COLUMNS, CodeVersion, Modelling, X, Y, fit
+from .nodes import CodeVersion, Modelling, fit
 
 logger = logging.getLogger(__name__)
 
 
 def tune(
+    contract: Columns,
     train: pd.DataFrame,
     validation: pd.DataFrame,
     known_trials: pd.DataFrame,
@@ -50,12 +52,14 @@ def tune(
     search = _identity(train, validation, params, seed, code)
     trials = _recall(known_trials, search)
     if not trials or code.is_uncertain:
-        trials = _search_all(train, validation, params, seed)
+        trials = _search_all(contract, train, validation, params, seed)
     best = min(trials, key=lambda trial: trial.log_loss)
     predictions = best.predictions
     if predictions is None:
         logger.info("These rows have been searched; the best of %d trials is known", len(trials))
-        predictions = _try(best.family, best.hyperparameters, train, validation, seed).predictions
+        predictions = _try(
+            contract, best.family, best.hyperparameters, train, validation, seed
+        ).predictions
     recipe = {
         "family": best.family,
         "hyperparameters": best.hyperparameters,
@@ -65,7 +69,7 @@ def tune(
         {"family": t.family, "log_loss": t.log_loss, "seconds": t.seconds, **t.hyperparameters}
         for t in trials
     )
-    predicted = validation[[*COLUMNS.keys, Y]].assign(probability=predictions)
+    predicted = validation[[*contract.keys, contract.label]].assign(probability=predictions)
     return recipe, table, predicted, _remember(trials, search)
 
 
@@ -107,7 +111,7 @@ def _remember(trials: list[Trial], search: str) -> pd.DataFrame:
 
 
 def _search_all(
-    train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
+    contract: Columns, train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
 ) -> list[Trial]:
     """Search one family after the other."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -116,7 +120,9 @@ def _search_all(
     n_trials = sum(params.n_trials.values())
     with tqdm(total=n_trials, desc="Tuning", unit="trial", disable=quiet) as progress:
         for family, n_tried in params.n_trials.items():
-            for trial in _search(family, n_tried, train, validation, params.n_workers, seed):
+            for trial in _search(
+                contract, family, n_tried, train, validation, params.n_workers, seed
+            ):
                 trials.append(trial)
                 best = min(trials, key=lambda tried: tried.log_loss)
                 progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
@@ -125,6 +131,7 @@ def _search_all(
 
 
 def _search(
+    contract: Columns,
     family: str,
     n_trials: int,
     train: pd.DataFrame,
@@ -140,7 +147,9 @@ def _search(
         for start in range(0, n_trials, n_workers):
             asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
             tried = parallel(
-                delayed(_try)(family, FAMILIES[family].suggest(trial), train, validation, seed)
+                delayed(_try)(
+                    contract, family, FAMILIES[family].suggest(trial), train, validation, seed
+                )
                 for trial in asked
             )
             # told in the order asked, so that the search does not depend on who finished first
@@ -150,6 +159,7 @@ def _search(
 
 
 def _try(
+    contract: Columns,
     family: str,
     hyperparameters: Hyperparameters,
     train: pd.DataFrame,
@@ -157,7 +167,7 @@ def _try(
     seed: int,
 ) -> Trial:
     start = time.perf_counter()
-    model = fit(family, hyperparameters, seed, train)
-    predictions = probability(model, validation[X])
-    loss = float(log_loss(validation[Y], predictions, labels=[0, 1]))
+    model = fit(contract, family, hyperparameters, seed, train)
+    predictions = probability(model, validation[contract.features])
+    loss = float(log_loss(validation[contract.label], predictions, labels=[0, 1]))
     return Trial(family, hyperparameters, loss, time.perf_counter() - start, predictions)

@@ -7,12 +7,13 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from flight_delays.columns import Columns
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.profiles import MEASURES, Tally, compare, tally_windows, windows_back
 from flight_delays.reference import Profile
 
-from .nodes import COLUMNS, DISTANCES, Drift, Monitoring
+from .nodes import DISTANCES, Drift, Monitoring
 
 # of p-values, which may be 0
 SMALLEST = 1e-300
@@ -32,6 +33,7 @@ DRIFT_COLUMNS = [
 
 
 def measure_drift(
+    contract: Columns,
     predictions: ir.Table,
     champion: ModelPackage,
     as_of: AsOf,
@@ -50,7 +52,7 @@ def measure_drift(
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
-    number = windows_back(predictions[COLUMNS.event_time], as_of.after(horizon.days), window.days)
+    number = windows_back(predictions[contract.event_time], as_of.after(horizon.days), window.days)
     number = ibis.least(number, ibis.literal(oldest, "int32"))
     profiles = {"score": champion.reference.score, "feature": champion.reference.features}
     tallies = tally_windows(predictions, *_bins_of(profiles), number)

@@ -12,17 +12,12 @@ from pydantic import Field
 
 from flight_delays.agreement import differences
 from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs, Observation, Prediction
 from flight_delays.errors import ProjectError
 from flight_delays.log_parts import Part, Taken, take
 from flight_delays.metadata import saved_at
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
 
-COLUMNS = Columns.of(Observation)
-INPUTS = Columns.of(Inputs).without_personal()
-PREDICTION = Columns.of(Prediction).without_personal()
-Y = COLUMNS.label
 SCORE = "probability"
 CHAMPION = "champion"
 
@@ -69,7 +64,7 @@ class Monitoring(Parameters):
 
 
 def take_predictions(
-    predictions: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
+    contract: Columns, predictions: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
 ) -> ir.Table:
     """Let the predictions pass, if they are the champion's and of this horizon; none are, too.
 
@@ -77,8 +72,8 @@ def take_predictions(
         ProjectError: if they are of other days, or by another model.
     """
     span = predictions.aggregate(
-        first=_[COLUMNS.event_time].min(),
-        last=_[COLUMNS.event_time].max(),
+        first=_[contract.event_time].min(),
+        last=_[contract.event_time].max(),
         models=_.model_version.nunique(),
         model=_.model_version.min(),
     )
@@ -98,7 +93,7 @@ def take_predictions(
 
 
 def join_labels(
-    predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
+    contract: Columns, predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Join the predictions with the labels known at the end of the horizon.
 
@@ -110,15 +105,17 @@ def join_labels(
         ``pending`` predictions without one, and labels that came ``later``, on another day than the
         event's, that are ``repeated``, ``contradicting`` or of ``unknown`` predictions.
     """
-    by_key = known_labels(model_input, as_of, horizon).cache()
-    joined = predictions.left_join(by_key, COLUMNS.keys)
-    kept = dict.fromkeys([*COLUMNS.keys, *COLUMNS.segments, SCORE, "decision", Y])
-    rows: pd.DataFrame = joined.select(*kept).order_by(COLUMNS.keys).to_pandas()
-    labelled = rows.astype({Y: "Int8"})
-    return labelled, _account(by_key, predictions, labelled)
+    by_key = known_labels(contract, model_input, as_of, horizon).cache()
+    joined = predictions.left_join(by_key, contract.keys)
+    kept = dict.fromkeys([*contract.keys, *contract.segments, SCORE, "decision", contract.label])
+    rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
+    labelled = rows.astype({contract.label: "Int8"})
+    return labelled, _account(contract, by_key, predictions, labelled)
 
 
-def known_labels(model_input: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
+def known_labels(
+    contract: Columns, model_input: ir.Table, as_of: AsOf, horizon: Horizon
+) -> ir.Table:
     """The labels of the horizon that are known at its end, one row per key.
 
     Returns:
@@ -127,47 +124,63 @@ def known_labels(model_input: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Tab
         event's.
     """
     start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
-    event_time = _[COLUMNS.event_time]
+    event_time = _[contract.event_time]
     labels = model_input.filter(
-        _[COLUMNS.label_time] < now, _[Y].notnull(), event_time >= start, event_time < now
+        _[contract.label_time] < now,
+        _[contract.label].notnull(),
+        event_time >= start,
+        event_time < now,
     )
-    later = _[COLUMNS.label_time].truncate("D") > event_time.truncate("D")
-    by_key = labels.group_by(COLUMNS.keys).aggregate(
-        n=_.count(), n_kinds=_[Y].nunique(), n_later=later.sum(), **{Y: _[Y].max()}
+    later = _[contract.label_time].truncate("D") > event_time.truncate("D")
+    by_key = labels.group_by(contract.keys).aggregate(
+        n=_.count(),
+        n_kinds=_[contract.label].nunique(),
+        n_later=later.sum(),
+        **{contract.label: _[contract.label].max()},
     )
-    return by_key.mutate(**{Y: (_.n_kinds == 1).ifelse(_[Y], ibis.null("boolean"))})
+    return by_key.mutate(
+        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null("boolean"))}
+    )
 
 
-def _account(by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame) -> dict[str, int]:
-    unknown = by_key.anti_join(predictions, COLUMNS.keys).count()
+def _account(
+    contract: Columns, by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame
+) -> dict[str, int]:
+    unknown = by_key.anti_join(predictions, contract.keys).count()
     found = by_key.aggregate(
         later=_.n_later.sum(),
         repeated=(_.n - 1).sum(where=_.n_kinds == 1),
         contradicting=_.n.sum(where=_.n_kinds > 1),
     )
     [counted] = found.mutate(unknown=unknown.as_scalar()).to_pyarrow().to_pylist()
-    known = int(labelled[Y].notna().sum())
+    known = int(labelled[contract.label].notna().sum())
     account = {"predictions": len(labelled), "known": known, "pending": len(labelled) - known}
     return account | {name: int(n or 0) for name, n in counted.items()}
 
 
 def count_new_labels(
-    model_input: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
+    contract: Columns, model_input: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
 ) -> int:
     """Labels that became known since the champion was trained."""
-    label_time, now = model_input[COLUMNS.label_time], ibis.literal(as_of.after(horizon.days))
+    label_time, now = model_input[contract.label_time], ibis.literal(as_of.after(horizon.days))
     since = ibis.literal(pd.Timestamp(champion.metadata.trained_until))
-    new = model_input.filter(label_time >= since, label_time < now, model_input[Y].notnull())
+    new = model_input.filter(
+        label_time >= since, label_time < now, model_input[contract.label].notnull()
+    )
     return int(new.count().to_pyarrow().as_py())
 
 
-def ingest(new: list[Part]) -> dict[str, Callable[[], Taken]]:
+def ingest(logged: Columns, new: list[Part]) -> dict[str, Callable[[], Taken]]:
     """Take what is new in the prediction log, each part by its name when it is asked for."""
-    return {part.name: partial(take, part, PREDICTION) for part in new}
+    return {part.name: partial(take, part, logged) for part in new}
 
 
 def measure_skew(
-    served: ir.Table, model_input: ir.Table, champion: ModelPackage, params: Monitoring
+    contract: Columns,
+    served: ir.Table,
+    model_input: ir.Table,
+    champion: ModelPackage,
+    params: Monitoring,
 ) -> dict[str, Any]:
     """Compare the inputs that the champion was served with to those built offline.
 
@@ -183,12 +196,22 @@ def measure_skew(
     answered = served.filter(_.variant.fill_null(CHAMPION) == CHAMPION)
     logged = answered.filter(_.model_version == champion.version)
     newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
-    rows: pd.DataFrame = newest.select(INPUTS.names).to_pandas()
-    asked = ibis.memtable(rows[INPUTS.keys], schema=model_input.select(INPUTS.keys).schema())
-    known = model_input.semi_join(asked, INPUTS.keys).select(INPUTS.names)
+    rows: pd.DataFrame = newest.select(contract.inputs.without_personal().names).to_pandas()
+    asked = ibis.memtable(
+        rows[contract.inputs.without_personal().keys],
+        schema=model_input.select(contract.inputs.without_personal().keys).schema(),
+    )
+    known = model_input.semi_join(asked, contract.inputs.without_personal().keys).select(
+        contract.inputs.without_personal().names
+    )
     offline: pd.DataFrame = known.to_pandas()
-    looked_up = [column.name for column in INPUTS.looked_up]
-    differ = differences(rows, offline, INPUTS.keys, INPUTS.names)
+    looked_up = [column.name for column in contract.inputs.without_personal().looked_up]
+    differ = differences(
+        rows,
+        offline,
+        contract.inputs.without_personal().keys,
+        contract.inputs.without_personal().names,
+    )
     n_compared = len(differ)
     return {
         "n_served": int(logged.count().to_pyarrow().as_py()),
@@ -236,6 +259,7 @@ def _who_answered(answered: ir.Table, champion: ModelPackage) -> dict[str, Any]:
 
 
 def measure_quality(
+    contract: Columns,
     predictions: ir.Table,
     drift: pd.DataFrame,
     screening: dict[str, Any],
@@ -252,8 +276,8 @@ def measure_quality(
     """
     span = predictions.aggregate(
         n_rows=_.count(),
-        n_days=_[COLUMNS.event_time].truncate("D").nunique(),
-        newest=_[COLUMNS.event_time].max(),
+        n_days=_[contract.event_time].truncate("D").nunique(),
+        newest=_[contract.event_time].max(),
     )
     [found] = span.to_pyarrow().to_pylist()
     newest = pd.Timestamp(found["newest"] or as_of.moment)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flight_delays.columns import Columns
 from flight_delays.metrics import (
     METRICS,
     Bootstrap,
@@ -18,7 +19,7 @@ from flight_delays.metrics import (
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon
 
-from .nodes import COLUMNS, SCORE, Monitoring, Y
+from .nodes import SCORE, Monitoring
 
 # the expected value of these is had by putting the expected label in the place of the label
 ESTIMATED = ("log_loss", "roc_auc")
@@ -37,6 +38,7 @@ WINDOW_COLUMNS = [
 
 
 def measure_performance(
+    contract: Columns,
     labelled: pd.DataFrame,
     labels: dict[str, int],
     new_labels: int,
@@ -57,9 +59,9 @@ def measure_performance(
         ``metrics`` and ``confusion`` are empty, and ``unknown_because`` says why, where the labels
         say nothing; ``estimated`` is empty where there are too few predictions even for that.
     """
-    known = labelled.dropna(subset=[Y])
+    known = labelled.dropna(subset=[contract.label])
     learned = _learned_from_these(champion, as_of)
-    unknown_because = learned or _too_few(labelled, known, params)
+    unknown_because = learned or _too_few(contract, labelled, known, params)
     can_estimate = not learned and len(labelled) >= params.min_labelled_rows
     return {
         "model": champion.metadata.model_dump(mode="json", include=WATCHED),
@@ -73,14 +75,15 @@ def measure_performance(
         "unknown_because": unknown_because,
         "metrics": {}
         if unknown_because
-        else _realised(known, bootstrap) | _decided(known, bootstrap),
-        "confusion": {} if unknown_because else confusion(*_decisions(known)),
-        "estimated": _estimated(labelled, champion, bootstrap) if can_estimate else {},
+        else _realised(contract, known, bootstrap) | _decided(contract, known, bootstrap),
+        "confusion": {} if unknown_because else confusion(*_decisions(contract, known)),
+        "estimated": _estimated(contract, labelled, champion, bootstrap) if can_estimate else {},
         "reference": champion.metadata.metrics,
     }
 
 
 def measure_windows(
+    contract: Columns,
     labelled: pd.DataFrame,
     drift: pd.DataFrame,
     champion: ModelPackage,
@@ -94,14 +97,14 @@ def measure_windows(
     """
     rows = []
     for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
-        moment = labelled[COLUMNS.event_time]
+        moment = labelled[contract.event_time]
         inside = labelled[(moment >= pd.Timestamp(str(start))) & (moment < pd.Timestamp(str(end)))]
-        known = inside.dropna(subset=[Y])
+        known = inside.dropna(subset=[contract.label])
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
         # its figures on rows that it has learned from would flatter it
         learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
-        figures = {} if learned else _figures(inside, known, champion, bootstrap)
+        figures = {} if learned else _figures(contract, inside, known, champion, bootstrap)
         rows.append(
             {
                 "model_version": champion.version,
@@ -121,10 +124,16 @@ def measure_windows(
 
 
 def _figures(
-    inside: pd.DataFrame, known: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+    contract: Columns,
+    inside: pd.DataFrame,
+    known: pd.DataFrame,
+    champion: ModelPackage,
+    bootstrap: Bootstrap,
 ) -> dict[str, float]:
-    realised = _realised(known, bootstrap, ESTIMATED)
-    return flatten(realised) | flatten(_estimated(inside, champion, bootstrap), "estimated_")
+    realised = _realised(contract, known, bootstrap, ESTIMATED)
+    return flatten(realised) | flatten(
+        _estimated(contract, inside, champion, bootstrap), "estimated_"
+    )
 
 
 def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
@@ -136,7 +145,9 @@ def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
     )
 
 
-def _too_few(labelled: pd.DataFrame, known: pd.DataFrame, params: Monitoring) -> str | None:
+def _too_few(
+    contract: Columns, labelled: pd.DataFrame, known: pd.DataFrame, params: Monitoring
+) -> str | None:
     needed = params.min_labelled_rows
     if len(known) < needed:
         return (
@@ -149,32 +160,37 @@ def _too_few(labelled: pd.DataFrame, known: pd.DataFrame, params: Monitoring) ->
             f"Not enough data to judge performance: {coverage:.1%} of the predictions have their "
             f"label, {params.min_label_coverage:.0%} are needed."
         )
-    if known[Y].nunique() < 2:
+    if known[contract.label].nunique() < 2:
         return "Not enough data to judge performance: all labels are of one class."
     return None
 
 
 def _realised(
-    known: pd.DataFrame, bootstrap: Bootstrap, names: tuple[str, ...] = tuple(METRICS)
+    contract: Columns,
+    known: pd.DataFrame,
+    bootstrap: Bootstrap,
+    names: tuple[str, ...] = tuple(METRICS),
 ) -> dict[str, Interval]:
-    days = known[COLUMNS.event_time].dt.normalize()
-    return measure(known[Y].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names)
+    days = known[contract.event_time].dt.normalize()
+    return measure(
+        known[contract.label].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names
+    )
 
 
-def _decided(known: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Interval]:
-    days = known[COLUMNS.event_time].dt.normalize()
-    return measure_decisions(*_decisions(known), days, bootstrap)
+def _decided(contract: Columns, known: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Interval]:
+    days = known[contract.event_time].dt.normalize()
+    return measure_decisions(*_decisions(contract, known), days, bootstrap)
 
 
-def _decisions(known: pd.DataFrame) -> tuple[pd.Series, NDArray[np.bool_]]:
+def _decisions(contract: Columns, known: pd.DataFrame) -> tuple[pd.Series, NDArray[np.bool_]]:
     """What happened, and what was decided."""
-    return known[Y].astype(np.int8), known["decision"].to_numpy(np.bool_)
+    return known[contract.label].astype(np.int8), known["decision"].to_numpy(np.bool_)
 
 
 def _estimated(
-    rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
 ) -> dict[str, Interval]:
     scores = rows[SCORE].to_numpy(np.float64)
     expected = pd.Series(champion.reference.calibration.apply(scores))
-    days = rows[COLUMNS.event_time].dt.normalize()
+    days = rows[contract.event_time].dt.normalize()
     return measure(expected, scores, days, bootstrap, ESTIMATED)

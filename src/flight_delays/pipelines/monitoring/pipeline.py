@@ -29,27 +29,37 @@ def create_pipeline() -> Pipeline:
     """Join, measure, decide, alert, report."""
     return Pipeline(
         [
-            Node(take_predictions, ["predictions", "champion", *MOMENTS], "scored_horizon"),
+            Node(
+                take_predictions,
+                ["contract", "predictions", "champion", *MOMENTS],
+                "scored_horizon",
+            ),
             Node(
                 join_labels,
-                ["scored_horizon", "model_input", *MOMENTS],
+                ["contract", "scored_horizon", "model_input", *MOMENTS],
                 ["labelled_predictions", "label_account"],
             ),
-            Node(count_new_labels, ["model_input", "champion", *MOMENTS], "new_labels"),
+            Node(count_new_labels, ["contract", "model_input", "champion", *MOMENTS], "new_labels"),
             Node(
                 measure_drift,
-                ["scored_horizon", "champion", *MOMENTS, WINDOW, PARAMS],
+                ["contract", "scored_horizon", "champion", *MOMENTS, WINDOW, PARAMS],
                 "drift",
             ),
-            Node(ingest, "prediction_log", "served_predictions", confirms="prediction_log"),
+            Node(
+                ingest,
+                ["log_contract", "prediction_log"],
+                "served_predictions",
+                confirms="prediction_log",
+            ),
             Node(
                 measure_skew,
-                ["served_predictions", "model_input", "champion", PARAMS],
+                ["contract", "served_predictions", "model_input", "champion", PARAMS],
                 "serving_skew",
             ),
             Node(
                 measure_quality,
                 [
+                    "contract",
                     "scored_horizon",
                     "drift",
                     "data_screening",
@@ -63,6 +73,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 measure_performance,
                 [
+                    "contract",
                     "labelled_predictions",
                     "label_account",
                     "new_labels",
@@ -76,6 +87,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 measure_windows,
                 [
+                    "contract",
                     "labelled_predictions",
                     "drift",
                     "champion",
@@ -107,6 +119,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 judge_trial,
                 [
+                    "contract",
                     "served_predictions",
                     "model_input",
                     "champion",
@@ -133,7 +146,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 draw_monitoring,
-                ["labelled_predictions", "windows", "drift", "champion"],
+                ["contract", "labelled_predictions", "windows", "drift", "champion"],
                 PLOTS,
             ),
             Node(

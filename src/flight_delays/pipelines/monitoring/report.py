@@ -7,24 +7,31 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from flight_delays import charts
+from flight_delays.columns import Columns
 from flight_delays.metrics import calibration_curve
 from flight_delays.model_package import ModelPackage
 from flight_delays.pages import render_page
 from flight_delays.profiles import bin_labels
 
-from .nodes import SCORE, Y
+from .nodes import SCORE
 
 DRIFT_ROWS = 8
 
 
 def draw_monitoring(
-    labelled: pd.DataFrame, windows: pd.DataFrame, drift: pd.DataFrame, champion: ModelPackage
+    contract: Columns,
+    labelled: pd.DataFrame,
+    windows: pd.DataFrame,
+    drift: pd.DataFrame,
+    champion: ModelPackage,
 ) -> list[go.Figure]:
     """Pictures of the horizon: performance by window, calibration, score, drift."""
-    known = labelled.dropna(subset=[Y])
+    known = labelled.dropna(subset=[contract.label])
     return [
         charts.performance(windows, champion.metadata.metrics["log_loss"]),
-        charts.calibration(calibration_curve(known[Y].astype(np.int8), known[SCORE].to_numpy())),
+        charts.calibration(
+            calibration_curve(known[contract.label].astype(np.int8), known[SCORE].to_numpy())
+        ),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
     ]

@@ -10,6 +10,7 @@ import pandas as pd
 from ibis import _
 from pydantic import Field
 
+from flight_delays.columns import Columns
 from flight_delays.metrics import (
     Bootstrap,
     Costs,
@@ -24,7 +25,7 @@ from flight_delays.metrics import (
 from flight_delays.model_package import ModelPackage
 from flight_delays.moments import AsOf, Horizon, Parameters
 
-from .nodes import CHAMPION, COLUMNS, SCORE, Y, known_labels
+from .nodes import CHAMPION, SCORE, known_labels
 
 SHADOW = "shadow"
 READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "decision"]
@@ -57,6 +58,7 @@ class Contest:
 
 
 def judge_trial(
+    contract: Columns,
     served: ir.Table,
     model_input: ir.Table,
     champion: ModelPackage,
@@ -81,18 +83,22 @@ def judge_trial(
     """
     now = as_of.after(horizon.days).isoformat()
     stopped = _stopped(past_trials)
-    rows = _live_rows(served, as_of, horizon)
-    contest = _contest(rows, champion, known_labels(model_input, as_of, horizon).cache())
+    rows = _live_rows(contract, served, as_of, horizon)
+    contest = _contest(
+        contract, rows, champion, known_labels(contract, model_input, as_of, horizon).cache()
+    )
     if contest is None:
         decision = _without_challenger(past_trials, champion)
     else:
-        difference = _difference(contest, params, bootstrap)
+        difference = _difference(contract, contest, params, bootstrap)
         decision = {
             **_outcome(contest, difference, stopped, params),
             "challenger": contest.version,
             "variant": contest.variant,
-            "champion": _figures(champion.version, contest.champion, costs, bootstrap),
-            "challenger_metrics": _figures(contest.version, contest.challenger, costs, bootstrap),
+            "champion": _figures(contract, champion.version, contest.champion, costs, bootstrap),
+            "challenger_metrics": _figures(
+                contract, contest.version, contest.challenger, costs, bootstrap
+            ),
             "difference": difference,
         }
     if decision["outcome"] == "stop":
@@ -101,18 +107,20 @@ def judge_trial(
     return decision, _as_record(decision)
 
 
-def _live_rows(served: ir.Table, as_of: AsOf, horizon: Horizon) -> pd.DataFrame:
-    event_time = served[COLUMNS.event_time]
+def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizon) -> pd.DataFrame:
+    event_time = served[contract.event_time]
     due = served.filter(
         event_time >= ibis.literal(as_of.moment),
         event_time < ibis.literal(as_of.after(horizon.days)),
     )
     named = due.mutate(variant=_.variant.fill_null(CHAMPION))
-    rows: pd.DataFrame = named.select(*COLUMNS.keys, *READ).to_pandas()
+    rows: pd.DataFrame = named.select(*contract.keys, *READ).to_pandas()
     return rows.sort_values(["predicted_at", "prediction_id"], ignore_index=True)
 
 
-def _contest(rows: pd.DataFrame, champion: ModelPackage, labels: ir.Table) -> Contest | None:
+def _contest(
+    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, labels: ir.Table
+) -> Contest | None:
     """The newest challenger against the champion; none if nobody challenges it."""
     is_challenger = (rows["variant"] != CHAMPION) & (rows["model_version"] != champion.version)
     if not is_challenger.any():
@@ -123,32 +131,40 @@ def _contest(rows: pd.DataFrame, champion: ModelPackage, labels: ir.Table) -> Co
     meanwhile = rows["predicted_at"].between(tried["predicted_at"].min(), last["predicted_at"])
     of_champion = (rows["variant"] == CHAMPION) & (rows["model_version"] == champion.version)
     answered = rows[of_champion if variant == SHADOW else of_champion & meanwhile]
-    one, other = (_labelled(part, labels) for part in (tried, answered))
+    one, other = (_labelled(contract, part, labels) for part in (tried, answered))
     if variant == SHADOW:
-        both = one[COLUMNS.keys].merge(other[COLUMNS.keys], on=COLUMNS.keys)
-        one, other = (both.merge(part, on=COLUMNS.keys) for part in (one, other))
+        both = one[contract.keys].merge(other[contract.keys], on=contract.keys)
+        one, other = (both.merge(part, on=contract.keys) for part in (one, other))
     return Contest(version, variant, one, other)
 
 
-def _labelled(rows: pd.DataFrame, labels: ir.Table) -> pd.DataFrame:
+def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.DataFrame:
     """The last answer of each row whose label is known."""
-    newest = rows.drop_duplicates(COLUMNS.keys, keep="last")
-    types = labels.select(COLUMNS.keys).schema()
-    asked = ibis.memtable(newest[COLUMNS.keys], schema=types)
-    known: pd.DataFrame = labels.semi_join(asked, COLUMNS.keys).select(*COLUMNS.keys, Y).to_pandas()
-    labelled = newest.merge(known.dropna(subset=[Y]), on=COLUMNS.keys)
-    return labelled.astype({Y: np.int8}).assign(day=labelled[COLUMNS.event_time].dt.normalize())
+    newest = rows.drop_duplicates(contract.keys, keep="last")
+    types = labels.select(contract.keys).schema()
+    asked = ibis.memtable(newest[contract.keys], schema=types)
+    known: pd.DataFrame = (
+        labels.semi_join(asked, contract.keys).select(*contract.keys, contract.label).to_pandas()
+    )
+    labelled = newest.merge(known.dropna(subset=[contract.label]), on=contract.keys)
+    return labelled.astype({contract.label: np.int8}).assign(
+        day=labelled[contract.event_time].dt.normalize()
+    )
 
 
-def _difference(contest: Contest, params: Trial, bootstrap: Bootstrap) -> Interval | None:
+def _difference(
+    contract: Columns, contest: Contest, params: Trial, bootstrap: Bootstrap
+) -> Interval | None:
     """Challenger's log loss minus champion's; nothing where the rows say nothing."""
     if _too_few(contest, params):
         return None
     one, other = contest.challenger, contest.champion
     p, q = one[SCORE].to_numpy(), other[SCORE].to_numpy()
     if contest.variant == SHADOW:
-        return paired_difference(one[Y], p, q, one["day"], bootstrap)
-    return unpaired_difference((one[Y], p, one["day"]), (other[Y], q, other["day"]), bootstrap)
+        return paired_difference(one[contract.label], p, q, one["day"], bootstrap)
+    return unpaired_difference(
+        (one[contract.label], p, one["day"]), (other[contract.label], q, other["day"]), bootstrap
+    )
 
 
 def _too_few(contest: Contest, params: Trial) -> str | None:
@@ -210,16 +226,22 @@ def _stopped(past: pd.DataFrame) -> dict[str, str]:
 
 
 def _figures(
-    version: str, rows: pd.DataFrame, costs: Costs, bootstrap: Bootstrap
+    contract: Columns, version: str, rows: pd.DataFrame, costs: Costs, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    y, decided = rows[Y].to_numpy(bool), rows["decision"].to_numpy(bool)
+    y, decided = rows[contract.label].to_numpy(bool), rows["decision"].to_numpy(bool)
     figures: dict[str, Any] = {"model_version": version, "n_rows": len(rows)}
     if rows.empty:
         return figures
     cost = resampled_mean(row_costs(y, decided, costs), rows["day"], bootstrap)
     return {
         **figures,
-        **measure(rows[Y], rows[SCORE].to_numpy(), rows["day"], bootstrap, ("log_loss", "roc_auc")),
+        **measure(
+            rows[contract.label],
+            rows[SCORE].to_numpy(),
+            rows["day"],
+            bootstrap,
+            ("log_loss", "roc_auc"),
+        ),
         "cost": percentile_interval(cost, bootstrap),
     }
 

@@ -19,7 +19,6 @@ from pydantic import Field
 
 from flight_delays.agreement import differences
 from flight_delays.columns import Columns
-from flight_delays.contracts import Inputs, Observation
 from flight_delays.errors import ProjectError
 from flight_delays.exporting.compiled import compiler
 from flight_delays.exporting.export import export
@@ -38,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 PACKAGE = __name__.split(".")[0]
 BENTO = PACKAGE.replace("_", "-")
-COLUMNS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)
-PREDICTS = OBSERVATION[OBSERVATION.label].description
 # the outcomes that change the champion, and those that leave a candidate worth trying
 MOVES = ("promote", "rollback")
 TRIED = ("keep", "await_approval")
@@ -120,10 +117,13 @@ def _withdrawn(
     return [version for version in known if version != candidate.version]
 
 
-def store_model(elected: ModelPackage, test: pd.DataFrame, params: Release) -> tuple[str, str]:
+def store_model(
+    contract: Columns, elected: ModelPackage, test: pd.DataFrame, params: Release
+) -> tuple[str, str]:
     """Put the model, in the form that serves it, into BentoML's model store, once.
 
     Args:
+        contract: What the model is about.
         elected: The model.
         test: Real rows, by all of which the form is proved.
         params: The tolerance of the proof.
@@ -132,13 +132,20 @@ def store_model(elected: ModelPackage, test: pd.DataFrame, params: Release) -> t
         The model's tag, ``name:version``, of which the version says which model, contract and
         export; and the engine that serves it.
     """
-    tag = f"{PACKAGE}:{elected.version}-{_export_hash(elected, params)[:8]}"
+    tag = f"{PACKAGE}:{elected.version}-{_export_hash(contract, elected, params)[:8]}"
     stored = _stored_plan(tag)
     if stored is not None:
         return tag, stored.engine
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        plan = export(elected, COLUMNS, test, params.tolerance, folder, PREDICTS)
+        plan = export(
+            elected,
+            contract.inputs,
+            test,
+            params.tolerance,
+            folder,
+            contract[contract.label].description,
+        )
         labels = _labels(elected) | {PLAN_LABEL: plan.write(folder), "engine": plan.engine}
         with bentoml.models.create(tag, labels=labels) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
@@ -149,6 +156,7 @@ def store_model(elected: ModelPackage, test: pd.DataFrame, params: Release) -> t
 
 
 def store_challenger(
+    contract: Columns,
     candidate: ModelPackage,
     elected: ModelPackage,
     decision: dict[str, Any],
@@ -165,7 +173,7 @@ def store_challenger(
     if decision["candidate"] != candidate.version or decision["outcome"] not in TRIED:
         logger.info("%s is not tried: the gate blocked it", candidate.version)
         return ""
-    tag, _ = store_model(candidate, test, params)
+    tag, _ = store_model(contract, candidate, test, params)
     return tag
 
 
@@ -182,10 +190,12 @@ def _stored_plan(tag: str) -> Plan | None:
         return None
 
 
-def _export_hash(elected: ModelPackage, params: Release) -> str:
+def _export_hash(contract: Columns, elected: ModelPackage, params: Release) -> str:
     """SHA-256 of what decides the exported files, from the model to code and compiler."""
-    contract = fields_of(COLUMNS)
-    said = (elected.version, contract, PREDICTS, params.tolerance, bool(compiler()))
+    said = (
+        elected.version, fields_of(contract.inputs), contract[contract.label].description,
+        params.tolerance, bool(compiler()),
+    )  # fmt: skip
     digest = hashlib.sha256(repr(said).encode())
     code = Path(__file__).parents[2]
     for path in sorted([*code.glob("portable/*.py"), *code.glob("exporting/*.*")]):
@@ -241,6 +251,8 @@ def _is_built(tag: str) -> bool:
 
 
 def verify(
+    contract: Columns,
+    logged: Columns,
     bento_tag: str,
     model_tag: str,
     challenger_tag: str,
@@ -254,6 +266,8 @@ def verify(
     """Start the Bento, ask it for real rows, and compare with batch scoring of the same rows.
 
     Args:
+        contract: What the model is about.
+        logged: The contract of the prediction log.
         bento_tag: The Bento to prove.
         model_tag: The stored model in it.
         challenger_tag: The challenger in it, if any.
@@ -272,19 +286,20 @@ def verify(
     """
     asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
     expected = elected.predict(asked)
-    sent = [column.name for column in COLUMNS.sent]
+    sent = [column.name for column in contract.inputs.sent]
     with BentoServer(bento_tag, feature_store_url, params.start_timeout_seconds) as server:
         answers = server.predict(json_records(asked[sent]))
-        logged = server.logged()
-    features = _compare_features(bento_tag, logged, asked)
+        rows_logged = server.logged(logged)
+    features = _compare_features(contract, bento_tag, rows_logged, asked)
     answered = np.array([answer["probability"] for answer in answers])
     worst = int(np.argmax(np.abs(answered - expected)))
+    [row] = json_records(asked.iloc[[worst]][contract.keys])
     difference = float(abs(answered[worst] - expected[worst]))
     if difference > params.tolerance:
         raise ProjectError(
             f"The Bento {bento_tag} differs from batch scoring by {difference:.2g}, more than "
             f"release.tolerance={params.tolerance:g}, e.g. {answered[worst]:.6f} instead of "
-            f"{expected[worst]:.6f} for {json_records(asked.iloc[[worst]][COLUMNS.keys])[0]}; "
+            f"{expected[worst]:.6f} for {row}; "
             f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
             f"It is not released; the champion that serves stays."
         )
@@ -301,10 +316,12 @@ def verify(
     }
 
 
-def _compare_features(bento_tag: str, logged: pd.DataFrame, asked: pd.DataFrame) -> list[str]:
+def _compare_features(
+    contract: Columns, bento_tag: str, logged: pd.DataFrame, asked: pd.DataFrame
+) -> list[str]:
     """The inputs that the service worked with, column by column, against those built offline."""
-    names = COLUMNS.without_personal().names
-    found = differences(logged, asked, COLUMNS.keys, names)
+    names = contract.inputs.without_personal().names
+    found = differences(logged, asked, contract.keys, names)
     if len(found) != len(asked):
         raise ProjectError(
             f"The Bento {bento_tag} logged {len(found)} of the {len(asked)} rows that it answered. "

@@ -18,10 +18,14 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-            Node(store_model, ["elected", "test", "params:release"], ["model_tag", "engine"]),
+            Node(
+                store_model,
+                ["contract", "elected", "test", "params:release"],
+                ["model_tag", "engine"],
+            ),
             Node(
                 store_challenger,
-                ["candidate", "elected", "gate_decision", "test", "params:release"],
+                ["contract", "candidate", "elected", "gate_decision", "test", "params:release"],
                 "challenger_tag",
             ),
             Node(export_requirements, "engine", "requirements"),
@@ -31,6 +35,8 @@ def create_pipeline() -> Pipeline:
             Node(
                 verify,
                 [
+                    "contract",
+                    "log_contract",
                     "bento_tag",
                     "model_tag",
                     "challenger_tag",

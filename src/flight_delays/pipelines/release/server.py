@@ -16,11 +16,9 @@ from typing import Any, Self
 import pandas as pd
 
 from flight_delays.columns import Columns
-from flight_delays.contracts import Prediction
 from flight_delays.errors import ProjectError
 from flight_delays.served import read_log
 
-PREDICTION = Columns.of(Prediction).without_personal()
 HOST = "127.0.0.1"
 
 
@@ -98,10 +96,10 @@ class BentoServer:
             ) from error
         return answers
 
-    def logged(self) -> pd.DataFrame:
-        """What it has logged so far, in the contract's types."""
-        rows: pd.DataFrame = read_log(self.log_folder, PREDICTION).to_pandas()
-        return rows.astype({column.name: column.pandas_dtype for column in PREDICTION.all})
+    def logged(self, contract: Columns) -> pd.DataFrame:
+        """What it has logged so far, in the types of the log's contract."""
+        rows: pd.DataFrame = read_log(self.log_folder, contract).to_pandas()
+        return rows.astype({column.name: column.pandas_dtype for column in contract.all})
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout

@@ -1,6 +1,7 @@
 """Policies that lived the same days, compared."""
 
 from datetime import date
+from functools import partial
 from typing import Any, Self
 
 import ibis.expr.types as ir
@@ -12,7 +13,6 @@ from pydantic import Field, model_validator
 
 from flight_delays import charts
 from flight_delays.columns import Columns
-from flight_delays.contracts import Observation
 from flight_delays.errors import suggestion
 from flight_delays.metrics import (
     Bootstrap,
@@ -27,8 +27,6 @@ from flight_delays.metrics import (
 from flight_delays.moments import Parameters
 from flight_delays.pages import render_page
 
-COLUMNS = Columns.of(Observation)
-Y = COLUMNS.label
 ORACLE = "oracle"
 # the groups of parameters in which policies may differ
 OVERRIDDEN = ("retraining", "monitoring")
@@ -66,13 +64,19 @@ class Replay(Parameters):
 
 
 def compare_policies(
-    scores: ir.Table, ticks: pd.DataFrame, params: Replay, costs: Costs, bootstrap: Bootstrap
+    contract: Columns,
+    scores: ir.Table,
+    ticks: pd.DataFrame,
+    params: Replay,
+    costs: Costs,
+    bootstrap: Bootstrap,
 ) -> pd.DataFrame:
     """What each policy was worth, over all ticks.
 
     Every tick counts the same; intervals resample the days of each.
 
     Args:
+        contract: What the models are about.
         scores: Per tick, policy and row the probability and the decision, and the label.
         ticks: What each policy did at each tick.
         params: The policies, and the one that the others are compared with.
@@ -87,11 +91,13 @@ def compare_policies(
         far the estimated log loss of a window was from the realised one.
     """
     ticks = select_ticks(ticks, params)
-    columns = ["tick", "policy", COLUMNS.event_time, Y, "probability", "decision"]
+    columns = ["tick", "policy", contract.event_time, contract.label, "probability", "decision"]
     lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
     rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
     by_policy = {str(policy): part for policy, part in rows.groupby("policy")}
-    losses = {policy: _resampled_losses(part, bootstrap) for policy, part in by_policy.items()}
+    losses = {
+        policy: _resampled_losses(contract, part, bootstrap) for policy, part in by_policy.items()
+    }
     table = []
     for policy, part in by_policy.items():
         resampled = {
@@ -101,16 +107,21 @@ def compare_policies(
         intervals = {n: percentile_interval(found, bootstrap) for n, found in resampled.items()}
         done = ticks[ticks["policy"] == policy]
         table.append(
-            {"policy": policy, **flatten(intervals), **_worth(part, costs), **_account(done)}
+            {
+                "policy": policy,
+                **flatten(intervals),
+                **_worth(contract, part, costs),
+                **_account(done),
+            }
         )
     return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
 
 
-def _worth(rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
+def _worth(contract: Columns, rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
     """How well a policy's champions ranked, and what their decisions cost."""
-    ticks = rows.assign(cost=_cost(rows, costs)).groupby("tick")
+    ticks = rows.assign(cost=_cost(contract, rows, costs)).groupby("tick")
     return {
-        "roc_auc": float(ticks.apply(_auc).mean()),
+        "roc_auc": float(ticks.apply(partial(_auc, contract)).mean()),
         "cost": float(ticks["cost"].mean().mean()),
         "total_cost": float(ticks["cost"].sum().sum()),
         "n_rows": len(rows),
@@ -137,7 +148,7 @@ def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:
     return selected
 
 
-def _resampled_losses(rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
+def _resampled_losses(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
     """Mean log loss over the ticks: of the rows as they are, and of each resample of days.
 
     Returns:
@@ -145,8 +156,8 @@ def _resampled_losses(rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
     """
     means = [
         resampled_mean(
-            _losses(part),
-            part[COLUMNS.event_time].dt.normalize(),
+            _losses(contract, part),
+            part[contract.event_time].dt.normalize(),
             bootstrap.model_copy(update={"seed": bootstrap.seed + number}),
         )
         for number, (_, part) in enumerate(rows.groupby("tick", sort=True))
@@ -154,17 +165,19 @@ def _resampled_losses(rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
     return np.asarray(np.mean(means, axis=0))
 
 
-def _losses(rows: pd.DataFrame) -> Floats:
-    return row_log_loss(rows[Y].to_numpy(np.float64), rows["probability"].to_numpy(np.float64))
+def _losses(contract: Columns, rows: pd.DataFrame) -> Floats:
+    return row_log_loss(
+        rows[contract.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+    )
 
 
-def _auc(rows: pd.DataFrame) -> float:
-    y, p = rows[Y].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+def _auc(contract: Columns, rows: pd.DataFrame) -> float:
+    y, p = rows[contract.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
     return float(roc_auc(y, p, np.ones((1, len(rows))))[0])
 
 
-def _cost(rows: pd.DataFrame, costs: Costs) -> Floats:
-    return row_costs(rows[Y].to_numpy(bool), rows["decision"].to_numpy(bool), costs)
+def _cost(contract: Columns, rows: pd.DataFrame, costs: Costs) -> Floats:
+    return row_costs(rows[contract.label].to_numpy(bool), rows["decision"].to_numpy(bool), costs)
 
 
 def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:

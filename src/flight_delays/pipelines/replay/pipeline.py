@@ -14,6 +14,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 compare_policies,
                 [
+                    "contract",
                     "replay_scores",
                     "replay_ticks",
                     "params:replay",

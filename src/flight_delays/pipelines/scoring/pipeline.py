@@ -8,7 +8,20 @@ from .nodes import score
 def create_pipeline() -> Pipeline:
     """Score the horizon."""
     return Pipeline(
-        [Node(score, ["champion", "model_input", "params:as_of", "params:horizon"], "predictions")],
+        [
+            Node(
+                score,
+                [
+                    "contract",
+                    "log_contract",
+                    "champion",
+                    "model_input",
+                    "params:as_of",
+                    "params:horizon",
+                ],
+                "predictions",
+            )
+        ],
         namespace="scoring",
         prefix_datasets_with_namespace=False,
     )

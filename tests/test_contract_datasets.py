@@ -1,0 +1,36 @@
+import pytest
+from kedro.io import DatasetError
+
+from flight_delays import contracts
+from flight_delays.columns import Columns
+from flight_delays.contract_datasets import ContractDataset, ContractsDataset
+
+PREDICTION = "flight_delays.contracts.Prediction"
+
+
+def test_a_contract_is_loaded_as_it_is_declared():
+    assert ContractDataset(contract=PREDICTION).load() == Columns.of(contracts.Prediction)
+
+
+def test_personal_columns_can_be_left_out():
+    logged = ContractDataset(contract=PREDICTION, without_personal=True).load()
+
+    assert logged == Columns.of(contracts.Prediction).without_personal()
+
+
+def test_what_is_declared_in_code_is_not_saved():
+    with pytest.raises(DatasetError, match=r"contracts\.Prediction is code"):
+        ContractDataset(contract=PREDICTION).save(Columns(()))
+
+
+def test_tables_that_others_are_made_of_are_no_tables_of_their_own():
+    names = [columns.name for columns in ContractsDataset(module="flight_delays.contracts").load()]
+
+    assert "Observation" in names
+    assert not {"Contract", "Flight", "Outcome", "Inputs"} & set(names)
+
+
+def test_the_inputs_of_a_contract_are_what_is_known_beforehand():
+    observation = Columns.of(contracts.Observation)
+
+    assert observation.inputs.all == Columns.of(contracts.Inputs).all
