@@ -47,6 +47,7 @@ from kedro.validation import DataValidationError
 
 from flight_delays import contracts
 from flight_delays.columns import Columns
+from flight_delays.contract_datasets import ContractsDataset
 from flight_delays.contracts import Inputs, Observation, Prediction, RawWeather
 from flight_delays.metrics import Bootstrap
 from flight_delays.moments import AsOf, Horizon, Window
@@ -65,6 +66,7 @@ from tests.factories import json_lines, observations, tiny_package
 
 TRIED = json.loads(sys.argv[1])
 OBSERVATION, RAW = Columns.of(Observation), Columns.of(RawWeather)
+TABLES = ContractsDataset(module="flight_delays.contracts").load()
 AS_OF, HORIZON, WINDOW = AsOf("2013-01-14"), Horizon(days=14), Window(days=14)
 FIRST_DAY = AsOf("2013-01-01")
 
@@ -147,7 +149,8 @@ def log(made):
 def watched(package, made):
     table = ibis.memtable(made)
     scores = made.assign(**{OBSERVATION.label: made[OBSERVATION.label].astype(int)})
-    reference = Reference.model_validate(profile_reference(table, scores, AS_OF, WINDOW))
+    profiled = profile_reference(OBSERVATION, table, scores, AS_OF, WINDOW)
+    reference = Reference.model_validate(profiled)
     params = Monitoring.model_construct(
         skew_sample_rows=1000,
         max_missing_share_increase=0.3,
@@ -159,8 +162,9 @@ def watched(package, made):
             min_features=1,
         ),
     )
-    drift = measure_drift(table, package, FIRST_DAY, HORIZON, WINDOW, params).set_index("column")
-    skew = measure_skew(table, table, package, params)
+    drift = measure_drift(OBSERVATION, table, package, FIRST_DAY, HORIZON, WINDOW, params)
+    drift = drift.set_index("column")
+    skew = measure_skew(OBSERVATION, table, table, package, params)
     return {
         "reference": {
             name: [name in reference.features.edges, sum(counts.values())]
@@ -174,7 +178,7 @@ def watched(package, made):
 def sliced(made):
     made = made.assign(**{OBSERVATION.label: made[OBSERVATION.label].astype(int)})
     made = made.assign(**dict.fromkeys(OBSERVATION.segments, "one"))
-    slices = evaluate_slices(made, Bootstrap(n_resamples=20, confidence=0.5, seed=0))
+    slices = evaluate_slices(OBSERVATION, made, Bootstrap(n_resamples=20, confidence=0.5, seed=0))
     return dict(zip(slices["segment"], slices["n_rows"].tolist(), strict=True))
 
 
@@ -184,7 +188,7 @@ def rows_of(page):
 
 
 def dictionary():
-    tables = re.split(r'<h2 id="(\\w+)">', render_dictionary())[1:]
+    tables = re.split(r'<h2 id="(\\w+)">', render_dictionary(TABLES))[1:]
     return {
         f"{table}.{column}": text
         for table, page in zip(tables[::2], tables[1::2], strict=True)
@@ -204,7 +208,7 @@ said = {
     **watched(package, made),
     "slices": sliced(made),
     "dictionary": dictionary(),
-    "card": rows_of(render_card(package, people)),
+    "card": rows_of(render_card(OBSERVATION, package, people)),
 }
 print(json.dumps(said))
 """
