@@ -260,8 +260,7 @@ def _key_rule(key: list[str]) -> Rule:
 
 def _together(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
     if reasons:
-        found = ibis.union(*reasons) if len(reasons) > 1 else reasons[0]
-        return found.order_by("row", "column", "rule")
+        return _union(reasons).order_by("row", "column", "rule")
     schema = dict.fromkeys(("column", "rule", "value"), "string")
     record = dt.Struct(dict(source.schema().items()))
     return ibis.memtable([], schema=ibis.schema({"row": "int64", **schema, "record": record}))
@@ -273,16 +272,33 @@ def _worst_first(
     """Each broken rule, with the number of rows and the values of the first of them."""
     personal = {*columns.personal, LINE} if columns.personal else set()
     worst = sorted(
-        zip(broken, reasons, strict=True), key=lambda found: (-found[0][1], found[0][0].column)
+        zip(broken, _examples(reasons), strict=True),
+        key=lambda found: (-found[0][1], found[0][0].column),
     )
     return [
         {
             "column": rule.column,
             "rule": rule.name,
             "n_rows": n_rows,
-            "examples": ["(personal)"]
-            if personal & set(rule.columns)
-            else rows.order_by("row").limit(EXAMPLES)["value"].to_pyarrow().to_pylist(),
+            "examples": ["(personal)"] if personal & set(rule.columns) else examples,
         }
-        for (rule, n_rows), rows in worst
+        for (rule, n_rows), examples in worst
     ]
+
+
+def _examples(reasons: list[ir.Table]) -> list[list[str | None]]:
+    """The values of the first rows of each, in one query."""
+    if not reasons:
+        return []
+    first = [
+        rows.order_by("row").limit(EXAMPLES).select("row", "value", number=ibis.literal(number))
+        for number, rows in enumerate(reasons)
+    ]
+    examples: list[list[str | None]] = [[] for _ in reasons]
+    for found in _union(first).order_by("number", "row").to_pyarrow().to_pylist():
+        examples[found["number"]].append(found["value"])
+    return examples
+
+
+def _union(tables: list[ir.Table]) -> ir.Table:
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
