@@ -154,4 +154,6 @@ def _opened(env: str | None, *run: str) -> Iterator[KedroContext]:
         context = session.load_context()
         # as a run does; checking the parameters of all imports all, which takes seconds
         context._pipelines_to_validate = list(run)
+        # the loader reads all files anew for each who asks, unless it has been told
+        context.config_loader["catalog"] = context.config_loader["catalog"]
         yield context
