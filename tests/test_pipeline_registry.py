@@ -18,8 +18,8 @@ from flight_delays.pipeline_registry import APART, LazyPipeline, register_pipeli
 from tests.factories import tiny_package, write_bento, write_labels, write_plan
 
 HEAVY = [
-    "IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "scipy", "sklearn",
-    "sqlalchemy",
+    "IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "psutil", "scipy",
+    "sklearn", "sqlalchemy",
 ]  # fmt: skip
 RELEASE = "bento:2013-a"
 IMPORTED = f"""

@@ -18,7 +18,6 @@ from flight_delays.errors import ProjectError, suggestion
 from flight_delays.explained import explained
 from flight_delays.hooks import NODE_BY_NODE
 from flight_delays.project import owners_module, project_folder
-from flight_delays.ready import example_request, refuse_if_taken, tell_when_ready
 from flight_delays.run_lock import alone_in, wait_option
 from flight_delays.session import data_folder
 
@@ -69,6 +68,11 @@ run = wait_option(
 def serve(host: str, port: int, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
     from flight_delays.champions import release_of  # noqa: PLC0415 - heavy
+    from flight_delays.ready import (  # noqa: PLC0415
+        example_request,
+        refuse_if_taken,
+        tell_when_ready,
+    )
 
     refuse_if_taken(host, port)
     with settings.SESSION_CLASS.create(env=env) as session:
