@@ -233,7 +233,7 @@ def model(
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned, _ = tuning.tune(
-        COLUMNS, train, validation, pd.DataFrame(), modelling_params, seed, CODE
+        COLUMNS, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
     )
     evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
         COLUMNS, *windows, recipe, modelling_params, seed

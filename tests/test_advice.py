@@ -115,11 +115,11 @@ def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_param
     train, validation, _ = windows
     misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
 
-    said = said_by(tuning.tune, COLUMNS, train, validation, pd.DataFrame(), misspelt, 0, CODE)
+    said = said_by(tuning.tune, COLUMNS, train, validation, pd.DataFrame(), None, misspelt, 0, CODE)
 
     [meant] = re.findall(r"Did you mean '(\w+)'", said)
     followed = misspelt.model_copy(update={"n_trials": {meant: 1}})
-    recipe, *_ = tuning.tune(COLUMNS, train, validation, pd.DataFrame(), followed, 0, CODE)
+    recipe, *_ = tuning.tune(COLUMNS, train, validation, pd.DataFrame(), None, followed, 0, CODE)
     assert recipe["family"] == meant
 
 

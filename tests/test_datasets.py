@@ -24,7 +24,12 @@ from filelock import FileLock
 from kedro.io import DatasetError, Version
 
 from flight_delays import project
-from flight_delays.datasets import AlertsDataset, HistoryDataset, ModelPackageDataset
+from flight_delays.datasets import (
+    AlertsDataset,
+    HistoryDataset,
+    ModelPackageDataset,
+    OptionalDataset,
+)
 from flight_delays.errors import ProjectError
 from flight_delays.metadata import Metadata
 from flight_delays.model_package import ModelPackage
@@ -519,6 +524,49 @@ def test_a_history_that_is_broken_is_refused_and_not_overwritten(history, tmp_pa
         history().save(seen("2013-03"))
 
     assert file.read_bytes() == broken
+
+
+@pytest.fixture
+def optional(tmp_path):
+    """What an earlier run may have left: a table."""
+    entry = {"type": "pandas.ParquetDataset", "filepath": str(tmp_path / "left.parquet")}
+    return OptionalDataset(dataset=entry)
+
+
+def test_what_an_earlier_run_has_left_is_loaded_if_it_is_there(optional, tmp_path):
+    rows = observations(20)
+
+    before = optional.load()
+    rows.to_parquet(tmp_path / "left.parquet")
+    after = optional.load()
+
+    assert before is None
+    pd.testing.assert_frame_equal(after, rows)
+
+
+def test_what_cannot_be_read_is_done_without_and_named(optional, tmp_path, caplog):
+    (tmp_path / "left.parquet").write_bytes(b"no table")
+
+    assert optional.load() is None
+
+    assert "left.parquet" in caplog.text
+
+
+def test_what_is_optional_is_another_entry_to_save(optional, tmp_path):
+    with pytest.raises(DatasetError, match="only read"):
+        optional.save(observations(20))
+
+    assert not optional.exists()
+
+
+def test_the_newest_version_of_what_is_optional_is_loaded(champion, tmp_path, first, second):
+    champion().save(first)
+    champion().save(second)
+    entry = {"type": ModelPackageDataset, "filepath": str(tmp_path / "champion"), "versioned": True}
+
+    found = OptionalDataset(dataset=entry).load()
+
+    assert found.version == second.version
 
 
 ALERT = {"kind": "drift", "at": "2013-05-01T00:00:00", "model_version": "v1", "message": "Far."}

@@ -217,6 +217,39 @@ class HistoryDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
         return {"filepath": str(self._path), "key": self._key}
 
 
+class OptionalDataset(AbstractDataset[Any, Any]):
+    """Another dataset, from which a run may take what an earlier one has left, or do without.
+
+    Loading gives ``None`` while it is not there, or if it cannot be read.
+
+    Args:
+        dataset: The other one, as in a catalog.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(self, *, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self._dataset = AbstractDataset.from_config("dataset", dataset)
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Read it, if that is possible."""
+        try:
+            return self._dataset.load() if self._dataset.exists() else None
+        except DatasetError as error:
+            logger.warning("What is known from before is not used: %s", error)
+            return None
+
+    def save(self, data: Any) -> None:  # noqa: ARG002
+        """Refuse: it is another entry's to save."""
+        raise DatasetError("An optional dataset is only read; save the one that it is about.")
+
+    def _exists(self) -> bool:
+        return self._dataset.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"dataset": self._dataset._describe()}
+
+
 class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]]):
     """What somebody should hear of: in a JSON file, in the log, and posted to a webhook.
 

@@ -24,7 +24,7 @@ def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, traine
     train, validation, _ = windows
 
     recipe, trials, predictions, _ = tune(
-        COLUMNS, train, validation, NOTHING, modelling_params, 0, CODE
+        COLUMNS, train, validation, NOTHING, None, modelling_params, 0, CODE
     )
 
     assert recipe == trained.recipe
@@ -35,7 +35,7 @@ def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, traine
 def test_tuning_with_another_seed_tries_something_else(windows, modelling_params, trained):
     train, validation, _ = windows
 
-    _, trials, *_ = tune(COLUMNS, train, validation, NOTHING, modelling_params, 1, CODE)
+    _, trials, *_ = tune(COLUMNS, train, validation, NOTHING, None, modelling_params, 1, CODE)
 
     assert trials["C"].iloc[0] == trained.trials["C"].iloc[0]
     assert trials["C"].iloc[1] != trained.trials["C"].iloc[1]
@@ -46,7 +46,7 @@ def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(windows, 
     params = with_trials(modelling_params, logistic_regression=3, gradient_boosting=1)
 
     recipe, trials, predictions, _ = tune(
-        COLUMNS, train.head(1000), validation.head(500), NOTHING, params, 0, CODE
+        COLUMNS, train.head(1000), validation.head(500), NOTHING, None, params, 0, CODE
     )
 
     assert trials["family"].value_counts().to_dict() == params.n_trials
@@ -62,7 +62,7 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
     params = with_trials(modelling_params, crystal_ball=1)
 
     with pytest.raises(ProjectError) as refused:
-        tune(COLUMNS, train, validation, NOTHING, params, 0, CODE)
+        tune(COLUMNS, train, validation, NOTHING, None, params, 0, CODE)
 
     assert "crystal_ball" in str(refused.value)
     assert "logistic_regression" in str(refused.value)
@@ -76,41 +76,82 @@ def tried(monkeypatch):
     return made
 
 
-def test_a_search_that_was_made_is_not_made_again(windows, modelling_params, tried, tmp_path):
+@pytest.fixture
+def search(windows, modelling_params, tmp_path):
+    """Makes a search that knows of those before it, and is given predictions, if any."""
     train, validation = windows[0].head(2000), windows[1].head(500)
     history = HistoryDataset(filepath=str(tmp_path / "history"), key=["search", "number"])
 
-    def search():
-        known = history.load()
-        *found, made = tune(COLUMNS, train, validation, known, modelling_params, 0, CODE)
-        history.save(made)
+    def made(known_predictions=None):
+        *found, trials = tune(
+            COLUMNS,
+            train,
+            validation,
+            history.load(),
+            known_predictions,
+            modelling_params,
+            0,
+            CODE,
+        )
+        history.save(trials)
+        assert len(history.load()) == sum(modelling_params.n_trials.values()) > 1
         return found
 
-    first = search()
+    return made
+
+
+def test_a_search_that_was_made_is_not_made_again(search, tried, tmp_path):
+    saved = tmp_path / "predictions.parquet"
+    recipe, trials, predictions = search()
     n_first = len(tried)
-    again = search()
+    predictions.to_parquet(saved)
 
-    assert n_first == sum(modelling_params.n_trials.values()) > 1
-    assert tried[n_first:] == [(first[0]["family"], first[0]["hyperparameters"])]
-    assert again[0] == first[0]
-    assert_frame_equal(again[1], first[1])
-    assert_frame_equal(again[2], first[2])
-    assert len(history.load()) == n_first
+    again, trials_again, predictions_again = search(pd.read_parquet(saved))
+
+    assert len(tried) == n_first == len(trials)
+    assert again == recipe
+    assert_frame_equal(trials_again, trials)
+    assert_frame_equal(predictions_again, predictions)
 
 
-@pytest.mark.parametrize("change", ["rows", "parameters", "seed", "lock", "files"])
+@pytest.mark.parametrize("known", ["none", "of another search", "edited", "of other columns"])
+def test_predictions_that_are_not_those_of_the_best_trial_are_made_again(search, tried, known):
+    recipe, trials, predictions = search()
+    n_first = len(tried)
+    others = predictions.assign(probability=predictions["probability"][::-1].to_numpy())
+    edited = predictions.copy()
+    edited.loc[0, "probability"] += 1e-9
+    given = {
+        "none": None,
+        "of another search": others,
+        "edited": edited,
+        "of other columns": predictions.drop(columns="probability"),
+    }
+
+    again, trials_again, predictions_again = search(given[known])
+
+    assert tried[n_first:] == [(recipe["family"], recipe["hyperparameters"])]
+    assert again == recipe
+    assert_frame_equal(trials_again, trials)
+    assert_frame_equal(predictions_again, predictions)
+
+
+@pytest.mark.parametrize("change", ["contract", "rows", "parameters", "seed", "lock", "files"])
 def test_another_search_is_made_whatever_is_known(windows, modelling_params, tried, change):
     train, validation = windows[0].head(2000), windows[1].head(500)
     before = {
+        "contract": COLUMNS,
         "train": train,
         "validation": validation,
         "known_trials": NOTHING,
+        "known_predictions": None,
         "params": modelling_params,
         "seed": 0,
         "code": CODE,
     }
     dirty = CODE.model_copy(update={"git_commit": "0" * 40 + "-dirty"})
     changes = {
+        "contract": {"contract": COLUMNS.only(*COLUMNS.features[1:], Y)},
         "rows": {"validation": validation.iloc[::-1]},
         "parameters": {"params": modelling_params.model_copy(update={"min_rows": 1})},
         "seed": {"seed": 1},
@@ -120,9 +161,9 @@ def test_another_search_is_made_whatever_is_known(windows, modelling_params, tri
     }
     if change == "files":
         before["code"] = dirty
-    *_, known = tune(COLUMNS, **before)
+    _, _, predictions, known = tune(**before)
     n_first = len(tried)
 
-    tune(COLUMNS, **{**before, **changes[change], "known_trials": known})
+    tune(**{**before, **changes[change], "known_trials": known, "known_predictions": predictions})
 
     assert len(tried) == 2 * n_first

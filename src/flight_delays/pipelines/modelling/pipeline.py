@@ -38,7 +38,16 @@ def create_pipeline() -> Pipeline:
             Node(split_windows, ["contract", "model_input", "params:as_of", PARAMS], WINDOWS),
             Node(
                 tune,
-                ["contract", "train", "validation", "known_trials", PARAMS, SEED, CODE],
+                [
+                    "contract",
+                    "train",
+                    "validation",
+                    "known_trials",
+                    "known_predictions",
+                    PARAMS,
+                    SEED,
+                    CODE,
+                ],
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
             Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from flight_delays.columns import Columns
 from flight_delays.errors import ProjectError, suggestion
 from flight_delays.model_package import probability
+from flight_delays.portable.plan import hash_of
 from flight_delays.records import hash_rows
 
 from .families import FAMILIES, Hyperparameters
@@ -31,14 +32,15 @@ def tune(
     train: pd.DataFrame,
     validation: pd.DataFrame,
     known_trials: pd.DataFrame,
+    known_predictions: pd.DataFrame | None,
     params: Modelling,
     seed: int,
     code: CodeVersion,
 ) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Search each family for the lowest log loss on the validation window.
 
-    A search of the same rows, by the same parameters, seed and code, is not made again: of its
-    trials, only the best one is.
+    A search of the same features and rows, by the same parameters, seed and code, is not made
+    again. Of its trials, only the best one is, unless its predictions are those that are known.
 
     Returns:
         The winning recipe; one row per trial; the winner's predictions on the validation window;
@@ -49,7 +51,7 @@ def tune(
             raise ProjectError(
                 f"modelling.n_trials: no family '{family}'. {suggestion(family, [*FAMILIES])}"
             )
-    search = _identity(train, validation, params, seed, code)
+    search = _identity(contract, train, validation, params, seed, code)
     trials = _recall(known_trials, search)
     if not trials or code.is_uncertain:
         trials = _search_all(contract, train, validation, params, seed)
@@ -57,6 +59,8 @@ def tune(
     predictions = best.predictions
     if predictions is None:
         logger.info("These rows have been searched; the best of %d trials is known", len(trials))
+        predictions = _as_said_by(best, known_predictions)
+    if predictions is None:
         predictions = _try(
             contract, best.family, best.hyperparameters, train, validation, seed
         ).predictions
@@ -77,21 +81,31 @@ def tune(
 class Trial:
     """One attempt: what was tried, and how it did on the validation window.
 
-    Its predictions are not kept for a later search.
+    Of its predictions, only the hash is kept for a later search.
     """
 
     family: str
     hyperparameters: Hyperparameters
     log_loss: float
     seconds: float
+    predictions_hash: str
     predictions: NDArray[np.float64] | None = None
 
 
 def _identity(
-    train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int, code: CodeVersion
+    contract: Columns,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    params: Modelling,
+    seed: int,
+    code: CodeVersion,
 ) -> str:
     """SHA-256 of all that a search depends on."""
-    said = (hash_rows(train), hash_rows(validation), params.model_dump(), seed, code.model_dump())
+    said = (
+        *(contract.features, contract.label),
+        *(hash_rows(train), hash_rows(validation)),
+        *(params.model_dump(), seed, code.model_dump()),
+    )
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
@@ -99,6 +113,14 @@ def _recall(known: pd.DataFrame, search: str) -> list[Trial]:
     if known.empty:
         return []
     return [Trial(**json.loads(trial)) for trial in known.loc[known["search"] == search, "trial"]]
+
+
+def _as_said_by(trial: Trial, known: pd.DataFrame | None) -> NDArray[np.float64] | None:
+    """The predictions that are known, if they are the trial's."""
+    if known is None or "probability" not in known:
+        return None
+    predictions = known["probability"].to_numpy()
+    return predictions if hash_of(predictions.tobytes()) == trial.predictions_hash else None
 
 
 def _remember(trials: list[Trial], search: str) -> pd.DataFrame:
@@ -170,4 +192,11 @@ def _try(
     model = fit(contract, family, hyperparameters, seed, train)
     predictions = probability(model, validation[contract.features])
     loss = float(log_loss(validation[contract.label], predictions, labels=[0, 1]))
-    return Trial(family, hyperparameters, loss, time.perf_counter() - start, predictions)
+    return Trial(
+        family,
+        hyperparameters,
+        log_loss=loss,
+        seconds=time.perf_counter() - start,
+        predictions_hash=hash_of(predictions.tobytes()),
+        predictions=predictions,
+    )
