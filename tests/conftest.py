@@ -236,7 +236,7 @@ def model(
         COLUMNS, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
     )
     evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
-        COLUMNS, *windows, recipe, modelling_params, seed
+        COLUMNS, *windows, recipe, None, modelling_params, seed, CODE
     )
     threshold = modelling.choose_threshold(COLUMNS, tuned, costs)
     predictions = evaluation.predict_test(
@@ -258,7 +258,7 @@ def model(
         "metrics": metrics,
         "reference": modelling.profile_reference(COLUMNS, model_input, predictions, as_of, window),
         "evaluation": evaluation.collect_evaluation(
-            COLUMNS, SCREENING, predictions, metrics, slices, importance, costs
+            COLUMNS, SCREENING, predictions, metrics, slices, importance, seconds, costs
         ),
         "as_of": as_of,
         "code": CODE,

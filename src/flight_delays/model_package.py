@@ -83,6 +83,7 @@ class Evaluation(BaseModel):
         cost: The mean cost of a row at every threshold, by ``costs``.
         slices: The metrics of every value of every segment, with intervals.
         importance: What each feature is worth to the model, highest first.
+        training_seconds: What the fit of the model that serves took.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -98,6 +99,7 @@ class Evaluation(BaseModel):
     roc: dict[str, Table] = {}
     cost: Table = []
     costs: dict[str, float] = {}
+    training_seconds: float | None = None
 
 
 class UnloadableError(ProjectError):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import ibis
 import numpy as np
@@ -10,8 +11,9 @@ from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
 from flight_delays.errors import ProjectError
 from flight_delays.metrics import Costs
-from flight_delays.model_package import content_hash, probability
+from flight_delays.model_package import Unloadable, content_hash, dump_estimator, probability
 from flight_delays.moments import AsOf
+from flight_delays.pipelines.modelling import nodes
 from flight_delays.pipelines.modelling.nodes import (
     Modelling,
     choose_threshold,
@@ -22,6 +24,7 @@ from flight_delays.pipelines.modelling.nodes import (
     split_windows,
 )
 from flight_delays.records import hash_rows
+from tests.conftest import CODE
 
 COLUMNS = Columns.of(Observation)
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
@@ -100,7 +103,7 @@ def test_the_measured_model_has_not_learned_from_the_test_window(
     train, validation, _ = windows
 
     evaluated, final, seconds, _ = fit_winner(
-        COLUMNS, *windows, trained.recipe, modelling_params, seed=0
+        COLUMNS, *windows, trained.recipe, None, modelling_params, 0, CODE
     )
 
     without_test = fit(
@@ -110,6 +113,91 @@ def test_the_measured_model_has_not_learned_from_the_test_window(
     assert content_hash(final) == trained.candidate.metadata.content_hash
     assert content_hash(final) != content_hash(evaluated)
     assert seconds > 0
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The number of rows of each fit, as they are made."""
+    made, once = [], nodes.fit
+
+    def counted(contract, family, hyperparameters, seed, *windows):
+        made.append(sum(map(len, windows)))
+        return once(contract, family, hyperparameters, seed, *windows)
+
+    monkeypatch.setattr(nodes, "fit", counted)
+    return made
+
+
+def test_the_models_of_a_candidate_are_taken_where_they_would_be_the_same(
+    windows, trained, modelling_params, fits, tmp_path
+):
+    trained.candidate.write(tmp_path)
+    known = type(trained.candidate).read(tmp_path)
+
+    evaluated, final, seconds, data_hash = fit_winner(
+        COLUMNS, *windows, trained.recipe, known, modelling_params, 0, CODE
+    )
+
+    assert fits == []
+    assert content_hash(final) == trained.candidate.metadata.content_hash
+    assert content_hash(evaluated) == content_hash(trained.packaged["evaluated_model"])
+    assert seconds == trained.training_seconds
+    assert data_hash == trained.packaged["data_hash"]
+    rows = windows[2][X]
+    np.testing.assert_array_equal(
+        probability(final, rows), probability(trained.candidate.estimator, rows)
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("features", "rows", "split", "recipe", "seed", "lock", "files"),
+        *("unloadable", "unmeasured", "no record"),
+    ],
+)
+def test_the_winner_is_fitted_whatever_is_known_of_another(
+    windows, trained, modelling_params, fits, change
+):
+    train, validation, test = windows
+    candidate = trained.candidate
+    dirty = CODE.model_copy(update={"git_commit": "0" * 40 + "-dirty"})
+    of_dirty = candidate.with_record(lineage=dirty.lineage_of(trained.packaged["data_hash"]))
+    late = test[TIME] >= test[TIME].min() + pd.Timedelta(days=2)
+    recipe = trained.recipe
+    broken = Unloadable(dump_estimator(candidate.estimator), "it is of another scikit-learn")
+    unknown = candidate.evaluation.model_copy(update={"training_seconds": None})
+    given = {
+        "contract": COLUMNS,
+        "train": train,
+        "validation": validation,
+        "test": test,
+        "recipe": recipe,
+        "known_candidate": candidate,
+        "params": modelling_params,
+        "seed": 0,
+        "code": CODE,
+    }
+    changes = {
+        "features": {"contract": COLUMNS.only(*COLUMNS.features[1:], Y, TIME)},
+        "rows": {"train": train.iloc[1:]},
+        # the same rows, of which others are measured
+        "split": {"validation": pd.concat([validation, test[~late]]), "test": test[late]},
+        "recipe": {"recipe": recipe | {"hyperparameters": {"C": 0.123}}},
+        "seed": {"seed": 1},
+        "lock": {"code": CODE.model_copy(update={"lock_hash": "2" * 64})},
+        # others may follow under the same name
+        "files": {"code": dirty, "known_candidate": of_dirty},
+        "unloadable": {"known_candidate": replace(candidate, estimator=broken)},
+        "unmeasured": {"known_candidate": replace(candidate, evaluated=None)},
+        "no record": {"known_candidate": replace(candidate, evaluation=unknown)},
+    }
+    given |= changes[change]
+
+    fit_winner(**given)
+
+    before = len(given["train"]) + len(given["validation"])
+    assert sorted(fits) == [before, before + len(given["test"])]
 
 
 @pytest.mark.parametrize(("false_negative", "false_positive"), [(3, 1), (1, 1), (1, 5)])
@@ -226,7 +314,7 @@ def test_a_candidate_predicts_as_its_final_model(trained, windows):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_same_inputs_give_the_same_version(trained, windows, modelling_params, n_workers):
     params = modelling_params.model_copy(update={"n_workers": n_workers})
-    _, refitted, *_ = fit_winner(COLUMNS, *windows, trained.recipe, params, seed=0)
+    _, refitted, *_ = fit_winner(COLUMNS, *windows, trained.recipe, None, params, 0, CODE)
 
     again = package_candidate(COLUMNS, **{**trained.packaged, "final_model": refitted})
 

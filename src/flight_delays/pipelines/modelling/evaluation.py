@@ -238,6 +238,7 @@ def collect_evaluation(
     metrics: dict[str, Any],
     slices: pd.DataFrame,
     importance: pd.DataFrame,
+    training_seconds: float,
     costs: Costs,
 ) -> dict[str, Any]:
     """What was found of the data and of the candidate, and is to travel with it."""
@@ -259,6 +260,7 @@ def collect_evaluation(
         },
         cost=_thinned(threshold=thresholds, cost=cost),
         costs=costs.model_dump(),
+        training_seconds=training_seconds,
     )
     return evaluation.model_dump()
 

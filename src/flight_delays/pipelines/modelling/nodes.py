@@ -1,6 +1,7 @@
 """From model input to a candidate: split by time, fit, package."""
 
 import hashlib
+import logging
 import time
 from typing import Any
 
@@ -27,6 +28,8 @@ from flight_delays.records import hash_rows
 from flight_delays.reference import Calibration, Reference, logit
 
 from .families import FAMILIES, Hyperparameters
+
+logger = logging.getLogger(__name__)
 
 
 class Importance(Parameters):
@@ -59,6 +62,10 @@ class CodeVersion(Parameters):
     def is_uncertain(self) -> bool:
         """Whether other code may have the same name: files differ from the commit, or none is."""
         return self.git_commit == "unknown" or self.git_commit.endswith("-dirty")
+
+    def lineage_of(self, data_hash: str) -> Lineage:
+        """Where a model comes from that this code trains on some rows."""
+        return Lineage(**self.model_dump(), data_hash=data_hash)
 
 
 def split_windows(
@@ -151,22 +158,65 @@ def fit_winner(
     validation: pd.DataFrame,
     test: pd.DataFrame,
     recipe: Hyperparameters,
+    known_candidate: ModelPackage | None,
     params: Modelling,
     seed: int,
+    code: CodeVersion,
 ) -> tuple[Pipeline, Pipeline, float, str]:
     """Refit the winner twice, at the same time if there are workers for it.
+
+    Unless the candidate that is known is of the same features, rows, recipe, seed and code: then
+    the two are taken as they were fitted.
 
     Returns:
         The model that is measured, fitted on all that precedes the test window; the one that would
         serve, fitted up to the as-of moment; the seconds it took to train that one; and the hash of
         the rows that it has learned from.
     """
+    data_hash = hash_rows(train, validation, test)
+    known = _fitted_before(contract, known_candidate, recipe, test, data_hash, seed, code)
+    if known is not None:
+        return *known, data_hash
     with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
         (evaluated, _), (final, seconds) = parallel(
             delayed(_fit_timed)(contract, recipe, seed, *windows)
             for windows in ([train, validation], [train, validation, test])
         )
-    return evaluated, final, seconds, hash_rows(train, validation, test)
+    return evaluated, final, seconds, data_hash
+
+
+def _fitted_before(
+    contract: Columns,
+    known: ModelPackage | None,
+    recipe: Hyperparameters,
+    test: pd.DataFrame,
+    data_hash: str,
+    seed: int,
+    code: CodeVersion,
+) -> tuple[Pipeline, Pipeline, float] | None:
+    """A candidate's two models and the seconds that the fit took, if just they would be fitted."""
+    if known is None or code.is_uncertain:
+        return None
+    metadata, evaluated, final = known.metadata, known.evaluated, known.estimator
+    seconds = known.evaluation.training_seconds if known.evaluation else None
+    same = (
+        metadata.lineage == code.lineage_of(data_hash)
+        and metadata.family == recipe["family"]
+        and metadata.hyperparameters == recipe["hyperparameters"]
+        and metadata.seed == seed
+        and metadata.features == contract.features
+        and metadata.evaluated_until == _first_day(contract, test)
+    )
+    loaded = isinstance(evaluated, Pipeline) and isinstance(final, Pipeline)
+    if not (same and loaded and seconds is not None):
+        return None
+    logger.info("The winner has been fitted to these rows: it is %s", known.version)
+    return evaluated, final, seconds
+
+
+def _first_day(contract: Columns, rows: pd.DataFrame) -> pd.Timestamp:
+    first: pd.Timestamp = rows[contract.event_time].min().normalize()
+    return first
 
 
 def _fit_timed(
@@ -253,7 +303,6 @@ def package_candidate(
         ProjectError: if that is of another day: another training has begun since.
     """
     fitted_hash = content_hash(final_model)
-    lineage = Lineage(git_commit=code.git_commit, lock_hash=code.lock_hash, data_hash=data_hash)
     identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
     metadata = Metadata(
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
@@ -265,10 +314,10 @@ def package_candidate(
         threshold=threshold,
         as_of=as_of.moment,
         trained_until=as_of.moment,
-        evaluated_until=test[contract.event_time].min().normalize(),
+        evaluated_until=_first_day(contract, test),
         n_training_rows=len(train) + len(validation) + len(test),
         metrics=metrics["candidate"],
-        lineage=lineage,
+        lineage=code.lineage_of(data_hash),
         seed=seed,
         parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
     )

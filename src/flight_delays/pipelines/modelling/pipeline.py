@@ -54,7 +54,7 @@ def create_pipeline() -> Pipeline:
             Node(choose_threshold, ["contract", "validation_predictions", COSTS], "threshold"),
             Node(
                 fit_winner,
-                ["contract", *WINDOWS, "recipe", PARAMS, SEED],
+                ["contract", *WINDOWS, "recipe", "known_candidate", PARAMS, SEED, CODE],
                 ["evaluated_model", "final_model", "training_seconds", "data_hash"],
             ),
             Node(
@@ -95,6 +95,7 @@ def create_pipeline() -> Pipeline:
                     "metrics",
                     "slice_metrics",
                     "feature_importance",
+                    "training_seconds",
                     COSTS,
                 ],
                 "evaluation",
