@@ -2,6 +2,8 @@
 
 import os
 
+# what is started imports hundreds of modules: they are compiled once, not by every command
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # before any model library is loaded, as the project's settings do: models this small only wait
 # for each other's threads
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,14 +46,20 @@ SERVED = ("test_fuzz.py", "test_image.py", "test_scrape.py", "test_serving.py", 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker for each of two groups of end-to-end tests, which share a copy of the project."""
+    """One worker for each of two groups of end-to-end tests, which share a copy of the project.
+
+    Of the others, each file has one: what it sets up is set up once.
+    """
     from xdist.scheduler import LoadScopeScheduling
+
+    # in their order, which begins with the two that take the longest; not by the number of tests
+    config.option.loadscopereorder = False
 
     class ByCopy(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             if "/e2e/" not in file:
-                return nodeid
+                return file
             return "served" if file.endswith(SERVED) else "walked"
 
     return ByCopy(config, log)

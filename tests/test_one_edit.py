@@ -229,7 +229,11 @@ def probes(
 
     def probe(edits: list[Edit]) -> Probe:
         folder = tmp_path_factory.mktemp("src")
-        shutil.copytree(root / "src/flight_delays", folder / "flight_delays")
+        shutil.copytree(
+            root / "src/flight_delays",
+            folder / "flight_delays",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
         make(edits, folder)
         done = subprocess.run(
             [sys.executable, "-c", PROBE, json.dumps(TRIED)],

@@ -14,10 +14,17 @@ from tests.e2e.project import Loop, Project, copy_project
 pytest.register_assert_rewrite("tests.e2e.walkthrough")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if _is_here(item):
             item.add_marker(pytest.mark.e2e)
+    # two workers begin with them
+    if hasattr(config, "workerinput"):
+        items.sort(key=_is_here, reverse=True)
+
+
+def _is_here(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,7 +53,9 @@ def walkthrough(
     if not any(item.path.name == "test_readme.py" for item in request.session.items):
         yield {}
         return
-    project = copy_project(pytestconfig.rootpath, tmp_path_factory.mktemp("readme"))
+    # the other tests give the same commands
+    scratch = tmp_path_factory.mktemp("readme")
+    project = copy_project(pytestconfig.rootpath, scratch, is_measured=False)
     with ThreadPoolExecutor(max_workers=1) as executor:
         outcomes = {typed: executor.submit(way, project, *typed) for typed, way in WAYS.items()}
         yield {command: outcome for typed, outcome in outcomes.items() for command in typed}

@@ -161,8 +161,14 @@ def versions(path: Path) -> list[Path]:
     return sorted(path.glob(f"*/{path.name}"))
 
 
-def copy_project(source: Path, scratch: Path) -> Project:
-    """Copy what git tracks, and what it would; commit it, so that there is a lineage."""
+def copy_project(source: Path, scratch: Path, *, is_measured: bool = True) -> Project:
+    """Copy what git tracks, and what it would; commit it, so that there is a lineage.
+
+    Args:
+        source: The project.
+        scratch: An empty folder, for the copy and what its commands keep elsewhere.
+        is_measured: Whether coverage looks at its commands, which then take a third longer.
+    """
     folder = scratch / "project"
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
@@ -175,7 +181,10 @@ def copy_project(source: Path, scratch: Path) -> Project:
             shutil.copymode(source / name, folder / name)
     _link_packages(folder)
     (scratch / "home").mkdir()
-    project = Project(folder, _environment(folder, scratch))
+    environment = _environment(folder, scratch)
+    if not is_measured:
+        environment = {k: v for k, v in environment.items() if not k.startswith("COVERAGE_")}
+    project = Project(folder, environment)
     identity = "-c user.name=test -c user.email=test@example.org -c commit.gpgsign=false"
     project.must(f"git init -q && git add -A && git {identity} commit -q -m Copy")
     return project

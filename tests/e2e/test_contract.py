@@ -48,7 +48,8 @@ def copy(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
     """Copies of the project whose package is edited."""
 
     def edited(edits: list[Edit]) -> Project:
-        project = copy_project(pytestconfig.rootpath, tmp_path_factory.mktemp("edited"))
+        scratch = tmp_path_factory.mktemp("edited")
+        project = copy_project(pytestconfig.rootpath, scratch, is_measured=False)
         make(edits, project.folder / "src")
         return project
 
