@@ -44,7 +44,7 @@ faults: .venv/.synced  ## kill the real commands at random moments, and look at 
 clean:  ## remove everything a run made; the environment stays
 	git clean -fdxq data logs .viz build
 
-.venv/.synced: pyproject.toml uv.lock | $(UV)
+.venv/.synced: pyproject.toml packages/kedro-mlops/pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen
 	@touch $@
 

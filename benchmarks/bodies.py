@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
-from flight_delays.records import json_records
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.json_records import json_records
 
 ROWS = Path("data/05_model_input/test.parquet")
 JSON = "application/json"

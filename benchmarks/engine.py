@@ -14,9 +14,9 @@ import pandera.pandas as pa
 
 from flight_delays.contracts import Observation, RawFlights
 from flight_delays.pipelines.data_engineering.nodes import daily_features
-from flight_delays.profiles import profile
-from flight_delays.quarantine import screen
-from flight_delays.validation import ContractValidator
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.validation import ContractValidator
+from kedro_mlops.measures.drift_profile import profile
 
 DATA = Path("data")
 CONTRACT = "flight_delays.contracts.Observation"

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from flight_delays.model_package import ModelPackage
+from kedro_mlops.models.package import ModelPackage
 
 RECOVER_EVERY = 10
 TRAIN = "kedro run --env sample --pipelines=modelling,gate,release --params as_of={day}"
@@ -55,7 +55,7 @@ class Faults:
         shutil.copyfile(self.folder / "conf/sample/parameters.yml", quick)
         self.environment = os.environ | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": str(self.folder / "src"),
+            "PYTHONPATH": f"{self.folder}/src:{self.folder}/packages/kedro-mlops/src",
             "BENTOML_HOME": str(folder / "bentoml"),
             MARK: str(folder),
         }

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.machine import on_core
-from flight_delays.metadata import Metadata
+from kedro_mlops.models.metadata import Metadata
 
 DATA = Path("data").resolve()
 HOST = "127.0.0.1"

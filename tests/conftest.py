@@ -17,22 +17,25 @@ import ibis.expr.types as ir
 import pandas as pd
 import pytest
 import yaml
+from kedro.framework.project import configure_project
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation, RawFlights, RawPlanes, RawWeather
-from flight_delays.exporting.export import export
-from flight_delays.metrics import Bootstrap, Costs
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon, Window
-from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering import nodes as engineering
-from flight_delays.pipelines.modelling import evaluation, tuning
-from flight_delays.pipelines.modelling import nodes as modelling
-from flight_delays.pipelines.modelling.families import FAMILIES
-from flight_delays.portable.plan import Plan
-from flight_delays.quarantine import screen
-from flight_delays.resolvers import package_file
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.core.time_params import AsOf, Horizon, Window
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
+from kedro_mlops.framework.resolvers import package_file
+from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.modelling import evaluation, tuning
+from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.models.families import FAMILIES
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.runtime.serving_spec import Plan
 from tests.factories import COLUMNS, tiny_package
+
+configure_project("flight_delays")
 
 RAW = "nycflights13"
 LAST_MONTH, EVERY = 4, 12
@@ -187,10 +190,9 @@ def engineer(
         landed = engineering.land_flights(screened, as_of, horizon, params).cache()
         flights = engineering.join_flights(landed, landed_weather, as_of, horizon, params).cache()
         tables = engineering.build_feature_tables(flights, as_of, horizon)
-        features = [table.cache() for table in tables]
-        model_input = engineering.assemble_model_input(flights, *features, landed_planes).cache()
-        by_entity = dict(zip(engineering.ENTITIES, features, strict=True))
-        return Engineered(screened, flights, by_entity, landed_planes, model_input)
+        features = {name: table.cache() for name, table in tables.items()}
+        model_input = engineering.assemble_model_input(flights, landed_planes, **features).cache()
+        return Engineered(screened, flights, features, landed_planes, model_input)
 
     return run
 
@@ -304,7 +306,7 @@ def released(
     folder = tmp_path_factory.mktemp("released")
     observation = Columns.of(Observation)
     label = observation[observation.label].description
-    plan = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder, label)
+    plan = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder, "flight_delays", label)
     plan.write(folder)
     return folder, plan
 
@@ -314,7 +316,7 @@ def online_store(engineered: Engineered, tmp_path_factory: pytest.TempPathFactor
     """URL of a SQLite store that holds the feature tables."""
     file = tmp_path_factory.mktemp("store") / "online.db"
     store = OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"})
-    store.save(engineering.publish(*engineered.features.values(), engineered.planes))
+    store.save(publish(**engineered.features, plane_features=engineered.planes))
     return store.load()
 
 

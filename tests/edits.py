@@ -40,7 +40,8 @@ ADD = [
     Edit(
         NODES,
         "    return table.select(Columns.of(Observation).names)",
-        f"""    counts = carriers.select(_.entity, _.day, {LOOKED_UP}=_.flights_7d.cast("float64"))
+        f"""    counts = daily_features["carrier_features"]
+    counts = counts.select(_.entity, _.day, {LOOKED_UP}=_.flights_7d.cast("float64"))
     table = table.drop(ENTITY).left_join(counts, [("carrier", ENTITY), DAY])
     table = table.mutate({SENT}=_.temperature_f - _.dew_point_f)
     return table.select(Columns.of(Observation).names)""",

@@ -19,24 +19,24 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from flight_delays.columns import Column, Columns
 from flight_delays.contracts import Inputs, Observation, Prediction
-from flight_delays.exporting.fields import fields_of
-from flight_delays.metadata import Lineage, Metadata
-from flight_delays.model_package import (
+from kedro_mlops.contract.columns import Column, Columns
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.measures.drift_profile import profile, windows_back
+from kedro_mlops.measures.drift_reference import Calibration, Reference
+from kedro_mlops.models.metadata import Lineage, Metadata
+from kedro_mlops.models.package import (
     Evaluation,
     ModelPackage,
     Unloadable,
     content_hash,
     dump_estimator,
 )
-from flight_delays.portable.encoding import Column as ArrayColumn
-from flight_delays.portable.plan import MODEL, PLAN_LABEL, Encoding, Plan, hash_of
-from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
-from flight_delays.profiles import profile, windows_back
-from flight_delays.records import json_records
-from flight_delays.reference import Calibration, Reference
-from flight_delays.stand_in import as_arrays
+from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preprocessing
+from kedro_mlops.models.stand_in import as_arrays
+from kedro_mlops.runtime.encoding import Column as ArrayColumn
+from kedro_mlops.runtime.serving_spec import MODEL, PLAN_LABEL, Encoding, Plan, hash_of
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 LOGGED = PREDICTION.without_personal()

@@ -11,21 +11,21 @@ from click.testing import CliRunner
 from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.cli.utils import env_option
 
-from flight_delays.cli import cli
-from flight_delays.columns import Columns, Contract, column
-from flight_delays.errors import BadDataError, ContractError, ProjectError
-from flight_delays.explained import explained
-from flight_delays.exporting.fields import fields_of
-from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.data_engineering import nodes as engineering
-from flight_delays.pipelines.modelling import tuning
-from flight_delays.pipelines.modelling.nodes import split_windows
-from flight_delays.pipelines.monitoring.nodes import take_predictions
-from flight_delays.pipelines.scoring.nodes import score
-from flight_delays.quarantine import refuse_bad_data
-from flight_delays.replay.driver import ticks
-from flight_delays.rules import column_rules, row_key
-from flight_delays.wording import in_environment
+from kedro_mlops.cli.commands import cli
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.quarantine import refuse_bad_data
+from kedro_mlops.contract.rules import column_rules, row_key
+from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.core.wording import in_environment
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.framework.error_messages import explained
+from kedro_mlops.modelling import tuning
+from kedro_mlops.modelling.nodes import split_windows
+from kedro_mlops.monitoring.nodes import take_predictions
+from kedro_mlops.replay.driver import ticks
+from kedro_mlops.scoring.nodes import score
 from tests.conftest import CODE
 from tests.factories import COLUMNS, LOGGED
 
@@ -200,7 +200,7 @@ def test_predictions_scored_as_is_said_are_watched(engineered, package, as_of, h
 
 def texts(root):
     """Every message of the source, templates and alerts, by where it is; … for what it fills in."""
-    for path in sorted((root / "src").rglob("*.py")):
+    for path in sorted([*root.glob("src/**/*.py"), *root.glob("packages/*/src/**/*.py")]):
         nodes = [*ast.walk(ast.parse(path.read_text()))]
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
         skipped = {ast.get_docstring(n, clean=False) for n in nodes if isinstance(n, documented)}
@@ -210,7 +210,7 @@ def texts(root):
             text = None if node in parts else _text(node)
             if text and text not in skipped:
                 yield f"{path.relative_to(root)}:{node.lineno}", text
-    for pattern in ("src/**/*.j2", "deploy/prometheus/rules.yml", "deploy/README.md"):
+    for pattern in ("packages/*/src/**/*.j2", "deploy/prometheus/rules.yml", "deploy/README.md"):
         for path in root.glob(pattern):
             yield str(path.relative_to(root)), re.sub(r"{[{%].*?[%}]}", "…", path.read_text())
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flight_delays.agreement import differences
+from kedro_mlops.contract.table_diff import differences
 
 KEYS = ["shop", "day"]
 MOMENT = pd.Timestamp("2013-01-01 10:00")

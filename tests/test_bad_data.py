@@ -9,10 +9,10 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from flight_delays.bad_data import NAMESPACE, as_bad_data
-from flight_delays.columns import Contract, column
-from flight_delays.errors import BadDataError, ProjectError
-from flight_delays.hooks import ProjectHooks
+from kedro_mlops.contract.columns import Contract, column
+from kedro_mlops.core.errors import BadDataError, ProjectError
+from kedro_mlops.framework.bad_data import NAMESPACE, as_bad_data
+from kedro_mlops.framework.hooks import ProjectHooks
 
 
 class Trip(Contract):
@@ -29,10 +29,10 @@ def catalog(tmp_path):
         "connection": {"backend": "duckdb", "database": ":memory:"},
     }
     raw = {
-        "type": "flight_delays.csv_files.CSVTextDataset",
+        "type": "kedro_mlops.contract.csv_files.CSVTextDataset",
         "filepath": str(tmp_path / "trips.csv"),
         "validator": {
-            "class": "flight_delays.validation.RawTableValidator",
+            "class": "kedro_mlops.contract.validation.RawTableValidator",
             "on": ["load"],
             "options": {"contract": f"{__name__}.Trip"},
         },

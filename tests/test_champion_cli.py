@@ -4,7 +4,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from flight_delays.cli import cli
+from kedro_mlops.cli.commands import cli
 
 HEAVY = ["bentoml", "ibis", "pandas", "sklearn"]
 
@@ -26,7 +26,7 @@ def test_what_a_command_cannot_do_without_is_asked_for(arguments: list[str]) -> 
 
 
 def test_help_does_not_wait_for_what_is_heavy() -> None:
-    script = f"import sys, flight_delays.cli; print(*set({HEAVY}) & set(sys.modules))"
+    script = f"import sys, kedro_mlops.cli.commands; print(*set({HEAVY}) & set(sys.modules))"
 
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

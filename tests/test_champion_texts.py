@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from flight_delays.champion_texts import (
+from kedro_mlops.champion.history import Saved
+from kedro_mlops.champion.texts import (
     describe,
     list_candidates,
     list_history,
     tell_move,
     tell_reproduction,
 )
-from flight_delays.champions import Saved
-from flight_delays.log_files import Answered
+from kedro_mlops.prediction_log.files import Answered
 from tests.factories import tiny_package
 
 GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."]}

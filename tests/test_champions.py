@@ -6,22 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.text import TextDataset
 
-from flight_delays import champions
-from flight_delays.champions import promote, release_of, roll_back
-from flight_delays.datasets import HistoryDataset, ModelPackageDataset
-from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage
-from flight_delays.pipelines import release
-from flight_delays.pipelines.documentation.nodes import ModelCard
-from flight_delays.pipelines.gate.nodes import record as record_verdict
-from flight_delays.pipelines.release.nodes import elect
-from flight_delays.pipelines.release.nodes import promote as record_release
-from flight_delays.portable.plan import MODEL, PLAN_LABEL, hash_of
+from kedro_mlops.champion import history as champions
+from kedro_mlops.champion.history import promote, release_of, roll_back
+from kedro_mlops.core.datasets import HistoryDataset
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.documentation.nodes import ModelCard
+from kedro_mlops.gate.nodes import record as record_verdict
+from kedro_mlops.models.datasets import ModelPackageDataset
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.release.nodes import elect
+from kedro_mlops.release.nodes import promote as record_release
+from kedro_mlops.runtime.serving_spec import MODEL, PLAN_LABEL, hash_of
 from tests.factories import (
     COLUMNS,
     of_another_scikit_learn,
@@ -128,7 +129,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
         Node(build, "elected", "champion"),
     ]
-    monkeypatch.setattr(release, "create_pipeline", lambda: Pipeline(steps))
+    monkeypatch.setitem(pipelines, "release", Pipeline(steps))
     return releases
 
 
@@ -420,7 +421,7 @@ def test_a_release_that_cannot_be_built_again_leaves_the_champion(
         Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
         Node(fail, "elected", "champion"),
     ]
-    monkeypatch.setattr(release, "create_pipeline", lambda: Pipeline(steps))
+    monkeypatch.setitem(pipelines, "release", Pipeline(steps))
 
     with pytest.raises(ProjectError, match="answers otherwise"):
         roll_back(catalog, None, None)

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from kedro_datasets.plotly import JSONDataset
 
-from flight_delays import charts
-from flight_delays.metrics import calibration_curve, cost_curve
+from kedro_mlops.measures.metrics import calibration_curve, cost_curve
+from kedro_mlops.reporting import charts
 
 RNG = np.random.default_rng(0)
 P = RNG.random(5000)
@@ -183,7 +183,7 @@ def test_a_picture_comes_back_from_the_catalogs_file(tmp_path):
 
 def test_figures_are_written_without_ipython_which_can_be_imported_after_all() -> None:
     written = (
-        "import sys; from flight_delays import charts; made = charts.figure('a', 'b', 'c');"
+        "import sys; from kedro_mlops.reporting import charts; made = charts.figure('a', 'b', 'c');"
         "made.to_json(); charts.embed(made); charts.script();"
         "print('IPython' in sys.modules); import IPython.core.display"
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from flight_delays.cli import run
+from kedro_mlops.cli.commands import run
 
 
 @pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])

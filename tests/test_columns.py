@@ -6,9 +6,9 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from flight_delays.columns import Columns, Contract, Lookup, column
-from flight_delays.errors import ContractError
-from flight_delays.quarantine import screen
+from kedro_mlops.contract.columns import Columns, Contract, Lookup, column
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.core.errors import ContractError
 
 PRICE = Lookup("prices", by="shop", column="price", daily=False)
 

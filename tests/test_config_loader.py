@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from flight_delays.config_loader import ProjectConfigLoader
+from kedro_mlops.framework.config_loader import ProjectConfigLoader
 
 
 def conf(folder: Path) -> str:

@@ -2,8 +2,8 @@ import pytest
 from kedro.io import DatasetError
 
 from flight_delays import contracts
-from flight_delays.columns import Columns
-from flight_delays.contract_datasets import ContractDataset, ContractsDataset
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.datasets import ContractDataset, ContractsDataset
 
 PREDICTION = "flight_delays.contracts.Prediction"
 

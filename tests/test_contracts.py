@@ -2,7 +2,6 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import (
     DailyFeatures,
     Flight,
@@ -16,7 +15,8 @@ from flight_delays.contracts import (
     RawPlanes,
     RawWeather,
 )
-from flight_delays.quarantine import screen
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.quarantine import screen
 from tests.factories import observations
 
 INPUTS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)

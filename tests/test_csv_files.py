@@ -9,10 +9,10 @@ import yaml
 from kedro.io import DataCatalog, DatasetError
 from kedro.validation import DataValidationError
 
-from flight_delays.columns import LINE, Contract, column
-from flight_delays.csv_files import BadFileError, CSVTextDataset
-from flight_delays.errors import BadDataError
-from flight_delays.quarantine import refuse_bad_data, screen
+from kedro_mlops.contract.columns import LINE, Contract, column
+from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset
+from kedro_mlops.contract.quarantine import refuse_bad_data, screen
+from kedro_mlops.core.errors import BadDataError
 from tests.test_quarantine import judged, rows_of
 
 TEXT = "id,name,paid\n1,Ann,2.5\n2,Zoë,3\n3,Bob €,\n"
@@ -235,11 +235,11 @@ def test_the_text_of_a_line_is_not_shown_where_some_of_it_is_personal(file):
 
 def catalog_of(file, contract="Payment", **load_args):
     entry = {
-        "type": "flight_delays.csv_files.CSVTextDataset",
+        "type": "kedro_mlops.contract.csv_files.CSVTextDataset",
         "filepath": str(file),
         "load_args": load_args,
         "validator": {
-            "class": "flight_delays.validation.RawTableValidator",
+            "class": "kedro_mlops.contract.validation.RawTableValidator",
             "on": ["load"],
             "options": {"contract": f"{__name__}.{contract}"},
         },

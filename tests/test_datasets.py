@@ -23,18 +23,15 @@ import sqlalchemy as sa
 from filelock import FileLock
 from kedro.io import DatasetError, Version
 
-from flight_delays import project
-from flight_delays.datasets import (
-    AlertsDataset,
-    HistoryDataset,
-    ModelPackageDataset,
-    OptionalDataset,
-)
-from flight_delays.errors import ProjectError
-from flight_delays.metadata import Metadata
-from flight_delays.model_package import ModelPackage
-from flight_delays.online_store import OnlineStoreDataset
-from flight_delays.storage import new_folder
+from kedro_mlops.core import project
+from kedro_mlops.core.datasets import HistoryDataset, OptionalDataset
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.files import new_folder
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset
+from kedro_mlops.models.datasets import ModelPackageDataset
+from kedro_mlops.models.metadata import Metadata
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.datasets import AlertsDataset
 from tests.factories import observations, tiny_package
 
 # Kedro finds it strange that a save may add no version; settings.py silences it
@@ -117,12 +114,12 @@ def test_the_same_model_with_another_record_is_another_version(champion, record,
     assert len(champion().list_versions()) == 2
 
 
-def test_the_settings_silence_the_warning_about_a_version_that_was_not_needed(champion, first):
+def test_the_hooks_silence_the_warning_about_a_version_that_was_not_needed(champion, first):
     champion().save(first)
 
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        runpy.run_module("flight_delays.settings")
+        runpy.run_module("kedro_mlops.framework.hooks")
         champion().save(first)
 
     assert [str(w.message) for w in seen if "Save version" in str(w.message)] == []
@@ -167,10 +164,10 @@ def test_a_damaged_version_is_refused_when_loaded_and_followed_by_the_next_save(
 def test_a_new_version_comes_after_all_others_whatever_the_clock_says(
     champion, monkeypatch, moment, first, second
 ):
-    monkeypatch.setattr("flight_delays.datasets.generate_timestamp", lambda: moment)
+    monkeypatch.setattr("kedro_mlops.models.datasets.generate_timestamp", lambda: moment)
     champion().save(first)
     monkeypatch.setattr(
-        "flight_delays.datasets.generate_timestamp", lambda: "2026-01-01T00.00.00.000Z"
+        "kedro_mlops.models.datasets.generate_timestamp", lambda: "2026-01-01T00.00.00.000Z"
     )
 
     for package in (second, first, second):
@@ -239,7 +236,7 @@ def test_a_champion_that_stays_is_not_refused(guarded, first):
 
 
 def test_who_waits_too_long_for_another_process_is_told_so(guarded, monkeypatch, first, tmp_path):
-    monkeypatch.setattr("flight_delays.datasets.LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("kedro_mlops.models.datasets.LOCK_TIMEOUT_SECONDS", 0.1)
 
     with FileLock(tmp_path / "champion.lock"), pytest.raises(DatasetError) as refused:
         guarded().save(first)

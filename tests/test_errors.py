@@ -1,4 +1,4 @@
-from flight_delays.errors import suggestion
+from kedro_mlops.core.errors import suggestion
 
 
 def test_a_near_miss_is_named() -> None:

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from kedro.io import DatasetError
 from kedro.validation import DataValidationError, ParameterValidationError
 
-from flight_delays.errors import ProjectError
-from flight_delays.explained import explained
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.framework.error_messages import explained
 
 
 def command(fail: Callable[[], None]) -> click.Command:

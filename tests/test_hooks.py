@@ -2,11 +2,11 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 
-from flight_delays.errors import BadDataError, ProjectError
-from flight_delays.hooks import ProjectHooks, check_parameters, wait_for_better_data
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.monitoring.performance import WINDOW_COLUMNS
-from flight_delays.pipelines.monitoring.triggers import Retraining, decide
+from kedro_mlops.core.errors import BadDataError, ProjectError
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.framework.hooks import ProjectHooks, check_parameters, wait_for_better_data
+from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
+from kedro_mlops.monitoring.triggers import Retraining, decide
 from tests.factories import tiny_package
 
 

@@ -5,21 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs, Observation
-from flight_delays.errors import ProjectError
-from flight_delays.exporting.export import export
-from flight_delays.model_package import ModelPackage, probability
-from flight_delays.pipelines.documentation.nodes import ModelCard, render_card
-from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
-from flight_delays.pipelines.gate.checks import leakage_checks
-from flight_delays.pipelines.modelling import evaluation, nodes
-from flight_delays.pipelines.modelling.families import FAMILIES
-from flight_delays.pipelines.monitoring.drift import measure_drift
-from flight_delays.pipelines.monitoring.nodes import measure_quality
-from flight_delays.preprocessing import informative, left_out
-from flight_delays.serving.model import ServedModel
-from flight_delays.summary import summarise
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.documentation.nodes import ModelCard, render_card
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.framework.summary import summarise
+from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
+from kedro_mlops.gate.checks import leakage_checks
+from kedro_mlops.modelling import evaluation, nodes
+from kedro_mlops.models.families import FAMILIES
+from kedro_mlops.models.package import ModelPackage, probability
+from kedro_mlops.models.preprocessing import informative, left_out
+from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.nodes import measure_quality
+from kedro_mlops.serving.model import ServedModel
 from tests.conftest import model
 from tests.pipelines.monitoring.conftest import CLEAN, NO_SKEW, params, predictions  # noqa: F401
 

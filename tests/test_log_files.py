@@ -3,7 +3,7 @@ import os
 from datetime import date, datetime
 from pathlib import Path
 
-from flight_delays.log_files import Answered, closed, hold, is_held, last_answer, list_log
+from kedro_mlops.prediction_log.files import Answered, closed, hold, is_held, last_answer, list_log
 
 MONDAY, TUESDAY = date(2013, 7, 15), date(2013, 7, 16)
 

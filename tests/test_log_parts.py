@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flight_delays import log_parts
-from flight_delays.columns import Columns
 from flight_delays.contracts import Prediction
-from flight_delays.errors import ProjectError
-from flight_delays.log_parts import finished, new_parts, schema_of, take, taken_until
-from flight_delays.serving.prediction_log import PredictionLog
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.prediction_log import parts as log_parts
+from kedro_mlops.prediction_log.parts import finished, new_parts, schema_of, take, taken_until
+from kedro_mlops.prediction_log.writer import PredictionLog
 from tests.factories import json_lines, predictions
 
 COLUMNS = Columns.of(Prediction)
@@ -181,7 +181,7 @@ import sys, time
 from datetime import datetime, timedelta, UTC
 from itertools import count
 from pathlib import Path
-from flight_delays.serving.prediction_log import PredictionLog
+from kedro_mlops.prediction_log.writer import PredictionLog
 
 log = PredictionLog(Path(sys.argv[1]), 20_000, 1_000_000)
 today = datetime.now(UTC).date() + timedelta(days=int(sys.argv[2]))

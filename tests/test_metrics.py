@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from flight_delays.metrics import (
+from kedro_mlops.measures.metrics import (
     CALIBRATION_BINS,
     DECISION_METRICS,
     METRICS,

@@ -15,9 +15,9 @@ import sklearn
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from flight_delays.errors import ProjectError
-from flight_delays.metadata import Metadata, read_intact
-from flight_delays.model_package import (
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.metadata import Metadata, read_intact
+from kedro_mlops.models.package import (
     ModelPackage,
     UnloadableError,
     _serialise,

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.moments import AsOf, Horizon, Parameters
+from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 
 
 def test_as_of_a_day_is_its_first_moment():

@@ -46,22 +46,22 @@ import pandas as pd
 from kedro.validation import DataValidationError
 
 from flight_delays import contracts
-from flight_delays.columns import Columns
-from flight_delays.contract_datasets import ContractsDataset
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.datasets import ContractsDataset
 from flight_delays.contracts import Inputs, Observation, Prediction, RawWeather
-from flight_delays.metrics import Bootstrap
-from flight_delays.moments import AsOf, Horizon, Window
-from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
-from flight_delays.pipelines.modelling.evaluation import evaluate_slices
-from flight_delays.pipelines.modelling.nodes import profile_reference
-from flight_delays.pipelines.monitoring.drift import measure_drift
-from flight_delays.pipelines.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
-from flight_delays.exporting.fields import fields_of
-from flight_delays.quarantine import screen
-from flight_delays.reference import Reference
-from flight_delays.serving.prediction_log import PredictionLog
-from flight_delays.serving.rows import request_model
-from flight_delays.validation import ContractValidator
+from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.core.time_params import AsOf, Horizon, Window
+from kedro_mlops.documentation.nodes import ModelCard, render_card, render_dictionary
+from kedro_mlops.modelling.evaluation import evaluate_slices
+from kedro_mlops.modelling.nodes import profile_reference
+from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.measures.drift_reference import Reference
+from kedro_mlops.prediction_log.writer import PredictionLog
+from kedro_mlops.runtime.field_types import request_model
+from kedro_mlops.contract.validation import ContractValidator
 from tests.factories import json_lines, observations, tiny_package
 
 TRIED = json.loads(sys.argv[1])

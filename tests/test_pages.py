@@ -1,7 +1,7 @@
 import jinja2
 import pytest
 
-from flight_delays.pages import render_page
+from kedro_mlops.reporting.pages import render_page
 
 
 def test_a_value_that_a_template_lacks_is_an_error() -> None:

@@ -3,8 +3,8 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from flight_delays.columns import Columns, column
-from flight_delays.preprocessing import linear_preprocessing, tree_preprocessing
+from kedro_mlops.contract.columns import Columns, column
+from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preprocessing
 
 
 class Parcel(pa.DataFrameModel):

@@ -6,7 +6,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from flight_delays.profiles import (
+from kedro_mlops.measures.drift_profile import (
     MEASURES,
     MISSING,
     N_BINS,

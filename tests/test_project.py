@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from kedro.framework import project as kedro_project
 
-from flight_delays import project
-from flight_delays.project import open_project, project_folder
+from kedro_mlops.core import project
+from kedro_mlops.core.project import open_project, project_folder
 
 ROOT = Path(__file__).parents[1]
 # as Airflow's operators do
@@ -95,7 +96,7 @@ def test_the_project_of_an_installed_wheel_is_that_of_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(project, "_opened", [])
-    monkeypatch.setattr(project, "__file__", str(tmp_path / "lib/site-packages/p/project.py"))
+    monkeypatch.setattr(kedro_project, "PACKAGE_NAME", "json")  # as any that is installed
     (tmp_path / "own/notebooks").mkdir(parents=True)
     (tmp_path / "own/pyproject.toml").write_text("[tool.kedro]\n")
     monkeypatch.chdir(tmp_path / "own/notebooks")

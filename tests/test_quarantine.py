@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pandera.dtypes import is_int
 
-from flight_delays.columns import Column, Columns, Contract, column, real_moment
 from flight_delays.contracts import RawFlights, RawWeather
-from flight_delays.errors import BadDataError
-from flight_delays.quarantine import (
+from kedro_mlops.contract.columns import Column, Columns, Contract, column, real_moment
+from kedro_mlops.contract.quarantine import (
     EXAMPLES,
     WORST,
     Screening,
@@ -25,6 +24,7 @@ from flight_delays.quarantine import (
     refuse_bad_data,
     screen,
 )
+from kedro_mlops.core.errors import BadDataError
 
 Moment = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 

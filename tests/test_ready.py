@@ -10,17 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from flight_delays.cli import _example_row
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
-from flight_delays.errors import ProjectError
-from flight_delays.ready import example_request, refuse_if_taken
+from kedro_mlops.cli.commands import _example_row
+from kedro_mlops.cli.ready import example_request, refuse_if_taken
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
 from tests.factories import COLUMNS
 
 # becomes another program, as `kedro serve` becomes the service
 BECOME = """
 import os, sys
-from flight_delays.ready import tell_when_ready
+from kedro_mlops.cli.ready import tell_when_ready
 
 tell_when_ready(sys.argv[1], "Ready.")
 os.execv("/bin/sleep", ["sleep", sys.argv[2]])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flight_delays.records import json_records
+from kedro_mlops.core.json_records import json_records
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ROW = st.fixed_dictionaries(

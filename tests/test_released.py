@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flight_delays.datasets import ModelPackageDataset
-from flight_delays.errors import ProjectError
-from flight_delays.model_package import UnloadableError, is_mute
-from flight_delays.portable.plan import PLAN, TREES, hash_of
-from flight_delays.released import model_folder, models_of, plan_of
-from flight_delays.stand_in import with_stand_in
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.datasets import ModelPackageDataset
+from kedro_mlops.models.package import UnloadableError, is_mute
+from kedro_mlops.models.released import model_folder, models_of, plan_of
+from kedro_mlops.models.stand_in import with_stand_in
+from kedro_mlops.runtime.serving_spec import PLAN, TREES, hash_of
 from tests.factories import of_another_scikit_learn, write_bento, write_labels
 
 BENTO = "bento:1"

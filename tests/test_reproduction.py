@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.metadata import Lineage
-from flight_delays.reproduction import code_differences, differences, retrain
+from kedro_mlops.champion.reproduction import code_differences, differences, retrain
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.metadata import Lineage
 from tests.factories import tiny_package
 
 RECORDED = Lineage(git_commit="c0ffee", data_hash="da7a", lock_hash="10c4")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from kedro.config import OmegaConfigLoader
 
-from flight_delays import project as project_module
-from flight_delays import resolvers
+from kedro_mlops.core import project as project_module
+from kedro_mlops.framework import resolvers
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import math
 import ibis
 import pytest
 
-from flight_delays.columns import Columns, Contract, column
-from flight_delays.errors import ContractError
-from flight_delays.rules import column_rules, key_rule, row_key, shown, without_nan
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.rules import column_rules, key_rule, row_key, shown, without_nan
+from kedro_mlops.core.errors import ContractError
 
 
 class Box(Contract):

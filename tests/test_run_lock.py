@@ -11,14 +11,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from flight_delays import run_lock
-from flight_delays.errors import ProjectError
-from flight_delays.run_lock import alone_in, wait_option
+from kedro_mlops.core import run_lock
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.run_lock import alone_in, wait_option
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from flight_delays.run_lock import alone_in
+from kedro_mlops.core.run_lock import alone_in
 
 with alone_in(Path(sys.argv[1])):
     print("held", flush=True)

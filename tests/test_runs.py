@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flight_delays.run_lock import alone_in
+from kedro_mlops.core.run_lock import alone_in
 
 RUN = ["--pipelines=documentation", "--to-outputs=data_dictionary"]
 PARALLEL = """

@@ -13,14 +13,18 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from flight_delays import log_parts
-from flight_delays.columns import Columns
-from flight_delays.contract_datasets import ContractDataset
 from flight_delays.contracts import Prediction
-from flight_delays.errors import ProjectError
-from flight_delays.pipelines.monitoring.nodes import ingest
-from flight_delays.served import PredictionLogDataset, ServedPredictionsDataset, read_log
-from flight_delays.serving.prediction_log import PredictionLog
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.datasets import ContractDataset
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.monitoring.nodes import ingest
+from kedro_mlops.prediction_log import parts as log_parts
+from kedro_mlops.prediction_log.datasets import (
+    PredictionLogDataset,
+    ServedPredictionsDataset,
+    read_log,
+)
+from kedro_mlops.prediction_log.writer import PredictionLog
 from tests.factories import LOGGED, json_lines, predictions
 
 COLUMNS = Columns.of(Prediction)
@@ -32,7 +36,7 @@ WRITER = """
 import datetime, os, sys, time
 from itertools import count
 from pathlib import Path
-from flight_delays.serving.prediction_log import PredictionLog
+from kedro_mlops.prediction_log.writer import PredictionLog
 
 line = sys.argv[2]
 answers = os.open(f"{sys.argv[1]}-answers", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -49,7 +53,7 @@ for i in count():
 INGEST = """
 import os, random, signal, sys, time
 from pathlib import Path
-from flight_delays import log_parts
+from kedro_mlops.prediction_log import parts as log_parts
 from tests.test_served import datasets, run
 
 log_parts.MAX_PART_BYTES = 50_000

@@ -9,7 +9,7 @@ import pytest
 from kedro.io import DatasetError
 from kedro_datasets.json import JSONDataset
 
-from flight_delays import storage
+from kedro_mlops.core import files as storage
 
 
 @pytest.fixture
@@ -109,8 +109,8 @@ def test_a_full_disk_leaves_the_old_file(files, report):
 def test_a_killed_process_leaves_the_old_file_whole(report):
     writer = (
         "import fsspec, sys, time\n"
-        "from flight_delays import storage\n"
-        "storage.register()\n"
+        "from kedro_mlops.core import files\n"
+        "files.register()\n"
         "with fsspec.filesystem('file').open(sys.argv[1], 'w') as file:\n"
         "    file.write('new' * 10_000)\n"
         "    file.flush()\n"

@@ -1,6 +1,6 @@
 from typing import Any
 
-from flight_delays.summary import summarise
+from kedro_mlops.framework.summary import summarise
 from tests.conftest import Trained
 
 INTERVAL = {"value": 0.7, "low": 0.6, "high": 0.8}

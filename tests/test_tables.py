@@ -10,10 +10,11 @@ from kedro.pipeline import Node, Pipeline
 from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
 from kedro_viz.models.flowchart.nodes import GraphNode
 
-from flight_delays import contracts, viz_hooks
-from flight_delays.columns import Contract, column
-from flight_delays.tables import TableDataset, personal_names
-from flight_delays.viz_hooks import TableStats
+from flight_delays import contracts
+from kedro_mlops.contract.columns import Contract, column
+from kedro_mlops.contract.tables import TableDataset, personal_names
+from kedro_mlops.framework import viz_hooks
+from kedro_mlops.framework.viz_hooks import TableStats
 
 
 class People(Contract):

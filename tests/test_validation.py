@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from kedro.io import DataCatalog
 from kedro.validation import DataValidationError
 
-from flight_delays import validation
-from flight_delays.columns import Contract, column, real_moment
-from flight_delays.errors import ContractError
-from flight_delays.validation import EXAMPLES, ContractValidator, RawTableValidator
+from kedro_mlops.contract import validation
+from kedro_mlops.contract.columns import Contract, column, real_moment
+from kedro_mlops.contract.validation import EXAMPLES, ContractValidator, RawTableValidator
+from kedro_mlops.core.errors import ContractError
 
 
 class Parcel(Contract):
@@ -168,7 +168,7 @@ def test_the_catalog_refuses_a_file_that_breaks_its_contract(tmp_path):
         "file_format": "parquet",
         "connection": {"backend": "duckdb", "database": ":memory:"},
         "validator": {
-            "class": "flight_delays.validation.ContractValidator",
+            "class": "kedro_mlops.contract.validation.ContractValidator",
             "on": ["load"],
             "options": {"contract": f"{__name__}.Parcel"},
         },
@@ -184,11 +184,11 @@ def test_the_catalog_refuses_a_file_that_breaks_its_contract(tmp_path):
 def test_a_table_is_validated_once_and_anew_when_its_file_changes(tmp_path, monkeypatch):
     file = tmp_path / "parcels.parquet"
     entry = {
-        "type": "flight_delays.tables.TableDataset",
+        "type": "kedro_mlops.contract.tables.TableDataset",
         "filepath": str(file),
         "file_format": "parquet",
         "validator": {
-            "class": "flight_delays.validation.ContractValidator",
+            "class": "kedro_mlops.contract.validation.ContractValidator",
             "on": ["load"],
             "options": {"contract": f"{__name__}.Parcel"},
         },

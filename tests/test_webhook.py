@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flight_delays import webhook
-from flight_delays.webhook import ATTEMPTS, notify
+from kedro_mlops.monitoring import webhook
+from kedro_mlops.monitoring.webhook import ATTEMPTS, notify
 
 SECRET = "/services/s3cret"
 MESSAGE = {"alerts": [{"kind": "drift", "message": "3 of the last 4 — naïve"}]}

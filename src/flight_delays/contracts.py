@@ -9,29 +9,14 @@ from typing import Annotated
 
 import pandas as pd
 
-from flight_delays.columns import Contract, Lookup, column, real_moment
+from kedro_mlops.contract.columns import Contract, Lookup, column, real_moment
+from kedro_mlops.prediction_log.contract import PredictionColumns
 
 Timestamp = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 CARRIERS = [
-    "9E",
-    "AA",
-    "AS",
-    "B6",
-    "DL",
-    "EV",
-    "F9",
-    "FL",
-    "HA",
-    "MQ",
-    "OO",
-    "UA",
-    "US",
-    "VX",
-    "WN",
-    "YV",
-]
-VARIANTS = ["champion", "canary", "shadow"]
+    "9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV",
+]  # fmt: skip
 ORIGINS = ["EWR", "JFK", "LGA"]
 AIRPORT = r"[A-Z]{3}$"
 LATE_MINUTES = 15
@@ -266,22 +251,8 @@ class Observation(Outcome, Inputs):
     """One row to learn from: the inputs, and what really happened once it is known."""
 
 
-class Prediction(Inputs):
+class Prediction(PredictionColumns, Inputs):
     """One row of the prediction log; personal data is left out of it."""
-
-    prediction_id: str = column("Identifies the prediction")
-    predicted_at: pd.Timestamp = column("Moment of the prediction")
-    model_version: str = column("Model that made it")
-    variant: str = column(
-        "Role of the model that made it; what a shadow says nobody is told", isin=VARIANTS
-    )
-    probability: float = column("Estimated probability of the positive class", ge=0, le=1)
-    decision: bool = column("Whether the probability reaches the decision threshold")
-    missing_features: str = column(
-        "Looked-up features that were not found, each with its reason, e.g. `name=unknown_key`, "
-        "separated by commas",
-        nullable=True,
-    )
 
     class Config:
         unique = ["prediction_id"]

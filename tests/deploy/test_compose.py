@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flight_delays.serving.protocol import DRAIN_SECONDS
-from flight_delays.serving.settings import Settings
+from kedro_mlops.serving.fast_lane import DRAIN_SECONDS
+from kedro_mlops.serving.settings import Settings
 from tests.deploy.conftest import git_ignores
 from tests.deploy.metrics import DEPLOY
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from flight_delays.pipelines.monitoring.exposition import expose
-from flight_delays.pipelines.monitoring.performance import WINDOW_COLUMNS
+from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
+from kedro_mlops.monitoring.prometheus_text import expose
 from tests.deploy.conftest import Tool
 from tests.deploy.metrics import DEPLOY, RULES, alerts, metrics_named, metrics_of
 from tests.factories import tiny_package

@@ -226,7 +226,7 @@ def _environment(folder: Path, scratch: Path) -> dict[str, str]:
     return kept | {
         "PATH": os.pathsep.join([str(folder / ".venv/bin"), os.environ["PATH"]]),
         # before the installed project, so that it is the copy's code that runs
-        "PYTHONPATH": str(folder / "src"),
+        "PYTHONPATH": f"{folder}/src:{folder}/packages/kedro-mlops/src",
         "HOME": str(scratch / "home"),
         "BENTOML_HOME": str(scratch / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",

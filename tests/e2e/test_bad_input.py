@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flight_delays.resolvers import package_file
+from kedro_mlops.framework.resolvers import package_file
 from tests.e2e.project import Loop, Project, Running, versions
 
 INTERRUPTED = 130

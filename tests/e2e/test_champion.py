@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from flight_delays.model_package import ModelPackage
+from kedro_mlops.models.package import ModelPackage
 from tests.e2e.project import Project, free_port, versions
 from tests.factories import of_another_scikit_learn
 

@@ -17,8 +17,8 @@ import pytest
 import yaml
 from pandas.testing import assert_frame_equal
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
+from kedro_mlops.contract.columns import Columns
 from tests.e2e.asking import logged, predict, row_schema
 from tests.e2e.project import Loop, Project, copy_project, free_port, versions
 from tests.edits import (

@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
-from flight_delays.records import json_records
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.json_records import json_records
 from tests.e2e.fuzzing import Findings, fuzz, seconds_until_cut
 from tests.e2e.mutations import Mutations
 from tests.e2e.oddities import JSON

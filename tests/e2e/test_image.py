@@ -30,12 +30,13 @@ REFUSES_SECONDS = 30
 RUN = ".ci/run-image"
 NEVER_INSIDE = (
     *("kedro", "optuna", "ibis", "duckdb", "pandas", "sklearn", "pandera"),
-    *("skops", "uv", "flight_delays.pipelines"),
+    *("skops", "uv", "flight_delays.contracts"),
 )
 LOOK = f"""
 import importlib.util, os, pathlib, sys
 sys.path.insert(0, "src")
 assert importlib.util.find_spec("flight_delays"), "the service is not found"
+assert importlib.util.find_spec("kedro_mlops"), "the engine is not found"
 found = [name for name in {NEVER_INSIDE} if importlib.util.find_spec(name)]
 print(os.getuid(), *found)
 [capable] = [line for line in open("/proc/self/status") if line.startswith("CapBnd")]

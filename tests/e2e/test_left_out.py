@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flight_delays.resolvers import package_file
+from kedro_mlops.framework.resolvers import package_file
 from tests.e2e.project import Project
 
 

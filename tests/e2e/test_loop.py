@@ -13,8 +13,8 @@ import httpx
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
+from kedro_mlops.contract.columns import Columns
 from tests.e2e.asking import logged, predict, row_schema
 from tests.e2e.project import Loop, Project, free_port, versions
 from tests.e2e.readme import request_body
@@ -154,7 +154,10 @@ def test_the_report_needs_no_network(sample_loop: Loop) -> None:
 @pytest.fixture(scope="module")
 def service(sample_loop: Loop) -> Iterator[httpx.Client]:
     """The release, started while the project's code is not what it was built from."""
-    port, module = free_port(), sample_loop.project.folder / "src/flight_delays/serving/service.py"
+    port, module = (
+        free_port(),
+        sample_loop.project.folder / "packages/kedro-mlops/src/kedro_mlops/serving/service.py",
+    )
     code = module.read_text()
     module.write_text("raise RuntimeError('a release serves the code that it was built from')")
     try:

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
+from kedro_mlops.contract.columns import Columns
 from tests.e2e.asking import ARROW, JSON, as_json, logged
 from tests.e2e.load import load
 from tests.e2e.project import HOST, Loop, Running, free_port, is_ready

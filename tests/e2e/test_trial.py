@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
+from kedro_mlops.contract.columns import Columns
 from tests.e2e.asking import logged, predict, predict_arrow
 from tests.e2e.project import Loop, Project, free_port
 
@@ -100,7 +100,7 @@ def _configure(project: Project, mode: str) -> None:
 @contextlib.contextmanager
 def _another_model(project: Project) -> Iterator[None]:
     """Somebody tries fewer trees."""
-    file = project.folder / "src/flight_delays/pipelines/modelling/families.py"
+    file = project.folder / "packages/kedro-mlops/src/kedro_mlops/models/families.py"
     code = file.read_text()
     assert '"max_iter": 200' in code
     file.write_text(code.replace('"max_iter": 200', '"max_iter": 120'))

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from flight_delays.exporting.compiled import MAX_LEAVES, NotEqualError, compile_trees
-from flight_delays.portable.trees import Trees
+from kedro_mlops.export.compiled import MAX_LEAVES, NotEqualError, compile_trees
+from kedro_mlops.runtime.trees import Trees
 
 RANDOM = np.random.default_rng(0)
 # around the rows that are walked singly, and those that go together

@@ -10,15 +10,15 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
-from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
-from flight_delays.exporting import compiled
-from flight_delays.exporting.export import export
-from flight_delays.model_package import load_estimator
-from flight_delays.portable.encoding import encode_rows
-from flight_delays.portable.plan import MODEL, PLAN, TREES, Plan, hash_of
-from flight_delays.portable.trees import Trees
-from flight_delays.preprocessing import tree_preprocessing
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.export import compiled
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.models.package import load_estimator
+from kedro_mlops.models.preprocessing import tree_preprocessing
+from kedro_mlops.runtime.encoding import encode_rows
+from kedro_mlops.runtime.serving_spec import MODEL, PLAN, TREES, Plan, hash_of
+from kedro_mlops.runtime.trees import Trees
 from tests.factories import arrays_of, fitted, observations, tiny_package
 
 COLUMNS = Columns.of(Inputs)

@@ -3,10 +3,10 @@ import json
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
-from flight_delays.errors import ContractError
-from flight_delays.exporting.fields import fields_of
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.core.errors import ContractError
+from kedro_mlops.export.fields import fields_of
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 

@@ -8,16 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flight_delays.columns import Columns, Contract, column
-from flight_delays.exporting.export import encoding_of
-from flight_delays.exporting.fields import fields_of
-from flight_delays.portable.encoding import (
-    calendar,
-    encode_rows,
-    row_encoder,
-    unseen_categories,
-)
-from flight_delays.preprocessing import tree_preprocessing
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.export.serving_form import encoding_of
+from kedro_mlops.models.preprocessing import tree_preprocessing
+from kedro_mlops.runtime.encoding import calendar, encode_rows, row_encoder, unseen_categories
 from tests.factories import arrays_of, plan_of
 
 MOMENTS = [

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.portable.plan import MODEL, PLAN, PLAN_LABEL, TREES, Plan, hash_of
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.serving_spec import MODEL, PLAN, PLAN_LABEL, TREES, Plan, hash_of
 from tests.factories import plan_of, write_plan
 
 

@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs
-from flight_delays.errors import ProjectError
-from flight_delays.portable.encoding import encode_rows
-from flight_delays.portable.plan import TREES
-from flight_delays.portable.trees import MIN_ROWS_A_THREAD, Trees
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.encoding import encode_rows
+from kedro_mlops.runtime.serving_spec import TREES
+from kedro_mlops.runtime.trees import MIN_ROWS_A_THREAD, Trees
 from tests.factories import arrays_of
 
 

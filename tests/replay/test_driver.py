@@ -4,10 +4,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.replay import driver
-from flight_delays.replay.driver import prepare, ticks
-from flight_delays.run_lock import alone_in
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.run_lock import alone_in
+from kedro_mlops.replay import driver
+from kedro_mlops.replay.driver import prepare, ticks
 
 FIRST, SECOND, THIRD = (pd.Timestamp(day) for day in ("2013-03-01", "2013-03-11", "2013-03-21"))
 

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.metrics import Bootstrap
-from flight_delays.pipelines.replay.nodes import ORACLE
-from flight_delays.replay.policies import Record, live_tick
-from flight_delays.replay.world import Tick, World
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.replay.nodes import ORACLE
+from kedro_mlops.replay.policies import Record, live_tick
+from kedro_mlops.replay.world import Tick, World
 from tests.factories import COLUMNS
 
 FIRST, SECOND, THIRD = (pd.Timestamp(day) for day in ("2013-03-01", "2013-03-11", "2013-03-21"))

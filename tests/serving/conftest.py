@@ -14,11 +14,11 @@ import prometheus_client
 import pytest
 import uvicorn
 
-from flight_delays.portable.plan import Plan
-from flight_delays.serving.desk import Desk
-from flight_delays.serving.front import Front
-from flight_delays.serving.protocol import GuardedProtocol
-from flight_delays.serving.settings import Settings
+from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.serving.app_state import Desk
+from kedro_mlops.serving.fast_lane import GuardedProtocol
+from kedro_mlops.serving.gateway import Front
+from kedro_mlops.serving.settings import Settings
 from tests.factories import plan_of
 
 

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from flight_delays.portable.plan import Field, Plan
-from flight_delays.serving.reading import RowReader
-from flight_delays.serving.refusals import BadRequestError
-from flight_delays.serving.table_reading import TableReader
+from kedro_mlops.runtime.serving_spec import Field, Plan
+from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.reading import RowReader
+from kedro_mlops.serving.refusals import BadRequestError
 
 MAX_ROWS = 10_000
 MAX_BODY = 16_000_000

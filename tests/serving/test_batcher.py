@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from flight_delays.serving.batcher import LookupBatcher
+from kedro_mlops.serving.batcher import LookupBatcher
 
 
 class Store:

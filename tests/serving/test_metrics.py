@@ -10,11 +10,11 @@ import numpy as np
 import prometheus_client
 import pytest
 
-from flight_delays.portable.encoding import Coded
-from flight_delays.serving import metrics as module
-from flight_delays.serving.answers import Answer
-from flight_delays.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
-from flight_delays.serving.table_answers import By, TableAnswers
+from kedro_mlops.runtime.encoding import Coded
+from kedro_mlops.serving import metrics as module
+from kedro_mlops.serving.answers import Answer
+from kedro_mlops.serving.bulk_answers import By, TableAnswers
+from kedro_mlops.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
 from tests.factories import plan_of
 
 ANSWERS = [
@@ -43,10 +43,10 @@ def coded(values):
 WORKER = """
 import sys
 import numpy as np
-from flight_delays.portable.encoding import Coded
-from flight_delays.serving.answers import Answer
-from flight_delays.serving.metrics import Metrics
-from flight_delays.serving.table_answers import By, TableAnswers
+from kedro_mlops.runtime.encoding import Coded
+from kedro_mlops.serving.answers import Answer
+from kedro_mlops.serving.metrics import Metrics
+from kedro_mlops.serving.bulk_answers import By, TableAnswers
 
 metrics = Metrics()
 answers = [Answer(str(i), i / 10, i > 4, "v1", {}, []) for i in range(10)]

@@ -8,10 +8,10 @@ import bentoml
 import jsonschema
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.serving.page import page
-from flight_delays.serving.protocol import MAX_HEADER_BYTES
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.serving.fast_lane import MAX_HEADER_BYTES
+from kedro_mlops.serving.page import page
 
 ASSETS = Path(bentoml.__file__).parent / "_internal/server/static_content"
 JSON = "application/json"

@@ -12,8 +12,8 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.serving.prediction_log import PARTIAL, PredictionLog
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.prediction_log.writer import PARTIAL, PredictionLog
 
 TODAY, TOMORROW = date(2013, 7, 15), date(2013, 7, 16)
 NAME = re.compile(r"2013-07-15-([0-9a-f]{12})-(\d{4})\.jsonl")
@@ -24,7 +24,7 @@ import json, os, sys
 from datetime import date
 from itertools import count
 from pathlib import Path
-from flight_delays.serving.prediction_log import PredictionLog
+from kedro_mlops.prediction_log.writer import PredictionLog
 
 log = PredictionLog(Path(sys.argv[1]), 200_000, 1_000_000_000)
 for i in count():
@@ -38,8 +38,8 @@ LIMITED = """
 import resource, sys
 from datetime import date
 from pathlib import Path
-from flight_delays.errors import ProjectError
-from flight_delays.serving.prediction_log import PredictionLog
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.prediction_log.writer import PredictionLog
 
 log, today = PredictionLog(Path(sys.argv[1]), 10_000, 100_000), date(2013, 7, 15)
 log.append(b'{"row": 1}\\n' * 8, today)
@@ -58,7 +58,7 @@ print(log.n_bytes)
 
 IMPORTS = """
 import sys
-import flight_delays.serving.prediction_log
+import kedro_mlops.prediction_log.writer
 print(*sorted({"pandas", "pandera", "pyarrow", "ibis"} & sys.modules.keys()))
 """
 
@@ -231,7 +231,7 @@ def test_a_file_that_is_taken_away_while_it_is_written_is_noticed(log, tmp_path,
         return n_bytes
 
     log.append(line(1), TODAY)
-    monkeypatch.setattr("flight_delays.serving.prediction_log.os.write", write_and_lose)
+    monkeypatch.setattr("kedro_mlops.prediction_log.writer.os.write", write_and_lose)
 
     log.append(line(2), TODAY)
 
@@ -260,7 +260,7 @@ def test_a_folder_that_keeps_no_file_is_no_log(log, tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / "log")
         return n_bytes
 
-    monkeypatch.setattr("flight_delays.serving.prediction_log.os.write", write_and_lose)
+    monkeypatch.setattr("kedro_mlops.prediction_log.writer.os.write", write_and_lose)
 
     with pytest.raises(ProjectError, match="its files are removed while they are written"):
         log.append(line(1), TODAY)

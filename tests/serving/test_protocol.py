@@ -8,8 +8,8 @@ import time
 import pytest
 from uvicorn import config
 
-from flight_delays.serving import protocol
-from flight_delays.serving.protocol import MAX_HEADER_BYTES, GuardedProtocol, install
+from kedro_mlops.serving import fast_lane as protocol
+from kedro_mlops.serving.fast_lane import MAX_HEADER_BYTES, GuardedProtocol, install
 from tests.serving.conftest import read_all
 from tests.serving.test_front import JSON, request_of, statuses, whole
 
@@ -293,7 +293,7 @@ def test_a_body_may_come_byte_by_byte(server, example):
 def test_what_is_no_request_is_said_logged_and_counted_like_any_other(desk, serve, caplog):
     one = desk()
     server, before = serve(one), counted(one)
-    caplog.set_level("INFO", "flight_delays.serving.logs")
+    caplog.set_level("INFO", "kedro_mlops.serving.logs")
 
     answered = server.send(b"HELLO\r\n\r\n")
 
@@ -385,7 +385,7 @@ def protocols(monkeypatch):
 def test_the_uvicorn_of_the_lock_file_speaks_through_it(protocols):
     assert install(lambda app: ["wrapped", app])
 
-    assert protocols["auto"] == "flight_delays.serving.protocol:GuardedProtocol"
+    assert protocols["auto"] == "kedro_mlops.serving.fast_lane:GuardedProtocol"
     assert GuardedProtocol.wrap("app") == ["wrapped", "app"]
     assert GuardedProtocol.wrap("app") is GuardedProtocol.wrap("app")
 

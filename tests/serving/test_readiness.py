@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.serving import desk as desks
-from flight_delays.serving import logs
-from flight_delays.serving.warm_up import warm_up
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.serving import app_state as desks
+from kedro_mlops.serving import logs
+from kedro_mlops.serving.warm_up import warm_up
 from tests.serving.test_front import logged, problem_of
 
 
@@ -103,7 +103,7 @@ def test_a_log_that_has_no_room_for_more_is_none(desk, tmp_path, monkeypatch):
     """The size of files is limited, as a full disk would."""
     script = (
         "import resource, signal; from pathlib import Path;"
-        "from flight_delays.serving.prediction_log import PredictionLog;"
+        "from kedro_mlops.prediction_log.writer import PredictionLog;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
         f"PredictionLog(Path({str(tmp_path)!r}), 1000, 2000).check()"
@@ -136,10 +136,10 @@ def test_what_is_warm_need_not_be_imported(released, online_store, tmp_path):
     script = f"""
 import sys
 from pathlib import Path
-from flight_delays.portable.plan import Plan, hash_of
-from flight_delays.serving.desk import Desk, JSON_TYPE
-from flight_delays.serving.settings import Settings
-from flight_delays.serving.warm_up import warm_up
+from kedro_mlops.runtime.serving_spec import Plan, hash_of
+from kedro_mlops.serving.app_state import Desk, JSON_TYPE
+from kedro_mlops.serving.settings import Settings
+from kedro_mlops.serving.warm_up import warm_up
 import msgspec
 folder = Path({str(released[0])!r})
 plan = Plan.read(folder, hash_of((folder / "plan.json").read_bytes()))

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flight_delays.columns import Contract, column
 from flight_delays.contracts import Inputs
-from flight_delays.portable.encoding import Coded
-from flight_delays.records import json_records
-from flight_delays.serving.reading import RowReader
-from flight_delays.serving.refusals import BadRequestError
-from flight_delays.serving.rows import MAX_ERRORS, problems
-from flight_delays.serving.table_reading import TableReader
+from kedro_mlops.contract.columns import Contract, column
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.runtime.encoding import Coded
+from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.reading import RowReader
+from kedro_mlops.serving.refusals import BadRequestError
+from kedro_mlops.serving.validation_errors import MAX_ERRORS, validation_errors
 from tests.factories import plan_of
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
@@ -134,7 +134,7 @@ def judged(contract, body):
     rows = request["rows"]
     if not isinstance(rows, list) or not 0 < len(rows) <= MAX_ROWS:
         return None
-    right, wrong = problems(reader(contract).model, rows, frozenset())
+    right, wrong = validation_errors(reader(contract).model, rows, frozenset())
     names = [field.name for field in plan_of(contract).sent]
     values = [[getattr(row, name) for name in names] for row in right]
     return None if wrong else [[(type(value), value) for value in row] for row in values]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flight_delays.serving.refusals import BadRequestError
-from flight_delays.serving.responses import MIN_ERROR, TITLES, problem
+from kedro_mlops.serving.problem_details import MIN_ERROR, TITLES, problem
+from kedro_mlops.serving.refusals import BadRequestError
 
 TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(["\0" * 300, "🛩" * 400, "\ud800"])
 PROBLEMS = st.lists(

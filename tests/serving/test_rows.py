@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
-from flight_delays.errors import ContractError
-from flight_delays.exporting.fields import fields_of
-from flight_delays.records import json_records
-from flight_delays.serving.rows import MAX_ERRORS, MAX_QUOTED, MAX_TEXT, problems, request_model
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.core.errors import ContractError
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
+from kedro_mlops.serving.validation_errors import MAX_ERRORS, MAX_QUOTED, validation_errors
 
 
 class Passenger(Contract):
@@ -45,7 +46,7 @@ def refusals(row):
 def said_of(rows, contract=Inputs):
     """What is wrong with rows, in the order of its finding."""
     personal = frozenset(Columns.of(contract).personal)
-    return problems(model_of(contract), rows, personal)[1]
+    return validation_errors(model_of(contract), rows, personal)[1]
 
 
 def test_the_documented_example_is_accepted_in_python_and_in_json():
@@ -310,7 +311,7 @@ def test_allowed_values_beside_another_check_are_an_error(dtype, allowed, check,
 def test_right_rows_are_returned_as_they_were_given():
     given = [EXAMPLE, EXAMPLE | {"carrier": "AA", "wind_gust_mph": None}]
 
-    right, wrong = problems(Row, given, frozenset())
+    right, wrong = validation_errors(Row, given, frozenset())
 
     assert [row.model_dump(mode="json") for row in right] == given
     assert wrong == []

@@ -16,14 +16,14 @@ from pandera.dtypes import is_int
 from pandera.errors import SchemaErrorReason as Reason
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs
-from flight_delays.exporting.fields import fields_of
-from flight_delays.quarantine import screen
-from flight_delays.serving.reading import RowReader
-from flight_delays.serving.refusals import BadRequestError
-from flight_delays.serving.rows import MAX_TEXT, request_model
-from flight_delays.serving.table_reading import TableReader
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
+from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.reading import RowReader
+from kedro_mlops.serving.refusals import BadRequestError
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 # the type of each kind, the one with room for missing values, and what its checks are about

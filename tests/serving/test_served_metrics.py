@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from flight_delays.serving import metrics, reading
+from kedro_mlops.serving import metrics, reading
 
 SERVING = Path(metrics.__file__).parent
 

@@ -1,7 +1,7 @@
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.serving.settings import Settings
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.serving.settings import Settings
 
 
 def test_every_setting_is_a_variable_of_the_environment(monkeypatch):

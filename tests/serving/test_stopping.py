@@ -7,9 +7,9 @@ import time
 import pytest
 import uvicorn
 
-from flight_delays.serving import stopping
-from flight_delays.serving.protocol import GuardedProtocol
-from flight_delays.serving.stopping import DrainingServer
+from kedro_mlops.serving import stopping
+from kedro_mlops.serving.fast_lane import GuardedProtocol
+from kedro_mlops.serving.stopping import DrainingServer
 from tests.serving.conftest import inner_app, read_all
 from tests.serving.test_front import request_of, statuses
 

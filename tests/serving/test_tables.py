@@ -9,15 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flight_delays.columns import Columns, Contract, column
 from flight_delays.contracts import Inputs, Prediction
-from flight_delays.records import json_records
-from flight_delays.served import read_log
-from flight_delays.serving import predictor
-from flight_delays.serving.desk import ARROW, JSON_TYPE
-from flight_delays.serving.reading import RowReader
-from flight_delays.serving.refusals import BadRequestError
-from flight_delays.serving.table_reading import TableReader
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.prediction_log.datasets import read_log
+from kedro_mlops.serving import predictor
+from kedro_mlops.serving.app_state import ARROW, JSON_TYPE
+from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.reading import RowReader
+from kedro_mlops.serving.refusals import BadRequestError
 from tests.factories import plan_of
 
 PLAN = plan_of()
@@ -133,11 +133,11 @@ def test_the_answers_say_what_was_missing_and_unseen(three_ways, asked):
 
 
 def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_path):
-    from flight_delays.exporting.export import export
-    from flight_delays.serving.features import FeatureStore, StoreSettings
-    from flight_delays.serving.json_columns import columns_of
-    from flight_delays.serving.model import ServedModel
-    from flight_delays.serving.table_features import complete_table
+    from kedro_mlops.export.serving_form import export
+    from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
+    from kedro_mlops.serving.bulk_features import complete_table
+    from kedro_mlops.serving.json_columns import columns_of
+    from kedro_mlops.serving.model import ServedModel
     from tests.serving.conftest import Heard
 
     plan = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)

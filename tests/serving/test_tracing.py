@@ -16,7 +16,7 @@ import json
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 
-from flight_delays.serving.protocol import install
+from kedro_mlops.serving.fast_lane import install
 
 
 class Answering:

@@ -10,15 +10,15 @@ import msgspec
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Prediction
-from flight_delays.errors import ProjectError
-from flight_delays.exporting.export import export
-from flight_delays.served import read_log
-from flight_delays.serving.desk import STOPPED
-from flight_delays.serving.model import ServedModel
-from flight_delays.serving.predictor import MIN_TABLE_ROWS
-from flight_delays.serving.trial import Trial, TrialSettings
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.prediction_log.datasets import read_log
+from kedro_mlops.serving.app_state import STOPPED
+from kedro_mlops.serving.challenger import Trial, TrialSettings
+from kedro_mlops.serving.model import ServedModel
+from kedro_mlops.serving.predictor import MIN_TABLE_ROWS
 from tests.factories import plan_of, tiny_package
 
 LOGGED = Columns.of(Prediction).without_personal()

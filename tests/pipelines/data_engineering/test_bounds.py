@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import RawFlights, RawPlanes, RawWeather
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.online_store import OnlineStoreDataset
 from flight_delays.pipelines.data_engineering import nodes
-from flight_delays.validation import ContractValidator
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.validation import ContractValidator
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 from tests.test_contracts import FLIGHT, PLANE, WEATHER
 
 AS_OF, HORIZON = AsOf("2013-06-01"), Horizon(days=14)
@@ -75,8 +75,9 @@ def made(raw, engineering_params):
     weather = nodes.land_weather(screened["weather"]).cache()
     planes = nodes.land_planes(screened["planes"]).cache()
     flights = nodes.join_flights(landed, weather, *given).cache()
-    features = [t.cache() for t in nodes.build_feature_tables(flights, AS_OF, HORIZON)]
-    model_input = nodes.assemble_model_input(flights, *features, planes).cache()
+    tables = nodes.build_feature_tables(flights, AS_OF, HORIZON)
+    features = {name: table.cache() for name, table in tables.items()}
+    model_input = nodes.assemble_model_input(flights, planes, **features).cache()
     nodes.check_availability(screened["flights"], weather, planes, AS_OF, engineering_params)
     return {
         **screened, "primary": flights, "features": features, "plane_features": planes,
@@ -100,7 +101,7 @@ def test_what_is_derived_from_rows_that_passed_keeps_every_contract(made):
 
     for name, contract in contracts.items():
         ContractValidator(f"flight_delays.contracts.{contract}").validate(made[name])
-    for features in made["features"]:
+    for features in made["features"].values():
         ContractValidator("flight_delays.contracts.DailyFeatures").validate(features)
 
 
@@ -122,7 +123,7 @@ def test_no_label_of_a_flight_that_has_landed_is_lost(made):
 def test_what_is_derived_can_be_published(made, tmp_path):
     store = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path / 'online.db'}"})
 
-    store.save(nodes.publish(*made["features"], made["plane_features"]))
+    store.save(publish(**made["features"], plane_features=made["plane_features"]))
 
     assert store.exists()
 

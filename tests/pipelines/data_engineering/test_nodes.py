@@ -4,14 +4,10 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import DailyFeatures, Inputs, Observation, RawFlights, RawWeather
-from flight_delays.errors import BadDataError, ProjectError
-from flight_delays.moments import AsOf, Horizon
 from flight_delays.pipelines.data_engineering import nodes
 from flight_delays.pipelines.data_engineering.nodes import (
-    ENTITIES,
-    admit,
+    DAILY_FEATURES,
     assemble_model_input,
     check_availability,
     count_flights,
@@ -19,13 +15,16 @@ from flight_delays.pipelines.data_engineering.nodes import (
     join_flights,
     land_flights,
     land_weather,
-    publish,
     screen_flights,
     screen_planes,
     screen_weather,
 )
-from flight_delays.quarantine import Screening, judge_screening, screen
-from flight_delays.validation import ContractValidator
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.quarantine import Screening, admit, judge_screening, screen
+from kedro_mlops.contract.validation import ContractValidator
+from kedro_mlops.core.errors import BadDataError, ProjectError
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.feature_store.online_store import publish
 
 COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
 RAW_NAMES = {"carrier": "carrier", "origin": "origin", "destination": "dest"}
@@ -102,9 +101,9 @@ def test_tables_with_few_bad_rows_are_admitted_as_they_are(stormy, landed_planes
     valid, _, account = stormy
     screening = judge_screening(Screening(max_quarantine_share=0.05), account)
 
-    admitted = admit(screening, valid, landed_planes)
+    admitted = admit(screening, weather=valid, planes=landed_planes)
 
-    assert admitted == (valid, landed_planes)
+    assert admitted == {"weather": valid, "planes": landed_planes}
 
 
 def test_a_table_with_many_bad_rows_stops_the_run(stormy):
@@ -112,7 +111,7 @@ def test_a_table_with_many_bad_rows_stops_the_run(stormy):
     screening = judge_screening(Screening(max_quarantine_share=0.01), account)
 
     with pytest.raises(BadDataError, match="RawWeather") as refused:
-        admit(screening, valid)
+        admit(screening, weather=valid)
 
     assert "screening.max_quarantine_share=0.01" in str(refused.value)
     assert "wind_speed: less_than_or_equal_to(200)" in str(refused.value)
@@ -127,12 +126,14 @@ def then(request, engineer, raw_flights, engineering_params):
     return moment, engineer(world_at(raw_flights, moment), as_of, horizon, engineering_params)
 
 
-@pytest.mark.parametrize("by", ENTITIES)
-def test_daily_features_hold_nothing_that_became_known_after_their_day_began(engineered, then, by):
+@pytest.mark.parametrize(("table", "by"), DAILY_FEATURES.items())
+def test_daily_features_hold_nothing_that_became_known_after_their_day_began(
+    engineered, then, table, by
+):
     moment, made_then = then
-    now_rows = pandas_rows(engineered.features[by], ["entity", "day"])
+    now_rows = pandas_rows(engineered.features[table], ["entity", "day"])
 
-    then_rows = pandas_rows(made_then.features[by], ["entity", "day"])
+    then_rows = pandas_rows(made_then.features[table], ["entity", "day"])
 
     past = now_rows[now_rows["day"] <= moment].reset_index(drop=True)
     assert past["day"].max() == moment.normalize()
@@ -152,13 +153,13 @@ def test_model_input_features_hold_nothing_that_became_known_later(engineered, t
     assert_frame_equal(past[names], then_rows[names])
 
 
-@pytest.mark.parametrize("by", ENTITIES)
+@pytest.mark.parametrize(("table", "by"), DAILY_FEATURES.items())
 @pytest.mark.parametrize("day", ["2013-01-04", "2013-02-10", "2013-03-11", "2013-04-15"])
-def test_daily_features_equal_a_slow_reference(engineered, raw_flights, by, day):
+def test_daily_features_equal_a_slow_reference(engineered, raw_flights, table, by, day):
     day = pd.Timestamp(day)
     raw = raw_flights.assign(known_at=known_at(raw_flights), entity=raw_flights[RAW_NAMES[by]])
 
-    rows = pandas_rows(engineered.features[by], ["entity", "day"]).query("day == @day")
+    rows = pandas_rows(engineered.features[table], ["entity", "day"]).query("day == @day")
 
     expected = []
     for entity, flights in raw[raw["known_at"] < day].groupby("entity"):
@@ -171,7 +172,7 @@ def test_daily_features_equal_a_slow_reference(engineered, raw_flights, by, day)
 
 
 def test_every_entity_has_one_row_for_every_day_from_its_first_to_the_last(engineered):
-    features = engineered.features["carrier"].to_pandas()
+    features = engineered.features["carrier_features"].to_pandas()
 
     days = features.groupby("entity")["day"].agg(["min", "max", "nunique", "size"])
 
@@ -371,7 +372,7 @@ def test_planes_are_known_by_their_tail_number(landed_planes, raw_planes):
 def test_published_tables_are_indexed_by_what_they_are_looked_up_by(engineered):
     looked_up = {column.role.lookup for column in COLUMNS.looked_up}
 
-    published = publish(*engineered.features.values(), engineered.planes)
+    published = publish(**engineered.features, plane_features=engineered.planes)
 
     assert set(published) == {lookup.table for lookup in looked_up}
     for lookup in looked_up:
@@ -422,8 +423,8 @@ def test_a_day_without_flights_is_replaced_by_the_last_one_that_had_some(
 def assemble_with(name, told):
     """A way to assemble the inputs in which one of them tells what only the end will show."""
 
-    def assemble(flights, *features):
-        inputs = assemble_model_input(flights, *features)
+    def assemble(flights, planes, **features):
+        inputs = assemble_model_input(flights, planes, **features)
         leak = flights.select(*COLUMNS.keys, told=told)
         return (
             inputs.left_join(leak, COLUMNS.keys).mutate({name: ibis._.told}).select(inputs.columns)
@@ -457,9 +458,9 @@ def test_an_input_that_tells_the_outcome_is_named(monkeypatch, available, as_of,
 
 
 def test_inputs_of_flights_chosen_by_their_outcome_are_refused(monkeypatch, available):
-    def assemble_departed(flights, *features):
+    def assemble_departed(flights, planes, **features):
         departed = flights.filter(flights.departure_delay_min.notnull())
-        return assemble_model_input(departed, *features)
+        return assemble_model_input(departed, planes, **features)
 
     monkeypatch.setattr(nodes, "assemble_model_input", assemble_departed)
 

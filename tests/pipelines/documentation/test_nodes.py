@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from flight_delays import contracts
-from flight_delays.columns import Columns
-from flight_delays.contract_datasets import ContractsDataset
 from flight_delays.contracts import Inputs, Observation
-from flight_delays.model_package import ModelPackage
-from flight_delays.pipelines.documentation.nodes import ModelCard, render_card, render_dictionary
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.datasets import ContractsDataset
+from kedro_mlops.documentation.nodes import ModelCard, render_card, render_dictionary
+from kedro_mlops.models.package import ModelPackage
 from tests.factories import COLUMNS, of_another_scikit_learn, tiny_package
 
 TABLES = [

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.errors import ProjectError
-from flight_delays.pipelines.gate.behaviour import FOUND, Behaviour, check_behaviour, read_suite
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.gate.behaviour import FOUND, Behaviour, check_behaviour, read_suite
 
 COLUMNS = Columns.of(Observation)
 WIND, PLANE = "wind_speed_mph", ["plane_year", "plane_seats"]

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.pipelines.gate.checks import (
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.gate.checks import (
     SliceLimits,
     behaviour_checks,
     budget_checks,
@@ -12,7 +12,7 @@ from flight_delays.pipelines.gate.checks import (
     slice_checks,
     slice_contest_checks,
 )
-from flight_delays.pipelines.modelling.evaluation import evaluate_slices
+from kedro_mlops.modelling.evaluation import evaluate_slices
 
 COLUMNS = Columns.of(Observation)
 Y, TIME = COLUMNS.label, COLUMNS.event_time

@@ -10,14 +10,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.errors import ProjectError
-from flight_delays.model_package import probability
-from flight_delays.pipelines.gate.behaviour import Behaviour, check_behaviour
-from flight_delays.pipelines.gate.nodes import Gate, admit, judge
-from flight_delays.pipelines.modelling.evaluation import evaluate, evaluate_slices
-from flight_delays.preprocessing import tree_preprocessing
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
+from kedro_mlops.gate.nodes import Gate, admit, judge
+from kedro_mlops.modelling.evaluation import evaluate, evaluate_slices
+from kedro_mlops.models.package import probability
+from kedro_mlops.models.preprocessing import tree_preprocessing
 from tests.factories import of_another_scikit_learn
 
 COLUMNS = Columns.of(Observation)

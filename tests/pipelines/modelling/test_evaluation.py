@@ -8,11 +8,11 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.metrics import DECISION_METRICS, METRICS
-from flight_delays.model_package import probability
-from flight_delays.pipelines.modelling.evaluation import (
+from flight_delays.pipelines.modelling.pipeline import PLOTS
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.measures.metrics import DECISION_METRICS, METRICS
+from kedro_mlops.modelling.evaluation import (
     BASELINES,
     MAX_POINTS,
     MIN_CLASS_ROWS,
@@ -25,7 +25,7 @@ from flight_delays.pipelines.modelling.evaluation import (
     measure_single_features,
     predict_test,
 )
-from flight_delays.pipelines.modelling.pipeline import PLOTS
+from kedro_mlops.models.package import probability
 
 COLUMNS = Columns.of(Observation)
 X, Y = COLUMNS.features, COLUMNS.label

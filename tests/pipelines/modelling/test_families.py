@@ -5,10 +5,10 @@ import optuna
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.model_package import content_hash, dump_estimator, load_estimator, probability
-from flight_delays.pipelines.modelling.families import FAMILIES, shallow_tree
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.models.families import FAMILIES, shallow_tree
+from kedro_mlops.models.package import content_hash, dump_estimator, load_estimator, probability
 
 COLUMNS = Columns.of(Observation)
 X, Y = COLUMNS.features, COLUMNS.label

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.errors import ProjectError
-from flight_delays.metrics import Costs
-from flight_delays.model_package import Unloadable, content_hash, dump_estimator, probability
-from flight_delays.moments import AsOf
-from flight_delays.pipelines.modelling import nodes
-from flight_delays.pipelines.modelling.nodes import (
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.json_records import hash_rows
+from kedro_mlops.core.time_params import AsOf
+from kedro_mlops.measures.metrics import Costs
+from kedro_mlops.modelling import nodes
+from kedro_mlops.modelling.nodes import (
     Modelling,
     choose_threshold,
     fit,
@@ -23,7 +23,7 @@ from flight_delays.pipelines.modelling.nodes import (
     profile_reference,
     split_windows,
 )
-from flight_delays.records import hash_rows
+from kedro_mlops.models.package import Unloadable, content_hash, dump_estimator, probability
 from tests.conftest import CODE
 
 COLUMNS = Columns.of(Observation)

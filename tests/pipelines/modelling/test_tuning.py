@@ -3,12 +3,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.metrics import log_loss
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.datasets import HistoryDataset
-from flight_delays.errors import ProjectError
-from flight_delays.pipelines.modelling import tuning
-from flight_delays.pipelines.modelling.tuning import tune
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.datasets import HistoryDataset
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.modelling import tuning
+from kedro_mlops.modelling.tuning import tune
 from tests.conftest import CODE
 from tests.factories import COLUMNS
 

@@ -7,15 +7,15 @@ import ibis.expr.types as ir
 import pandas as pd
 import pytest
 
-from flight_delays.metrics import Bootstrap
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon, Window
-from flight_delays.pipelines.monitoring.drift import measure_drift
-from flight_delays.pipelines.monitoring.nodes import Monitoring, join_labels, measure_quality
-from flight_delays.pipelines.monitoring.performance import measure_performance
-from flight_delays.pipelines.monitoring.trials import Trial
-from flight_delays.pipelines.monitoring.triggers import Retraining
-from flight_delays.pipelines.scoring.nodes import score
+from kedro_mlops.core.time_params import AsOf, Horizon, Window
+from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.challenger_review import Trial
+from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.nodes import Monitoring, join_labels, measure_quality
+from kedro_mlops.monitoring.performance import measure_performance
+from kedro_mlops.monitoring.triggers import Retraining
+from kedro_mlops.scoring.nodes import score
 from tests.conftest import Engineered
 from tests.factories import COLUMNS, LOGGED
 

@@ -1,6 +1,6 @@
 from typing import Any
 
-from flight_delays.pipelines.monitoring.alerts import raise_alerts
+from kedro_mlops.monitoring.alerts import raise_alerts
 
 GOOD = {"checks": [{"name": "skew", "passed": True, "value": 0.0, "limit": 0.1}]}
 LABELS = {"labels": {"repeated": 12, "contradicting": 0, "unknown": 0, "pending": 5}}

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon, Window
-from flight_delays.pipelines.monitoring.drift import DRIFT_COLUMNS, measure_drift
-from flight_delays.pipelines.monitoring.nodes import DISTANCES, Monitoring
-from flight_delays.profiles import profile, windows_back
-from flight_delays.reference import Calibration, Reference
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.time_params import AsOf, Horizon, Window
+from kedro_mlops.measures.drift_profile import profile, windows_back
+from kedro_mlops.measures.drift_reference import Calibration, Reference
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.drift import DRIFT_COLUMNS, measure_drift
+from kedro_mlops.monitoring.nodes import DISTANCES, Monitoring
 from tests.factories import COLUMNS, tiny_package
 
 TIME = Columns.of(Observation).event_time

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flight_delays.pipelines.monitoring.exposition import expose
-from flight_delays.pipelines.monitoring.performance import WINDOW_COLUMNS
+from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
+from kedro_mlops.monitoring.prometheus_text import expose
 from tests.factories import tiny_package
 
 Samples = dict[tuple[str, ...], float]

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Observation
-from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon, Window
-from flight_delays.pipelines.monitoring.drift import measure_drift
-from flight_delays.pipelines.monitoring.nodes import (
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.time_params import AsOf, Horizon, Window
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.nodes import (
     Drift,
     Monitoring,
     count_new_labels,

@@ -5,18 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.metrics import Bootstrap
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.monitoring.nodes import Monitoring
-from flight_delays.pipelines.monitoring.performance import (
-    WINDOW_COLUMNS,
-    measure_performance,
-    measure_windows,
-)
-from flight_delays.reference import Calibration
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.measures.drift_reference import Calibration
+from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.nodes import Monitoring
+from kedro_mlops.monitoring.performance import WINDOW_COLUMNS, measure_performance, measure_windows
 from tests.factories import tiny_package
 
 COLUMNS = Columns.of(Observation)

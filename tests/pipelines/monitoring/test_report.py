@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from kedro_datasets.pandas import CSVDataset
 
-from flight_delays.metrics import Bootstrap, Costs
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon, Window
 from flight_delays.pipelines.monitoring import create_pipeline
-from flight_delays.pipelines.monitoring.nodes import Monitoring
-from flight_delays.pipelines.monitoring.trials import Trial
-from flight_delays.pipelines.monitoring.triggers import Retraining
-from flight_delays.pipelines.scoring.nodes import score
-from flight_delays.wording import metric_name
+from kedro_mlops.core.time_params import AsOf, Horizon, Window
+from kedro_mlops.core.wording import metric_name
+from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.challenger_review import Trial
+from kedro_mlops.monitoring.nodes import Monitoring
+from kedro_mlops.monitoring.triggers import Retraining
+from kedro_mlops.scoring.nodes import score
 from tests.conftest import Engineered
 from tests.factories import COLUMNS, LOGGED, Y, of_another_scikit_learn, tiny_package
 

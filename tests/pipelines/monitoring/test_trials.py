@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flight_delays.metrics import Bootstrap, Costs
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.monitoring.nodes import SCORE
-from flight_delays.pipelines.monitoring.trials import Trial, judge_trial
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.challenger_review import Trial, judge_trial
+from kedro_mlops.monitoring.nodes import SCORE
 from tests.conftest import Engineered
 from tests.factories import COLUMNS, Y
 

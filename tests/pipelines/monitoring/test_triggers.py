@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.datasets import HistoryDataset
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.monitoring.performance import WINDOW_COLUMNS
-from flight_delays.pipelines.monitoring.triggers import Retraining, decide, record
+from kedro_mlops.core.datasets import HistoryDataset
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
+from kedro_mlops.monitoring.triggers import Retraining, decide, record
 from tests.factories import tiny_package
 
 # looked at on the first of May

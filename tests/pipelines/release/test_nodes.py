@@ -1,15 +1,16 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.model_package import ModelPackage
-from flight_delays.pipelines.release import nodes
-from flight_delays.pipelines.release.nodes import build_bento, elect, export_requirements, promote
-from flight_delays.released import bento_folder, models_of
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.models.released import bento_folder, models_of
+from kedro_mlops.release import nodes
+from kedro_mlops.release.nodes import Release, build_bento, elect, export_requirements, promote
 from tests.factories import of_another_scikit_learn, tiny_package, write_bento
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
@@ -142,22 +143,23 @@ def test_the_requirements_are_pinned_and_are_those_of_the_engine(
 
 
 def test_a_bento_is_built_once_and_again_if_it_is_damaged(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: Callable[..., dict[str, Any]]
 ) -> None:
+    params = Release(**(configured("release") | {"name": "my_model"}))
     built: list[str] = []
 
     def build(command: list[str], _: str) -> None:
-        built.append(f"{nodes.BENTO}:{command[command.index('--version') + 1]}")
+        built.append(f"my-model:{command[command.index('--version') + 1]}")
         write_bento(tmp_path, built[-1], "model:1")
 
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
     monkeypatch.setattr(nodes, "_run", build)
-    release = build_bento("model:1", "", CANDIDATE, "numpy")
-    as_before = build_bento("model:1", "", CANDIDATE, "numpy")
+    release = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
+    as_before = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
     once = list(built)
     (bento_folder(release) / "bento.yaml").write_text("services: [")
 
-    anew = build_bento("model:1", "", CANDIDATE, "numpy")
+    anew = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
 
     assert once == [release] == [as_before] == [anew]
     assert built == [release, release]

@@ -1,7 +1,7 @@
 import pytest
 
-from flight_delays.errors import ProjectError
-from flight_delays.pipelines.release.server import BentoServer
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.release.server import BentoServer
 
 
 def test_a_bento_that_does_not_start_is_an_error_that_says_what_it_said() -> None:

@@ -7,15 +7,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Observation
-from flight_delays.metrics import Bootstrap, Costs
-from flight_delays.pipelines.replay.nodes import (
-    Replay,
-    compare_policies,
-    draw_replay,
-    render_replay,
-)
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.replay.nodes import Replay, compare_policies, draw_replay, render_replay
 
 COLUMNS = Columns.of(Observation)
 TICKS = ["2013-03-01", "2013-04-01"]

@@ -1,12 +1,12 @@
 import pandas as pd
 import pytest
 
-from flight_delays.columns import Columns
 from flight_delays.contracts import Inputs, Prediction
-from flight_delays.model_package import ModelPackage
-from flight_delays.moments import AsOf, Horizon
-from flight_delays.pipelines.scoring.nodes import score
-from flight_delays.validation import ContractValidator
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.validation import ContractValidator
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.scoring.nodes import score
 from tests.conftest import Engineered
 from tests.factories import COLUMNS, LOGGED
 

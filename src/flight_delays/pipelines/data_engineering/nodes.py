@@ -1,6 +1,7 @@
 """From raw flights, weather and planes to what the model learns from."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import ibis
@@ -9,8 +10,6 @@ import pandas as pd
 from ibis import _
 from pydantic import Field
 
-from flight_delays.agreement import differences
-from flight_delays.columns import DAY, ENTITY, Columns
 from flight_delays.contracts import (
     LATE_MINUTES,
     Inputs,
@@ -20,12 +19,19 @@ from flight_delays.contracts import (
     RawPlanes,
     RawWeather,
 )
-from flight_delays.errors import ProjectError
-from flight_delays.moments import AsOf, Horizon, Parameters
-from flight_delays.quarantine import refuse_bad_data, screen
+from kedro_mlops.contract.availability import prove_availability
+from kedro_mlops.contract.columns import DAY, ENTITY, Columns
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 
 WINDOW_DAYS = 7
-ENTITIES = ("carrier", "origin", "destination")
+# the feature tables with a row a day, and the column whose values are their entities
+DAILY_FEATURES = {
+    "carrier_features": "carrier",
+    "origin_features": "origin",
+    "destination_features": "destination",
+}
 INPUTS = Columns.of(Inputs)
 
 Screened = tuple[ir.Table, ir.Table, dict[str, Any]]
@@ -55,12 +61,6 @@ def screen_weather(raw: pd.DataFrame) -> Screened:
 def screen_planes(raw: pd.DataFrame) -> Screened:
     """Part the planes that keep the raw contract from those that break it."""
     return screen(raw, RawPlanes)
-
-
-def admit(screening: dict[str, Any], *tables: ir.Table) -> tuple[ir.Table, ...]:
-    """Let the screened tables pass, unless too much of one is in the quarantine."""
-    refuse_bad_data(screening)
-    return tables
 
 
 def land_flights(raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering) -> ir.Table:
@@ -152,10 +152,10 @@ def join_flights(
     )
 
 
-def build_feature_tables(flights: ir.Table, as_of: AsOf, horizon: Horizon) -> list[ir.Table]:
+def build_feature_tables(flights: ir.Table, as_of: AsOf, horizon: Horizon) -> dict[str, ir.Table]:
     """The daily features of each kind of entity."""
     last_day = as_of.after(horizon.days)
-    return [daily_features(flights, by, last_day) for by in ENTITIES]
+    return {table: daily_features(flights, by, last_day) for table, by in DAILY_FEATURES.items()}
 
 
 def daily_features(flights: ir.Table, by: str, last_day: pd.Timestamp) -> ir.Table:
@@ -203,16 +203,13 @@ def _entity_days(known: ir.Table, last_day: pd.Timestamp) -> ir.Table:
 
 
 def assemble_model_input(
-    flights: ir.Table,
-    carriers: ir.Table,
-    origins: ir.Table,
-    destinations: ir.Table,
-    planes: ir.Table,
+    flights: ir.Table, planes: ir.Table, **daily_features: ir.Table
 ) -> ir.Table:
     """Join every flight with the features of its day, and keep what the contract declares."""
     table = flights.mutate(day=_.scheduled_departure.truncate("D"))
-    for by, features in zip(ENTITIES, (carriers, origins, destinations), strict=True):
-        values = features.select(_.entity, _.day, **{f"{by}_late_rate_7d": _.late_rate_7d})
+    for name, by in DAILY_FEATURES.items():
+        rate = {f"{by}_late_rate_7d": _.late_rate_7d}
+        values = daily_features[name].select(_.entity, _.day, **rate)
         table = table.left_join(values, [(by, ENTITY), DAY]).drop(ENTITY, f"{DAY}_right")
     values = planes.select(_.entity, plane_year=_.year, plane_seats=_.seats)
     table = table.left_join(values, [("tail_number", ENTITY)])
@@ -220,45 +217,14 @@ def assemble_model_input(
 
 
 def check_availability(
-    raw: ir.Table,
-    weather: ir.Table,
-    planes: ir.Table,
-    as_of: AsOf,
-    params: DataEngineering,
+    raw: ir.Table, weather: ir.Table, planes: ir.Table, as_of: AsOf, params: DataEngineering
 ) -> dict[str, Any]:
-    """Prove that no input depends on what is known only after the event.
-
-    The inputs of one day's flights are built twice: from the flights as they are, and with all
-    that the contract does not declare to be known ahead hidden from that day on.
-
-    Returns:
-        The day, the number of flights, the columns that were hidden and those that were compared.
-
-    Raises:
-        ProjectError: naming the inputs that differ.
-    """
+    """Prove, by the flights of one day, that no input depends on what is known only afterwards."""
     day = _newest_day(raw, as_of)
-    hidden = Columns.of(RawFlights).hindsight
     later = _scheduled_departure(raw) >= ibis.literal(day.moment)
-    blind = raw.mutate(
-        {name: later.ifelse(ibis.null(raw[name].type()), raw[name]) for name in hidden}
-    )
-    seen, unseen = (
-        _inputs_of_day(flights, weather, planes, day, params) for flights in (raw, blind)
-    )
-    differ = differences(seen, unseen, INPUTS.keys, INPUTS.names)
-    leaking = differ.columns[differ.any()].tolist()
-    if not len(seen) == len(unseen) == len(differ):
-        leaking.append("which rows there are")
-    if leaking:
-        raise ProjectError(
-            f"Known only after the event: {', '.join(leaking)}. Their values for the flights of "
-            f"{day} change when {', '.join(hidden)} of these flights are hidden, so nobody could "
-            "know them when a prediction is made. Take them out of Inputs in "
-            "src/flight_delays/contracts.py, or compute them from earlier days; a raw column that "
-            "is really known before says so: `known_ahead=True`."
-        )
-    return {"day": str(day), "n_rows": len(seen), "hidden": hidden, "compared": INPUTS.names}
+    build = partial(_inputs_of_day, weather=weather, planes=planes, day=day, params=params)
+    hidden = Columns.of(RawFlights).hindsight
+    return {"day": str(day), **prove_availability(raw, hidden, later, INPUTS, build)}
 
 
 def _newest_day(raw: ir.Table, as_of: AsOf) -> AsOf:
@@ -275,8 +241,7 @@ def _inputs_of_day(
     until = Horizon(days=1)
     flights = join_flights(land_flights(raw, day, until, recent), weather, day, until, recent)
     flights = flights.cache()
-    carriers, origins, destinations = build_feature_tables(flights, day, until)
-    inputs = assemble_model_input(flights, carriers, origins, destinations, planes)
+    inputs = assemble_model_input(flights, planes, **build_feature_tables(flights, day, until))
     due = inputs.filter(inputs[INPUTS.event_time] >= ibis.literal(day.moment))
     rows: pd.DataFrame = due.select(INPUTS.names).to_pandas()
     return rows
@@ -297,19 +262,3 @@ def count_flights(flights: ir.Table) -> dict[str, int]:
     )
     [row] = counts.to_pyarrow().to_pylist()
     return {name: int(value or 0) for name, value in row.items()}
-
-
-def publish(
-    carriers: ir.Table, origins: ir.Table, destinations: ir.Table, planes: ir.Table
-) -> dict[str, pd.DataFrame]:
-    """Bring the feature tables to the online store, indexed by what they are looked up by."""
-    tables = {
-        "carrier_features": carriers,
-        "origin_features": origins,
-        "destination_features": destinations,
-        "plane_features": planes,
-    }
-    return {
-        name: table.to_pandas().set_index([key for key in (ENTITY, DAY) if key in table.columns])
-        for name, table in tables.items()
-    }

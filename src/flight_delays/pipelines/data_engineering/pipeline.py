@@ -2,10 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from flight_delays.quarantine import judge_screening
+from kedro_mlops.contract.quarantine import admit, judge_screening
+from kedro_mlops.feature_store.online_store import publish
+from kedro_mlops.framework.pipelines import named_pipeline
 
 from .nodes import (
-    admit,
+    DAILY_FEATURES,
     assemble_model_input,
     build_feature_tables,
     check_availability,
@@ -14,27 +16,28 @@ from .nodes import (
     land_flights,
     land_planes,
     land_weather,
-    publish,
     screen_flights,
     screen_planes,
     screen_weather,
 )
 
 RAW = {"flights": screen_flights, "weather": screen_weather, "planes": screen_planes}
+DAILY = {table: table for table in DAILY_FEATURES}
 MOMENTS = ["params:as_of", "params:horizon"]
 PARAMS = "params:data_engineering"
-FEATURE_TABLES = ["carrier_features", "origin_features", "destination_features", "plane_features"]
 
 
 def create_pipeline() -> Pipeline:
     """Screen, land, join, aggregate, assemble, publish."""
-    return Pipeline(
+    screened = {table: f"screened_{table}" for table in RAW}
+    return named_pipeline(
+        "data_engineering",
         [
             *(
                 Node(
                     screening,
                     f"raw_{table}",
-                    [f"screened_{table}", f"{table}_quarantine", f"{table}_account"],
+                    [screened[table], f"{table}_quarantine", f"{table}_account"],
                 )
                 for table, screening in RAW.items()
             ),
@@ -45,8 +48,8 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 admit,
-                ["data_screening", *(f"screened_{table}" for table in RAW)],
-                [f"admitted_{table}" for table in RAW],
+                {"screening": "data_screening", **screened},
+                {table: f"admitted_{table}" for table in RAW},
             ),
             Node(land_flights, ["admitted_flights", *MOMENTS, PARAMS], "intermediate_flights"),
             Node(land_weather, "admitted_weather", "intermediate_weather"),
@@ -57,21 +60,20 @@ def create_pipeline() -> Pipeline:
                 "primary_flights",
             ),
             Node(count_flights, "primary_flights", "flight_counts"),
-            Node(build_feature_tables, ["primary_flights", *MOMENTS], FEATURE_TABLES[:-1]),
-            Node(assemble_model_input, ["primary_flights", *FEATURE_TABLES], "model_input"),
+            Node(build_feature_tables, ["primary_flights", *MOMENTS], DAILY),
+            Node(
+                assemble_model_input,
+                {"flights": "primary_flights", "planes": "plane_features", **DAILY},
+                "model_input",
+            ),
             Node(
                 check_availability,
                 [
-                    "admitted_flights",
-                    "intermediate_weather",
-                    "plane_features",
-                    "params:as_of",
-                    PARAMS,
+                    "admitted_flights", "intermediate_weather", "plane_features",
+                    "params:as_of", PARAMS,
                 ],
                 "availability",
             ),
-            Node(publish, FEATURE_TABLES, "online_store"),
+            Node(publish, {**DAILY, "plane_features": "plane_features"}, "online_store"),
         ],
-        namespace="data_engineering",
-        prefix_datasets_with_namespace=False,
-    )
+    )  # fmt: skip

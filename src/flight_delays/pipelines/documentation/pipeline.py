@@ -2,22 +2,18 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import render_card, render_dictionary
+from kedro_mlops.documentation.nodes import render_card, render_dictionary
+from kedro_mlops.framework.pipelines import named_pipeline
 
 
 def create_pipeline() -> Pipeline:
     """Render the data dictionary and the model card."""
-    return Pipeline(
+    card = ["contract", "champion", "params:model_card"]
+    return named_pipeline(
+        "documentation",
         [
             Node(render_dictionary, "contracts", "data_dictionary"),
             # rendered anew when the champion moves
-            Node(
-                render_card,
-                ["contract", "champion", "params:model_card"],
-                "model_card",
-                tags=["of_champion"],
-            ),
+            Node(render_card, card, "model_card", tags=["of_champion"]),
         ],
-        namespace="documentation",
-        prefix_datasets_with_namespace=False,
     )

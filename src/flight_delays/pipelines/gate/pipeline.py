@@ -2,13 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .behaviour import check_behaviour, read_suite
-from .nodes import admit, judge, record
+from kedro_mlops.framework.pipelines import named_pipeline
+from kedro_mlops.gate.behaviour import check_behaviour, read_suite
+from kedro_mlops.gate.nodes import admit, judge, record
 
 
 def create_pipeline() -> Pipeline:
     """Try the candidate's behaviour, judge it, and keep what was said."""
-    return Pipeline(
+    return named_pipeline(
+        "gate",
         [
             Node(admit, ["candidate", "train", "validation", "test"], "admitted"),
             Node(read_suite, ["contract", "params:behaviour"], "behaviour_suite"),
@@ -20,23 +22,12 @@ def create_pipeline() -> Pipeline:
             Node(
                 judge,
                 [
-                    "contract",
-                    "admitted",
-                    "incumbent",
-                    "test",
-                    "test_predictions",
-                    "metrics",
-                    "slice_metrics",
-                    "single_feature_auc",
-                    "behaviour",
-                    "candidate_footprint",
-                    "params:gate",
-                    "params:bootstrap",
+                    "contract", "admitted", "incumbent", "test", "test_predictions", "metrics",
+                    "slice_metrics", "single_feature_auc", "behaviour", "candidate_footprint",
+                    "params:gate", "params:bootstrap",
                 ],
                 "gate_decision",
             ),
             Node(record, "gate_decision", "gate_history"),
         ],
-        namespace="gate",
-        prefix_datasets_with_namespace=False,
-    )
+    )  # fmt: skip

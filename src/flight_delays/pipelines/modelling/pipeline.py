@@ -2,9 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from flight_delays import charts
-
-from .evaluation import (
+from kedro_mlops.framework.pipelines import named_pipeline
+from kedro_mlops.modelling.evaluation import (
     collect_evaluation,
     draw_evaluation,
     evaluate,
@@ -14,39 +13,36 @@ from .evaluation import (
     measure_single_features,
     predict_test,
 )
-from .nodes import (
+from kedro_mlops.modelling.nodes import (
     choose_threshold,
     fit_winner,
     package_candidate,
     profile_reference,
     split_windows,
 )
-from .tuning import tune
+from kedro_mlops.modelling.tuning import tune
+from kedro_mlops.reporting import charts
 
 WINDOWS = ["train", "validation", "test"]
 PARAMS = "params:modelling"
 COSTS = "params:costs"
 SEED = "params:seed"
 CODE = "params:code_version"
+BOOTSTRAP = "params:bootstrap"
 PLOTS = ["models", "calibration", "roc", "cost", "slices", "importance"]
 
 
 def create_pipeline() -> Pipeline:
     """Split, tune, fit, evaluate, package."""
-    return Pipeline(
+    return named_pipeline(
+        "modelling",
         [
             Node(split_windows, ["contract", "model_input", "params:as_of", PARAMS], WINDOWS),
             Node(
                 tune,
                 [
-                    "contract",
-                    "train",
-                    "validation",
-                    "known_trials",
-                    "known_predictions",
-                    PARAMS,
-                    SEED,
-                    CODE,
+                    "contract", "train", "validation", "known_trials", "known_predictions",
+                    PARAMS, SEED, CODE,
                 ],
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
@@ -62,12 +58,8 @@ def create_pipeline() -> Pipeline:
                 ["contract", "evaluated_model", *WINDOWS, "threshold", SEED],
                 "test_predictions",
             ),
-            Node(evaluate, ["contract", "test_predictions", "params:bootstrap"], "metrics"),
-            Node(
-                evaluate_slices,
-                ["contract", "test_predictions", "params:bootstrap"],
-                "slice_metrics",
-            ),
+            Node(evaluate, ["contract", "test_predictions", BOOTSTRAP], "metrics"),
+            Node(evaluate_slices, ["contract", "test_predictions", BOOTSTRAP], "slice_metrics"),
             Node(
                 measure_importance,
                 ["contract", "evaluated_model", "test", PARAMS, SEED],
@@ -89,37 +81,18 @@ def create_pipeline() -> Pipeline:
             Node(
                 collect_evaluation,
                 [
-                    "contract",
-                    "data_screening",
-                    "test_predictions",
-                    "metrics",
-                    "slice_metrics",
-                    "feature_importance",
-                    "training_seconds",
-                    COSTS,
+                    "contract", "data_screening", "test_predictions", "metrics", "slice_metrics",
+                    "feature_importance", "training_seconds", COSTS,
                 ],
                 "evaluation",
             ),
             Node(
                 package_candidate,
-                {
-                    "contract": "contract",
-                    "final_model": "final_model",
-                    "evaluated_model": "evaluated_model",
-                    "train": "train",
-                    "validation": "validation",
-                    "test": "test",
-                    "recipe": "recipe",
-                    "threshold": "threshold",
-                    "metrics": "metrics",
-                    "reference": "reference_profile",
-                    "evaluation": "evaluation",
-                    "as_of": "params:as_of",
-                    "code": CODE,
-                    "seed": SEED,
-                    "parameters": "parameters",
-                    "data_hash": "data_hash",
-                },
+                [
+                    "contract", "final_model", "evaluated_model", *WINDOWS, "recipe", "threshold",
+                    "metrics", "reference_profile", "evaluation", "params:as_of", CODE, SEED,
+                    "parameters", "data_hash",
+                ],
                 "candidate",
             ),
             Node(
@@ -128,6 +101,4 @@ def create_pipeline() -> Pipeline:
                 "candidate_footprint",
             ),
         ],
-        namespace="modelling",
-        prefix_datasets_with_namespace=False,
-    )
+    )  # fmt: skip

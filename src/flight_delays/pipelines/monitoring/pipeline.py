@@ -2,10 +2,11 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .alerts import raise_alerts
-from .drift import measure_drift
-from .exposition import expose
-from .nodes import (
+from kedro_mlops.framework.pipelines import named_pipeline
+from kedro_mlops.monitoring.alerts import raise_alerts
+from kedro_mlops.monitoring.challenger_review import judge_trial
+from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.nodes import (
     count_new_labels,
     ingest,
     join_labels,
@@ -13,10 +14,10 @@ from .nodes import (
     measure_skew,
     take_predictions,
 )
-from .performance import measure_performance, measure_windows
-from .report import draw_monitoring, render_report
-from .trials import judge_trial
-from .triggers import decide, record
+from kedro_mlops.monitoring.performance import measure_performance, measure_windows
+from kedro_mlops.monitoring.prometheus_text import expose
+from kedro_mlops.monitoring.report import draw_monitoring, render_report
+from kedro_mlops.monitoring.triggers import decide, record
 
 MOMENTS = ["params:as_of", "params:horizon"]
 WINDOW = "params:window"
@@ -27,7 +28,8 @@ PLOTS = ["performance_plot", "live_calibration_plot", "score_plot", "drift_plot"
 
 def create_pipeline() -> Pipeline:
     """Join, measure, decide, alert, report."""
-    return Pipeline(
+    return named_pipeline(
+        "monitoring",
         [
             Node(
                 take_predictions,
@@ -59,54 +61,29 @@ def create_pipeline() -> Pipeline:
             Node(
                 measure_quality,
                 [
-                    "contract",
-                    "scored_horizon",
-                    "drift",
-                    "data_screening",
-                    "serving_skew",
-                    "champion",
-                    *MOMENTS,
-                    PARAMS,
+                    "contract", "scored_horizon", "drift", "data_screening", "serving_skew",
+                    "champion", *MOMENTS, PARAMS,
                 ],
                 "data_quality",
             ),
             Node(
                 measure_performance,
                 [
-                    "contract",
-                    "labelled_predictions",
-                    "label_account",
-                    "new_labels",
-                    "champion",
-                    *MOMENTS,
-                    PARAMS,
-                    BOOTSTRAP,
+                    "contract", "labelled_predictions", "label_account", "new_labels", "champion",
+                    *MOMENTS, PARAMS, BOOTSTRAP,
                 ],
                 "performance",
             ),
             Node(
                 measure_windows,
-                [
-                    "contract",
-                    "labelled_predictions",
-                    "drift",
-                    "champion",
-                    PARAMS,
-                    BOOTSTRAP,
-                ],
+                ["contract", "labelled_predictions", "drift", "champion", PARAMS, BOOTSTRAP],
                 "windows",
             ),
             Node(
                 decide,
                 [
-                    "data_quality",
-                    "performance",
-                    "windows",
-                    "past_windows",
-                    "last_trained",
-                    "champion",
-                    *MOMENTS,
-                    "params:retraining",
+                    "data_quality", "performance", "windows", "past_windows", "last_trained",
+                    "champion", *MOMENTS, "params:retraining",
                 ],
                 "retrain_decision",
             ),
@@ -119,28 +96,16 @@ def create_pipeline() -> Pipeline:
             Node(
                 judge_trial,
                 [
-                    "contract",
-                    "served_predictions",
-                    "model_input",
-                    "champion",
-                    "past_trials",
-                    *MOMENTS,
-                    "params:trial",
-                    "params:costs",
-                    BOOTSTRAP,
+                    "contract", "served_predictions", "model_input", "champion", "past_trials",
+                    *MOMENTS, "params:trial", "params:costs", BOOTSTRAP,
                 ],
                 ["trial_decision", "trial_history"],
             ),
             Node(
                 expose,
                 [
-                    "performance",
-                    "windows",
-                    "data_quality",
-                    "serving_skew",
-                    "data_screening",
-                    "retrain_decision",
-                    "champion",
+                    "performance", "windows", "data_quality", "serving_skew", "data_screening",
+                    "retrain_decision", "champion",
                 ],
                 "monitoring_figures",
             ),
@@ -152,19 +117,11 @@ def create_pipeline() -> Pipeline:
             Node(
                 render_report,
                 [
-                    "retrain_decision",
-                    "data_quality",
-                    "serving_skew",
-                    "performance",
-                    "trial_decision",
-                    "drift",
-                    *PLOTS,
-                    "champion",
+                    "retrain_decision", "data_quality", "serving_skew", "performance",
+                    "trial_decision", "drift", *PLOTS, "champion",
                 ],
                 "monitoring_report",
                 tags=["of_champion"],  # rendered anew when the champion moves
             ),
         ],
-        namespace="monitoring",
-        prefix_datasets_with_namespace=False,
-    )
+    )  # fmt: skip

@@ -2,55 +2,48 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import (
+from kedro_mlops.framework.pipelines import named_pipeline
+from kedro_mlops.release.nodes import (
     build_bento,
     elect,
     export_requirements,
+    pack_engine,
     promote,
     store_challenger,
     store_model,
     verify,
 )
 
+PARAMS = "params:release"
+
 
 def create_pipeline() -> Pipeline:
     """Elect, store, build, verify, promote."""
-    return Pipeline(
+    return named_pipeline(
+        "release",
         [
             Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-            Node(
-                store_model,
-                ["contract", "elected", "test", "params:release"],
-                ["model_tag", "engine"],
-            ),
+            Node(store_model, ["contract", "elected", "test", PARAMS], ["model_tag", "engine"]),
             Node(
                 store_challenger,
-                ["contract", "candidate", "elected", "gate_decision", "test", "params:release"],
+                ["contract", "candidate", "elected", "gate_decision", "test", PARAMS],
                 "challenger_tag",
             ),
             Node(export_requirements, "engine", "requirements"),
+            Node(pack_engine, None, "wheel_hash"),
             Node(
-                build_bento, ["model_tag", "challenger_tag", "elected", "requirements"], "bento_tag"
+                build_bento,
+                ["model_tag", "challenger_tag", "elected", "requirements", "wheel_hash", PARAMS],
+                "bento_tag",
             ),
             Node(
                 verify,
                 [
-                    "contract",
-                    "log_contract",
-                    "bento_tag",
-                    "model_tag",
-                    "challenger_tag",
-                    "engine",
-                    "elected",
-                    "test",
-                    "online_store",
-                    "params:release",
-                    "params:seed",
+                    "contract", "log_contract", "bento_tag", "model_tag", "challenger_tag",
+                    "engine", "elected", "test", "online_store", PARAMS, "params:seed",
                 ],
                 "release",
             ),
             Node(promote, ["elected", "release"], "champion"),
         ],
-        namespace="release",
-        prefix_datasets_with_namespace=False,
-    )
+    )  # fmt: skip

@@ -2,34 +2,29 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import compare_policies, draw_replay, render_replay
+from kedro_mlops.framework.pipelines import named_pipeline
+from kedro_mlops.replay.nodes import compare_policies, draw_replay, render_replay
 
+PARAMS = "params:replay"
 PLOTS = ["replay_loss_plot", "replay_cost_plot"]
 
 
 def create_pipeline() -> Pipeline:
     """Compare, draw, report."""
-    return Pipeline(
+    return named_pipeline(
+        "replay",
         [
             Node(
                 compare_policies,
                 [
-                    "contract",
-                    "replay_scores",
-                    "replay_ticks",
-                    "params:replay",
-                    "params:costs",
+                    "contract", "replay_scores", "replay_ticks", PARAMS, "params:costs",
                     "params:bootstrap",
                 ],
                 "replay_policies",
             ),
-            Node(draw_replay, ["replay_policies", "replay_ticks", "params:replay"], PLOTS),
+            Node(draw_replay, ["replay_policies", "replay_ticks", PARAMS], PLOTS),
             Node(
-                render_replay,
-                ["replay_policies", "replay_ticks", "params:replay", *PLOTS],
-                "replay_report",
+                render_replay, ["replay_policies", "replay_ticks", PARAMS, *PLOTS], "replay_report"
             ),
         ],
-        namespace="replay",
-        prefix_datasets_with_namespace=False,
-    )
+    )  # fmt: skip

@@ -2,26 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import score
+from kedro_mlops.framework.pipelines import named_pipeline
+from kedro_mlops.scoring.nodes import score
 
 
 def create_pipeline() -> Pipeline:
     """Score the horizon."""
-    return Pipeline(
-        [
-            Node(
-                score,
-                [
-                    "contract",
-                    "log_contract",
-                    "champion",
-                    "model_input",
-                    "params:as_of",
-                    "params:horizon",
-                ],
-                "predictions",
-            )
-        ],
-        namespace="scoring",
-        prefix_datasets_with_namespace=False,
-    )
+    moments = ["params:as_of", "params:horizon"]
+    inputs = ["contract", "log_contract", "champion", "model_input", *moments]
+    return named_pipeline("scoring", [Node(score, inputs, "predictions")])

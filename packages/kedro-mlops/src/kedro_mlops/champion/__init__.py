@@ -1,0 +1,1 @@
+"""The one model that serves: what it is and was, promotion and rollback by people, reproduction."""

@@ -1,0 +1,316 @@
+"""The champions there have been, and how a person moves from one to another."""
+
+import getpass
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.project import pipelines
+from kedro.io import CatalogProtocol
+
+from kedro_mlops.core.errors import ProjectError, suggestion
+from kedro_mlops.models.metadata import GATE, Metadata
+from kedro_mlops.models.released import BUILD_AGAIN, models_of, plan_of
+
+if TYPE_CHECKING:
+    from kedro_mlops.models.package import ModelPackage
+
+logger = logging.getLogger(__name__)
+
+CHAMPION, CANDIDATE = "champion", "candidate"
+# the entries of which those tell who change nothing
+TOLD = (CHAMPION, CANDIDATE, "gate_decision", "gate_history")
+# of the nodes that render what tells of the champion
+OF_CHAMPION = "of_champion"
+
+Catalog = CatalogProtocol[Any, Any]
+Decision = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved version of a model: the moment of its saving, and what is known about it."""
+
+    moment: str
+    folder: Path
+    metadata: Metadata
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.metadata.version
+
+    @property
+    def decision(self) -> Decision:
+        """What made it champion."""
+        return self.metadata.decision or {}
+
+    def package(self) -> "ModelPackage":
+        """Read the whole of it."""
+        from kedro_mlops.models.stand_in import read_saved  # noqa: PLC0415 - heavy
+
+        return read_saved(self.folder, self.moment)
+
+
+def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
+    """The saved versions of a catalog entry, newest first; older ones only if they can be read.
+
+    Raises:
+        ProjectError: if the newest cannot be read.
+    """
+    folders = [Path(path) for path in catalog[entry].list_versions()]
+    saved = []
+    for folder in folders:
+        try:
+            saved.append(Saved(folder.parent.name, folder, Metadata.read(folder)))
+        except ProjectError as error:
+            if folder == folders[0]:
+                raise
+            logger.warning("%s", error)
+    return saved
+
+
+def champions(catalog: Catalog) -> list[Saved]:
+    """The champion, and those before it.
+
+    Raises:
+        ProjectError: if there is none yet.
+    """
+    history = saved_versions(catalog, CHAMPION)
+    if not history:
+        raise ProjectError("There is no champion yet. Make one with `make run`.")
+    return history
+
+
+def candidates(catalog: Catalog) -> list[Saved]:
+    """Every model that was trained, newest first; of one that came out again, the newest saving."""
+    found: dict[str, Saved] = {}
+    for saved in saved_versions(catalog, CANDIDATE):
+        found.setdefault(saved.version, saved)
+    return list(found.values())
+
+
+def verdicts(catalog: Catalog) -> dict[str, str]:
+    """What the gate has said of candidates at last, by their versions."""
+    promoted = [one for one in saved_versions(catalog, CHAMPION) if _by_gate(one)]
+    told = {one.version: str(one.decision["outcome"]) for one in promoted}
+    judged = catalog["gate_history"].records()
+    return told | {row["candidate"]: row["outcome"] for row in judged}
+
+
+def _by_gate(saved: Saved) -> bool:
+    return bool(saved.decision.get("decided_by") == GATE)
+
+
+def tell_anew(catalog: Catalog) -> None:
+    """Render anew, after a move, what tells of the champion, as far as there is something to tell.
+
+    The move is done, so what cannot be rendered is said and no error.
+    """
+    from kedro.pipeline import Pipeline  # noqa: PLC0415
+    from kedro.runner import SequentialRunner  # noqa: PLC0415
+
+    catalog.release(CHAMPION)  # it remembers which version was the newest
+    for node in pipelines["__default__"].only_nodes_with_tags(OF_CHAMPION).nodes:
+        if all(catalog.exists(name) for name in node.inputs):
+            try:
+                SequentialRunner().run(Pipeline([node]), catalog)
+            except Exception:
+                logger.exception(
+                    "%s still tells of the champion before. The champion has moved all the same; "
+                    "render it with `kedro run --pipelines=documentation,scoring,monitoring`.",
+                    node.outputs[0],
+                )
+
+
+def models(catalog: Catalog) -> list[Saved]:
+    """Whatever can be promoted: the candidates, then the champions."""
+    return [*saved_versions(catalog, CANDIDATE), *saved_versions(catalog, CHAMPION)]
+
+
+def find(version: str, saved: Sequence[Saved]) -> Saved:
+    """The first that has a model's version, or the beginning of just one model's version.
+
+    Raises:
+        ProjectError: naming the versions that there are, or that it may be.
+    """
+    found = [one for one in saved if one.version == version]
+    found = found or [one for one in saved if one.version.startswith(version)]
+    names = list(dict.fromkeys(one.version for one in found or saved))
+    if not names:
+        raise ProjectError("There is no model yet. Train one with `make run`.")
+    if not found:
+        raise ProjectError(f"There is no model '{version}' here. {suggestion(version, names)}")
+    if len(names) > 1:
+        raise ProjectError(f"'{version}' may be {' or '.join(names)}. Type more of it.")
+    return found[0]
+
+
+def predecessor(history: Sequence[Saved]) -> Saved:
+    """The champion before the present one that was not rolled back itself.
+
+    Raises:
+        ProjectError: if there is none.
+    """
+    current = history[0]
+    for earlier in history[1:]:
+        if earlier.version not in (current.version, *current.metadata.withdrawn):
+            return earlier
+    raise ProjectError(
+        f"There is no champion before {current.version} to roll back to. What has been: "
+        "`kedro champion history`. A candidate is made champion by `kedro champion promote`."
+    )
+
+
+def awaiting(catalog: Catalog) -> str | None:
+    """The candidate that passed the gate and awaits a person's approval, if there is one."""
+    if not catalog.exists("gate_decision"):
+        return None
+    decision = catalog.load("gate_decision")
+    current = next(iter(saved_versions(catalog, CHAMPION)), None)
+    # a person has decided since, if another model serves, or serves again
+    before, withdrawn = (current.version, current.metadata.withdrawn) if current else (None, [])
+    outdated = decision["champion_before"] != before or decision["candidate"] in withdrawn
+    if decision["outcome"] != "await_approval" or outdated:
+        return None
+    return str(decision["candidate"])
+
+
+def roll_back(
+    catalog: Catalog,
+    version: str | None,
+    reason: str | None,
+    alone: AbstractContextManager[None] | None = None,
+) -> Saved:
+    """Return to an earlier champion, and keep the present one from being promoted again by itself.
+
+    Its release serves at once if BentoML's store has it; else it is built and proven again, before
+    the champion moves.
+
+    Args:
+        catalog: The catalog.
+        version: The model to return to; the champion before the present one if not given.
+        reason: Why.
+        alone: Keeps runs out while a release is built; one that is there has to wait for none.
+
+    Raises:
+        ProjectError: if there is nothing to return to, or that was rolled back itself, or cannot
+            answer here.
+    """
+    from kedro_mlops.models.package import UnloadableError, is_mute  # noqa: PLC0415 - heavy
+    from kedro_mlops.release.nodes import elect  # noqa: PLC0415
+
+    history = champions(catalog)
+    current = history[0]
+    target = find(version, history) if version else predecessor(history)
+    _check_target(target, current)
+    move = {"from": current.version, "to": target.version}
+    said = f"Rolled back from {current.version}{f': {reason}' if reason else '.'}"
+    decision = _by_person("rollback", target, current, said) | move
+    package, problem = target.package(), release_problem(target.metadata)
+    if is_mute(package.estimator):
+        raise UnloadableError(package.estimator.why)
+    if problem:
+        logger.info("%s", problem)
+        with alone or nullcontext():
+            _release(catalog, package, decision)
+    else:
+        catalog.save(CHAMPION, elect(package, current.package(), decision))
+    return champions(catalog)[0]
+
+
+def _check_target(target: Saved, current: Saved) -> None:
+    if target.version == current.version:
+        raise ProjectError(f"{target.version} is the champion. Nothing has changed.")
+    if target.version in current.metadata.withdrawn:
+        raise ProjectError(
+            f"{target.version} was rolled back itself. To make it champion all the same: "
+            f"`kedro champion promote {target.version} --reason …`."
+        )
+
+
+def promote(catalog: Catalog, version: str, reason: str) -> Saved:
+    """Make a candidate, or an earlier champion, the champion, whatever the gate said.
+
+    Its release is built and proven first, as any other.
+
+    Raises:
+        ProjectError: if there is no such model, or it is the champion, or its release fails.
+    """
+    target = find(version, models(catalog))
+    current = next(iter(saved_versions(catalog, CHAMPION)), None)
+    if current is not None and current.version == target.version:
+        raise ProjectError(f"{target.version} is the champion already. Nothing has changed.")
+    decision = _by_person("promote", target, current, reason)
+    _release(catalog, target.package(), decision | {"checks": _checks_of(target, catalog)})
+    return champions(catalog)[0]
+
+
+def _checks_of(target: Saved, catalog: Catalog) -> list[dict[str, Any]]:
+    """What the gate has measured, if this is the candidate that it judged last."""
+    judged = catalog.load("gate_decision") if catalog.exists("gate_decision") else {}
+    return list(judged["checks"]) if judged.get("candidate") == target.version else []
+
+
+def _by_person(outcome: str, target: Saved, current: Saved | None, reason: str) -> Decision:
+    """The record of what a person decides now."""
+    return {
+        "outcome": outcome,
+        "candidate": target.version,
+        "champion_before": current.version if current else None,
+        "as_of": f"{target.metadata.as_of:%Y-%m-%d}",
+        "decided_by": _login(),
+        "decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "reasons": [reason],
+        "checks": [],
+    }
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, a person may have a number only
+        return f"user {os.getuid()}"
+
+
+def _release(catalog: Catalog, package: "ModelPackage", decision: Decision) -> None:
+    """Build, prove and promote a model by the release pipeline, on a decision of its own."""
+    from kedro.pipeline import Pipeline  # noqa: PLC0415
+    from kedro.runner import SequentialRunner  # noqa: PLC0415
+
+    logger.info("Building the release of %s, and asking it for real rows", package.version)
+    decided = {CANDIDATE: "chosen", "gate_decision": "ruling"}
+    catalog["chosen"], catalog["ruling"] = package, decision
+    SequentialRunner().run(Pipeline(pipelines["release"], inputs=decided), catalog)
+
+
+def release_problem(metadata: Metadata) -> str | None:
+    """Why a champion's release cannot serve as it is; nothing if it can."""
+    try:
+        plans = [plan_of(model) for model in models_of(str(metadata.release))]
+    except ProjectError as error:
+        return str(error)
+    if (metadata.version, metadata.threshold) not in [
+        (p.model_version, p.threshold) for p in plans
+    ]:
+        return (
+            f"The release {metadata.release} in BentoML's store holds another model. {BUILD_AGAIN}"
+        )
+    return None
+
+
+def release_of(catalog: Catalog) -> str:
+    """Which Bento the champion is.
+
+    Raises:
+        ProjectError: if there is no champion, or its release cannot serve as it is.
+    """
+    metadata = champions(catalog)[0].metadata
+    if problem := release_problem(metadata):
+        raise ProjectError(problem)
+    return str(metadata.release)

@@ -1,0 +1,180 @@
+"""What is said of champions."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from kedro_mlops.core.wording import interval_text, metric_name
+from kedro_mlops.models.metadata import GATE, saved_at
+from kedro_mlops.prediction_log.files import Answered
+
+from .history import Saved
+from .reproduction import Difference
+
+COLUMNS = ["since (UTC)", "model", "outcome", "by", "ROC AUC", "log loss", "commit", "data", "why"]
+NOT_KNOWN = "-"
+SHORT, REASON = 8, 60
+LISTED = ["roc_auc", "log_loss", "precision", "recall"]
+TIME = "%Y-%m-%d %H:%M:%S"
+ASK = "`curl -s http://127.0.0.1:3000/info` says what a service answers with"
+RESTART = (
+    "A service goes on with the model that it was started with: start it anew, with `make serve` "
+    f"or as deploy/README.md says; {ASK}."
+)
+
+
+def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
+    """Describe the champion in full.
+
+    Args:
+        current: The champion.
+        problem: Why its release cannot serve, if it cannot.
+        last: Which model answered last, as far as it is logged.
+    """
+    metadata = current.metadata
+    family = metadata.family.replace("_", " ")
+    metrics = [(_title(name), interval_text(found)) for name, found in metadata.metrics.items()]
+    withdrawn = [("Withdrawn", ", ".join(metadata.withdrawn))] if metadata.withdrawn else []
+    return _list(
+        ("Champion", f"{current.version}, {family}, as of {metadata.as_of:%Y-%m-%d}"),
+        ("Since", f"{_moment(current)} UTC"),
+        ("Decision", f"{_outcome(current)} by {_by(current)}: {_why(current)}"),
+        *metrics,
+        ("Commit", metadata.lineage.git_commit),
+        ("Data", metadata.lineage.data_hash),
+        ("Lock file", metadata.lineage.lock_hash),
+        *withdrawn,
+        ("Release", problem or f"{metadata.release}, ready to serve"),
+        ("Answers", _answering(current, last)),
+    )
+
+
+def list_candidates(
+    saved: Sequence[Saved], verdicts: Mapping[str, str], champion: Saved | None
+) -> str:
+    """List candidates, newest first, a line each, the champion with a star.
+
+    Args:
+        saved: The candidates.
+        verdicts: What the gate has said of them, by their versions.
+        champion: The champion, if there is one.
+    """
+    if not saved:
+        return "There is no candidate yet. Train one with `make run`."
+    serving = champion.version if champion else None
+    rows = [
+        [
+            _moment(one),
+            f"{one.version} *" if one.version == serving else one.version,
+            f"{one.metadata.as_of:%Y-%m-%d}",
+            one.metadata.family.replace("_", " "),
+            *(_measured(one, name) for name in LISTED),
+            verdicts.get(one.version, NOT_KNOWN),
+        ]
+        for one in saved
+    ]
+    head = ["trained (UTC)", "model", "as of", "family", *map(metric_name, LISTED), "gate"]
+    return _table([head, *rows])
+
+
+def _measured(saved: Saved, metric: str) -> str:
+    interval = saved.metadata.metrics.get(metric)
+    return interval_text(interval) if interval else NOT_KNOWN
+
+
+def _answering(current: Saved, last: Answered | None) -> str:
+    """Whether what serves is the champion, as far as the prediction log says."""
+    if last is None:
+        return f"none in the prediction log; {ASK}"
+    said = f"the newest in the prediction log is by {last.model_version}, {last.moment:{TIME}} UTC"
+    if last.model_version == current.version:
+        return said
+    after = last.moment > saved_at(current.moment)
+    when = "although" if after else "from before"
+    return f"{said}, {when} {current.version} became champion. {RESTART}"
+
+
+def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) -> str:
+    """List champions, newest first, a line each, after the candidate that awaits approval."""
+    lines = []
+    if awaiting:
+        command = f"kedro champion promote {awaiting} --reason …{f' --env {env}' if env else ''}"
+        lines.append(f"{awaiting} awaits approval: `{command}`")
+    if saved:
+        rows = [_row(one, before) for one, before in zip(saved, [*saved[1:], None], strict=True)]
+        rows[0][1] += " *"
+        lines.append(_table([COLUMNS, *rows]))
+    else:
+        lines.append("There is no champion yet.")
+    return "\n".join(lines)
+
+
+def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None) -> str:
+    """Tell that a person changed the champion, what may still serve another, what comes next."""
+    title = "Rolled back" if _outcome(to) == "rollback" else "Promoted"
+    before = to.decision["champion_before"]
+    return _list(
+        (title, f"to {to.version}{f' from {before}' if before else ''} in {seconds:.1f} s"),
+        ("Release", f"{to.metadata.release}, ready to serve"),
+        ("Answers", _answering(to, last)),
+        ("Next", f'make serve ARGS="--env {env}"' if env else "make serve"),
+    )
+
+
+def tell_reproduction(version: str, found: Sequence[Difference], seconds: float) -> str:
+    """Tell whether a model that was trained again is the same, else what differs."""
+    if found:
+        rows = [["", "on record", "trained again"], *(list(map(str, row)) for row in found)]
+        return f"{_table(rows)}\n{version} was not reproduced, in {seconds:.0f} s."
+    return (
+        f"{version} was reproduced in {seconds:.0f} s: the same model to the last byte, from the "
+        "same data, with the same threshold and metrics."
+    )
+
+
+def _list(*lines: tuple[str, str]) -> str:
+    width = max(len(title) for title, _ in lines) + 2
+    return "\n".join(f"{title:<{width}}{text}" for title, text in lines)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _row(saved: Saved, before: Saved | None) -> list[str]:
+    """A champion's line; one that stayed has just a release of other code."""
+    stayed = before is not None and before.metadata.decision == saved.metadata.decision
+    metadata, lineage = saved.metadata, saved.metadata.lineage
+    measured = [metadata.metrics.get(name) for name in ("roc_auc", "log_loss")]
+    return [
+        _moment(saved),
+        saved.version,
+        "release" if stayed else _outcome(saved),
+        _by(saved),
+        *(f"{interval['value']:.3f}" if interval else NOT_KNOWN for interval in measured),
+        lineage.git_commit[:SHORT],
+        lineage.data_hash[:SHORT],
+        textwrap.shorten(_why(saved), REASON, placeholder=" …"),
+    ]
+
+
+def _title(metric: str) -> str:
+    """The name of a metric, to begin a line with."""
+    name = metric_name(metric)
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+def _moment(saved: Saved) -> str:
+    return f"{saved_at(saved.moment):{TIME}}"
+
+
+def _outcome(saved: Saved) -> str:
+    return str(saved.decision.get("outcome", NOT_KNOWN))
+
+
+def _by(saved: Saved) -> str:
+    return str(saved.decision.get("decided_by", GATE))
+
+
+def _why(saved: Saved) -> str:
+    return " ".join(saved.decision.get("reasons", []))

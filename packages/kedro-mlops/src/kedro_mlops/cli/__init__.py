@@ -1,0 +1,1 @@
+"""The commands ``kedro run``, ``serve``, ``retrain``, ``replay`` and ``champion``."""

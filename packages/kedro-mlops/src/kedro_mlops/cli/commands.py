@@ -1,0 +1,213 @@
+"""The project's commands, with readable errors: Kedro's own ``run``, and what it does not have."""
+
+import logging
+import os
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import env_option
+from kedro.framework.project import pipelines, settings
+
+from kedro_mlops.core.errors import ProjectError, suggestion
+from kedro_mlops.core.project import owners_module, project_folder
+from kedro_mlops.core.run_lock import alone_in, wait_option
+from kedro_mlops.framework.error_messages import explained
+from kedro_mlops.framework.hooks import NODE_BY_NODE
+from kedro_mlops.framework.session import data_folder
+
+from .champion import champion
+
+if TYPE_CHECKING:
+    from kedro_mlops.contract.columns import Columns
+
+
+def _run(**options: Any) -> Any:
+    """Kedro's ``run``, for pipelines that exist and contracts that make sense."""
+    if options["is_async"] or options["runner_params"].get("is_async"):
+        raise ProjectError(NODE_BY_NODE)  # in place of Kedro's advice how else to ask for it
+    known = sorted(set(pipelines) - {"__default__"})
+    asked = [*options["pipelines"], *filter(None, [options["pipeline"]])]
+    for name in asked:
+        if name not in (*known, "__default__"):
+            raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
+    _check_contracts()
+    assert kedro_run.callback is not None
+    return kedro_run.callback(**options)
+
+
+def _check_contracts() -> None:
+    """Read every contract first; Kedro would wrap what is wrong with one in an ImportError."""
+    from kedro_mlops.contract.columns import Columns, declared_in
+
+    for contract in declared_in(owners_module("contracts")):
+        Columns.of(contract)
+
+
+run = wait_option(
+    click.Command(
+        name="run", params=[*kedro_run.params], help=kedro_run.help, callback=explained(_run)
+    )
+)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=3000,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    help="Port to listen on.",
+)
+@env_option
+@explained
+def serve(host: str, port: int, env: str | None) -> None:
+    """Serve the champion's release with BentoML."""
+    from kedro_mlops.champion.history import release_of
+    from kedro_mlops.models.released import engine_first
+
+    from .ready import example_request, refuse_if_taken, tell_when_ready
+
+    refuse_if_taken(host, port)
+    with settings.SESSION_CLASS.create(env=env) as session:
+        context = session.load_context()
+        release = release_of(context.catalog)
+        environment = _serving_environment(context) | engine_first(release)
+        example = _example_row(context.catalog.load("contract"))
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")
+    asked = example_request(url, example)
+    tell_when_ready(url, f"Ready on {url}; stop it with Ctrl-C. Ask it:\n\n{asked}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        release,
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
+    os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
+
+
+def _example_row(contract: "Columns") -> dict[str, Any]:
+    """What a caller sends, as the contract's examples say; nothing personal that may be missing."""
+    sent = [c for c in contract.inputs.sent if not (c.role.personal and c.nullable)]
+    return {column.name: column.role.example for column in sent}
+
+
+def _serving_environment(context: Any) -> dict[str, str]:
+    """What the service is told."""
+    data = data_folder(context)
+    trial = context.params["live_trial"]
+    return {
+        "FEATURE_STORE_URL": context.catalog.load("online_store"),
+        "PREDICTION_LOG_DIR": str(data / "07_model_output/prediction_log"),
+        "TRIAL_DECISION_FILE": str(data / "06_models/trial_decision.json"),
+        # an unquoted `off` is YAML's false
+        "CHALLENGER_MODE": str(trial["mode"] or "off"),
+        "CHALLENGER_SHARE": str(trial["share"]),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _retrain(
+    until: datetime | None, demand: str | None, env: str | None, params: dict[str, Any]
+) -> None:
+    """Look at the champion, decide, and train again only if that is the decision.
+
+    Looks at the horizon after the as-of day; a retraining is as of that horizon's end. Made to be
+    called on schedule, or when new data has come in.
+    """
+    _check_contracts()
+    if until:
+        params = {**params, "as_of": _horizon_before(until, env, params)}
+    if demand:
+        params = {**params, "retraining": {**params.get("retraining", {}), "demand": demand}}
+    with _session(env, params) as session:
+        context = session.load_context()
+    # between the look and the training, nobody else decides
+    with alone_in(data_folder(context)):
+        _look_and_train(context.catalog, env, params)
+
+
+def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> None:
+    if not catalog.exists("champion"):
+        raise ProjectError("There is no champion yet. Make one with `make run`.")
+    with _session(env, params) as session:
+        session.run(pipeline_names=["data_engineering", "scoring", "monitoring"])
+    from kedro_mlops.champion import history as champions
+
+    decision = catalog.load("retrain_decision")
+    if decision["outcome"] != "retrain":
+        return
+    as_of = str(decision["decided_at"]).partition("T")[0]
+    click.echo(f"Retraining as of {as_of}.")
+    loop = ["data_engineering", "modelling", "gate", "release", "documentation"]
+    with _session(env, {**params, "as_of": as_of}) as session:
+        session.run(pipeline_names=loop)
+        champions.tell_anew(session.load_context().catalog)
+
+
+def _horizon_before(until: datetime, env: str | None, params: dict[str, Any]) -> str:
+    """The as-of day of which the horizon ends on a given day."""
+    with _session(env, params) as session:
+        days = session.load_context().params["horizon"].days
+    return f"{until - timedelta(days=days):%Y-%m-%d}"
+
+
+def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
+    return settings.SESSION_CLASS.create(env=env, runtime_params=params)
+
+
+retrain = wait_option(
+    click.Command(
+        name="retrain",
+        params=[
+            click.Option(
+                ["--until"],
+                type=click.DateTime(["%Y-%m-%d"]),
+                help="Day before which the horizon ends; if not given, it begins on the as-of day.",
+            ),
+            click.Option(["--demand"], help="Why it has to be, whatever the other rules say."),
+            *(option for option in kedro_run.params if option.name in ("env", "params")),
+        ],
+        help=_retrain.__doc__,
+        callback=explained(_retrain),
+    )
+)
+
+
+@click.command()
+@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
+@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="Day at which it ends.")
+@click.option("--every", help="Length of a tick: MS (month), W-MON (week), 14D and so on.")
+@click.option("--fresh", is_flag=True, help="Forget what was lived before.")
+@click.option("--env", default="replay", show_default=True, help="Kedro environment.")
+@wait_option
+@explained
+def replay(
+    start: datetime | None, end: datetime | None, every: str | None, fresh: bool, env: str
+) -> None:
+    """Live many days in a row, for several policies of retraining, and compare them.
+
+    Days and ticks are those of conf/base/parameters_replay.yml, if not given. A replay that was
+    stopped goes on where it was.
+    """
+    from kedro_mlops.framework.summary import summarise_replay
+    from kedro_mlops.replay.driver import replay as live
+
+    _check_contracts()
+    # a replay speaks for itself; what every node says would drown it
+    logging.disable(logging.INFO)
+    policies = live(project_folder(), env, start, end, every, fresh=fresh)
+    click.echo(f"\n{summarise_replay(policies)}\n")
+
+
+# named as Kedro's own group: help lists what both have once
+cli = click.Group(name="kedro", commands=[run, serve, retrain, replay, champion])

@@ -1,0 +1,83 @@
+"""What a person hears of a service that is started: that it cannot be, or that it is ready."""
+
+import contextlib
+import http
+import json
+import os
+import shlex
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import click
+import psutil
+
+from kedro_mlops.core.errors import ProjectError
+
+LOOK_EVERY_SECONDS = 0.2
+
+
+def refuse_if_taken(host: str, port: int) -> None:
+    """Try the address, before a server fails at it with a traceback.
+
+    Raises:
+        ProjectError: if it cannot be listened on.
+    """
+    try:
+        [(family, kind, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind) as probe:
+            # as servers do: connections that have ended do not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ProjectError(
+            f"The service cannot listen on {host}, port {port}: {error.strerror}. Stop what uses "
+            f"it, perhaps an earlier `make serve`, or choose another: "
+            f"`kedro serve --port {port + 1}`."
+        ) from error
+
+
+def example_request(url: str, row: dict[str, object]) -> str:
+    """The command that asks for the prediction of a row."""
+    with_key = bool(os.environ.get("API_KEYS") or os.environ.get("API_KEYS_FILE"))
+    key = ' -H "Authorization: Bearer $API_KEY"' if with_key else ""
+    body = shlex.quote(json.dumps({"rows": [row]}))
+    return f"curl -s {url}/predict{key} -H 'Content-Type: application/json' -d {body}"
+
+
+def tell_when_ready(url: str, said: str) -> None:
+    """Say something when the service, which this process is about to become, is ready."""
+    server = psutil.Process()
+    if os.fork() == 0:
+        # a child of nobody, for whom the service needs not wait
+        if os.fork() == 0:
+            with contextlib.suppress(KeyboardInterrupt):
+                _wait_and_tell(server, url, said)
+        os._exit(0)
+    os.wait()
+
+
+def _wait_and_tell(server: psutil.Process, url: str, said: str) -> None:
+    while _is_alive(server):
+        if _is_ready(url):
+            click.echo(said)
+            return
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=1):  # noqa: S310
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code != http.HTTPStatus.SERVICE_UNAVAILABLE  # it may want a key
+    except OSError:
+        return False

@@ -1,0 +1,405 @@
+"""How a contract says what a column is for.
+
+A contract is a Pandera model. ``column`` is ``pandera.Field`` with one addition: the roles a
+column plays, kept in the field's metadata. ``Columns.of(Contract)`` reads them back, so that no
+module about running models needs to name a column.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import ModuleType
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.dtypes import DataType, is_bool, is_datetime, is_float, is_int, is_numeric
+
+from kedro_mlops.core.errors import ContractError
+
+# the columns by which every feature table is looked up
+ENTITY = "entity"
+DAY = "day"
+
+Kind = Literal["numeric", "categorical", "datetime", "boolean"]
+Task = Literal["binary", "multiclass", "regression"]
+Unseen = Literal["reject", "accept"]
+
+FINITE = "is_finite"
+REAL_MOMENT = "is_real_moment"
+# what is enforced everywhere: Pandera's name of a check, and the argument that declares it
+ARGUMENTS = {
+    "greater_than": "gt",
+    "greater_than_or_equal_to": "ge",
+    "less_than": "lt",
+    "less_than_or_equal_to": "le",
+    "isin": "isin",
+    "notin": "notin",
+    "str_matches": "str_matches",
+}
+# what stands for no value in text, unless a contract says otherwise
+MISSING = ("", "NA")
+# the column of lines of a source that are no rows of its table
+LINE = "whole line"
+
+
+class Contract(pa.DataFrameModel):
+    """Base of contracts: a Pandera model whose numbers are numbers, and never infinite.
+
+    ``Config.metadata = {"missing": [...]}`` says what stands for no value in a table of text, if
+    that is not ``MISSING``; see ``column`` for one that has its own.
+    """
+
+    @pa.check(".*", regex=True, name=FINITE, error=FINITE)
+    @classmethod
+    def is_finite(cls, values: pd.Series) -> pd.Series:
+        """Whether each value is finite; what is not a float always is."""
+        if not pd.api.types.is_float_dtype(values):
+            return pd.Series(True, index=values.index)
+        return pd.Series(np.isfinite(values), index=values.index)
+
+
+def real_moment(*names: str) -> Any:
+    """Declare, as a member of a contract, that columns together say a moment that there is.
+
+    Args:
+        *names: The columns of the year, the month, the day, and of hour, minute and second, as far
+            as there are.
+    """
+
+    def is_real_moment(cls: Any, rows: pd.DataFrame) -> pd.Series:  # noqa: ARG001
+        date = rows[list(names[:3])].set_axis(["year", "month", "day"], axis="columns")
+        real = pd.to_datetime(date, errors="coerce").notna()
+        for name, most in zip(names[3:], (23, 59, 59), strict=False):
+            real &= rows[name].between(0, most)
+        return real
+
+    return pa.dataframe_check(name=REAL_MOMENT, statistics={"columns": names})(is_real_moment)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Where the service finds a value that the caller does not send.
+
+    Attributes:
+        table: Feature table in the online store.
+        by: Column of the observation that holds the entity's key.
+        column: Column of the feature table.
+        daily: Whether the table has a row per entity and day; the newest one that is not later
+            than the event's day is read. Otherwise it has one row per entity.
+    """
+
+    table: str
+    by: str
+    column: str
+    daily: bool = True
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a column is for; see ``column``."""
+
+    key: bool = False
+    event_time: bool = False
+    known_ahead: bool = False
+    label: Task | None = None
+    label_time: bool = False
+    feature: bool = False
+    segment: bool = False
+    personal: bool = False
+    lookup: Lookup | None = None
+    unseen: Unseen | None = None
+    missing: tuple[str, ...] | None = None
+    example: Any = None
+
+
+def column(
+    description: str,
+    *,
+    key: bool = False,
+    event_time: bool = False,
+    known_ahead: bool = False,
+    label: Task | None = None,
+    label_time: bool = False,
+    feature: bool = False,
+    segment: bool = False,
+    personal: bool = False,
+    lookup: Lookup | None = None,
+    unseen: Unseen | None = None,
+    missing: tuple[str, ...] | None = None,
+    example: Any = None,
+    **checks: Any,
+) -> Any:
+    """Declare a column of a contract.
+
+    Args:
+        description: What the column holds, with its unit.
+        key: Part of the observation's identity.
+        event_time: The moment the prediction is about.
+        known_ahead: In a table of events: known before the event, when the prediction is made. All
+            that is not is hindsight, and no feature may depend on it.
+        label: What really happened, and by it the task: ``binary`` for a boolean column,
+            ``multiclass`` for a categorical one with ``isin``, ``regression`` for a number.
+        label_time: The moment from which the label is known.
+        feature: An input of the model.
+        segment: A column by whose values metrics are sliced.
+        personal: Personal data: it may be looked up by, but never reaches the model, the
+            prediction log, a report or an error message.
+        lookup: Where the service finds the value; without it, the caller sends it.
+        unseen: What the service does with a category that the model has not seen: ``reject`` it,
+            or ``accept`` it and say so in the answer. By default a column with ``isin`` rejects.
+        missing: What stands for no value where the source is text. By default, what does so in the
+            whole table, except where it is a value: what ``isin`` lists, and any word in a column
+            of text that is not ``nullable``.
+        example: A realistic value, shown in the API's documentation.
+        **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
+    """
+    role = Role(
+        key, event_time, known_ahead, label, label_time, feature, segment, personal, lookup, unseen,
+        missing, example,
+    )  # fmt: skip
+    return pa.Field(description=description, metadata={"role": role}, **checks)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract, ready to be read by those who obey it.
+
+    Attributes:
+        checks: What its values must keep: Pandera's name of each check, and what it was given.
+        judges: The same checks, to be called on values.
+    """
+
+    name: str
+    kind: Kind
+    dtype: DataType
+    nullable: bool
+    description: str
+    role: Role
+    checks: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = MISSING
+    judges: tuple[pa.Check, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def pandas_dtype(self) -> str:
+        """The dtype of the column's values in pandas, with room for missing ones if allowed."""
+        if self.kind == "numeric":
+            return "float64" if self.nullable or not is_int(self.dtype) else "int64"
+        return {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}[self.kind]
+
+    @property
+    def accepts_unseen(self) -> bool:
+        """Whether the service answers where the model has not seen the category."""
+        if self.kind != "categorical":
+            return False
+        return (self.role.unseen or ("reject" if "isin" in self.checks else "accept")) == "accept"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A contract as data: its columns, in order, and the roles they play.
+
+    Attributes:
+        all: The columns.
+        name: What the contract is called.
+        description: What a row of it is.
+        unique: The columns by which no two rows are equal.
+    """
+
+    all: tuple[Column, ...]
+    name: str = ""
+    description: str = ""
+    unique: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, contract: type[pa.DataFrameModel]) -> Self:
+        """Read the columns of a Pandera model.
+
+        Raises:
+            ContractError: if the roles of a column contradict each other.
+        """
+        unique = contract.to_schema().unique or []
+        return cls(
+            _columns_of(contract),
+            contract.__name__,
+            inspect.getdoc(contract) or "",
+            (unique,) if isinstance(unique, str) else tuple(unique),
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Every column."""
+        return [c.name for c in self.all]
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that identify a row."""
+        return [c.name for c in self.all if c.role.key]
+
+    @property
+    def event_time(self) -> str:
+        """The moment that a row is about."""
+        return self._only("event_time")
+
+    @property
+    def label(self) -> str:
+        """What really happened."""
+        return self._only("label")
+
+    @property
+    def task(self) -> Task:
+        """What is predicted: one of two outcomes, one of several, or a number."""
+        task = self[self.label].role.label
+        assert task is not None
+        return task
+
+    @property
+    def label_time(self) -> str:
+        """The moment from which the label is known."""
+        return self._only("label_time")
+
+    @property
+    def segments(self) -> list[str]:
+        """The columns by which metrics are sliced."""
+        return [c.name for c in self.all if c.role.segment]
+
+    @property
+    def features(self) -> list[str]:
+        """The inputs of the model."""
+        return [c.name for c in self.all if c.role.feature]
+
+    @property
+    def inputs(self) -> Self:
+        """What is known when a prediction is made: all but what really happened."""
+        return self._those(lambda role: not (role.label or role.label_time))
+
+    @property
+    def looked_up(self) -> list[Column]:
+        """Columns that the service finds in the online store."""
+        return [c for c in self.all if c.role.lookup is not None]
+
+    @property
+    def sent(self) -> list[Column]:
+        """Columns that the caller of the service sends."""
+        return [c for c in self.all if c.role.lookup is None]
+
+    @property
+    def hindsight(self) -> list[str]:
+        """Columns of a table of events that are known only after the event."""
+        return [c.name for c in self.all if not c.role.known_ahead]
+
+    @property
+    def personal(self) -> list[str]:
+        """Columns that hold personal data."""
+        return [c.name for c in self.all if c.role.personal]
+
+    def only(self, *names: str) -> Self:
+        """Just the named columns."""
+        return replace(self, all=tuple(c for c in self.all if c.name in names))
+
+    def without_personal(self) -> Self:
+        """The columns that may be logged and shown."""
+        return self._those(lambda role: not role.personal)
+
+    def features_of_kind(self, *kinds: Kind) -> list[str]:
+        """The inputs of the model that are of one of the kinds."""
+        return [c.name for c in self.all if c.role.feature and c.kind in kinds]
+
+    def __getitem__(self, name: str) -> Column:
+        return {column.name: column for column in self.all}[name]
+
+    def _those(self, wanted: Callable[[Role], object]) -> Self:
+        return replace(self, all=tuple(c for c in self.all if wanted(c.role)))
+
+    def _only(self, role: str) -> str:
+        found = [column.name for column in self.all if getattr(column.role, role)]
+        if len(found) != 1:
+            raise ContractError(f"The contract needs one column with `{role}`, it has {found}.")
+        return found[0]
+
+
+def declared_in(module: ModuleType) -> list[type[Contract]]:
+    """The contracts of a module, in the order of their declaration."""
+    return [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Contract) and each is not Contract
+    ]
+
+
+@cache
+def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
+    schema = contract.to_schema()
+    missing = (getattr(contract.__config__, "metadata", None) or {}).get("missing", MISSING)
+    columns = tuple(_column(name, spec, missing) for name, spec in schema.columns.items())
+    names = {column.name for column in columns}
+    for column in columns:
+        for contradiction in _contradictions(column, names):
+            raise ContractError(
+                f"{contract.__name__}.{column.name} in contracts.py {contradiction}."
+            )
+    return columns
+
+
+def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
+    role = (spec.metadata or {}).get("role", Role())
+    column = Column(
+        name=name,
+        kind=_kind(spec.dtype),
+        dtype=spec.dtype,
+        nullable=spec.nullable,
+        description=spec.description or "",
+        role=role,
+        checks={
+            check.name: check.statistics
+            for check in spec.checks
+            if check.name != FINITE or is_float(spec.dtype)
+        },
+        judges=tuple(spec.checks),
+    )
+    is_value = column.checks.get("isin", {}).get("allowed_values", [])
+    words = column.nullable or column.kind != "categorical"
+    usual = (text for text in missing if text not in is_value and (words or not text))
+    return replace(column, missing=tuple(usual) if role.missing is None else role.missing)
+
+
+def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
+    role = column.role
+    exposed = [name for name in ("feature", "segment", "key", "label") if getattr(role, name)]
+    if role.personal and exposed:
+        yield (
+            f"is personal data and {exposed[0]}: it would reach the model or its log; derive a "
+            "column that is not personal, or look values up by it"
+        )
+    if role.feature and (role.label or role.label_time):
+        yield "is the label and a feature: the model would be told the answer"
+    if "str_matches" in column.checks and column.kind != "categorical":
+        yield f"is {column.kind}, and `str_matches` is for text"
+    if role.lookup and role.lookup.by not in names:
+        yield f"is looked up by '{role.lookup.by}', which the contract does not have"
+    if role.label and not _fits_task(column, role.label):
+        yield (
+            f"is {column.kind} and label={role.label!r}: a boolean column is 'binary', a text "
+            "column with `isin` 'multiclass', a number 'regression'"
+        )
+
+
+def _fits_task(column: Column, task: Task) -> bool:
+    fits = {
+        "binary": column.kind == "boolean",
+        "multiclass": column.kind == "categorical" and "isin" in column.checks,
+        "regression": column.kind == "numeric",
+    }
+    return fits.get(task, False)
+
+
+def _kind(dtype: DataType) -> Kind:
+    if is_bool(dtype):
+        return "boolean"
+    if is_numeric(dtype):
+        return "numeric"
+    if is_datetime(dtype):
+        return "datetime"
+    return "categorical"

@@ -1,0 +1,304 @@
+"""Quarantine: the rows of a raw table that break its contract are set aside, with their reasons.
+
+The rest goes on, in the declared types. Nothing is lost: valid and quarantined rows together are
+the rows that were read.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import pandas as pd
+import pandera.pandas as pa
+from ibis import _
+from pandera.dtypes import is_int
+from pydantic import Field
+
+from kedro_mlops.core.errors import BadDataError
+from kedro_mlops.core.time_params import Parameters
+
+from .columns import LINE, Columns
+from .parsing import Parsed, as_table, parse
+from .rules import Rule, column_rules, key_rule, moment_rules, repeated_keys, row_key
+
+Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
+
+_ROW, _RECORD = "__row", "__record"
+EXAMPLES = 3
+WORST = 3
+
+
+def screen(
+    raw: pd.DataFrame | ir.Table,
+    contract: type[pa.DataFrameModel],
+    derive: Derive | None = None,
+    derived: type[pa.DataFrameModel] | None = None,
+) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+    """Part the rows of a raw table into those that keep the contract and those that break it.
+
+    Of several rows with one key, the first that breaks no other rule is kept.
+
+    Args:
+        raw: The table as the source gives it; ``RawTableValidator`` has passed it.
+        contract: What its rows must keep.
+        derive: What will be made of the values of a row, by name; it is asked of those that keep
+            the contract. Without it, a derived value that breaks its contract stops the run later.
+        derived: What that must keep, as far as it is among its columns.
+
+    Returns:
+        The valid rows, in the contract's columns and types. The quarantined ones, as one row per
+        broken rule: ``row``, counted from 1, ``column``, ``rule``, ``value`` as text, and
+        ``record``, all that the source said. And the account: rows read, valid and quarantined,
+        and of each broken rule the number of rows and examples, worst first.
+    """
+    columns, key = Columns.of(contract), row_key(contract)
+    source = as_table(raw)
+    parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
+    typed = {name: found.typed for name, found in parsed.items()}
+    rules = list(_rules(contract, parsed, source))
+    made = derive(typed) if derive else {}
+    if derived:
+        rules += _derived_rules(contract, made, derived, typed, rules)
+    n_read, n_bad, broken = _count(source, rules)
+    judged = source.select(
+        **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
+        **typed,
+        **{_flag(i): rule.broken for i, (rule, _) in enumerate(broken)},
+        **{_value(i): _told(rule, source, made) for i, (rule, _) in enumerate(broken)},
+    )
+    reasons = [_reasons(judged, i, rule) for i, (rule, _) in enumerate(broken)]
+    # without the numbers of the rows, which would keep the engine from working in parallel
+    good = source.filter(*(~rule.broken for rule, _ in broken)) if broken else source
+    valid = good.select(**typed)
+    _, n_repeated = repeated_keys(valid, key)
+    if n_repeated:
+        kept = [~judged[_flag(i)] for i in range(len(broken))]
+        numbered = judged.filter(*kept) if kept else judged
+        repeated = _repeated(numbered, key)
+        reasons.append(_repetitions(repeated, key))
+        broken.append((_key_rule(key), n_repeated))
+        valid = numbered.anti_join(repeated, _ROW).select(columns.names)
+    n_quarantined = n_bad + n_repeated
+    account = {
+        "contract": contract.__name__,
+        "n_read": n_read,
+        "n_valid": n_read - n_quarantined,
+        "n_quarantined": n_quarantined,
+        "share": n_quarantined / max(n_read, 1),
+        "rules": _worst_first(broken, reasons, columns),
+    }
+    return valid, _together(reasons, source), account
+
+
+class Screening(Parameters):
+    """Parameters of screening."""
+
+    max_quarantine_share: float = Field(
+        ge=0, le=1, description="Share of a table's rows beyond which it is bad data"
+    )
+
+
+def judge_screening(params: Screening, *accounts: dict[str, Any]) -> dict[str, Any]:
+    """Whether the raw tables, each with its account by ``screen``, are fit to go on with."""
+    shares = [account["share"] for account in accounts]
+    return {
+        "passed": all(share <= params.max_quarantine_share for share in shares),
+        "max_quarantine_share": params.max_quarantine_share,
+        "largest_share": max(shares, default=0.0),
+        "tables": list(accounts),
+    }
+
+
+def admit(screening: dict[str, Any], **tables: ir.Table) -> dict[str, ir.Table]:
+    """Let the screened tables pass, unless too much of one is in the quarantine."""
+    refuse_bad_data(screening)
+    return tables
+
+
+def refuse_bad_data(screening: dict[str, Any]) -> None:
+    """Stop where more than the accepted share of a table's rows is quarantined.
+
+    Raises:
+        BadDataError: naming the table, the share, and its three worst rules.
+    """
+    limit = screening["max_quarantine_share"]
+    for account in screening["tables"]:
+        if account["share"] > limit:
+            worst = "; ".join(_in_words(rule) for rule in account["rules"][:WORST])
+            raise BadDataError(
+                f"{account['n_quarantined']:,} of {account['n_read']:,} rows "
+                f"({account['share']:.1%}) break {account['contract']}, more than "
+                f"screening.max_quarantine_share={limit:g}. Worst: {worst}. They are in the "
+                "quarantine, with their reasons: mend the source, or change what "
+                "contracts.py asks of it. Nothing was trained, and the champion "
+                "stays."
+            )
+
+
+def _in_words(rule: dict[str, Any]) -> str:
+    examples = ", ".join("missing" if v is None else repr(v) for v in rule["examples"])
+    return f"{rule['column']}: {rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples})"
+
+
+def _rules(
+    contract: type[pa.DataFrameModel], parsed: dict[str, Parsed], source: ir.Table
+) -> Iterator[Rule]:
+    if LINE not in source.columns:
+        yield from _cell_rules(contract, parsed)
+        return
+    no_row = source[LINE].notnull()
+    yield Rule(LINE, "has a cell for each column", no_row)
+    for rule in _cell_rules(contract, parsed):
+        yield Rule(rule.column, rule.name, rule.broken & ~no_row)
+
+
+def _cell_rules(contract: type[pa.DataFrameModel], parsed: dict[str, Parsed]) -> Iterator[Rule]:
+    columns = Columns.of(contract)
+    for column in columns.all:
+        kind = "a whole number" if is_int(column.dtype) else column.kind
+        yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
+    typed = {name: found.typed for name, found in parsed.items()}
+    asked = list(column_rules(columns, typed))
+    for rule in asked:
+        # what could not be parsed is no longer there, which is not the source's fault
+        yield Rule(rule.column, rule.name, rule.broken & ~parsed[rule.column].failed)
+    for rule in moment_rules(contract, typed):
+        parts_broken = ibis.or_(*(r.broken for r in asked if r.column in rule.columns))
+        yield Rule(rule.column, rule.name, rule.broken & ~parts_broken)
+
+
+def _derived_rules(
+    contract: type[pa.DataFrameModel],
+    made: dict[str, ir.Value],
+    derived: type[pa.DataFrameModel],
+    typed: dict[str, ir.Value],
+    rules: list[Rule],
+) -> Iterator[Rule]:
+    """What is asked of derived values, and not of the raw ones already; of rows that are fine.
+
+    Of others the engine might refuse to make the values at all.
+    """
+    asked = {rule.broken.op() for rule in column_rules(Columns.of(contract), typed)}
+    fine = ~ibis.or_(*(rule.broken for rule in rules))
+    for rule in column_rules(Columns.of(derived).only(*made), made):
+        if rule.broken.op() not in asked:
+            yield Rule(rule.column, rule.name, fine.ifelse(rule.broken, False))
+
+
+def _count(table: ir.Table, rules: list[Rule]) -> tuple[int, int, list[tuple[Rule, int]]]:
+    """Rows, rows that break a rule, and the rules that are broken, by how many; one query."""
+    [found] = (
+        table.aggregate(
+            rows=table.count(),
+            bad=ibis.or_(*(rule.broken for rule in rules)).sum().fill_null(0),
+            **{_flag(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)},
+        )
+        .to_pyarrow()
+        .to_pylist()
+    )
+    broken = [(rule, int(found[_flag(i)])) for i, rule in enumerate(rules) if found[_flag(i)]]
+    return int(found["rows"]), int(found["bad"]), broken
+
+
+def _record(source: ir.Table) -> ir.StructValue:
+    return ibis.struct({name: source[name] for name in source.columns})
+
+
+def _flag(number: int) -> str:
+    return f"__broken_{number}"
+
+
+def _value(number: int) -> str:
+    return f"__value_{number}"
+
+
+def _told(rule: Rule, source: ir.Table, made: dict[str, ir.Value]) -> ir.StringValue:
+    """The values that a rule is about, as text, where it is broken."""
+    values = [source[name] if name in source.columns else made[name] for name in rule.columns]
+    texts = [value.cast("string") for value in values]
+    text = texts[0] if len(texts) == 1 else _joined(texts)
+    return rule.broken.ifelse(text, ibis.null("string"))
+
+
+def _joined(texts: list[ir.StringValue]) -> ir.StringValue:
+    return ibis.literal(", ").join([text.fill_null("") for text in texts])
+
+
+def _reasons(judged: ir.Table, number: int, rule: Rule) -> ir.Table:
+    bad = judged.filter(judged[_flag(number)])
+    return bad.select(
+        row=_[_ROW],
+        column=ibis.literal(rule.column),
+        rule=ibis.literal(rule.name),
+        value=bad[_value(number)],
+        record=bad[_RECORD],
+    )
+
+
+def _repeated(valid: ir.Table, key: list[str]) -> ir.Table:
+    """All but the first row of every key."""
+    nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
+    return valid.mutate(__nth=nth).filter(_["__nth"] > 0)
+
+
+def _repetitions(repeated: ir.Table, key: list[str]) -> ir.Table:
+    value = _joined([repeated[name].cast("string") for name in key])
+    return repeated.select(
+        row=_[_ROW],
+        column=ibis.literal(_key_rule(key).column),
+        rule=ibis.literal(_key_rule(key).name),
+        value=value,
+        record=repeated[_RECORD],
+    )
+
+
+def _key_rule(key: list[str]) -> Rule:
+    return Rule(", ".join(key), key_rule(key), ibis.literal(True))
+
+
+def _together(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
+    if reasons:
+        return _union(reasons).order_by("row", "column", "rule")
+    schema = dict.fromkeys(("column", "rule", "value"), "string")
+    record = dt.Struct(dict(source.schema().items()))
+    return ibis.memtable([], schema=ibis.schema({"row": "int64", **schema, "record": record}))
+
+
+def _worst_first(
+    broken: list[tuple[Rule, int]], reasons: list[ir.Table], columns: Columns
+) -> list[dict[str, Any]]:
+    """Each broken rule, with the number of rows and the values of the first of them."""
+    personal = {*columns.personal, LINE} if columns.personal else set()
+    worst = sorted(
+        zip(broken, _examples(reasons), strict=True),
+        key=lambda found: (-found[0][1], found[0][0].column),
+    )
+    return [
+        {
+            "column": rule.column,
+            "rule": rule.name,
+            "n_rows": n_rows,
+            "examples": ["(personal)"] if personal & set(rule.columns) else examples,
+        }
+        for (rule, n_rows), examples in worst
+    ]
+
+
+def _examples(reasons: list[ir.Table]) -> list[list[str | None]]:
+    """The values of the first rows of each, in one query."""
+    if not reasons:
+        return []
+    first = [
+        rows.order_by("row").limit(EXAMPLES).select("row", "value", number=ibis.literal(number))
+        for number, rows in enumerate(reasons)
+    ]
+    examples: list[list[str | None]] = [[] for _ in reasons]
+    for found in _union(first).order_by("number", "row").to_pyarrow().to_pylist():
+        examples[found["number"]].append(found["value"])
+    return examples
+
+
+def _union(tables: list[ir.Table]) -> ir.Table:
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]

@@ -1,0 +1,71 @@
+"""Tables in files, computed by Ibis, that people can look at in kedro-viz."""
+
+from functools import cache
+from glob import glob
+from pathlib import Path
+
+import ibis.expr.types as ir
+from kedro_datasets._typing import TablePreview
+from kedro_datasets.ibis import FileDataset
+
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.core.project import owners_module
+
+from .columns import Columns, declared_in
+
+
+class TableDataset(FileDataset):
+    """An ``ibis.FileDataset`` that is read once, with a preview in which nothing personal appears.
+
+    As long as its files are what they were, loading gives the same table, so that a validator that
+    has passed it need not look again.
+    """
+
+    _files: tuple[tuple[str | int, ...], ...] = ()
+    _table: ir.Table | None = None
+
+    # the plain function, of whose arguments Kedro knows the names when it tells of an entry
+    __init__ = FileDataset.__init__.__wrapped__
+
+    def load(self) -> ir.Table:
+        """Return the table, read lazily."""
+        files = self._look()
+        if self._table is None or files != self._files:
+            self._files, self._table = files, super().load()
+        return self._table
+
+    def _look(self) -> tuple[tuple[str | int, ...], ...]:
+        """Name, number, size and time of change of every file."""
+        found = [Path(path) for path in glob(str(self._get_load_path()))]  # noqa: PTH207 - absolute
+        files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
+        looks = [(str(file), file.stat()) for file in sorted(files)]
+        return tuple((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in looks)
+
+    def preview(self, nrows: int = 5, columns: list[str] | None = None) -> TablePreview:
+        """Show the first rows, in the form that kedro-viz reads.
+
+        Args:
+            nrows: How many.
+            columns: Which; if not given, all but those that a contract calls personal, and those
+                that hold whole records, in which there may be some.
+        """
+        table = self.load()
+        known = table.schema()
+        hidden = personal_names() | {name for name in known if known[name].is_nested()}
+        shown = [name for name in columns or known if name not in hidden]
+        rows = json_records(table.select(shown).limit(nrows).to_pandas())
+        data = [list(row.values()) for row in rows]
+        return TablePreview({"index": list(range(len(data))), "columns": shown, "data": data})
+
+    def stats(self) -> dict[str, int]:
+        """Count rows, columns and, of a file, bytes, by the names of kedro-viz."""
+        table, path = self.load(), Path(str(self._get_load_path()))
+        counted = {"rows": int(table.count().to_pyarrow().as_py()), "columns": len(table.columns)}
+        return counted | ({"file_size": path.stat().st_size} if path.is_file() else {})
+
+
+@cache
+def personal_names() -> set[str]:
+    """Columns that any of the contracts calls personal."""
+    declared = declared_in(owners_module("contracts"))
+    return {name for contract in declared for name in Columns.of(contract).personal}

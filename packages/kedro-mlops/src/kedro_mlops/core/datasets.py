@@ -1,0 +1,105 @@
+"""Datasets for the catalog: a table that grows, and what may be missing.
+
+What only reads its records waits for no import of pandas.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from .files import new_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+
+class HistoryDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
+    """A table that grows: JSON lines, to which saving adds rows or replaces those of the same key.
+
+    Loading gives no rows while there is no file.
+
+    Args:
+        filepath: The file.
+        key: Columns that identify a row; what is said of it again replaces what was said.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self, *, filepath: str, key: list[str], metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._path = Path(filepath)
+        self._key = key
+        self.metadata = metadata
+
+    def load(self) -> "pd.DataFrame":
+        """Read all rows, ordered by key."""
+        import pandas as pd  # noqa: PLC0415 - heavy
+
+        return pd.DataFrame(self.records())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read all rows, ordered by key, as they are in the file."""
+        if not self._exists():
+            return []
+        try:
+            return [json.loads(line) for line in self._path.read_text().splitlines()]
+        except ValueError as error:
+            raise DatasetError(
+                f"{self._path} is not JSON lines: {error}. Mend or remove it; what it held of the "
+                "past is then forgotten."
+            ) from error
+
+    def save(self, data: "pd.DataFrame") -> None:
+        """Add the rows, in place of those that have their key."""
+        import pandas as pd  # noqa: PLC0415 - heavy
+
+        if data.empty:
+            return
+        table = pd.concat([self.load(), data], ignore_index=True)
+        table = table.drop_duplicates(self._key, keep="last").sort_values(self._key)
+        with new_file(self._path) as file:
+            table.to_json(file, orient="records", lines=True, double_precision=15)
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path), "key": self._key}
+
+
+class OptionalDataset(AbstractDataset[Any, Any]):
+    """Another dataset, from which a run may take what an earlier one has left, or do without.
+
+    Loading gives ``None`` while it is not there, or if it cannot be read.
+
+    Args:
+        dataset: The other one, as in a catalog.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(self, *, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self._dataset = AbstractDataset.from_config("dataset", dataset)
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Read it, if that is possible."""
+        try:
+            return self._dataset.load() if self._dataset.exists() else None
+        except DatasetError as error:
+            logger.warning("What is known from before is not used: %s", error)
+            return None
+
+    def save(self, data: Any) -> None:  # noqa: ARG002
+        """Refuse: it is another entry's to save."""
+        raise DatasetError("An optional dataset is only read; save the one that it is about.")
+
+    def _exists(self) -> bool:
+        return self._dataset.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"dataset": self._dataset._describe()}

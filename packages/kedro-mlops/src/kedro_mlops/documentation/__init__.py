@@ -1,0 +1,1 @@
+"""Contracts, champion and its owner's words in; data dictionary and model card out."""

@@ -1,0 +1,129 @@
+"""What people need to know of the data and of the model, from what the code enforces."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import plotly.graph_objects as go
+from pydantic import Field
+
+from kedro_mlops.contract.columns import FINITE, Column, Columns, Task
+from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.measures.metrics import DECISION_METRICS
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.models.preprocessing import TREATMENT
+from kedro_mlops.reporting import charts
+from kedro_mlops.reporting.pages import render_page
+
+_ALLOWED = {
+    "greater_than": "more than {}",
+    "greater_than_or_equal_to": "at least {}",
+    "less_than": "less than {}",
+    "less_than_or_equal_to": "at most {}",
+    "str_matches": "like {}",
+    "isin": "one of {}",
+    "notin": "none of {}",
+}
+_ANSWERS: dict[Task, str] = {
+    "binary": "the probability that it is so, and a decision at the threshold",
+    "multiclass": "the probability of each class",
+    "regression": "the expected value",
+}
+
+
+class ModelCard(Parameters):
+    """What only people know of the model."""
+
+    owner: str = Field(min_length=1, description="Who answers for the model")
+    intended_use: str = Field(min_length=1, description="Who uses it, when, and for what")
+    out_of_scope: list[str] = Field(min_length=1, description="What it must not be used for")
+    limits: list[str] = Field(min_length=1, description="What it cannot know or do")
+
+
+def render_dictionary(contracts: list[Columns]) -> str:
+    """Render every table that the contracts declare."""
+    return render_page("data_dictionary", tables=[_describe(table) for table in contracts])
+
+
+def render_card(contract: Columns, champion: ModelPackage, people: ModelCard) -> str:
+    """Render the champion's model card; personal columns do not appear on it.
+
+    All that it says of the model was measured when the model was a candidate, and has travelled
+    with it: artefacts of the last run may be those of another candidate.
+    """
+    kinds = {column.kind for column in contract.all if column.role.feature}
+    return render_page(
+        "model_card",
+        champion=champion.metadata,
+        evaluation=champion.evaluation,
+        people=people,
+        plots=[charts.embed(plot) for plot in _draw(champion)],
+        decision_metrics=list(DECISION_METRICS),
+        plotly_js=charts.script(),
+        label=contract[contract.label],
+        task=contract.task,
+        answer=_ANSWERS[contract.task],
+        inputs=_describe(contract.inputs.without_personal()),
+        treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
+    )
+
+
+def _draw(champion: ModelPackage) -> list[go.Figure]:
+    """Pictures of the evaluation, if one came with the model."""
+    if champion.evaluation is None:
+        return []
+    found, metadata = champion.evaluation.model_dump(), champion.metadata
+    return charts.evaluation(found, metadata.metrics, metadata.threshold, "champion")
+
+
+def _describe(columns: Columns) -> dict[str, Any]:
+    """What a template says of a table, or of just some of its columns."""
+    of_events = any(column.role.known_ahead for column in columns.all)
+    return {
+        "name": columns.name,
+        "description": columns.description,
+        "key": list(columns.unique),
+        "columns": [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "nullable": column.nullable,
+                "description": column.description,
+                "allowed": list(_allowed(column)),
+                "uses": list(_uses(column, columns, of_events)),
+            }
+            for column in columns.all
+        ],
+    }
+
+
+def _allowed(column: Column) -> Iterator[str]:
+    for check, statistics in column.checks.items():
+        if check != FINITE:
+            [limit] = statistics.values()
+            values = limit if isinstance(limit, list | tuple | set) else [limit]
+            text = ", ".join(str(value) for value in values)
+            yield _ALLOWED.get(check, f"{check}: {{}}").format(text)
+
+
+def _uses(column: Column, shown: Columns, of_events: bool) -> Iterator[str]:
+    role = column.role
+    if of_events:
+        yield "known before the event" if role.known_ahead else "known only after the event"
+    if role.key:
+        yield "identifies the row"
+    if role.event_time:
+        yield "the moment of the event"
+    if role.label:
+        yield f"label of a {role.label} task"
+    if role.label_time:
+        yield "the moment from which the label is known"
+    if role.feature:
+        yield "feature"
+    if role.lookup:
+        newest = ", the newest that is not later than the event's day" if role.lookup.daily else ""
+        key = role.lookup.by if role.lookup.by in shown.names else "personal data"
+        yield f"looked up: {role.lookup.table}.{role.lookup.column} by {key}{newest}"
+    if role.segment:
+        yield "metrics are sliced by it"
+    if role.personal:
+        yield "personal: never in the model, the log, a report or a message"

@@ -1,0 +1,153 @@
+"""The fitted model in the form that serves: compiled trees where they are proved equal."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.package import ModelPackage, Unloadable, UnloadableError, dump_estimator
+from kedro_mlops.models.stand_in import as_arrays
+from kedro_mlops.runtime.encoding import encode_rows
+from kedro_mlops.runtime.serving_spec import MODEL, TREES, Encoding, EngineName, Plan, hash_of
+from kedro_mlops.runtime.trees import Trees
+
+from .compiled import NotEqualError, compile_trees
+from .fields import fields_of
+
+# of ``tree_preprocessing``, which is what the encoding does
+PARTS = {"categorical", "calendar", "numeric", "boolean"}
+
+
+def export(
+    package: ModelPackage,
+    columns: Columns,
+    rows: pd.DataFrame,
+    tolerance: float,
+    folder: Path,
+    name: str = "",
+    predicts: str = "",
+) -> Plan:
+    """Write the files that serve a model into an empty folder.
+
+    Args:
+        package: The model.
+        columns: The contract of its inputs.
+        rows: Real rows, on all of which the compiled trees must agree with scikit-learn.
+        tolerance: Largest accepted difference in probability; decisions must be the same.
+        folder: Where the files go.
+        name: What the service is called.
+        predicts: What the label says, in words.
+
+    Returns:
+        The plan, which is not written yet.
+
+    Raises:
+        UnloadableError: if the model cannot be loaded.
+    """
+    estimator = package.estimator
+    if isinstance(estimator, Unloadable):
+        raise UnloadableError(estimator.why)
+    engine: EngineName = "compiled trees"
+    categories = categories_of(estimator)
+    try:
+        encoding = encoding_of(estimator)
+        compile_trees(estimator[-1], encoding.width, folder / TREES)
+        reason = _prove(package, columns, encoding, rows, tolerance, folder / TREES)
+    except NotEqualError as why:
+        engine, encoding, reason = "scikit-learn", Encoding(categories, [], []), str(why)
+        (folder / TREES).unlink(missing_ok=True)
+        (folder / MODEL).write_bytes(dump_estimator(estimator))
+    files = {path.name: hash_of(path.read_bytes()) for path in sorted(folder.iterdir())}
+    metadata = package.metadata
+    return Plan(
+        model_version=metadata.version,
+        family=metadata.family,
+        as_of=metadata.as_of.isoformat(),
+        threshold=metadata.threshold,
+        metrics=metadata.metrics,
+        git_commit=metadata.lineage.git_commit,
+        data_hash=metadata.lineage.data_hash,
+        event_time=columns.event_time,
+        # those that are looked up after those that are sent, as rows are completed
+        fields=sorted(fields_of(columns, categories), key=lambda field: bool(field.source)),
+        features=metadata.features,
+        engine=engine,
+        engine_reason=reason,
+        encoding=encoding,
+        files=files,
+        confusion=package.evaluation.confusion if package.evaluation else {},
+        name=name,
+        predicts=predicts,
+    )
+
+
+def encoding_of(estimator: Pipeline) -> Encoding:
+    """What the fitted preprocessing does, if it is no more than codes, moments and numbers.
+
+    Raises:
+        NotEqualError: if it does more.
+    """
+    preprocessing, model = estimator[0], estimator[-1]
+    if not isinstance(model, HistGradientBoostingClassifier):
+        raise NotEqualError(f"{type(model).__name__} is not made of trees.")
+    # what is dropped has been left out of the fit
+    parts = {
+        name: (part, columns)
+        for name, part, columns in preprocessing.transformers_
+        if not isinstance(part, str) or part != "drop"
+    }
+    if parts.keys() != PARTS or not isinstance(parts["categorical"][0], OrdinalEncoder):
+        raise NotEqualError(f"The preprocessing is not that of trees: it has {', '.join(parts)}.")
+    return Encoding(
+        categories=categories_of(estimator),
+        moments=list(parts["calendar"][1]),
+        numbers=[*parts["numeric"][1], *parts["boolean"][1]],
+    )
+
+
+def categories_of(estimator: Pipeline) -> dict[str, list[str]]:
+    """Per categorical feature, the categories that the preprocessing has seen, if it says."""
+    preprocessing = estimator[0]
+    if not isinstance(preprocessing, ColumnTransformer):
+        return {}
+    parts = {name: (part, columns) for name, part, columns in preprocessing.transformers_}
+    encoder, columns = parts.get("categorical", (None, []))
+    # without columns the encoder was not fitted
+    if not len(columns) or not isinstance(encoder, OneHotEncoder | OrdinalEncoder):
+        return {}
+    # a missing category is not one that was seen
+    named = [[str(value) for value in found if not pd.isna(value)] for found in encoder.categories_]
+    return dict(zip(columns, named, strict=True))
+
+
+def _prove(
+    package: ModelPackage,
+    columns: Columns,
+    encoding: Encoding,
+    rows: pd.DataFrame,
+    tolerance: float,
+    library: Path,
+) -> str:
+    """Compare the compiled trees with scikit-learn; the proof, in words."""
+    kinds = {name: columns[name].kind for name in columns.features}
+    matrix = encode_rows(as_arrays(rows, kinds), encoding)
+    try:
+        served = Trees(library, encoding.width).predict(matrix)
+    except ProjectError as error:
+        raise NotEqualError(str(error)) from error
+    expected = package.predict(rows)
+    difference = float(np.abs(served - expected).max())
+    n_other = int((package.decide(served) != package.decide(expected)).sum())
+    if not difference <= tolerance or n_other:
+        raise NotEqualError(
+            f"Compiled, the trees differ from scikit-learn by {difference:.2g} in probability "
+            f"(release.tolerance={tolerance:g}) and in {n_other} of {len(rows):,} decisions."
+        )
+    how = f"within {difference:.1g}" if difference else "to the last bit"
+    return f"Equal to scikit-learn on {len(rows):,} rows, {how}."

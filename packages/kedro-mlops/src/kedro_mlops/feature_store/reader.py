@@ -1,0 +1,364 @@
+"""Looking up, in the online store, what the caller does not send."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from itertools import groupby
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from kedro_mlops.runtime.field_types import value_judge
+from kedro_mlops.runtime.serving_spec import Field, Plan, Source
+
+from .ttl_cache import Entry, Key, Recent
+
+logger = logging.getLogger(__name__)
+
+ENTITY, DAY = "entity", "day"
+# why a value is missing; the model treats it as a missing value
+NO_KEY = "no_key"
+UNKNOWN_KEY = "unknown_key"
+STALE = "stale"
+NO_VALUE = "no_value"
+INVALID = "invalid_value"
+UNAVAILABLE = "store_unavailable"
+MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, INVALID, UNAVAILABLE)
+
+# keys of one query: SQLite takes 32,766 parameters, PostgreSQL 65,535
+MAX_KEYS = 5_000
+# a row with its looked-up values, and why some are missing
+Completed = tuple[list[Any], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The columns that come from one table by one key."""
+
+    table: str
+    by: int
+    day: int | None
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    judges: tuple[Callable[[Any], Any], ...]
+
+    def key(self, values: Sequence[Any]) -> Key | None:
+        """What to ask for a row; None where it has no key."""
+        entity = values[self.by]
+        if entity is None:
+            return None
+        return entity, None if self.day is None else values[self.day].date()
+
+    def missing(self, reason: str) -> Entry:
+        """Nothing was found."""
+        return (None,) * len(self.names), dict.fromkeys(self.names, reason)
+
+    def judged(self, values: Iterable[Any]) -> Entry:
+        """What was found, without what breaks the contract."""
+        kept: list[Any] = []
+        reasons: dict[str, str] = {}
+        for name, judge, value in zip(self.names, self.judges, values, strict=True):
+            found = None
+            if value is None:
+                reasons[name] = NO_VALUE
+            else:
+                try:
+                    found = judge(value)
+                except ValueError:
+                    reasons[name] = INVALID
+            kept.append(found)
+        return tuple(kept), reasons
+
+
+class Observer(Protocol):
+    """Hears of what is looked up."""
+
+    def found_all(self) -> None:
+        """All that a row needs was at hand."""
+
+    def looked_up(self, table: str, result: str) -> None:
+        """A look-up in the store, by its result: ``read`` or ``failed``."""
+
+    def feature_age(self, table: str, days: float) -> None:
+        """The age of a daily value that was read."""
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """How the store is read.
+
+    Attributes:
+        url: SQLAlchemy URL of the store.
+        max_age_days: Greatest age of a daily value.
+        cache_seconds: How long what was read is taken for true.
+        cache_bytes: What is kept of each table may take so much memory.
+        timeout_seconds: How long the store may take, and how long it is left alone after a failure.
+    """
+
+    url: str
+    max_age_days: int = 7
+    cache_seconds: float = 60
+    cache_bytes: int = 32_000_000
+    timeout_seconds: float = 1
+
+
+@dataclass
+class FeatureStore:
+    """The online store: a SQL table per feature table, keyed by entity and, mostly, day.
+
+    A daily value is the newest that is not later than the event's day, and not older than
+    ``max_age_days``. What is missing is missing for a reason, which the answer tells; what breaks
+    the contract is missing, too.
+    """
+
+    plan: Plan
+    settings: StoreSettings
+    observer: Observer
+    groups: list[Group] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.groups = groups_of(self.plan)
+        n_bytes, seconds = self.settings.cache_bytes, self.settings.cache_seconds
+        self._caches = [Recent(n_bytes, seconds) for _ in self.groups]
+        self._nothing = [group.missing(NO_KEY) for group in self.groups]
+        self._sources = list(zip(self.groups, self._caches, self._nothing, strict=True))
+        self._engine: Any = None
+        self._closed_until = 0.0
+
+    def complete(self, values: Sequence[Any]) -> Completed | None:
+        """Add the looked-up values to a row, if all are at hand; else None."""
+        now = time.monotonic()
+        entries: list[Entry] = []
+        for group, cache, nothing in self._sources:
+            key = group.key(values)
+            entry = nothing if key is None else cache.get(key, now)
+            if entry is None:
+                return None
+            entries.append(entry)
+        self.observer.found_all()
+        return _completed(values, entries)
+
+    def complete_all(self, rows: Sequence[Sequence[Any]]) -> list[Completed]:
+        """Add the looked-up values to rows, reading those that are not at hand. Blocks."""
+        found = [
+            self.find(number, [group.key(values) for values in rows])
+            for number, group in enumerate(self.groups)
+        ]
+        return [_completed(values, entries) for values, *entries in zip(rows, *found, strict=True)]
+
+    def find(self, number: int, keys: Sequence[Key | None]) -> list[Entry]:
+        """The entries of a group, from what is kept or from the store. Blocks; thread-safe.
+
+        A store that cannot be read is no error: its values are missing, and say so.
+
+        Args:
+            number: Of the group.
+            keys: What is asked; None where a row has no key.
+        """
+        now = time.monotonic()
+        kept = self._caches[number].get_all(keys, now)
+        if all(kept):
+            return kept  # type: ignore[return-value]
+        asked = {key for key, entry in zip(keys, kept, strict=True) if entry is None and key}
+        read = self._read(number, asked) if asked else {}
+        if read is None:
+            read = dict.fromkeys(asked, self.groups[number].missing(UNAVAILABLE))
+        nothing = self._nothing[number]
+        return [
+            entry or (nothing if key is None else read[key])
+            for key, entry in zip(keys, kept, strict=True)
+        ]
+
+    def refresh(self) -> None:
+        """Read again, many at a time, what is asked for and would soon be too old. Blocks.
+
+        So requests need not wait for the store, but for what is new to it. While the store cannot
+        be read, what is kept stays until it is too old.
+        """
+        for number, cache in enumerate(self._caches):
+            ageing = cache.ageing(time.monotonic())
+            if ageing and self._read(number, ageing) is None:
+                return
+
+    def _read(self, number: int, keys: Iterable[Key]) -> dict[Key, Entry] | None:
+        """Read entries of a group, and keep them; None if the store cannot be read."""
+        group, ordered = self.groups[number], sorted(keys)
+        read: dict[Key, Entry] = {}
+        try:
+            for first in range(0, len(ordered), MAX_KEYS):
+                read |= self._ask(group, ordered[first : first + MAX_KEYS])
+        except _StoreError as error:
+            logger.error("The feature store cannot be read: %s", error)
+            self.observer.looked_up(group.table, "failed")
+            return None
+        self.observer.looked_up(group.table, "read")
+        self._caches[number].keep(read, time.monotonic())
+        return read
+
+    def _ask(self, group: Group, keys: list[Key]) -> dict[Key, Entry]:
+        if time.monotonic() < self._closed_until:
+            raise _StoreError("it failed a moment ago, and is left alone for a while")
+        try:
+            rows = self._query(group, keys)
+        except _StoreError:
+            self._closed_until = time.monotonic() + self.settings.timeout_seconds
+            raise
+        by_entity: dict[str, list[tuple[date | None, tuple[Any, ...]]]] = {}
+        for entity, day, *values in rows:
+            by_entity.setdefault(entity, []).append((_date(day), tuple(values)))
+        return {key: self._entry(group, key, by_entity.get(key[0], [])) for key in keys}
+
+    def _entry(self, group: Group, key: Key, rows: list[tuple[date | None, Any]]) -> Entry:
+        _, asked = key
+        known = [row for row in rows if asked is None or (row[0] is not None and row[0] <= asked)]
+        if not known:
+            return group.missing(UNKNOWN_KEY)
+        day, values = max(known, key=lambda row: row[0] or date.min)
+        if asked is not None and day is not None:
+            age = (asked - day).days
+            self.observer.feature_age(group.table, age)
+            if age > self.settings.max_age_days:
+                return group.missing(STALE)
+        return group.judged(values)
+
+    def _query(self, group: Group, keys: list[Key]) -> list[Any]:
+        """The rows in question: of each entity those of the days, and the newest before them."""
+        import sqlalchemy as sa  # noqa: PLC0415 - not at start-up
+
+        entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
+        table = sa.table(group.table, entity, day)
+        # as the store has it: what is none must not be the end of a whole query
+        plain = sa.type_coerce(day, sa.String)
+        wanted: list[Any] = [sa.column(name) for name in group.columns]
+        query: Any
+        # text that PostgreSQL cannot hold is in no store
+        known = entity.in_({key[0] for key in keys if "\0" not in key[0]})
+        if group.day is None:
+            query = sa.select(entity, sa.null(), *wanted).select_from(table).where(known)
+        else:
+            days = [key[1] for key in keys if key[1] is not None]
+            first = _midnight(_days_before(min(days), self.settings.max_age_days))
+            last = _midnight(max(days))
+            before = (
+                sa.select(entity.label(ENTITY), sa.func.max(day).label(DAY))
+                .where(known, day < first)
+                .group_by(entity)
+                .subquery()
+            )
+            query = sa.select(entity, plain, *wanted).select_from(table)
+            recent = query.where(known, day.between(first, last))
+            newest = (entity == before.c.entity) & (day == before.c.day)
+            older = sa.select(entity, plain, *wanted).select_from(table)
+            query = sa.union_all(
+                recent, older.where(sa.exists(sa.select(before.c.entity).where(newest)))
+            )
+        try:
+            with self._connected() as connection:
+                return list(connection.execute(query).fetchall())
+        except Exception as error:  # whatever a driver says to a store that is damaged
+            raise _StoreError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+
+    def _connected(self) -> Any:
+        if self._engine is None:
+            self._engine = _engine(self.settings)
+        return self._engine.connect()
+
+
+class _StoreError(Exception):
+    """The store could not be read."""
+
+
+def _completed(values: Sequence[Any], entries: Iterable[Entry]) -> Completed:
+    completed = list(values)
+    missing: dict[str, str] = {}
+    for found, reasons in entries:
+        completed += found
+        if reasons:
+            missing |= reasons
+    return completed, missing
+
+
+def groups_of(plan: Plan) -> list[Group]:
+    """Group the looked-up fields by the table and key that they come from."""
+    place = {name: position for position, name in enumerate(f.name for f in plan.sent)}
+
+    def source(field: Field) -> Source:
+        assert field.source is not None
+        return field.source
+
+    return [
+        Group(
+            table=table,
+            by=place[by],
+            day=place[plan.event_time] if daily else None,
+            names=tuple(field.name for field in fields),
+            columns=tuple(source(field).column for field in fields),
+            judges=tuple(map(_judge, fields)),
+        )
+        for (table, by, daily), grouped in groupby(
+            plan.looked_up, key=lambda f: (source(f).table, source(f).by, source(f).daily)
+        )
+        if (fields := list(grouped))
+    ]
+
+
+def _engine(settings: StoreSettings) -> Any:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    url = sa.make_url(settings.url)
+    seconds = settings.timeout_seconds
+    if url.get_backend_name() == "sqlite":
+        # SQLite would create a store that is not there, and answer that it is empty
+        url = url.set(
+            database=f"file:{quote(url.database or '')}", query={"mode": "ro", "uri": "true"}
+        )
+        # a connection that is kept would go on reading a file that was replaced
+        engine = sa.create_engine(url, connect_args={"timeout": seconds}, poolclass=sa.NullPool)
+        sa.event.listen(engine, "connect", _read_damaged_text)
+        return engine
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": seconds}
+    if url.get_backend_name() == "postgresql":
+        options["connect_args"] = {
+            "connect_timeout": max(1, round(seconds)),
+            "options": f"-c statement_timeout={round(seconds * 1000)}",
+        }
+    return sa.create_engine(url, **options)
+
+
+def _days_before(day: date, n_days: int) -> date:
+    """Not before the first day that there is."""
+    return date.fromordinal(max(1, day.toordinal() - n_days))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - local, as in the store
+
+
+def _date(value: Any) -> date | None:
+    """The day of a row; None where there is none, or it is none."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value[:10])
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return value.date()
+    return value if isinstance(value, date) else None
+
+
+def _judge(field: Field) -> Callable[[Any], Any]:
+    """The contract's judge, of values as databases have them."""
+    judge = value_judge(field)
+    if field.kind == "numeric":
+        return lambda value: judge(float(value) if isinstance(value, Decimal) else value)
+    if field.kind == "boolean":
+        return lambda value: judge(value == 1 if value in (0, 1) else value)
+    return judge
+
+
+def _read_damaged_text(connection: Any, _: Any) -> None:
+    """Let SQLite give text that is none, too: it would be the end of a whole query."""
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")

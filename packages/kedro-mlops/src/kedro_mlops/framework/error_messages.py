@@ -1,0 +1,96 @@
+"""Errors of commands, in words that a person can act on."""
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from kedro.config import MissingConfigException
+from kedro.io import DatasetError
+from kedro.validation import DataValidationError, ParameterValidationError
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.wording import in_environment
+
+from .session import configure_logging
+
+EXPECTED = (
+    ProjectError, DatasetError, MissingConfigException, ParameterValidationError, OSError,
+)  # fmt: skip
+INTERRUPTED = 130
+
+
+def explained(command: Callable[..., Any]) -> Callable[..., Any]:
+    """End expected errors with their message; the traceback goes to the log file only.
+
+    Errors that nobody expected keep their traceback: they are bugs.
+    """
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        configure_logging()
+        try:
+            return command(*args, **kwargs)
+        except (KeyboardInterrupt, Exception) as error:
+            if _is_interrupted(error):
+                click.echo("\nStopped. The champion and its release are as they were.", err=True)
+                sys.exit(INTERRUPTED)
+            if not isinstance(error, EXPECTED):
+                raise
+            logging.getLogger("kedro_mlops.traceback").error("Failed", exc_info=error)
+            said = in_environment(f"{error}{next_step(error)}", _environment())
+            raise click.ClickException(said) from error
+
+    return wrapper
+
+
+def _environment() -> str | None:
+    """The environment that a person named."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.get_parameter_source("env") is not ParameterSource.COMMANDLINE:
+        return None
+    named: str = context.params["env"]
+    return named
+
+
+def next_step(error: BaseException) -> str:
+    """What a person can do about an error that does not say so itself."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ProjectError) for cause in causes):
+        return ""
+    # DuckDB has an error of its own for what the operating system refuses
+    if any(type(cause).__name__ == "IOException" for cause in causes):
+        return f"\n{_NEXT_STEPS[OSError]}"
+    for kind, step in _NEXT_STEPS.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return f"\n{step}"
+    return f"\nThe traceback is in {os.path.relpath(project_folder() / 'logs/kedro.log')}."
+
+
+_NEXT_STEPS: dict[type[BaseException], str] = {
+    MissingConfigException: "An environment is a folder in conf/, such as conf/sample.",
+    ParameterValidationError: "Parameters are in conf/base/parameters*.yml; an environment and "
+    "`kedro run --params` change them.",
+    DataValidationError: "Mend the data, or change what contracts.py asks of it.",
+    FileNotFoundError: "Check the filepath of that entry in conf/base/catalog*.yml.",
+    OSError: "Nothing that was in force has changed; run again when that is put right.",
+    DatasetError: "Check that entry in conf/base/catalog*.yml, and the file it points to.",
+}
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether a person stopped it; a library may have met that with an error of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

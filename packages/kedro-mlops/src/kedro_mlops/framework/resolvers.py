@@ -1,0 +1,47 @@
+"""Values that configuration files may ask for with ``${name:argument}``."""
+
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from kedro_mlops.core.project import project_folder
+
+UNKNOWN = "unknown"
+
+
+def package_file(package: str, file: str) -> str:
+    """Path of a data file inside an installed package, which is located but not imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(
+            f"The package '{package}' that holds '{file}' is not installed; run `uv sync --frozen`."
+        )
+    return str(Path(spec.origin).parent / file)
+
+
+def git_commit() -> str:
+    """The commit the code is at, with ``-dirty`` where files differ from it."""
+    git = shutil.which("git")
+    if git is None:
+        return UNKNOWN
+    described = subprocess.run(  # noqa: S603
+        [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=project_folder(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return described.stdout.strip() or UNKNOWN
+
+
+def file_sha256(file: str) -> str:
+    """SHA-256 of a file of the project."""
+    path = project_folder() / file
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else UNKNOWN
+
+
+RESOLVERS: dict[str, Callable[..., str]] = {
+    "package_file": package_file,
+    "git_commit": git_commit,
+    "file_sha256": file_sha256,
+}

@@ -1,0 +1,143 @@
+"""What a run made, how good it is, what was decided, and what to type next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from kedro_mlops.core.wording import in_environment, interval_text, measured_text
+from kedro_mlops.models.package import ModelPackage
+
+# the artefacts that a summary speaks of
+ARTEFACTS = (
+    "data_screening",
+    "candidate",
+    "metrics",
+    "gate_decision",
+    "release",
+    "performance",
+    "trial_decision",
+    "retrain_decision",
+    "monitoring_report",
+    "model_card",
+)
+# of the metrics at the decision threshold, those that are asked for first
+AT_THRESHOLD = ("precision", "recall", "flagged_share")
+# those that are for reading: a summary says where they are
+PAGES = ("monitoring_report", "model_card")
+
+
+def summarise(
+    artefacts: Mapping[str, Any], env: str | None = None, has_champion: bool = False
+) -> str:
+    """Summarise a run in a few lines, one for each artefact that it made.
+
+    Args:
+        artefacts: By name, those of ``ARTEFACTS`` that the run made; of pages, their paths.
+        env: Kedro's environment, if not the usual one.
+        has_champion: Whether there is a model to serve.
+    """
+    lines = [
+        (title, write(artefacts[name]))
+        for name, (title, write) in _LINES.items()
+        if name in artefacts and not _nothing_on_trial(name, artefacts[name])
+    ]
+    lines.append(("Next", _next_step(artefacts, env, has_champion)))
+    return in_environment("\n".join(f"{title:<11}{text}" for title, text in lines), env)
+
+
+def _nothing_on_trial(name: str, artefact: Any) -> bool:
+    return name == "trial_decision" and artefact["outcome"] == "none"
+
+
+def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool) -> str:
+    decision = artefacts.get("retrain_decision", {})
+    if decision.get("outcome") == "retrain" and "release" not in artefacts:
+        until = decision["decided_at"].partition("T")[0]
+        return f"kedro retrain --until {until}{f' --env {env}' if env else ''}"
+    if "release" in artefacts and "model_card" not in artefacts:
+        option = f" --env {env}" if env else ""
+        return f"kedro run --pipelines=documentation,scoring,monitoring{option}: to tell of it"
+    target = "serve" if has_champion else "run"
+    return f'make {target} ARGS="--env {env}"' if env else f"make {target}"
+
+
+def summarise_replay(policies: pd.DataFrame) -> str:
+    """What each policy of a replay was worth, a line each."""
+    lines = [
+        f"{row['policy'].replace('_', ' '):<16}log loss {_of(row, 'log_loss')}, "
+        f"ROC AUC {row['roc_auc']:.3f}, "
+        f"cost {row['cost']:.3f} a row, {row['n_retrained']} retrainings, "
+        f"{row['n_false_alarms']} of them for nothing"
+        for row in policies.to_dict(orient="records")
+    ]
+    return "\n".join(lines)
+
+
+def _screening(screening: Mapping[str, Any]) -> str:
+    tables = screening["tables"]
+    read, kept_out = (sum(table[n] for table in tables) for n in ("n_read", "n_quarantined"))
+    kept = f"{kept_out:,} {'row' if kept_out == 1 else 'rows'}"
+    return f"{read:,} rows of {len(tables)} tables; {kept} set aside in quarantine"
+
+
+def _candidate(candidate: ModelPackage) -> str:
+    metadata = candidate.metadata
+    left_out = ", ".join(f"{name} ({why})" for name, why in metadata.left_out.items())
+    return (
+        f"{metadata.family.replace('_', ' ')}, {metadata.n_training_rows:,} rows known as of "
+        f"{metadata.as_of:%Y-%m-%d}: {metadata.version}"
+        f"{f'; left out: {left_out}' if left_out else ''}"
+    )
+
+
+def _metrics(metrics: Mapping[str, Any]) -> str:
+    candidate, window = metrics["candidate"], metrics["window"]
+    baselines = ", ".join(
+        f"{name.replace('_', ' ')} {measured['log_loss']['value']:.3f}"
+        for name, measured in metrics.items()
+        if name not in ("candidate", "window", "confusion")
+    )
+    return (
+        f"{window['n_rows']:,} rows, {window['first_day']} to {window['last_day']}: "
+        f"{measured_text(candidate, 'roc_auc', 'log_loss')} ({baselines}); at the threshold "
+        f"{measured_text(candidate, *AT_THRESHOLD)}"
+    )
+
+
+def _decision(decision: Mapping[str, Any]) -> str:
+    return f"{decision['outcome']}: {' '.join(decision['reasons'])}"
+
+
+def _release(release: Mapping[str, Any]) -> str:
+    return (
+        f"{release['bento']}: {release['rows_compared']} rows answered as in batch "
+        f"(largest difference {release['largest_difference']:.1g})"
+    )
+
+
+def _performance(performance: Mapping[str, Any]) -> str:
+    measured = measured_text(performance["metrics"], "roc_auc", *AT_THRESHOLD)
+    return (
+        f"{performance['n_predictions']:,} predictions, "
+        f"{performance['label_coverage']:.1%} with their label{': ' if measured else ''}{measured}"
+    )
+
+
+def _of(row: Mapping[Any, Any], metric: str) -> str:
+    ends = {"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
+    return interval_text({end: row[column] for end, column in ends.items()})
+
+
+_LINES: dict[str, tuple[str, Any]] = {
+    "data_screening": ("Read", _screening),
+    "candidate": ("Trained", _candidate),
+    "metrics": ("Tested", _metrics),
+    "gate_decision": ("Gate", _decision),
+    "release": ("Released", _release),
+    "performance": ("Watched", _performance),
+    "trial_decision": ("Trial", _decision),
+    "retrain_decision": ("Retrain?", _decision),
+    "monitoring_report": ("Report", str),
+    "model_card": ("Card", str),
+}

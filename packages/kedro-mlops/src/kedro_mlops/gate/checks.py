@@ -1,0 +1,191 @@
+"""What a candidate must pass; every check says passed or not, value and limit."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.measures.metrics import Bootstrap, paired_difference
+
+Check = dict[str, Any]
+
+
+class SliceLimits(Parameters):
+    """What every slice of some size must keep to."""
+
+    min_rows: int = Field(gt=0, description="Rows of the test window from which a slice counts")
+    min_roc_auc: float = Field(
+        ge=0, le=1, description="ROC AUC that the upper end of a slice's interval must reach"
+    )
+    max_loss_increase: float = Field(
+        ge=0,
+        description="Log loss by which a slice may exceed the champion's, where it is surely "
+        "worse: the interval of the difference lies above 0",
+    )
+
+
+def check(name: str, value: float, limit: float, passed: bool, detail: str = "") -> Check:
+    """One check as the decision records it."""
+    return {
+        "name": name,
+        "passed": bool(passed),
+        "value": value,
+        "limit": limit,
+        "detail": detail or f"{value:.4f}, limit {limit:g}",
+    }
+
+
+def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[Check]:
+    """One check for every feature that gives the label away; one that passes if none does."""
+    strongest = single_feature_auc.sort_values("roc_auc", ascending=False)
+    return _failed_or_first(
+        [
+            check(f"no leak through {feature}", auc, limit, auc <= limit)
+            for feature, auc in zip(strongest["feature"], strongest["roc_auc"], strict=True)
+        ]
+    )
+
+
+def metric_checks(
+    measured: dict[str, Any], at_least: dict[str, float], at_most: dict[str, float]
+) -> list[Check]:
+    """Floors and ceilings of the metrics on the test window."""
+    values = {name: interval["value"] for name, interval in measured.items()}
+    floors = [
+        check(f"{name} floor", values[name], limit, values[name] >= limit)
+        for name, limit in at_least.items()
+    ]
+    ceilings = [
+        check(f"{name} ceiling", values[name], limit, values[name] <= limit)
+        for name, limit in at_most.items()
+    ]
+    return [*floors, *ceilings]
+
+
+def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
+    """One check for every slice whose ranking has collapsed; else one for the weakest.
+
+    The upper end of the interval is judged: on few days, an honest slice may lie below by chance.
+    """
+    large = slices[slices["n_rows"] >= limits.min_rows].dropna(subset=["roc_auc"])
+    weakest = large.sort_values("roc_auc_high").to_dict("records")
+    return _failed_or_first(
+        [
+            check(
+                f"slice {row['segment']}={row['value']}: roc_auc floor",
+                row["roc_auc_high"],
+                limits.min_roc_auc,
+                row["roc_auc_high"] >= limits.min_roc_auc,
+                f"{row['roc_auc']:.4f} [{row['roc_auc_low']:.4f}, {row['roc_auc_high']:.4f}] on "
+                f"{row['n_rows']:,} rows, limit of the upper end {limits.min_roc_auc:g}",
+            )
+            for row in weakest
+        ]
+    )
+
+
+def baseline_checks(
+    contract: Columns, predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
+) -> list[Check]:
+    """The candidate must beat every baseline."""
+    baselines = [name for name in metrics if name in predictions.columns]
+    compared = [
+        compare(
+            contract, f"better than {name}", predictions, predictions[name].to_numpy(), 0, bootstrap
+        )
+        for name in baselines
+    ]
+    return [{**found, "passed": found["value"] < 0} for found in compared]
+
+
+def behaviour_checks(behaviour: pd.DataFrame) -> list[Check]:
+    """What the behaviour suite has found."""
+    return [
+        check(f"behaviour: {row['name']}", row["value"], row["limit"], row["passed"], row["detail"])
+        for row in behaviour.to_dict("records")
+    ]
+
+
+def budget_checks(
+    footprint: dict[str, Any], max_megabytes: float, max_milliseconds: float
+) -> list[Check]:
+    """The model must be small and quick enough to serve."""
+    megabytes, milliseconds = footprint["model_bytes"] / 1e6, footprint["one_row_milliseconds"]
+    quick = milliseconds <= max_milliseconds
+    how = f"{milliseconds:.2g} of a core by {footprint['engine']}, limit {max_milliseconds:g}"
+    return [
+        check("model megabytes", megabytes, max_megabytes, megabytes <= max_megabytes),
+        check("one-row milliseconds", milliseconds, max_milliseconds, quick, how),
+    ]
+
+
+def slice_contest_checks(
+    contract: Columns,
+    predictions: pd.DataFrame,
+    other: NDArray[np.float64],
+    limits: SliceLimits,
+    bootstrap: Bootstrap,
+) -> list[Check]:
+    """One check for every slice that is surely worse than another model; else the worst one."""
+    compared = [
+        compare(
+            contract,
+            f"slice {name}: not worse than champion",
+            predictions.iloc[rows],
+            other[rows],
+            limits.max_loss_increase,
+            bootstrap,
+        )
+        for name, rows in _slices(contract, predictions)
+        if len(rows) >= limits.min_rows
+    ]
+    checks = [
+        {**found, "passed": found["value"] <= found["limit"] or found["interval"]["low"] <= 0}
+        for found in compared
+    ]
+    return _failed_or_first(sorted(checks, key=lambda found: -found["value"]))
+
+
+def compare(
+    contract: Columns,
+    name: str,
+    predictions: pd.DataFrame,
+    other: NDArray[np.float64],
+    limit: float,
+    bootstrap: Bootstrap,
+) -> Check:
+    """The candidate's log loss against another's, on the same rows.
+
+    Passed if it is higher by no more than the limit, and not surely higher: the interval of the
+    difference does not lie above zero.
+    """
+    difference = paired_difference(
+        predictions[contract.label],
+        predictions["probability"].to_numpy(),
+        other,
+        predictions[contract.event_time].dt.normalize(),
+        bootstrap,
+    )
+    value, low, high = difference["value"], difference["low"], difference["high"]
+    detail = f"log loss differs by {value:+.4f} [{low:+.4f}, {high:+.4f}]"
+    return {
+        **check(name, value, limit, value <= limit and low <= 0, detail),
+        "interval": difference,
+    }
+
+
+def _failed_or_first(checks: list[Check]) -> list[Check]:
+    """Those that failed; if none did, the first, so that the nearest to its limit is on record."""
+    return [found for found in checks if not found["passed"]] or checks[:1]
+
+
+def _slices(contract: Columns, rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Every segment's values, and where their rows are."""
+    for segment in contract.segments:
+        for value, positions in rows.groupby(segment, sort=True).indices.items():
+            yield f"{segment}={value}", np.asarray(positions)

@@ -1,0 +1,4 @@
+"""Model input in; a candidate, measured once on the test window, out.
+
+Nodes: ``nodes`` split, fit and package, ``tuning`` searches, ``evaluation`` measures.
+"""

@@ -1,0 +1,279 @@
+"""How good the candidate is: on the test window, against baselines, by slice, and at what cost."""
+
+import tempfile
+import time
+import timeit
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from joblib import parallel_config
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.measures.metrics import (
+    Bootstrap,
+    Costs,
+    calibration_curve,
+    confusion,
+    cost_curve,
+    flatten,
+    measure,
+    measure_decisions,
+    roc_curve,
+)
+from kedro_mlops.models.families import shallow_tree
+from kedro_mlops.models.package import Evaluation, ModelPackage, dump_estimator, probability
+from kedro_mlops.models.preprocessing import informative
+from kedro_mlops.reporting import charts
+from kedro_mlops.serving.model import ServedModel
+
+from .nodes import Modelling
+
+BASELINES = ["base_rate", "shallow_tree"]
+# the models whose ROC curve is kept, and the columns of their scores
+CURVES = {"model": "probability", "shallow_tree": "shallow_tree"}
+DIGITS = 6
+SLICE_METRICS = ("log_loss", "roc_auc")
+SLICE_COLUMNS = [
+    *("segment", "value", "n_rows", "positive_share"),
+    *(f"{metric}{end}" for metric in SLICE_METRICS for end in ("", "_low", "_high")),
+]
+# rows of either class, fewer than which say nothing of a slice
+MIN_CLASS_ROWS = 10
+# of a curve; as many as can be told apart in a picture
+MAX_POINTS = 200
+LATENCY_ROWS, LATENCY_REPEATS = 5, 10
+
+
+def predict_test(
+    contract: Columns,
+    evaluated_model: Pipeline,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    threshold: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Score the test window once, with the candidate and with the baselines.
+
+    Returns:
+        Keys, segments and label of each row, ``probability``, the ``decision`` that it leads to,
+        and a column per baseline.
+    """
+    known = pd.concat([train, validation], ignore_index=True)
+    base_rate = DummyClassifier(strategy="prior").fit(
+        known[contract.features], known[contract.label]
+    )
+    tree = shallow_tree(informative(contract, known), seed).fit(
+        known[contract.features], known[contract.label]
+    )
+    kept = list(dict.fromkeys([*contract.keys, *contract.segments, contract.label]))
+    scores = probability(evaluated_model, test[contract.features])
+    return test[kept].assign(
+        probability=scores,
+        decision=scores >= threshold,
+        base_rate=base_rate.predict_proba(test[contract.features])[:, 1],
+        shallow_tree=probability(tree, test[contract.features]),
+    )
+
+
+def evaluate(contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
+    days = predictions[contract.event_time].dt.normalize()
+    decided = predictions["decision"].to_numpy()
+    measured = {
+        name: measure(predictions[contract.label], predictions[column].to_numpy(), days, bootstrap)
+        for name, column in {"candidate": "probability", **{b: b for b in BASELINES}}.items()
+    }
+    measured["candidate"] |= measure_decisions(
+        predictions[contract.label], decided, days, bootstrap
+    )
+    window = {
+        "n_rows": len(predictions),
+        "positive_share": float(predictions[contract.label].mean()),
+        "first_day": str(days.min().date()),
+        "last_day": str(days.max().date()),
+    }
+    return {
+        **measured,
+        "window": window,
+        "confusion": confusion(predictions[contract.label], decided),
+    }
+
+
+def evaluate_slices(
+    contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap
+) -> pd.DataFrame:
+    """Log loss and ROC AUC, with intervals, for every value of every segment.
+
+    Returns:
+        One row per segment and value, largest slices first; without metrics where there are too
+        few rows of either class.
+    """
+    rows = [
+        {"segment": segment, "value": value, **_slice(contract, part, bootstrap)}
+        for segment in contract.segments
+        for value, part in predictions.groupby(segment, sort=True)
+    ]
+    table = pd.DataFrame(rows, columns=SLICE_COLUMNS)
+    return table.sort_values(["segment", "n_rows"], ascending=[True, False], ignore_index=True)
+
+
+def _slice(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "n_rows": len(rows),
+        "positive_share": float(rows[contract.label].mean()),
+    }
+    if min(rows[contract.label].sum(), (rows[contract.label] == 0).sum()) < MIN_CLASS_ROWS:
+        return known
+    days = rows[contract.event_time].dt.normalize()
+    measured = measure(
+        rows[contract.label], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS
+    )
+    return known | flatten(measured)
+
+
+def measure_importance(
+    contract: Columns, evaluated_model: Pipeline, test: pd.DataFrame, params: Modelling, seed: int
+) -> pd.DataFrame:
+    """How much log loss grows when one feature is shuffled, on rows of the test window."""
+    rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
+    with parallel_config("threading", n_jobs=params.n_workers):
+        result = permutation_importance(
+            evaluated_model,
+            rows[contract.features],
+            rows[contract.label],
+            scoring="neg_log_loss",
+            n_repeats=params.importance.n_repeats,
+            random_state=seed,
+        )
+    importance = pd.DataFrame(
+        {
+            "feature": contract.features,
+            "importance": result.importances_mean,
+            "spread": result.importances_std,
+        }
+    )
+    return importance.sort_values("importance", ascending=False, ignore_index=True)
+
+
+def measure_single_features(
+    contract: Columns, train: pd.DataFrame, test: pd.DataFrame, seed: int
+) -> pd.DataFrame:
+    """How well each feature alone tells the label: one that tells it (nearly) all is a leak.
+
+    Returns:
+        ROC AUC, on the test window, of a shallow tree on each feature, highest first; 0.5 where
+        there was nothing to learn.
+    """
+    aucs = dict.fromkeys(contract.features, 0.5)
+    for name in informative(contract, train).features:
+        tree = shallow_tree(contract.only(name), seed).fit(train[[name]], train[contract.label])
+        aucs[name] = roc_auc_score(test[contract.label], probability(tree, test[[name]]))
+    table = pd.DataFrame({"feature": aucs.keys(), "roc_auc": aucs.values()})
+    return table.sort_values("roc_auc", ascending=False, ignore_index=True)
+
+
+def measure_footprint(
+    contract: Columns,
+    candidate: ModelPackage,
+    test: pd.DataFrame,
+    training_seconds: float,
+    tolerance: float,
+) -> dict[str, Any]:
+    """Training time, size on disk, and the time that one row takes in the form that would serve.
+
+    Args:
+        contract: What the model is about.
+        candidate: The model just trained.
+        test: Real rows, by which the form that serves is proved.
+        training_seconds: What its training took.
+        tolerance: Of that proof.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        plan = export(candidate, contract.inputs, test, tolerance, Path(scratch))
+        served = ServedModel(Path(scratch), plan, n_threads=1)
+    rows = test[[field.name for field in plan.fields]].head(LATENCY_ROWS).astype(object)
+    seconds = _seconds_a_row(served, rows.where(rows.notna(), None).to_numpy().tolist())
+    return {
+        "training_seconds": training_seconds,
+        "n_training_rows": candidate.metadata.n_training_rows,
+        "model_bytes": len(dump_estimator(candidate.estimator)),
+        "engine": plan.engine,
+        "one_row_milliseconds": seconds * 1000,
+    }
+
+
+def _seconds_a_row(served: ServedModel, rows: list[list[Any]]) -> float:
+    """What a row takes of a core, the least of many times.
+
+    What else the machine does only adds to it: waiting for a core is not counted, and the least is
+    what it takes where caches and cores are not shared.
+    """
+
+    def score() -> None:
+        for row in rows:
+            served.score(row)
+
+    score()
+    with threadpool_limits(1):
+        took = timeit.repeat(score, timer=time.thread_time, number=1, repeat=LATENCY_REPEATS)
+    return min(took) / len(rows)
+
+
+def collect_evaluation(
+    contract: Columns,
+    screening: dict[str, Any],
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+    slices: pd.DataFrame,
+    importance: pd.DataFrame,
+    training_seconds: float,
+    costs: Costs,
+) -> dict[str, Any]:
+    """What was found of the data and of the candidate, and is to travel with it."""
+    y, p = predictions[contract.label], predictions["probability"].to_numpy()
+    rates = {name: roc_curve(y, predictions[name].to_numpy()) for name in CURVES.values()}
+    thresholds, cost = cost_curve(y, p, costs.false_negative, costs.false_positive)
+    counts = ["contract", "n_read", "n_quarantined"]
+    evaluation = Evaluation(
+        screened=[{name: table[name] for name in counts} for table in screening["tables"]],
+        window=metrics["window"],
+        baselines={name: metrics[name] for name in BASELINES},
+        calibration=json_records(calibration_curve(y, p)),
+        slices=json_records(slices),
+        importance=json_records(importance),
+        confusion=metrics["confusion"],
+        roc={
+            model: _thinned(false_positive_rate=rates[name][0], true_positive_rate=rates[name][1])
+            for model, name in CURVES.items()
+        },
+        cost=_thinned(threshold=thresholds, cost=cost),
+        costs=costs.model_dump(),
+        training_seconds=training_seconds,
+    )
+    return evaluation.model_dump()
+
+
+def _thinned(**columns: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Some points of a curve, its ends among them."""
+    table = pd.DataFrame(columns)
+    kept = np.linspace(0, len(table) - 1, min(len(table), MAX_POINTS)).astype(int)
+    return json_records(table.iloc[kept].round(DIGITS))
+
+
+def draw_evaluation(
+    evaluation: dict[str, Any], metrics: dict[str, Any], threshold: float
+) -> list[go.Figure]:
+    """Pictures of the evaluation; see ``charts.evaluation``."""
+    return charts.evaluation(evaluation, metrics["candidate"], threshold, "candidate")

@@ -1,0 +1,330 @@
+"""From model input to a candidate: split by time, fit, package."""
+
+import hashlib
+import logging
+import time
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from joblib import Parallel, delayed
+from pydantic import Field, PositiveInt, TypeAdapter
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ContractError, ProjectError
+from kedro_mlops.core.json_records import hash_rows
+from kedro_mlops.core.time_params import AsOf, Parameters, Window
+from kedro_mlops.measures.drift_profile import profile, windows_back
+from kedro_mlops.measures.drift_reference import Calibration, Reference, logit
+from kedro_mlops.measures.metrics import Costs, cheapest_threshold
+from kedro_mlops.models.families import FAMILIES, Hyperparameters
+from kedro_mlops.models.metadata import Lineage, Metadata
+from kedro_mlops.models.package import Evaluation, ModelPackage, content_hash
+from kedro_mlops.models.preprocessing import informative, left_out
+
+logger = logging.getLogger(__name__)
+
+
+class Importance(Parameters):
+    """How permutation importance is measured."""
+
+    n_rows: int = Field(gt=0)
+    n_repeats: int = Field(gt=0)
+
+
+class Modelling(Parameters):
+    """Parameters of the modelling pipeline."""
+
+    validation_days: int = Field(gt=0, description="Days before the test window, for tuning")
+    test_days: int = Field(gt=0, description="Last days before as-of, measured once")
+    min_rows: int = Field(gt=0, description="Labelled rows that every window must have")
+    n_trials: dict[str, PositiveInt] = Field(
+        min_length=1, description="Trials for each family of models"
+    )
+    n_workers: int = Field(gt=0, description="Trials at the same time, a core each")
+    importance: Importance
+
+
+class CodeVersion(Parameters):
+    """Which code and which locked packages are running."""
+
+    git_commit: str
+    lock_hash: str
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether other code may have the same name: files differ from the commit, or none is."""
+        return self.git_commit == "unknown" or self.git_commit.endswith("-dirty")
+
+    def lineage_of(self, data_hash: str) -> Lineage:
+        """Where a model comes from that this code trains on some rows."""
+        return Lineage(**self.model_dump(), data_hash=data_hash)
+
+
+def split_windows(
+    contract: Columns, model_input: ir.Table, as_of: AsOf, params: Modelling
+) -> list[pd.DataFrame]:
+    """Cut the labelled rows into train, validation and test windows, by time.
+
+    A row belongs to a window only if its label was known when the window ended, so that training
+    never sees a label that was not there yet.
+
+    Returns:
+        Train, validation and test rows in the contract's columns, ordered by event time.
+
+    Raises:
+        ProjectError: if a window has too few rows or only one class.
+        ContractError: if the label is not that of a binary task.
+    """
+    if contract.task != "binary":
+        raise ContractError(
+            f"The contract declares a {contract.task} task by '{contract.label}'; the families, "
+            "metrics and gate that come with the template are for binary ones. Declare a boolean "
+            "label."
+        )
+    test_start = as_of.before(params.test_days)
+    validation_start = test_start - pd.Timedelta(days=params.validation_days)
+    bounds = {
+        "train": (pd.Timestamp.min, validation_start),
+        "validation": (validation_start, test_start),
+        "test": (test_start, as_of.moment),
+    }
+    windows = [_labelled_rows(contract, model_input, start, end) for start, end in bounds.values()]
+    for name, rows in zip(bounds, windows, strict=True):
+        _check_window(contract, name, rows, bounds[name][1], params)
+    return windows
+
+
+def _labelled_rows(
+    contract: Columns, table: ir.Table, start: pd.Timestamp, end: pd.Timestamp
+) -> pd.DataFrame:
+    event_time, label_time = table[contract.event_time], table[contract.label_time]
+    known = table.filter(label_time < ibis.literal(end), table[contract.label].notnull())
+    if start > pd.Timestamp.min:
+        known = known.filter(event_time >= ibis.literal(start))
+    in_time = list(dict.fromkeys([contract.event_time, *contract.keys]))
+    rows: pd.DataFrame = known.order_by(in_time).to_pandas()
+    return rows.astype({contract.label: np.int8})
+
+
+def _check_window(
+    contract: Columns, name: str, rows: pd.DataFrame, end: pd.Timestamp, params: Modelling
+) -> None:
+    n_classes = rows[contract.label].nunique()
+    if len(rows) < params.min_rows or n_classes < 2:
+        fewer = ", or a smaller modelling.min_rows" if len(rows) < params.min_rows else ""
+        raise ProjectError(
+            f"The {name} window, which ends on {end:%Y-%m-%d}, has {len(rows)} labelled rows of "
+            f"{n_classes} classes; it needs {params.min_rows} rows of 2. Choose "
+            f"{_LONGER[name]}{fewer}."
+        )
+
+
+# the training window has what precedes the other two
+_LONGER = {
+    "train": "an as_of with more rows before it, smaller modelling.validation_days or smaller "
+    "modelling.test_days",
+    "validation": "a larger modelling.validation_days",
+    "test": "a larger modelling.test_days",
+}
+
+
+def fit(
+    contract: Columns,
+    family: str,
+    hyperparameters: Hyperparameters,
+    seed: int,
+    *windows: pd.DataFrame,
+) -> Pipeline:
+    """Fit one model on the rows of all the windows, which follow each other in time."""
+    rows = pd.concat(windows, ignore_index=True)
+    model = FAMILIES[family].build(informative(contract, rows), hyperparameters, seed)
+    # sums depend, in their last digits, on the number of threads that share them
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(rows[contract.features], rows[contract.label])
+
+
+def fit_winner(
+    contract: Columns,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    recipe: Hyperparameters,
+    known_candidate: ModelPackage | None,
+    params: Modelling,
+    seed: int,
+    code: CodeVersion,
+) -> tuple[Pipeline, Pipeline, float, str]:
+    """Refit the winner twice, at the same time if there are workers for it.
+
+    Unless the candidate that is known is of the same features, rows, recipe, seed and code: then
+    the two are taken as they were fitted.
+
+    Returns:
+        The model that is measured, fitted on all that precedes the test window; the one that would
+        serve, fitted up to the as-of moment; the seconds it took to train that one; and the hash of
+        the rows that it has learned from.
+    """
+    data_hash = hash_rows(train, validation, test)
+    known = _fitted_before(contract, known_candidate, recipe, test, data_hash, seed, code)
+    if known is not None:
+        return *known, data_hash
+    with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
+        (evaluated, _), (final, seconds) = parallel(
+            delayed(_fit_timed)(contract, recipe, seed, *windows)
+            for windows in ([train, validation], [train, validation, test])
+        )
+    return evaluated, final, seconds, data_hash
+
+
+def _fitted_before(
+    contract: Columns,
+    known: ModelPackage | None,
+    recipe: Hyperparameters,
+    test: pd.DataFrame,
+    data_hash: str,
+    seed: int,
+    code: CodeVersion,
+) -> tuple[Pipeline, Pipeline, float] | None:
+    """A candidate's two models and the seconds that the fit took, if just they would be fitted."""
+    if known is None or code.is_uncertain:
+        return None
+    metadata, evaluated, final = known.metadata, known.evaluated, known.estimator
+    seconds = known.evaluation.training_seconds if known.evaluation else None
+    same = (
+        metadata.lineage == code.lineage_of(data_hash)
+        and metadata.family == recipe["family"]
+        and metadata.hyperparameters == recipe["hyperparameters"]
+        and metadata.seed == seed
+        and metadata.features == contract.features
+        and metadata.evaluated_until == _first_day(contract, test)
+    )
+    loaded = isinstance(evaluated, Pipeline) and isinstance(final, Pipeline)
+    if not (same and loaded and seconds is not None):
+        return None
+    logger.info("The winner has been fitted to these rows: it is %s", known.version)
+    return evaluated, final, seconds
+
+
+def _first_day(contract: Columns, rows: pd.DataFrame) -> pd.Timestamp:
+    first: pd.Timestamp = rows[contract.event_time].min().normalize()
+    return first
+
+
+def _fit_timed(
+    contract: Columns, recipe: Hyperparameters, seed: int, *windows: pd.DataFrame
+) -> tuple[Pipeline, float]:
+    start = time.perf_counter()
+    model = fit(contract, recipe["family"], recipe["hyperparameters"], seed, *windows)
+    return model, time.perf_counter() - start
+
+
+def choose_threshold(
+    contract: Columns, validation_predictions: pd.DataFrame, costs: Costs
+) -> float:
+    """The decision threshold with the lowest cost on the validation window."""
+    return cheapest_threshold(
+        validation_predictions[contract.label],
+        validation_predictions["probability"].to_numpy(),
+        costs.false_negative,
+        costs.false_positive,
+    )
+
+
+def profile_reference(
+    contract: Columns,
+    model_input: ir.Table,
+    test_predictions: pd.DataFrame,
+    as_of: AsOf,
+    window: Window,
+) -> dict[str, Any]:
+    """What the features looked like in training, and the scores on the test window.
+
+    Both with how much windows of that time differed, which is what monitoring calls normal.
+    """
+    known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
+    n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
+    scores = ibis.memtable(test_predictions[[contract.event_time, "probability"]])
+    reference = Reference(
+        n_days=int(n_days),
+        features=profile(
+            known,
+            contract.features_of_kind("numeric"),
+            contract.features_of_kind("categorical", "boolean"),
+            windows_back(known[contract.event_time], as_of.moment, window.days),
+        ),
+        score=profile(
+            scores,
+            ["probability"],
+            [],
+            windows_back(scores[contract.event_time], as_of.moment, window.days),
+        ),
+        calibration=_calibrate(contract, test_predictions),
+    )
+    return reference.model_dump()
+
+
+def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration:
+    """The logistic map from scores to labels, fitted on rows the scores were not learned from."""
+    log_odds = logit(test_predictions["probability"].to_numpy())[:, None]
+    fitted = LogisticRegression(C=np.inf).fit(log_odds, test_predictions[contract.label])
+    return Calibration(intercept=float(fitted.intercept_[0]), slope=float(fitted.coef_[0, 0]))
+
+
+def package_candidate(
+    contract: Columns,
+    final_model: Pipeline,
+    evaluated_model: Pipeline,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    recipe: Hyperparameters,
+    threshold: float,
+    metrics: dict[str, Any],
+    reference: dict[str, Any],
+    evaluation: dict[str, Any],
+    as_of: AsOf,
+    code: CodeVersion,
+    seed: int,
+    parameters: dict[str, Any],
+    data_hash: str,
+) -> ModelPackage:
+    """Put the model together with all that must travel with it.
+
+    Raises:
+        ProjectError: if that is of another day: another training has begun since.
+    """
+    fitted_hash = content_hash(final_model)
+    identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
+    metadata = Metadata(
+        version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
+        content_hash=fitted_hash,
+        family=recipe["family"],
+        hyperparameters=recipe["hyperparameters"],
+        features=contract.features,
+        left_out=left_out(contract, pd.concat([train, validation, test])),
+        threshold=threshold,
+        as_of=as_of.moment,
+        trained_until=as_of.moment,
+        evaluated_until=_first_day(contract, test),
+        n_training_rows=len(train) + len(validation) + len(test),
+        metrics=metrics["candidate"],
+        lineage=code.lineage_of(data_hash),
+        seed=seed,
+        parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
+    )
+    package = ModelPackage(
+        final_model,
+        metadata,
+        Reference.model_validate(reference),
+        evaluated=evaluated_model,
+        evaluation=Evaluation.model_validate(evaluation),
+    )
+    package.check_dates()
+    return package

@@ -1,0 +1,202 @@
+"""The search for the family and the hyperparameters with the lowest log loss."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import optuna
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss
+from tqdm import tqdm
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError, suggestion
+from kedro_mlops.core.json_records import hash_rows
+from kedro_mlops.models.families import FAMILIES, Hyperparameters
+from kedro_mlops.models.package import probability
+from kedro_mlops.runtime.serving_spec import hash_of
+
+from .nodes import CodeVersion, Modelling, fit
+
+logger = logging.getLogger(__name__)
+
+
+def tune(
+    contract: Columns,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    known_trials: pd.DataFrame,
+    known_predictions: pd.DataFrame | None,
+    params: Modelling,
+    seed: int,
+    code: CodeVersion,
+) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Search each family for the lowest log loss on the validation window.
+
+    A search of the same features and rows, by the same parameters, seed and code, is not made
+    again. Of its trials, only the best one is, unless its predictions are those that are known.
+
+    Returns:
+        The winning recipe; one row per trial; the winner's predictions on the validation window;
+        and the trials, to be known by the next search.
+    """
+    for family in params.n_trials:
+        if family not in FAMILIES:
+            raise ProjectError(
+                f"modelling.n_trials: no family '{family}'. {suggestion(family, [*FAMILIES])}"
+            )
+    search = _identity(contract, train, validation, params, seed, code)
+    trials = _recall(known_trials, search)
+    if not trials or code.is_uncertain:
+        trials = _search_all(contract, train, validation, params, seed)
+    best = min(trials, key=lambda trial: trial.log_loss)
+    predictions = best.predictions
+    if predictions is None:
+        logger.info("These rows have been searched; the best of %d trials is known", len(trials))
+        predictions = _as_said_by(best, known_predictions)
+    if predictions is None:
+        predictions = _try(
+            contract, best.family, best.hyperparameters, train, validation, seed
+        ).predictions
+    recipe = {
+        "family": best.family,
+        "hyperparameters": best.hyperparameters,
+        "validation_log_loss": best.log_loss,
+    }
+    table = pd.DataFrame(
+        {"family": t.family, "log_loss": t.log_loss, "seconds": t.seconds, **t.hyperparameters}
+        for t in trials
+    )
+    predicted = validation[[*contract.keys, contract.label]].assign(probability=predictions)
+    return recipe, table, predicted, _remember(trials, search)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt: what was tried, and how it did on the validation window.
+
+    Of its predictions, only the hash is kept for a later search.
+    """
+
+    family: str
+    hyperparameters: Hyperparameters
+    log_loss: float
+    seconds: float
+    predictions_hash: str
+    predictions: NDArray[np.float64] | None = None
+
+
+def _identity(
+    contract: Columns,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    params: Modelling,
+    seed: int,
+    code: CodeVersion,
+) -> str:
+    """SHA-256 of all that a search depends on."""
+    said = (
+        *(contract.features, contract.label),
+        *(hash_rows(train), hash_rows(validation)),
+        *(params.model_dump(), seed, code.model_dump()),
+    )
+    return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def _recall(known: pd.DataFrame, search: str) -> list[Trial]:
+    if known.empty:
+        return []
+    return [Trial(**json.loads(trial)) for trial in known.loc[known["search"] == search, "trial"]]
+
+
+def _as_said_by(trial: Trial, known: pd.DataFrame | None) -> NDArray[np.float64] | None:
+    """The predictions that are known, if they are the trial's."""
+    if known is None or "probability" not in known:
+        return None
+    predictions = known["probability"].to_numpy()
+    return predictions if hash_of(predictions.tobytes()) == trial.predictions_hash else None
+
+
+def _remember(trials: list[Trial], search: str) -> pd.DataFrame:
+    """The trials as text, which keeps every digit."""
+    said = [{**asdict(trial), "predictions": None} for trial in trials]
+    return pd.DataFrame(
+        {"search": search, "number": number, "trial": json.dumps(trial)}
+        for number, trial in enumerate(said)
+    )
+
+
+def _search_all(
+    contract: Columns, train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
+) -> list[Trial]:
+    """Search one family after the other."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trials: list[Trial] = []
+    quiet = not logger.isEnabledFor(logging.INFO)
+    n_trials = sum(params.n_trials.values())
+    with tqdm(total=n_trials, desc="Tuning", unit="trial", disable=quiet) as progress:
+        for family, n_tried in params.n_trials.items():
+            for trial in _search(
+                contract, family, n_tried, train, validation, params.n_workers, seed
+            ):
+                trials.append(trial)
+                best = min(trials, key=lambda tried: tried.log_loss)
+                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
+                progress.update()
+    return trials
+
+
+def _search(
+    contract: Columns,
+    family: str,
+    n_trials: int,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    n_workers: int,
+    seed: int,
+) -> Iterator[Trial]:
+    """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_trials // 2)
+    study = optuna.create_study(study_name=family, sampler=sampler)
+    study.enqueue_trial(FAMILIES[family].default)
+    with Parallel(n_workers, backend="threading") as parallel:
+        for start in range(0, n_trials, n_workers):
+            asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
+            tried = parallel(
+                delayed(_try)(
+                    contract, family, FAMILIES[family].suggest(trial), train, validation, seed
+                )
+                for trial in asked
+            )
+            # told in the order asked, so that the search does not depend on who finished first
+            for trial, result in zip(asked, tried, strict=True):
+                study.tell(trial, result.log_loss)
+                yield result
+
+
+def _try(
+    contract: Columns,
+    family: str,
+    hyperparameters: Hyperparameters,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    seed: int,
+) -> Trial:
+    start = time.perf_counter()
+    model = fit(contract, family, hyperparameters, seed, train)
+    predictions = probability(model, validation[contract.features])
+    loss = float(log_loss(validation[contract.label], predictions, labels=[0, 1]))
+    return Trial(
+        family,
+        hyperparameters,
+        log_loss=loss,
+        seconds=time.perf_counter() - start,
+        predictions_hash=hash_of(predictions.tobytes()),
+        predictions=predictions,
+    )

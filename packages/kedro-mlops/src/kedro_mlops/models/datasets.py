@@ -1,0 +1,160 @@
+"""Model packages in the catalog.
+
+What only lists versions, or tells of them, waits for no import of pandas.
+"""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from kedro.io import AbstractVersionedDataset, Version
+from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.files import PARTIAL, new_folder
+
+from .metadata import Metadata
+
+if TYPE_CHECKING:
+    from .package import ModelPackage
+
+logger = logging.getLogger(__name__)
+
+LOCK_TIMEOUT_SECONDS = 60.0
+
+
+class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage | None"]):
+    """A model package as a folder of plain files, usually versioned.
+
+    A version is listed only when it is complete, and is named after the moment of its saving, later
+    than all the others. Saving the package that is already the newest version adds none, so the
+    list of versions is the list of changes. One process saves at a time.
+
+    Args:
+        filepath: Folder of the package, or of its versions.
+        load_args: ``missing_ok: true`` loads ``None`` while there is no version yet.
+        save_args: ``guarded: true`` saves only what was made from the newest version, and refuses
+            it if another one has been saved since.
+        version: Set by Kedro for ``versioned: true``.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=PurePosixPath(filepath), version=version)
+        self._missing_ok = bool((load_args or {}).get("missing_ok", False))
+        self._guarded = bool((save_args or {}).get("guarded", False))
+        self.metadata = metadata
+
+    def load(self) -> "ModelPackage | None":
+        """Read the newest version."""
+        from .stand_in import read_saved  # noqa: PLC0415 - heavy
+
+        if self._missing_ok and not self.exists():
+            return None
+        return read_saved(Path(self._get_load_path()), self.resolve_load_version())
+
+    def save(self, data: "ModelPackage") -> None:
+        """Write a new version, unless it is what the newest version already says.
+
+        Raises:
+            ProjectError: if it is guarded, and another version was saved since the one it was made
+                from; or if another process does not finish its saving.
+        """
+        if self._version is None:
+            self._write(data, Path(self._filepath))
+            return
+        with self._alone():
+            if self._is_newest(data):
+                logger.info("%s stays as it is: %s", self._filepath.name, data.version)
+                return
+            if self._guarded:
+                self._refuse_if_outdated(data)
+            self._clear_leftovers()
+            self._write(data, Path(self._get_versioned_path(self._next_version())))
+
+    def _write(self, package: "ModelPackage", path: Path) -> None:
+        with new_folder(path) as folder:
+            package.write(folder)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep all other processes from saving; the lock of one that was killed is gone with it."""
+        folder = Path(self._filepath)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            held = FileLock(folder.with_name(f"{folder.name}.lock")).acquire(LOCK_TIMEOUT_SECONDS)
+        except Timeout as error:
+            raise ProjectError(
+                f"Another process has been saving to {folder} for {LOCK_TIMEOUT_SECONDS:g} "
+                "seconds. Nothing has changed; look what it is waiting for, and run again."
+            ) from error
+        with held:
+            yield
+
+    def _is_newest(self, package: "ModelPackage") -> bool:
+        saved = self.list_versions()
+        if not saved:
+            return False
+        try:
+            if Metadata.read(Path(saved[0])) != package.metadata:
+                return False
+            newest = type(package).read(Path(saved[0]))
+        except ProjectError as error:
+            logger.warning("%s", error)
+            return False
+        return newest.reference == package.reference
+
+    def _refuse_if_outdated(self, package: "ModelPackage") -> None:
+        newest = next(iter(self.list_versions(full_path=False)), None)
+        if newest == package.base:
+            return
+        raise ProjectError(
+            f"{package.version} was judged against {self._named(package.base)}, but "
+            f"{self._named(newest)} serves since {newest}. Nothing has changed. Look at `kedro "
+            "champion history`, and run the gate again: `kedro run --pipelines=gate,release`."
+        )
+
+    def _named(self, saved: str | None) -> str:
+        """The model of a saved version."""
+        if saved is None:
+            return "no champion"
+        return Metadata.read(Path(self._get_versioned_path(saved))).version
+
+    def _clear_leftovers(self) -> None:
+        """Remove what a killed process left: whoever saves is alone, so nobody is writing it."""
+        for folder in filter(Path.is_dir, Path(self._filepath).iterdir()):
+            if not (folder / self._filepath.name).exists():
+                shutil.rmtree(folder)
+            for partial in folder.glob(f"{PARTIAL}*"):
+                shutil.rmtree(partial)
+
+    def _next_version(self) -> str:
+        """The present moment in Kedro's form, or the first one after the newest version."""
+        now = generate_timestamp()
+        newest = next(iter(self.list_versions(full_path=False)), None)
+        if newest is None or newest < now:
+            return now
+        later = datetime.strptime(newest, VERSION_FORMAT) + timedelta(milliseconds=1)  # noqa: DTZ007
+        return f"{later.strftime(VERSION_FORMAT)[:-4]}Z"
+
+    def _exists(self) -> bool:
+        try:
+            return Path(self._get_load_path()).is_dir()
+        except VersionNotFoundError:
+            return False
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}

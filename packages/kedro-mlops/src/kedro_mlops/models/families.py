@@ -1,0 +1,83 @@
+"""The families of models that are tried, and where each is searched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from optuna import Trial
+from sklearn.base import ClassifierMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from kedro_mlops.contract.columns import Columns
+
+from .preprocessing import linear_preprocessing, tree_preprocessing
+
+Hyperparameters = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model: its preprocessing, its estimator and its search space."""
+
+    preprocessing: Callable[[Columns], ColumnTransformer]
+    estimator: Callable[..., ClassifierMixin]
+    fixed: Hyperparameters
+    default: Hyperparameters
+    suggest: Callable[[Trial], Hyperparameters]
+
+    def build(self, columns: Columns, hyperparameters: Hyperparameters, seed: int) -> Pipeline:
+        """An unfitted pipeline of preprocessing and model."""
+        model = self.estimator(**self.fixed, **hyperparameters, random_state=seed)
+        return Pipeline([("preprocessing", self.preprocessing(columns)), ("model", model)])
+
+
+def _suggest_linear(trial: Trial) -> Hyperparameters:
+    return {"C": trial.suggest_float("C", 1e-3, 10, log=True)}
+
+
+def _suggest_boosting(trial: Trial) -> Hyperparameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
+        "max_iter": trial.suggest_int("max_iter", 80, 240, step=20),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 7, 47, step=4),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 20, 1000, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-2, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+    }
+
+
+FAMILIES = {
+    "logistic_regression": Family(
+        preprocessing=linear_preprocessing,
+        estimator=LogisticRegression,
+        # exact second-order steps: few of them, as there are many more rows than columns
+        fixed={"solver": "newton-cholesky"},
+        default={"C": 0.1},
+        suggest=_suggest_linear,
+    ),
+    "gradient_boosting": Family(
+        preprocessing=tree_preprocessing,
+        estimator=HistGradientBoostingClassifier,
+        # a random early-stopping split would learn from the future of its own training rows
+        fixed={"early_stopping": False},
+        default={
+            "learning_rate": 0.05,
+            "max_iter": 200,
+            "max_leaf_nodes": 31,
+            "min_samples_leaf": 20,
+            "l2_regularization": 0.01,
+            "max_features": 1.0,
+        },
+        suggest=_suggest_boosting,
+    ),
+}
+
+
+def shallow_tree(columns: Columns, seed: int) -> Pipeline:
+    """The simplest sensible model: a tree that fits on a napkin."""
+    tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=100, random_state=seed)
+    return Pipeline([("preprocessing", tree_preprocessing(columns)), ("model", tree)])

@@ -1,0 +1,133 @@
+"""What is known about a model, and the files of its package, if they are what was saved.
+
+Without the imports of the model itself: who only asks what there is does not wait for them.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.serving_spec import hash_of
+
+# who decides, where no person does
+GATE = "gate"
+
+HASHES = "SHA256SUMS"
+METADATA, MODEL, REFERENCE = "metadata.json", "model.skops", "reference.json"
+# those without which a package is one, too
+EVALUATED, EVALUATION = "evaluated.skops", "evaluation.json"
+
+
+class Lineage(BaseModel):
+    """Where a model comes from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    git_commit: str
+    data_hash: str
+    lock_hash: str
+
+
+class Metadata(BaseModel):
+    """What is known about a model besides its parameters."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    content_hash: str
+    family: str
+    hyperparameters: dict[str, Any]
+    features: list[str]
+    # of these, those of which nothing could be learned, and why
+    left_out: dict[str, str] = {}
+    threshold: float
+    as_of: datetime
+    trained_until: datetime
+    evaluated_until: datetime
+    n_training_rows: int
+    metrics: dict[str, dict[str, float]]
+    lineage: Lineage
+    seed: int
+    parameters: dict[str, Any] = {}
+    decision: dict[str, Any] | None = None
+    release: str | None = None
+    withdrawn: list[str] = []
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the metadata alone of the package in a folder.
+
+        Raises:
+            ProjectError: if there is none, or it is not what was saved.
+        """
+        try:
+            return cls.model_validate_json(read_as_saved(folder, METADATA))
+        except (OSError, ValueError) as error:
+            raise unreadable(folder, error) from error
+
+
+def read_intact(folder: Path) -> tuple[Metadata, bytes]:
+    """Read what is known about a package's model, and the model's bytes, but do not load it.
+
+    Raises:
+        ProjectError: if a file is missing, or is not the one that was saved.
+    """
+    metadata = Metadata.read(folder)
+    try:
+        model = read_as_saved(folder, MODEL)
+    except (OSError, ValueError) as error:
+        raise unreadable(folder, error) from error
+    if hash_of(model) != metadata.content_hash:
+        raise unreadable(folder, f"{MODEL} is not the file that {METADATA} describes")
+    return metadata, model
+
+
+def saved_at(moment: str) -> datetime:
+    """When a version was saved, in UTC, by the name that Kedro gives it."""
+    day, _, time = moment.removesuffix("Z").partition("T")
+    return datetime.fromisoformat(f"{day}T{time.replace('.', ':', 2)}")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """What the files of a package hash to, by their names."""
+    try:
+        lines = (folder / HASHES).read_text().splitlines()
+    except FileNotFoundError as error:
+        raise ValueError(f"it has no {HASHES}, so its files may be anybody's") from error
+    return {name: found for found, _, name in (line.partition("  ") for line in lines)}
+
+
+def read_as_saved(folder: Path, name: str) -> bytes:
+    """The content of a file, of which the hash is known.
+
+    Raises:
+        ValueError: if it is not what was saved.
+    """
+    expected, content = _sums(folder).get(name), (folder / name).read_bytes()
+    if expected is None:
+        raise ValueError(f"{name} has no hash in {HASHES}")
+    if hash_of(content) != expected:
+        raise ValueError(f"{name} is not the file that was saved")
+    return content
+
+
+def read_if_saved(folder: Path, name: str) -> bytes | None:
+    """Likewise, or nothing if the package has no such file.
+
+    Raises:
+        ValueError: if it is not what was saved.
+    """
+    there = name in _sums(folder) or (folder / name).exists()
+    return read_as_saved(folder, name) if there else None
+
+
+def unreadable(folder: Path, error: object) -> ProjectError:
+    """Say what is wrong with a package, and what to do."""
+    return ProjectError(
+        f"The model in {folder} cannot be read: {error}. Put the files back as they were saved, or "
+        "remove that folder: the version before it then counts; if there is none, train anew: "
+        "`kedro run`."
+    )

@@ -1,0 +1,324 @@
+"""A model together with everything that must travel with it, as plain files and never as pickle.
+
+``model.skops``      the fitted scikit-learn pipeline that serves
+``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
+``metadata.json``    version, threshold, metrics, lineage, the parameters that it was trained with,
+                     the decision that made it champion, and the versions withdrawn until then
+``reference.json``   the reference profile that monitoring compares with
+``evaluation.json``  what was found of the data and the model; only people need it
+``SHA256SUMS``       the hash of each of them: what differs from it, or is not in it, is not read
+"""
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.measures.drift_reference import Reference
+from kedro_mlops.runtime.serving_spec import hash_of
+
+from .metadata import (
+    EVALUATED,
+    EVALUATION,
+    HASHES,
+    METADATA,
+    MODEL,
+    REFERENCE,
+    Metadata,
+    read_as_saved,
+    read_if_saved,
+    read_intact,
+    unreadable,
+)
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+# skops refuses every type that is neither its own nor named here
+TRUSTED_TYPES = [
+    "kedro_mlops.models.preprocessing.CalendarFeatures",
+    "kedro_mlops.models.preprocessing.Numbers",
+    "numpy.dtype",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+]
+
+
+class Window(BaseModel):
+    """The rows that a model was measured on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n_rows: int
+    positive_share: float
+    first_day: str
+    last_day: str
+
+
+# one dictionary a row
+Table = list[dict[str, str | int | float | None]]
+
+
+class Evaluation(BaseModel):
+    """What was found of the data and of the model, beyond its metrics, for those who read about it.
+
+    Attributes:
+        screened: Rows read, and put into quarantine, of every raw table.
+        window: The rows of the test window, on which all the rest was measured.
+        baselines: The metrics of each baseline on them, with intervals.
+        calibration: Mean probability, share of positives and rows of every bin.
+        confusion: Rows by what they are and whether they are flagged at the threshold.
+        roc: The ROC curve of each model: false and true positive rates.
+        cost: The mean cost of a row at every threshold, by ``costs``.
+        slices: The metrics of every value of every segment, with intervals.
+        importance: What each feature is worth to the model, highest first.
+        training_seconds: What the fit of the model that serves took.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    screened: Table
+    window: Window
+    baselines: dict[str, dict[str, dict[str, float]]]
+    calibration: Table
+    slices: Table
+    importance: Table
+    # younger than some champions
+    confusion: dict[str, int] = {}
+    roc: dict[str, Table] = {}
+    cost: Table = []
+    costs: dict[str, float] = {}
+    training_seconds: float | None = None
+
+
+class UnloadableError(ProjectError):
+    """A model that this scikit-learn cannot load, or that has types which are not trusted."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"A model cannot be loaded: {why}. Train another in its place: `kedro run "
+            "--pipelines=data_engineering,modelling,gate`, then `kedro champion promote VERSION "
+            "--reason …`, with the version that the run names."
+        )
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Unloadable:
+    """A model that cannot be loaded here, but passed on as it is.
+
+    Attributes:
+        data: What ``dump_estimator`` wrote.
+        why: What is wrong with it.
+        stand_in: Probabilities of rows without scikit-learn, if its release knows them.
+    """
+
+    data: bytes
+    why: str
+    stand_in: Callable[[pd.DataFrame], NDArray[np.float64]] | None = None
+
+    def predict_proba(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Probabilities of both classes, shape (n_rows, 2).
+
+        Raises:
+            UnloadableError: if nothing stands in for the model.
+        """
+        if self.stand_in is None:
+            raise UnloadableError(self.why)
+        p = self.stand_in(rows)
+        return np.column_stack([1 - p, p])
+
+
+Model: TypeAlias = "Pipeline | Unloadable"
+
+
+def is_mute(model: "Model | None") -> TypeGuard[Unloadable]:
+    """Whether a model can neither be loaded here, nor answer by what stands in for it."""
+    return isinstance(model, Unloadable) and model.stand_in is None
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A model that can be saved, released and served.
+
+    ``base`` is the saved version that it was made from, if any; it is not part of the package.
+    """
+
+    estimator: Model
+    metadata: Metadata
+    reference: Reference
+    evaluated: "Model | None" = None
+    evaluation: Evaluation | None = None
+    base: str | None = None
+
+    @property
+    def version(self) -> str:
+        """As-of day, and a hash of the model and its threshold."""
+        return self.metadata.version
+
+    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Probability of the positive class for each row, shape (n_rows,)."""
+        return probability(self.estimator, rows[self.metadata.features])
+
+    def decide(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each probability reaches the decision threshold."""
+        return probabilities >= self.metadata.threshold
+
+    def with_record(self, **fields: Any) -> "ModelPackage":
+        """Return a copy whose metadata says more: the decision, the release."""
+        return replace(self, metadata=self.metadata.model_copy(update=fields))
+
+    def check_dates(self) -> None:
+        """Refuse what is not of one run: it was measured, or has learned, after its as-of day.
+
+        Raises:
+            ProjectError: saying by which days.
+        """
+        metadata, as_of = self.metadata, self.metadata.as_of
+        known = metadata.trained_until <= as_of and metadata.evaluated_until <= as_of
+        measured = self.evaluation.window.last_day if self.evaluation else ""
+        if not known or measured >= f"{as_of:%Y-%m-%d}":
+            raise ProjectError(
+                f"{self.version} is as of {as_of:%Y-%m-%d}, but what it has learned was known only "
+                f"on {metadata.trained_until:%Y-%m-%d}, and it was measured on rows from "
+                f"{metadata.evaluated_until:%Y-%m-%d} to {measured or 'later'}: another run is "
+                "mixed with it. Train it again: `kedro run`, as of the day you mean."
+            )
+
+    def write(self, folder: Path) -> None:
+        """Write the package's files into an existing folder."""
+        files = {
+            MODEL: dump_estimator(self.estimator),
+            METADATA: self.metadata.model_dump_json(indent=2).encode(),
+            REFERENCE: self.reference.model_dump_json().encode(),
+        }
+        if self.evaluated is not None:
+            files[EVALUATED] = dump_estimator(self.evaluated)
+        if self.evaluation is not None:
+            files[EVALUATION] = self.evaluation.model_dump_json(indent=2).encode()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        # in the form of sha256sum, which can check it
+        sums = [f"{hash_of(content)}  {name}\n" for name, content in files.items()]
+        (folder / HASHES).write_text("".join(sums))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a package from its folder.
+
+        A model that cannot be loaded here, being of another scikit-learn or of types that are not
+        trusted, is ``Unloadable``: what is known about it can be read all the same.
+
+        Raises:
+            ProjectError: if a file is missing, or is not the one that was saved.
+        """
+        metadata, model = read_intact(folder)
+        try:
+            evaluated, evaluation = (
+                read_if_saved(folder, name) for name in (EVALUATED, EVALUATION)
+            )
+            package = cls(
+                estimator=_load(model),
+                metadata=metadata,
+                reference=Reference.model_validate_json(read_as_saved(folder, REFERENCE)),
+                evaluated=_load(evaluated) if evaluated else None,
+                evaluation=Evaluation.model_validate_json(evaluation) if evaluation else None,
+            )
+            package.check_dates()
+            return package
+        except (OSError, ValueError) as error:
+            raise unreadable(folder, error) from error
+
+
+def probability(estimator: Model, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Probability of the positive class for each row, shape (n_rows,)."""
+    return np.asarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+
+
+def content_hash(estimator: Model) -> str:
+    """SHA-256 of the fitted model's canonical bytes: equal models have equal hashes."""
+    return hash_of(dump_estimator(estimator))
+
+
+# models do not change once they are fitted, and a run asks for the bytes of one many times
+_SERIALISED: WeakKeyDictionary[Model, bytes] = WeakKeyDictionary()
+
+
+def dump_estimator(estimator: Model) -> bytes:
+    """Serialise with skops, in a canonical form, unless that has been done."""
+    if isinstance(estimator, Unloadable):
+        return estimator.data
+    if estimator not in _SERIALISED:
+        _SERIALISED[estimator] = _serialise(estimator)
+    return _SERIALISED[estimator]
+
+
+def _serialise(estimator: Model) -> bytes:
+    """Dump in a canonical form.
+
+    skops names objects after their memory addresses and dates its archive, so two dumps of one
+    model differ. Here objects are numbered in the order in which they appear.
+    """
+    import skops.io  # noqa: PLC0415 - it imports all of scikit-learn: seconds at every start
+
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = files.pop("schema.json").decode()
+    addresses = re.findall(r'"(?:__id__": |file": ")(\d+)', schema)
+    numbers = {address: str(i) for i, address in enumerate(dict.fromkeys(addresses))}
+    schema = re.sub(
+        r'("__id__": |"file": ")(\d+)', lambda match: match[1] + numbers[match[2]], schema
+    )
+    renamed = {
+        f"{numbers[Path(name).stem]}{Path(name).suffix}": content for name, content in files.items()
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted({**renamed, "schema.json": schema.encode()}.items()):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _load(data: bytes) -> Model:
+    try:
+        return load_estimator(data)
+    except UnloadableError as error:
+        return Unloadable(data, error.why)
+
+
+# likewise, a run loads the champion for many nodes
+@lru_cache(maxsize=8)
+def load_estimator(data: bytes) -> "Pipeline":
+    """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn.
+
+    Raises:
+        UnloadableError: if it is of another scikit-learn, or has other types.
+    """
+    import skops.io  # noqa: PLC0415
+    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            estimator: Pipeline = skops.io.loads(data, trusted=TRUSTED_TYPES)
+    except InconsistentVersionWarning as error:
+        there, here = error.original_sklearn_version, error.current_sklearn_version
+        raise UnloadableError(f"it is of scikit-learn {there}, and this is {here}") from error
+    # whatever another version has moved, renamed or made otherwise
+    except Exception as error:
+        raise UnloadableError(f"{type(error).__name__}: {error}") from error
+    _SERIALISED[estimator] = data
+    return estimator

@@ -1,0 +1,90 @@
+"""The releases in BentoML's store: the files that serve a model, if they are what was released.
+
+The store is read as it lies, because BentoML's own import takes longer than all the rest of
+``kedro champion show``.
+"""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
+
+BUILD_AGAIN = "Build it again: `kedro run --pipelines=release`."
+
+
+class _Tagged(msgspec.Struct):
+    tag: str
+
+
+class _Service(msgspec.Struct):
+    models: list[_Tagged]
+
+
+class _Bento(msgspec.Struct):
+    """``bento.yaml``, as far as it is needed."""
+
+    services: list[_Service]
+
+
+class _Model(msgspec.Struct):
+    """``model.yaml``, as far as it is needed."""
+
+    labels: dict[str, str]
+
+
+_Described = TypeVar("_Described", _Bento, _Model)
+
+
+def model_folder(tag: str) -> Path:
+    """Where BentoML's store keeps a model, if it has it."""
+    return _folder("models", tag)
+
+
+def bento_folder(release: str) -> Path:
+    """Where BentoML's store keeps a Bento, if it has it."""
+    return _folder("bentos", release)
+
+
+def engine_first(release: str) -> dict[str, str]:
+    """The environment in which a Bento runs on the engine that it came with, not on this one."""
+    packed = sorted((bento_folder(release) / "env/python/wheels").glob("*.whl"))
+    path = os.pathsep.join([*map(str, packed), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"PYTHONPATH": path}
+
+
+def models_of(release: str) -> list[Path]:
+    """The folders of a Bento's models.
+
+    Raises:
+        ProjectError: if the Bento is not in the store, or damaged.
+    """
+    bento = _read(bento_folder(release) / "bento.yaml", _Bento)
+    return [model_folder(model.tag) for service in bento.services for model in service.models]
+
+
+def plan_of(folder: Path) -> Plan:
+    """What a model in the store is served by.
+
+    Raises:
+        ProjectError: if the model is not in the store, or a file is not the one that was released.
+    """
+    return Plan.read(folder, _read(folder / "model.yaml", _Model).labels.get(PLAN_LABEL))
+
+
+def _folder(kind: str, tag: str) -> Path:
+    home = os.environ.get("BENTOML_HOME", Path.home() / "bentoml")
+    return Path(os.path.expandvars(home), kind, *tag.split(":"))
+
+
+def _read(file: Path, described: type[_Described]) -> _Described:
+    try:
+        return msgspec.yaml.decode(file.read_bytes(), type=described)
+    except FileNotFoundError:
+        why = "is missing"
+    except (OSError, msgspec.MsgspecError) as error:
+        why = f"cannot be read: {' '.join(str(error).split())}"
+    raise ProjectError(f"The release is not whole in BentoML's store: {file} {why}. {BUILD_AGAIN}")

@@ -1,0 +1,68 @@
+"""What answers in place of a model that cannot be loaded: the compiled trees of its release."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.encoding import Coded, Column, encode_rows
+from kedro_mlops.runtime.serving_spec import TREES, Kind, Plan
+from kedro_mlops.runtime.trees import Trees
+
+from .package import ModelPackage, Unloadable
+from .released import models_of, plan_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+
+def read_saved(folder: Path, moment: str | None) -> ModelPackage:
+    """Read a model, the version of a moment if it is versioned, with what stands in for it."""
+    return replace(with_stand_in(ModelPackage.read(folder)), base=moment)
+
+
+def with_stand_in(package: ModelPackage) -> ModelPackage:
+    """The package; where its model cannot be loaded, its release answers in its place.
+
+    Compiled trees need no scikit-learn, and were equal to the model when it was released.
+    """
+    model, release = package.estimator, package.metadata.release
+    if not isinstance(model, Unloadable) or release is None:
+        return package
+    try:
+        for folder in models_of(release):
+            plan = plan_of(folder)
+            if plan.model_version == package.version and plan.engine == "compiled trees":
+                stand_in = _compiled(folder, plan)
+                return replace(package, estimator=replace(model, stand_in=stand_in))
+    except ProjectError as error:
+        logger.warning("%s", error)
+    return package
+
+
+def _compiled(folder: Path, plan: Plan) -> "Callable[[pd.DataFrame], NDArray[np.float64]]":
+    kinds = {field.name: field.kind for field in plan.fields if field.name in plan.features}
+    trees = Trees(folder / TREES, plan.encoding.width)
+    return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), plan.encoding))
+
+
+def as_arrays(rows: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, Column]:
+    """The columns of a table, whose kinds are given, as the encoding takes them."""
+    arrays: dict[str, Column] = {}
+    for name, kind in kinds.items():
+        values = rows[name]
+        if kind == "categorical":
+            codes, found = pd.factorize(values, use_na_sentinel=False)
+            arrays[name] = Coded(codes, [None if pd.isna(value) else value for value in found])
+        elif kind == "datetime":
+            arrays[name] = values.to_numpy("datetime64[us]")
+        else:
+            arrays[name] = values.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    return arrays

@@ -1,0 +1,256 @@
+"""Whether a challenger that is tried on live rows may go on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from pydantic import Field
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.measures.metrics import (
+    Bootstrap,
+    Costs,
+    Interval,
+    measure,
+    paired_difference,
+    percentile_interval,
+    resampled_mean,
+    row_costs,
+    unpaired_difference,
+)
+from kedro_mlops.models.package import ModelPackage
+
+from .nodes import CHAMPION, SCORE, known_labels
+
+SHADOW = "shadow"
+READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "decision"]
+NONE = "There is no challenger on trial."
+
+
+class Trial(Parameters):
+    """When a challenger that is tried on live rows is stopped."""
+
+    min_labelled_rows: int = Field(gt=0, description="Of each model; fewer say nothing")
+    min_days: int = Field(gt=1, description="On which they are; fewer say nothing of the others")
+    max_loss_increase: float = Field(
+        ge=0,
+        description="Log loss by which the challenger may exceed the champion's; it is stopped "
+        "where even the lower end of the interval is beyond",
+    )
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What the two models said of live rows, and what really happened.
+
+    For a shadow both tables have the same rows in the same order.
+    """
+
+    version: str
+    variant: str
+    challenger: pd.DataFrame
+    champion: pd.DataFrame
+
+
+def judge_trial(
+    contract: Columns,
+    served: ir.Table,
+    model_input: ir.Table,
+    champion: ModelPackage,
+    past_trials: pd.DataFrame,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Trial,
+    costs: Costs,
+    bootstrap: Bootstrap,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Compare the newest challenger with the champion, on live rows of the horizon with labels.
+
+    What a shadow said is compared on the same rows. A canary had rows of its own: it is compared
+    with those that the champion answered meanwhile. Of a row that was asked for again, the last
+    answer counts.
+
+    Returns:
+        The decision: ``outcome`` is ``stop``, ``continue``, or ``none`` where nothing is on trial,
+        with ``reasons``; the ``challenger`` and its ``variant``; the figures of the ``champion``
+        and ``challenger_metrics``; ``difference``, in log loss, challenger minus champion; and
+        ``stopped``, every version that was, now or before. And what later decisions look back at.
+    """
+    now = as_of.after(horizon.days).isoformat()
+    stopped = _stopped(past_trials)
+    rows = _live_rows(contract, served, as_of, horizon)
+    contest = _contest(
+        contract, rows, champion, known_labels(contract, model_input, as_of, horizon).cache()
+    )
+    if contest is None:
+        decision = _without_challenger(past_trials, champion)
+    else:
+        difference = _difference(contract, contest, params, bootstrap)
+        decision = {
+            **_outcome(contest, difference, stopped, params),
+            "challenger": contest.version,
+            "variant": contest.variant,
+            "champion": _figures(contract, champion.version, contest.champion, costs, bootstrap),
+            "challenger_metrics": _figures(
+                contract, contest.version, contest.challenger, costs, bootstrap
+            ),
+            "difference": difference,
+        }
+    if decision["outcome"] == "stop":
+        stopped[decision["challenger"]] = " ".join(decision["reasons"])
+    decision |= {"decided_at": now, "stopped": sorted(stopped)}
+    return decision, _as_record(decision)
+
+
+def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizon) -> pd.DataFrame:
+    event_time = served[contract.event_time]
+    due = served.filter(
+        event_time >= ibis.literal(as_of.moment),
+        event_time < ibis.literal(as_of.after(horizon.days)),
+    )
+    named = due.mutate(variant=_.variant.fill_null(CHAMPION))
+    rows: pd.DataFrame = named.select(*contract.keys, *READ).to_pandas()
+    return rows.sort_values(["predicted_at", "prediction_id"], ignore_index=True)
+
+
+def _contest(
+    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, labels: ir.Table
+) -> Contest | None:
+    """The newest challenger against the champion; none if nobody challenges it."""
+    is_challenger = (rows["variant"] != CHAMPION) & (rows["model_version"] != champion.version)
+    if not is_challenger.any():
+        return None
+    last = rows[is_challenger].iloc[-1]
+    version, variant = str(last["model_version"]), str(last["variant"])
+    tried = rows[(rows["model_version"] == version) & (rows["variant"] == variant)]
+    meanwhile = rows["predicted_at"].between(tried["predicted_at"].min(), last["predicted_at"])
+    of_champion = (rows["variant"] == CHAMPION) & (rows["model_version"] == champion.version)
+    answered = rows[of_champion if variant == SHADOW else of_champion & meanwhile]
+    one, other = (_labelled(contract, part, labels) for part in (tried, answered))
+    if variant == SHADOW:
+        both = one[contract.keys].merge(other[contract.keys], on=contract.keys)
+        one, other = (both.merge(part, on=contract.keys) for part in (one, other))
+    return Contest(version, variant, one, other)
+
+
+def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.DataFrame:
+    """The last answer of each row whose label is known."""
+    newest = rows.drop_duplicates(contract.keys, keep="last")
+    types = labels.select(contract.keys).schema()
+    asked = ibis.memtable(newest[contract.keys], schema=types)
+    known: pd.DataFrame = (
+        labels.semi_join(asked, contract.keys).select(*contract.keys, contract.label).to_pandas()
+    )
+    labelled = newest.merge(known.dropna(subset=[contract.label]), on=contract.keys)
+    return labelled.astype({contract.label: np.int8}).assign(
+        day=labelled[contract.event_time].dt.normalize()
+    )
+
+
+def _difference(
+    contract: Columns, contest: Contest, params: Trial, bootstrap: Bootstrap
+) -> Interval | None:
+    """Challenger's log loss minus champion's; nothing where the rows say nothing."""
+    if _too_few(contest, params):
+        return None
+    one, other = contest.challenger, contest.champion
+    p, q = one[SCORE].to_numpy(), other[SCORE].to_numpy()
+    if contest.variant == SHADOW:
+        return paired_difference(one[contract.label], p, q, one["day"], bootstrap)
+    return unpaired_difference(
+        (one[contract.label], p, one["day"]), (other[contract.label], q, other["day"]), bootstrap
+    )
+
+
+def _too_few(contest: Contest, params: Trial) -> str | None:
+    n_rows = min(len(contest.challenger), len(contest.champion))
+    n_days = min(contest.challenger["day"].nunique(), contest.champion["day"].nunique())
+    if n_rows >= params.min_labelled_rows and n_days >= params.min_days:
+        return None
+    return (
+        f"Not enough data to judge {contest.version}, on trial as {contest.variant}: "
+        f"{len(contest.challenger):,} labelled rows of it and {len(contest.champion):,} of the "
+        f"champion, on {n_days} days; {params.min_labelled_rows:,} of each are needed, on "
+        f"{params.min_days} days."
+    )
+
+
+def _outcome(
+    contest: Contest, difference: Interval | None, stopped: dict[str, str], params: Trial
+) -> dict[str, Any]:
+    if contest.version in stopped:
+        return {"outcome": "stop", "reasons": [stopped[contest.version]]}
+    if difference is None:
+        return {"outcome": "continue", "reasons": [_too_few(contest, params)]}
+    worse = difference["low"] > params.max_loss_increase
+    reason = (
+        f"Log loss of {contest.version}, on trial as {contest.variant}, minus the champion's: "
+        f"{difference['value']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}], on "
+        f"{len(contest.challenger):,} labelled rows; it is {'surely' if worse else 'not surely'} "
+        f"worse by more than {params.max_loss_increase:g}."
+    )
+    return {"outcome": "stop" if worse else "continue", "reasons": [reason]}
+
+
+def _without_challenger(past: pd.DataFrame, champion: ModelPackage) -> dict[str, Any]:
+    """Nothing is on trial; where the last one was stopped, that is why, and it stays so."""
+    nothing: dict[str, Any] = {
+        "variant": None,
+        "champion": {},
+        "challenger_metrics": {},
+        "difference": None,
+    }
+    tried = past[~past["challenger"].isin(["", champion.version])] if len(past) else past
+    last = tried.iloc[-1] if len(tried) else None
+    if last is None or last["outcome"] != "stop":
+        return {**nothing, "challenger": None, "outcome": "none", "reasons": [NONE]}
+    return {
+        **nothing,
+        "challenger": last["challenger"],
+        "outcome": "stop",
+        "reasons": [last["reasons"]],
+    }
+
+
+def _stopped(past: pd.DataFrame) -> dict[str, str]:
+    """The versions that were stopped, each with the reason."""
+    if past.empty:
+        return {}
+    stops = past[past["outcome"] == "stop"]
+    return dict(zip(stops["challenger"], stops["reasons"], strict=True))
+
+
+def _figures(
+    contract: Columns, version: str, rows: pd.DataFrame, costs: Costs, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    y, decided = rows[contract.label].to_numpy(bool), rows["decision"].to_numpy(bool)
+    figures: dict[str, Any] = {"model_version": version, "n_rows": len(rows)}
+    if rows.empty:
+        return figures
+    cost = resampled_mean(row_costs(y, decided, costs), rows["day"], bootstrap)
+    return {
+        **figures,
+        **measure(
+            rows[contract.label],
+            rows[SCORE].to_numpy(),
+            rows["day"],
+            bootstrap,
+            ("log_loss", "roc_auc"),
+        ),
+        "cost": percentile_interval(cost, bootstrap),
+    }
+
+
+def _as_record(decision: dict[str, Any]) -> pd.DataFrame:
+    row = {
+        "decided_at": decision["decided_at"],
+        "challenger": decision["challenger"] or "",
+        "outcome": decision["outcome"],
+        "reasons": " ".join(decision["reasons"]),
+    }
+    return pd.DataFrame([row])

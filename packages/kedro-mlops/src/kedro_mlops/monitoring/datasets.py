@@ -1,0 +1,55 @@
+"""Alerts in the catalog."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from kedro_mlops.core.files import new_file
+
+from .webhook import notify
+
+logger = logging.getLogger(__name__)
+
+
+class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]]):
+    """What somebody should hear of: in a JSON file, in the log, and posted to a webhook.
+
+    Args:
+        filepath: File of the newest alerts.
+        credentials: ``webhook``, a URL to which alerts are posted as JSON, or null.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, str | None],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._path = Path(filepath)
+        self._webhook = credentials["webhook"]
+        self.metadata = metadata
+
+    def load(self) -> list[dict[str, Any]]:
+        """Read the newest alerts."""
+        alerts: list[dict[str, Any]] = json.loads(self._path.read_text())
+        return alerts
+
+    def save(self, data: list[dict[str, Any]]) -> None:
+        """Write, log, and post; what cannot be posted is logged, and never an error."""
+        with new_file(self._path) as file:
+            file.write(json.dumps(data, indent=2).encode())
+        for alert in data:
+            logger.warning("%s: %s", alert["kind"], alert["message"])
+        if data and self._webhook:
+            notify(self._webhook, {"alerts": data})
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}

@@ -1,0 +1,335 @@
+"""Watching the champion: the labels that came in, what it was served with, and the data it met."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+from pydantic import Field
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.table_diff import differences
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.models.metadata import saved_at
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.prediction_log.parts import Part, Taken, take
+
+SCORE = "probability"
+CHAMPION = "champion"
+
+Check = dict[str, Any]
+Distance = Literal["psi", "jensen_shannon", "wasserstein"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+
+
+class Drift(Parameters):
+    """How far a window may be from the training rows.
+
+    A column has drifted if its measure is beyond ``margin`` times what was normal in training,
+    and beyond the floor.
+    """
+
+    margin: float = Field(ge=1, description="Times the farthest that a training window was")
+    floors: dict[Distance, float] = Field(description="No limit is below these")
+    measure: Distance | Literal["p_value"] = Field(
+        description="The measure by which a column is said to have drifted; the significance of a "
+        "chi-square test is there to be compared with: with many rows it always is"
+    )
+    max_p_value: float = Field(gt=0, lt=1, description="Significance, if that is the measure")
+    min_features: int = Field(gt=0, description="Drifted features that make a drifted window")
+
+
+class Monitoring(Parameters):
+    """Parameters of the monitoring pipeline."""
+
+    min_labelled_rows: int = Field(gt=0, description="Fewer rows say nothing about performance")
+    min_label_coverage: float = Field(
+        ge=0, le=1, description="Below it, labels may not speak for all predictions"
+    )
+    max_missing_share_increase: float = Field(
+        ge=0, description="Missing values beyond the reference's share, if more than is normal"
+    )
+    max_unseen_share: float = Field(ge=0, description="Categories the reference did not have")
+    min_volume_share: float = Field(ge=0, description="Rows a day, as a share of the reference's")
+    max_staleness_days: float = Field(gt=0, description="Days since the newest row")
+    skew_sample_rows: int = Field(gt=0, description="Served rows that are built again offline")
+    max_skew_share: float = Field(
+        ge=0, le=1, description="Share of them whose looked-up features differ"
+    )
+    drift: Drift
+
+
+def take_predictions(
+    contract: Columns, predictions: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
+) -> ir.Table:
+    """Let the predictions pass, if they are the champion's and of this horizon; none are, too.
+
+    Raises:
+        ProjectError: if they are of other days, or by another model.
+    """
+    span = predictions.aggregate(
+        first=_[contract.event_time].min(),
+        last=_[contract.event_time].max(),
+        models=_.model_version.nunique(),
+        model=_.model_version.min(),
+    )
+    [found] = span.to_pyarrow().to_pylist()
+    if found["first"] is None:
+        return predictions
+    in_time = as_of.moment <= found["first"] and found["last"] < as_of.after(horizon.days)
+    if not in_time or (found["models"], found["model"]) != (1, champion.version):
+        raise ProjectError(
+            f"The predictions at hand are of {found['first']:%Y-%m-%d} to "
+            f"{found['last']:%Y-%m-%d} by {found['model']}; to be watched are those of the "
+            f"{horizon.days} days from {as_of} on, by the champion {champion.version}. Score them "
+            f"first: `kedro run --pipelines=data_engineering,scoring,monitoring "
+            f"--params=as_of={as_of},horizon.days={horizon.days}`."
+        )
+    return predictions
+
+
+def join_labels(
+    contract: Columns, predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Join the predictions with the labels known at the end of the horizon.
+
+    A label that came twice counts once; labels that contradict each other count as none.
+
+    Returns:
+        Event time, segments, probability and decision of every prediction, and its label,
+        missing where it is not known; and an account of the labels: those that are ``known``,
+        ``pending`` predictions without one, and labels that came ``later``, on another day than the
+        event's, that are ``repeated``, ``contradicting`` or of ``unknown`` predictions.
+    """
+    by_key = known_labels(contract, model_input, as_of, horizon).cache()
+    joined = predictions.left_join(by_key, contract.keys)
+    kept = dict.fromkeys([*contract.keys, *contract.segments, SCORE, "decision", contract.label])
+    rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
+    labelled = rows.astype({contract.label: "Int8"})
+    return labelled, _account(contract, by_key, predictions, labelled)
+
+
+def known_labels(
+    contract: Columns, model_input: ir.Table, as_of: AsOf, horizon: Horizon
+) -> ir.Table:
+    """The labels of the horizon that are known at its end, one row per key.
+
+    Returns:
+        Keys and label, missing where there are several that contradict each other; ``n`` and
+        ``n_kinds``, how many came and of how many kinds; ``n_later``, on a later day than the
+        event's.
+    """
+    start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
+    event_time = _[contract.event_time]
+    labels = model_input.filter(
+        _[contract.label_time] < now,
+        _[contract.label].notnull(),
+        event_time >= start,
+        event_time < now,
+    )
+    later = _[contract.label_time].truncate("D") > event_time.truncate("D")
+    by_key = labels.group_by(contract.keys).aggregate(
+        n=_.count(),
+        n_kinds=_[contract.label].nunique(),
+        n_later=later.sum(),
+        **{contract.label: _[contract.label].max()},
+    )
+    return by_key.mutate(
+        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null("boolean"))}
+    )
+
+
+def _account(
+    contract: Columns, by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame
+) -> dict[str, int]:
+    unknown = by_key.anti_join(predictions, contract.keys).count()
+    found = by_key.aggregate(
+        later=_.n_later.sum(),
+        repeated=(_.n - 1).sum(where=_.n_kinds == 1),
+        contradicting=_.n.sum(where=_.n_kinds > 1),
+    )
+    [counted] = found.mutate(unknown=unknown.as_scalar()).to_pyarrow().to_pylist()
+    known = int(labelled[contract.label].notna().sum())
+    account = {"predictions": len(labelled), "known": known, "pending": len(labelled) - known}
+    return account | {name: int(n or 0) for name, n in counted.items()}
+
+
+def count_new_labels(
+    contract: Columns, model_input: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
+) -> int:
+    """Labels that became known since the champion was trained."""
+    label_time, now = model_input[contract.label_time], ibis.literal(as_of.after(horizon.days))
+    since = ibis.literal(pd.Timestamp(champion.metadata.trained_until))
+    new = model_input.filter(
+        label_time >= since, label_time < now, model_input[contract.label].notnull()
+    )
+    return int(new.count().to_pyarrow().as_py())
+
+
+def ingest(logged: Columns, new: list[Part]) -> dict[str, Callable[[], Taken]]:
+    """Take what is new in the prediction log, each part by its name when it is asked for."""
+    return {part.name: partial(take, part, logged) for part in new}
+
+
+def measure_skew(
+    contract: Columns,
+    served: ir.Table,
+    model_input: ir.Table,
+    champion: ModelPackage,
+    params: Monitoring,
+) -> dict[str, Any]:
+    """Compare the inputs that the champion was served with to those built offline.
+
+    Looked-up features must be equal: that is training-serving skew. Sent ones differ where callers
+    know other things than the source tables do.
+
+    Returns:
+        ``share`` of the compared rows whose looked-up features differ; ``columns``, each with its
+        source and the rows that differ. ``n_unknown`` rows are not in the model
+        input. ``answered``: how many of the last hour's rows another model answered as champion.
+    """
+    # before there were variants, only champions answered
+    answered = served.filter(_.variant.fill_null(CHAMPION) == CHAMPION)
+    logged = answered.filter(_.model_version == champion.version)
+    newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
+    rows: pd.DataFrame = newest.select(contract.inputs.without_personal().names).to_pandas()
+    asked = ibis.memtable(
+        rows[contract.inputs.without_personal().keys],
+        schema=model_input.select(contract.inputs.without_personal().keys).schema(),
+    )
+    known = model_input.semi_join(asked, contract.inputs.without_personal().keys).select(
+        contract.inputs.without_personal().names
+    )
+    offline: pd.DataFrame = known.to_pandas()
+    looked_up = [column.name for column in contract.inputs.without_personal().looked_up]
+    differ = differences(
+        rows,
+        offline,
+        contract.inputs.without_personal().keys,
+        contract.inputs.without_personal().names,
+    )
+    n_compared = len(differ)
+    return {
+        "n_served": int(logged.count().to_pyarrow().as_py()),
+        "n_compared": n_compared,
+        "n_unknown": len(rows) - n_compared,
+        "share": int(differ[looked_up].any(axis=1).sum()) / max(n_compared, 1),
+        "answered": _who_answered(answered, champion),
+        "columns": [
+            {
+                "column": name,
+                "source": "looked up" if name in looked_up else "sent",
+                "n_differ": int(n_differ),
+            }
+            for name, n_differ in differ.sum().items()
+        ],
+    }
+
+
+def _who_answered(answered: ir.Table, champion: ModelPackage) -> dict[str, Any]:
+    """Who gave the answers of the last hour in which there were some, since the champion is one."""
+    since = saved_at(champion.base) if champion.base else None
+    if since is None:
+        return {"n_rows": 0, "by_another": 0, "models": [], "in_words": ""}
+    answers = answered.filter(_.predicted_at > ibis.literal(since))
+    recent = answers.filter(_.predicted_at >= _.predicted_at.max() - ibis.interval(hours=1))
+    counted = recent.group_by("model_version").aggregate(n=_.count(), last=_.predicted_at.max())
+    rows = counted.order_by("model_version").to_pyarrow().to_pylist()
+    n_rows = sum(row["n"] for row in rows)
+    others = [row for row in rows if row["model_version"] != champion.version]
+    by_another = sum(row["n"] for row in others)
+    models = [row["model_version"] for row in others]
+    last = max((row["last"] for row in rows), default=since)
+    in_words = (
+        f"{by_another:,} of the {n_rows:,} predictions of the hour until {last:%Y-%m-%d %H:%M} UTC "
+        f"came from {', '.join(models)}, and not from {champion.version}, the champion since "
+        f"{since:%Y-%m-%d %H:%M} UTC. Start anew what serves: `make serve`, or as deploy/README.md "
+        "says."
+    )
+    return {
+        "n_rows": n_rows,
+        "by_another": by_another,
+        "models": models,
+        "in_words": in_words if by_another else "",
+    }
+
+
+def measure_quality(
+    contract: Columns,
+    predictions: ir.Table,
+    drift: pd.DataFrame,
+    screening: dict[str, Any],
+    skew: dict[str, Any],
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Monitoring,
+) -> dict[str, Any]:
+    """Whether the data is fit to be judged by.
+
+    Rows in quarantine, training-serving skew, volume and freshness: where nothing came at all, they
+    fail. Of what came, missing values and unseen categories, by the window that is worst.
+    """
+    span = predictions.aggregate(
+        n_rows=_.count(),
+        n_days=_[contract.event_time].truncate("D").nunique(),
+        newest=_[contract.event_time].max(),
+    )
+    [found] = span.to_pyarrow().to_pylist()
+    newest = pd.Timestamp(found["newest"] or as_of.moment)
+    staleness = (as_of.after(horizon.days) - newest) / pd.Timedelta(days=1)
+    checks = [
+        _at_most(
+            "rows in quarantine", screening["largest_share"], screening["max_quarantine_share"]
+        ),
+        _at_most("training-serving skew", skew["share"], params.max_skew_share),
+        _at_most("days since the newest row", staleness, params.max_staleness_days),
+        _volume_check(drift, champion, horizon, params),
+    ]
+    if found["n_rows"]:
+        # what the model does not read makes none of its answers bad
+        read = ~drift["column"].isin(champion.metadata.left_out)
+        checks += _value_checks(drift[read], params)
+    return {
+        "n_rows": found["n_rows"],
+        "n_days": found["n_days"],
+        "passed": all(check["passed"] for check in checks),
+        "checks": checks,
+    }
+
+
+def _volume_check(
+    drift: pd.DataFrame, champion: ModelPackage, horizon: Horizon, params: Monitoring
+) -> Check:
+    """The rows a day of the emptiest window; one that has none does not appear in the table."""
+    windows = drift.drop_duplicates("window_start")
+    reference_rows = champion.reference.features.n_rows / champion.reference.n_days
+    all_there = windows["n_days"].sum() == horizon.days
+    volume = (windows["n_rows"] / windows["n_days"]).min() / reference_rows if all_there else 0.0
+    least = params.min_volume_share
+    return _check("rows a day against the reference's", volume, least, volume >= least)
+
+
+def _value_checks(drift: pd.DataFrame, params: Monitoring) -> list[Check]:
+    excess = drift["missing_increase"] - drift["missing_limit"]
+    beyond = drift.iloc[int(excess.to_numpy().argmax())]
+    return [
+        _at_most(
+            f"more missing values of {beyond['column']}",
+            beyond["missing_increase"],
+            beyond["missing_limit"],
+        ),
+        _at_most("unseen categories", drift["unseen_share"].max(), params.max_unseen_share),
+    ]
+
+
+def _check(name: str, value: float, limit: float, passed: bool) -> Check:
+    return {"name": name, "passed": bool(passed), "value": float(value), "limit": float(limit)}
+
+
+def _at_most(name: str, value: float, limit: float) -> Check:
+    return _check(name, value, limit, value <= limit)

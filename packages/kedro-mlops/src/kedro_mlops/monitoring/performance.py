@@ -1,0 +1,196 @@
+"""How the champion does: on the labels that are known, and by estimate where they are not yet."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.measures.metrics import (
+    METRICS,
+    Bootstrap,
+    Interval,
+    confusion,
+    flatten,
+    measure,
+    measure_decisions,
+)
+from kedro_mlops.models.package import ModelPackage
+
+from .nodes import SCORE, Monitoring
+
+# the expected value of these is had by putting the expected label in the place of the label
+ESTIMATED = ("log_loss", "roc_auc")
+# what is said of the model that was watched: another one may be champion when it is read
+WATCHED = {"version", "family", "as_of", "release", "lineage"}
+WINDOW_METRICS = [
+    f"{prefix}{metric}{end}"
+    for prefix in ("", "estimated_")
+    for metric in ESTIMATED
+    for end in ("", "_low", "_high")
+]
+WINDOW_COLUMNS = [
+    "model_version", "window_start", "window_end", "n_predictions", "n_labelled",
+    "label_coverage", "drifted", "drifted_columns", *WINDOW_METRICS,
+]  # fmt: skip
+
+
+def measure_performance(
+    contract: Columns,
+    labelled: pd.DataFrame,
+    labels: dict[str, int],
+    new_labels: int,
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Monitoring,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Metrics on the labels known so far, with intervals and label coverage, and an estimate.
+
+    The estimate needs no labels. It takes the calibrated score for the chance of a positive, and is
+    right as long as the relation between score and label is what it was on the test window: it
+    sees rows that are harder, and not a world that has changed. (Confidence-based performance
+    estimation; Białek et al., 2024, arXiv:2401.08348.)
+
+    Returns:
+        ``metrics`` and ``confusion`` are empty, and ``unknown_because`` says why, where the labels
+        say nothing; ``estimated`` is empty where there are too few predictions even for that.
+    """
+    known = labelled.dropna(subset=[contract.label])
+    learned = _learned_from_these(champion, as_of)
+    unknown_because = learned or _too_few(contract, labelled, known, params)
+    can_estimate = not learned and len(labelled) >= params.min_labelled_rows
+    return {
+        "model": champion.metadata.model_dump(mode="json", include=WATCHED),
+        "first_day": f"{as_of.moment:%Y-%m-%d}",
+        "last_day": f"{as_of.after(horizon.days - 1):%Y-%m-%d}",
+        "n_predictions": len(labelled),
+        "n_labelled": len(known),
+        "label_coverage": len(known) / max(len(labelled), 1),
+        "labels": labels,
+        "new_labels": new_labels,
+        "unknown_because": unknown_because,
+        "metrics": {}
+        if unknown_because
+        else _realised(contract, known, bootstrap) | _decided(contract, known, bootstrap),
+        "confusion": {} if unknown_because else confusion(*_decisions(contract, known)),
+        "estimated": _estimated(contract, labelled, champion, bootstrap) if can_estimate else {},
+        "reference": champion.metadata.metrics,
+    }
+
+
+def measure_windows(
+    contract: Columns,
+    labelled: pd.DataFrame,
+    drift: pd.DataFrame,
+    champion: ModelPackage,
+    params: Monitoring,
+    bootstrap: Bootstrap,
+) -> pd.DataFrame:
+    """What is known of each window: predictions, labels, performance, estimate, drift.
+
+    Returns:
+        One row per window with predictions, oldest first; see ``WINDOW_COLUMNS``.
+    """
+    rows = []
+    for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
+        moment = labelled[contract.event_time]
+        inside = labelled[(moment >= pd.Timestamp(str(start))) & (moment < pd.Timestamp(str(end)))]
+        known = inside.dropna(subset=[contract.label])
+        drifted = part[part["drifted"]]
+        beyond = drifted["kind"].value_counts()
+        # its figures on rows that it has learned from would flatter it
+        learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
+        figures = {} if learned else _figures(contract, inside, known, champion, bootstrap)
+        rows.append(
+            {
+                "model_version": champion.version,
+                "window_start": start,
+                "window_end": end,
+                "n_predictions": len(inside),
+                "n_labelled": len(known),
+                "label_coverage": len(known) / max(len(inside), 1),
+                "drifted": bool(
+                    beyond.get("score", 0) or beyond.get("feature", 0) >= params.drift.min_features
+                ),
+                "drifted_columns": ", ".join(drifted["column"]),
+                **figures,
+            }
+        )
+    return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
+
+
+def _figures(
+    contract: Columns,
+    inside: pd.DataFrame,
+    known: pd.DataFrame,
+    champion: ModelPackage,
+    bootstrap: Bootstrap,
+) -> dict[str, float]:
+    realised = _realised(contract, known, bootstrap, ESTIMATED)
+    return flatten(realised) | flatten(
+        _estimated(contract, inside, champion, bootstrap), "estimated_"
+    )
+
+
+def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
+    if champion.metadata.trained_until <= as_of.moment:
+        return None
+    return (
+        f"The champion was trained as of {champion.metadata.as_of:%Y-%m-%d}: it has learned "
+        f"from rows after {as_of}, and its figures on them would flatter it."
+    )
+
+
+def _too_few(
+    contract: Columns, labelled: pd.DataFrame, known: pd.DataFrame, params: Monitoring
+) -> str | None:
+    needed = params.min_labelled_rows
+    if len(known) < needed:
+        return (
+            f"Not enough data to judge performance: {len(known)} labelled rows, {needed} are "
+            "needed."
+        )
+    coverage = len(known) / len(labelled)
+    if coverage < params.min_label_coverage:
+        return (
+            f"Not enough data to judge performance: {coverage:.1%} of the predictions have their "
+            f"label, {params.min_label_coverage:.0%} are needed."
+        )
+    if known[contract.label].nunique() < 2:
+        return "Not enough data to judge performance: all labels are of one class."
+    return None
+
+
+def _realised(
+    contract: Columns,
+    known: pd.DataFrame,
+    bootstrap: Bootstrap,
+    names: tuple[str, ...] = tuple(METRICS),
+) -> dict[str, Interval]:
+    days = known[contract.event_time].dt.normalize()
+    return measure(
+        known[contract.label].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names
+    )
+
+
+def _decided(contract: Columns, known: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Interval]:
+    days = known[contract.event_time].dt.normalize()
+    return measure_decisions(*_decisions(contract, known), days, bootstrap)
+
+
+def _decisions(contract: Columns, known: pd.DataFrame) -> tuple[pd.Series, NDArray[np.bool_]]:
+    """What happened, and what was decided."""
+    return known[contract.label].astype(np.int8), known["decision"].to_numpy(np.bool_)
+
+
+def _estimated(
+    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    scores = rows[SCORE].to_numpy(np.float64)
+    expected = pd.Series(champion.reference.calibration.apply(scores))
+    days = rows[contract.event_time].dt.normalize()
+    return measure(expected, scores, days, bootstrap, ESTIMATED)

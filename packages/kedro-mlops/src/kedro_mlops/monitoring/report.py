@@ -1,0 +1,90 @@
+"""The monitoring report: one HTML page, readable in a minute, complete in itself."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.measures.drift_profile import bin_labels
+from kedro_mlops.measures.metrics import calibration_curve
+from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.reporting import charts
+from kedro_mlops.reporting.pages import render_page
+
+from .nodes import SCORE
+
+DRIFT_ROWS = 8
+
+
+def draw_monitoring(
+    contract: Columns,
+    labelled: pd.DataFrame,
+    windows: pd.DataFrame,
+    drift: pd.DataFrame,
+    champion: ModelPackage,
+) -> list[go.Figure]:
+    """Pictures of the horizon: performance by window, calibration, score, drift."""
+    known = labelled.dropna(subset=[contract.label])
+    return [
+        charts.performance(windows, champion.metadata.metrics["log_loss"]),
+        charts.calibration(
+            calibration_curve(known[contract.label].astype(np.int8), known[SCORE].to_numpy())
+        ),
+        _draw_scores(labelled, champion),
+        charts.drift(_newest(drift)),
+    ]
+
+
+def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
+    reference = champion.reference.score
+    edges = reference.edges[SCORE]
+    n_bins = len(edges) + 1
+    before = np.array([reference.counts[SCORE].get(str(i), 0) for i in range(n_bins)])
+    now = np.bincount(np.digitize(labelled[SCORE], edges), minlength=n_bins)
+    shares = {
+        name: (counts / max(counts.sum(), 1)).tolist()
+        for name, counts in {"test window": before, "now": now}.items()
+    }
+    return charts.distributions(bin_labels(edges), shares)
+
+
+def _newest(drift: pd.DataFrame) -> pd.DataFrame:
+    newest: pd.DataFrame = drift[drift["window_end"] == drift["window_end"].max()]
+    return newest
+
+
+def render_report(
+    decision: dict[str, Any],
+    quality: dict[str, Any],
+    skew: dict[str, Any],
+    performance: dict[str, Any],
+    trial: dict[str, Any],
+    drift: pd.DataFrame,
+    performance_plot: go.Figure,
+    live_calibration_plot: go.Figure,
+    score_plot: go.Figure,
+    drift_plot: go.Figure,
+    champion: ModelPackage,
+) -> str:
+    """Render the report as HTML that needs no network; it says if that is no longer the champion.
+
+    All else that it tells is of the model that was watched, and not of the present champion.
+    """
+    plots = [performance_plot, live_calibration_plot, score_plot, drift_plot]
+    return render_page(
+        "monitoring_report",
+        decision=decision,
+        quality=quality,
+        skew=skew,
+        performance=performance,
+        trial=trial,
+        # a CSV file has no empty texts
+        drift=_newest(drift).head(DRIFT_ROWS).fillna({"in_words": ""}).to_dict(orient="records"),
+        n_windows=drift["window_end"].nunique(),
+        watched=performance["model"],
+        champion=champion.version,
+        plots=[charts.embed(plot) for plot in plots],
+        plotly_js=charts.script(),
+    )

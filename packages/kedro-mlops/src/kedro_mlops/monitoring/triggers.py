@@ -1,0 +1,233 @@
+"""Whether to train again: rules that ask for it, and guards that may refuse."""
+
+from typing import Any
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.models.package import ModelPackage
+
+Rule = dict[str, Any]
+Guard = dict[str, Any]
+
+DEMAND = "demand"
+
+
+class DriftTrigger(Parameters):
+    """Drift asks for retraining only if it lasts."""
+
+    windows: int = Field(gt=0, description="The newest windows that are looked at")
+    drifted: int = Field(gt=0, description="Of these have drifted, the newest among them")
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> "DriftTrigger":
+        if self.drifted > self.windows:
+            raise ValueError(f"drifted={self.drifted} of windows={self.windows} cannot be.")
+        return self
+
+
+class Retraining(Parameters):
+    """When to train again. A rule that is null never fires."""
+
+    demand: str | None = Field(description="Why a person wants it now; null: nobody does")
+    max_age_days: int | None = Field(ge=0, description="On schedule: the champion's age")
+    new_labels_share: float | None = Field(
+        gt=0, description="On new data: labels since, as a share of the rows it was trained on"
+    )
+    lost_performance: bool = Field(
+        description="When log loss, realised or else estimated, is beyond its interval"
+    )
+    drift: DriftTrigger | None
+    cooldown_days: int = Field(ge=0, description="Days to wait after a retraining")
+
+
+def decide(
+    quality: dict[str, Any],
+    performance: dict[str, Any],
+    windows: pd.DataFrame,
+    past_windows: pd.DataFrame,
+    last_trained: ModelPackage | None,
+    champion: ModelPackage,
+    as_of: AsOf,
+    horizon: Horizon,
+    params: Retraining,
+) -> dict[str, Any]:
+    """Retrain or wait.
+
+    Any rule may ask for retraining; bad data vetoes it, and so soon after a retraining it waits,
+    unless a person demands it.
+
+    Returns:
+        The decision: ``outcome`` is ``retrain`` or ``wait``, with ``reasons``; ``rules`` that each
+        say fired or not, value and limit; ``guards`` that each say refused or not;
+        ``without_guards``, the outcome if there were none.
+    """
+    now = as_of.after(horizon.days)
+    rules = _rules(performance, windows, past_windows, champion, now, params)
+    guards = [_bad_data(quality), _cooldown(champion, last_trained, now, params)]
+    fired = [rule for rule in rules if rule["fired"]]
+    refused = [guard for guard in guards if guard["refused"]]
+    vetoed = refused if fired or not quality["passed"] else []
+    retrain = bool(fired) and not refused
+    return {
+        "outcome": "retrain" if retrain else "wait",
+        "without_guards": "retrain" if fired else "wait",
+        "decided_at": now.isoformat(),
+        "model_version": champion.version,
+        "reasons": [said["reason"] for said in vetoed or fired or _weighed(rules)],
+        "rules": rules,
+        "guards": guards,
+        "drifted": _names(windows),
+    }
+
+
+def record(decision: dict[str, Any], windows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What later decisions look back at: this one, and the windows it was taken on."""
+    fired = [rule["rule"] for rule in decision["rules"] if rule["fired"]]
+    refused = [guard["guard"] for guard in decision["guards"] if guard["refused"]]
+    row = {
+        "decided_at": decision["decided_at"],
+        "model_version": decision["model_version"],
+        "outcome": decision["outcome"],
+        "without_guards": decision["without_guards"],
+        "fired": ", ".join(fired),
+        "refused": ", ".join(refused),
+        "reasons": " ".join(decision["reasons"]),
+    }
+    return pd.DataFrame([row]), windows
+
+
+def _rules(
+    performance: dict[str, Any],
+    windows: pd.DataFrame,
+    past_windows: pd.DataFrame,
+    champion: ModelPackage,
+    now: pd.Timestamp,
+    params: Retraining,
+) -> list[Rule]:
+    rules = [_demand(params)]
+    if params.lost_performance:
+        rules.append(_performance(performance))
+    if params.max_age_days is not None:
+        rules.append(_age(champion, now, params.max_age_days))
+    if params.new_labels_share is not None:
+        rules.append(_new_labels(performance, champion, params.new_labels_share))
+    if params.drift is not None:
+        rules.append(_drift(windows, past_windows, champion, params.drift))
+    return rules
+
+
+def _demand(params: Retraining) -> Rule:
+    nobody = "No person has asked for a retraining."
+    reason = f"It is demanded: {params.demand}." if params.demand else nobody
+    return _rule(DEMAND, bool(params.demand), None, None, reason)
+
+
+def _weighed(rules: list[Rule]) -> list[Rule]:
+    """Why it waits: by what was measured, rather than by what nobody has asked for."""
+    return [rule for rule in rules if rule["rule"] != DEMAND] or rules
+
+
+def _performance(performance: dict[str, Any]) -> Rule:
+    """Fires if even the lower end of the loss is beyond the upper end of the measured one."""
+    limit = performance["reference"]["log_loss"]["high"]
+    realised = performance["metrics"].get("log_loss")
+    found = realised or performance["estimated"].get("log_loss")
+    unknown = performance["unknown_because"]
+    if found is None:
+        return _rule("performance", False, None, limit, unknown or "There are no predictions.")
+    fired = found["low"] > limit
+    reason = (
+        f"{'Log loss' if realised else 'Estimated log loss'} {found['value']:.3f} "
+        f"[{found['low']:.3f}, {found['high']:.3f}] is {'worse than' if fired else 'not beyond'} "
+        f"what the test window led to expect (up to {limit:.3f})."
+    )
+    return _rule(
+        "performance", fired, found["low"], limit, reason if realised else f"{unknown} {reason}"
+    )
+
+
+def _age(champion: ModelPackage, now: pd.Timestamp, limit: int) -> Rule:
+    days = max((now - champion.metadata.as_of).days, 0)
+    reason = f"The champion is {days} days old; {limit} are allowed."
+    return _rule("age", days > limit, days, limit, reason)
+
+
+def _new_labels(performance: dict[str, Any], champion: ModelPackage, limit: float) -> Rule:
+    share = performance["new_labels"] / champion.metadata.n_training_rows
+    reason = (
+        f"{performance['new_labels']:,} labels became known since the champion was trained, "
+        f"{share:.0%} of its {champion.metadata.n_training_rows:,} rows; {limit:.0%} retrain."
+    )
+    return _rule("new labels", share >= limit, share, limit, reason)
+
+
+def _drift(
+    windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage, params: DriftTrigger
+) -> Rule:
+    """Fires if the newest window has drifted, and enough of the newest ones."""
+    seen = pd.concat([_before(windows, past, champion), windows], ignore_index=True)
+    newest = seen.sort_values("window_start").tail(params.windows)
+    n_drifted = int(newest["drifted"].sum())
+    lasts = n_drifted >= params.drifted and bool(newest["drifted"].iloc[-1])
+    reason = (
+        f"{n_drifted} of the last {len(newest)} windows have drifted"
+        f"{'' if lasts or not n_drifted else ', which does not last'}; "
+        f"{params.drifted} of {params.windows}, the newest among them, retrain."
+    )
+    return _rule("drift", lasts, n_drifted, params.drifted, reason)
+
+
+def _before(windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage) -> pd.DataFrame:
+    """Windows of the same champion before those looked at now, of which no two overlap."""
+    if past.empty or windows.empty:
+        return windows.head(0)
+    own = past[past["model_version"] == champion.version]
+    kept, begins = [], windows["window_start"].min()
+    for row in own.sort_values("window_end", ascending=False).to_dict(orient="records"):
+        if row["window_end"] <= begins:
+            kept.append(row)
+            begins = row["window_start"]
+    return pd.DataFrame(kept, columns=past.columns)
+
+
+def _bad_data(quality: dict[str, Any]) -> Guard:
+    failed = [check for check in quality["checks"] if not check["passed"]]
+    described = "; ".join(describe(check) for check in failed)
+    reason = f"Bad data vetoes retraining: {described}." if failed else "The data is good."
+    return {"guard": "bad data", "refused": bool(failed), "reason": reason}
+
+
+def _cooldown(
+    champion: ModelPackage,
+    last_trained: ModelPackage | None,
+    now: pd.Timestamp,
+    params: Retraining,
+) -> Guard:
+    """Refuses for some days after the last retraining, whether or not it was promoted."""
+    last = champion.metadata.as_of
+    # a model of this moment comes of this very decision, or of an earlier one like it
+    if last_trained is not None and last_trained.metadata.as_of < now:
+        last = max(last, last_trained.metadata.as_of)
+    days = max((now - last).days, 0)
+    refused = days < params.cooldown_days and not params.demand
+    reason = (
+        f"The last training was {last:%Y-%m-%d}, {days} days before; a cooldown of "
+        f"{params.cooldown_days} days follows each."
+    )
+    return {"guard": "cooldown", "refused": refused, "reason": reason}
+
+
+def _names(windows: pd.DataFrame) -> list[str]:
+    named = [name for names in windows["drifted_columns"] for name in names.split(", ") if name]
+    return list(dict.fromkeys(named))
+
+
+def _rule(name: str, fired: bool, value: float | None, limit: float | None, reason: str) -> Rule:
+    return {"rule": name, "fired": fired, "value": value, "limit": limit, "reason": reason}
+
+
+def describe(check: dict[str, Any]) -> str:
+    """A check of the data in words."""
+    return f"{check['name']} {check['value']:.3g}, limit {check['limit']:g}"

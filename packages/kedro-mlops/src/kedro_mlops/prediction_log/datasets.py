@@ -1,0 +1,190 @@
+"""Kedro datasets of what the service answered: its raw log, and the table made of it.
+
+The log is taken part by part. A part that was taken is a file named after it, which appears only
+when it is complete, so that an ingestion may be stopped anywhere and repeated: the names of the
+parts are the account of what is done.
+"""
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from kedro.io import AbstractDataset, DatasetError
+from kedro.utils import load_obj
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.files import new_file
+from kedro_mlops.core.project import project_folder
+
+from .parts import Part, Taken, finished, new_parts, range_of, schema_of, take, taken_until
+
+logger = logging.getLogger(__name__)
+
+LOCK_TIMEOUT_SECONDS = 600.0
+REJECTED = "rejected"
+
+
+class PredictionLogDataset(AbstractDataset[None, list[Part]]):
+    """What is new in the log of the service; confirming it removes the files that are done with.
+
+    Args:
+        filepath: Folder of the log.
+        served: Folder of the parts that were taken.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self, *, filepath: str, served: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder = Path(filepath)
+        self._served = project_folder() / served
+        self.metadata = metadata
+
+    def load(self) -> list[Part]:
+        """Say which parts have not been taken yet; none while nothing is served."""
+        return new_parts(self._folder, taken_until(_names(self._served)))
+
+    def save(self, data: None) -> None:  # noqa: ARG002
+        """Refuse: the service writes its log."""
+        raise DatasetError("The prediction log is written by the service alone.")
+
+    def confirm(self) -> None:
+        """Remove files that nobody writes any more, and of which all has been taken."""
+        done = finished(self._folder, taken_until(_names(self._served)))
+        for path in done:
+            path.unlink(missing_ok=True)
+        if done:
+            logger.info("Ingested, and removed from %s: %d files", self._folder, len(done))
+
+    def _exists(self) -> bool:
+        return self._folder.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder), "served": str(self._served)}
+
+
+class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], ir.Table]):
+    """Every prediction of the service, once: a Parquet file for each part of its log.
+
+    Saving adds parts, each as soon as it has been read. Loading gives a lazy table in the types of
+    the contract; columns that are younger than a prediction are missing in it. What was no
+    prediction is in the folder ``rejected``, with the reason.
+
+    Args:
+        filepath: Folder of the parts.
+        contract: Import path of the Pandera model of a prediction.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(
+        self, *, filepath: str, contract: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder = Path(filepath)
+        self._columns = Columns.of(load_obj(contract)).without_personal()
+        self.metadata = metadata
+
+    def load(self) -> ir.Table:
+        """Read all the parts."""
+        schema = ibis.Schema.from_pyarrow(schema_of(self._columns))
+        files = sorted(str(path) for path in self._folder.glob("*.parquet"))
+        if not files:
+            return ibis.memtable([], schema=schema)
+        table = ibis.duckdb.connect().read_parquet(files, union_by_name=True)
+        return table.select(
+            **{
+                name: table[name].cast(dtype) if name in table.columns else ibis.null(dtype)
+                for name, dtype in schema.items()
+            }
+        )
+
+    def save(self, data: dict[str, Callable[[], Taken]]) -> None:
+        """Add the parts, each by its name; those that another process has added are left alone."""
+        with self._alone():
+            until = taken_until(_names(self._folder))
+            for name, read in data.items():
+                stem, start, end = range_of(name)
+                if until.get(stem, 0) == start and self._add(name, read):
+                    until[stem] = end
+
+    def _add(self, name: str, read: Callable[[], Taken]) -> bool:
+        """Say whether there was something to be added."""
+        try:
+            taken = read()
+        except FileNotFoundError as error:
+            logger.warning(
+                "%s was removed by the service, for want of room, before it was ingested. Ingest "
+                "more often, or give the prediction log more room.",
+                error.filename,
+            )
+            return False
+        # before the part: when that is there, nobody looks at those bytes again
+        if taken.rejected:
+            self._set_aside(name, taken.rejected)
+        with new_file(self._folder / f"{name}.parquet") as file:
+            pq.write_table(taken.rows, file)
+        return True
+
+    def _set_aside(self, name: str, rejected: list[dict[str, Any]]) -> None:
+        stem, start, _ = range_of(name)
+        # named by its start: taken again, the part may be longer, and then this is replaced
+        path = self._folder / REJECTED / f"{stem}.{start}.jsonl"
+        with new_file(path) as file:
+            file.write("".join(f"{json.dumps(record)}\n" for record in rejected).encode())
+        first = rejected[0]
+        logger.warning(
+            "%d of the entries of %s are no predictions and were set aside in %s, the first of "
+            "them at byte %d: %s",
+            len(rejected), first["file"], path, first["position"], first["reason"],
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from adding, and clear what a killed one left half written."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._folder.with_name(f"{self._folder.name}.lock"))
+        try:
+            held = lock.acquire(LOCK_TIMEOUT_SECONDS)
+        except Timeout as error:
+            raise ProjectError(
+                f"Another process has been adding to {self._folder} for {LOCK_TIMEOUT_SECONDS:g} "
+                "seconds. Nothing is lost; look what it is waiting for, and run again."
+            ) from error
+        with held:
+            for path in self._folder.rglob(".*"):
+                path.unlink()
+            yield
+
+    def _exists(self) -> bool:
+        return self._folder.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
+
+
+def read_log(folder: Path, columns: Columns) -> pa.Table:
+    """All that a service has logged so far, straight from its log.
+
+    Raises:
+        ProjectError: if something in it is no prediction.
+    """
+    taken = [take(part, columns) for part in new_parts(folder, {})]
+    for record in (record for found in taken for record in found.rejected):
+        raise ProjectError(
+            f"{record['file']} has no prediction at byte {record['position']}: "
+            f"{record['reason']}. The service writes what the contract does not say."
+        )
+    return pa.concat_tables([schema_of(columns).empty_table(), *(found.rows for found in taken)])
+
+
+def _names(folder: Path) -> list[str]:
+    """The parts that were taken."""
+    return [path.stem for path in folder.glob("*.parquet")]

@@ -1,0 +1,1 @@
+"""A decision in; a proven Bento, and only then a champion, out."""

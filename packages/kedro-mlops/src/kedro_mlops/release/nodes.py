@@ -1,0 +1,403 @@
+"""From an elected model to a proven Bento, and only then to a champion."""
+
+import hashlib
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+import pandas as pd
+import uv
+import yaml
+from pydantic import Field
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.table_diff import differences
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.export.compiled import compiler
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.models.metadata import GATE
+from kedro_mlops.models.package import ModelPackage, is_mute
+from kedro_mlops.models.released import bento_folder, model_folder, models_of, plan_of
+from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
+
+from .server import BentoServer
+
+logger = logging.getLogger(__name__)
+
+ENGINE = "kedro-mlops"
+WHEELS = Path("build/wheels")
+# the outcomes that change the champion, and those that leave a candidate worth trying
+MOVES = ("promote", "rollback")
+TRIED = ("keep", "await_approval")
+
+
+class Release(Parameters):
+    """Parameters of the release pipeline."""
+
+    name: str = Field(
+        pattern="^[a-z][a-z0-9_]*$",
+        description="Of the model in BentoML's store; of its Bento likewise, with hyphens",
+    )
+    n_rows: int = Field(gt=0, description="Real rows that the Bento is asked")
+    tolerance: float = Field(gt=0, description="Largest accepted difference in probability")
+    start_timeout_seconds: float = Field(gt=0, description="Time the Bento has to get ready")
+    challenger: bool = Field(
+        description="Whether a candidate that passed the gate's checks and does not serve travels "
+        "with the champion, to be tried on live requests"
+    )
+
+
+def elect(
+    candidate: ModelPackage, incumbent: ModelPackage | None, decision: dict[str, Any]
+) -> ModelPackage:
+    """The model that should serve: the one that was promoted or returned to, else the champion.
+
+    It keeps the list of the models that were rolled back, which the gate does not promote again.
+
+    Raises:
+        ProjectError: if the decision was taken against another champion than the present one; or
+            if the candidate was not promoted and there is no champion to fall back on, or one that
+            cannot answer here.
+    """
+    if not _moves(decision, candidate, incumbent):
+        if incumbent is None:
+            raise ProjectError(_why_nothing_serves(decision))
+        if is_mute(incumbent.estimator) and decision["outcome"] == "await_approval":
+            raise ProjectError(" ".join(decision["reasons"]))
+        return incumbent
+    before = incumbent.version if incumbent else None
+    if decision["champion_before"] != before:
+        raise ProjectError(
+            f"{candidate.version} was judged against {decision['champion_before']}, but "
+            f"{before or 'no champion'} serves now. Nothing has changed; run the gate again: "
+            "`kedro run --pipelines=gate,release`."
+        )
+    withdrawn = _withdrawn(decision, candidate, incumbent)
+    elected = candidate.with_record(decision=decision, withdrawn=withdrawn)
+    return replace(elected, base=incumbent.base if incumbent else None)
+
+
+def _moves(
+    decision: dict[str, Any], candidate: ModelPackage, incumbent: ModelPackage | None
+) -> bool:
+    """Whether the decision makes the candidate champion."""
+    if decision["outcome"] not in MOVES or decision["candidate"] != candidate.version:
+        return False
+    if incumbent is None or decision["decided_by"] != GATE:
+        return True
+    return candidate.version not in (incumbent.version, *incumbent.metadata.withdrawn)
+
+
+def _why_nothing_serves(decision: dict[str, Any]) -> str:
+    said = " ".join(decision["reasons"])
+    if decision["outcome"] == "await_approval":
+        return f"There is no champion yet, so nothing can be released: {said}"
+    return (
+        "The gate did not promote the candidate, and there is no champion yet, so nothing can "
+        f"be released: {said} Improve the model, or change the limits in "
+        "conf/base/parameters_gate.yml and conf/base/parameters_behaviour.yml, and run again."
+    )
+
+
+def _withdrawn(
+    decision: dict[str, Any], candidate: ModelPackage, incumbent: ModelPackage | None
+) -> list[str]:
+    """What has been rolled back, by now."""
+    if incumbent is None:
+        return []
+    more = [incumbent.version] if decision["outcome"] == "rollback" else []
+    known = [*incumbent.metadata.withdrawn, *more]
+    return [version for version in known if version != candidate.version]
+
+
+def store_model(
+    contract: Columns, elected: ModelPackage, test: pd.DataFrame, params: Release
+) -> tuple[str, str]:
+    """Put the model, in the form that serves it, into BentoML's model store, once.
+
+    Args:
+        contract: What the model is about.
+        elected: The model.
+        test: Real rows, by all of which the form is proved.
+        params: The tolerance of the proof.
+
+    Returns:
+        The model's tag, ``name:version``, of which the version says which model, contract and
+        export; and the engine that serves it.
+    """
+    tag = f"{params.name}:{elected.version}-{_export_hash(contract, elected, params)[:8]}"
+    stored = _stored_plan(tag)
+    if stored is not None:
+        return tag, stored.engine
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        predicts = contract[contract.label].description
+        plan = export(
+            elected, contract.inputs, test, params.tolerance, folder, params.name, predicts
+        )
+        labels = _labels(elected) | {PLAN_LABEL: plan.write(folder), "engine": plan.engine}
+        with bentoml.models.create(tag, labels=labels) as model:
+            shutil.copytree(folder, model.path, dirs_exist_ok=True)
+    slow = "" if plan.engine == "compiled trees" else ", many times slower"
+    level = logging.WARNING if slow else logging.INFO
+    logger.log(level, "Served by %s%s: %s", plan.engine, slow, plan.engine_reason)
+    return tag, plan.engine
+
+
+def store_challenger(
+    contract: Columns,
+    candidate: ModelPackage,
+    elected: ModelPackage,
+    decision: dict[str, Any],
+    test: pd.DataFrame,
+    params: Release,
+) -> str:
+    """Put the challenger into BentoML's model store, if there is to be one.
+
+    Returns:
+        Its tag; empty if none travels with the release.
+    """
+    if not params.challenger or candidate.version == elected.version:
+        return ""
+    if decision["candidate"] != candidate.version or decision["outcome"] not in TRIED:
+        logger.info("%s is not tried: the gate blocked it", candidate.version)
+        return ""
+    tag, _ = store_model(contract, candidate, test, params)
+    return tag
+
+
+def _stored_plan(tag: str) -> Plan | None:
+    """What the stored model's plan says, if it is stored and whole."""
+    folder = model_folder(tag)
+    if not folder.exists():
+        return None
+    try:
+        return plan_of(folder)
+    except ProjectError:
+        logger.warning("The stored model %s is damaged and is stored again", tag)
+        shutil.rmtree(folder)
+        return None
+
+
+def _export_hash(contract: Columns, elected: ModelPackage, params: Release) -> str:
+    """SHA-256 of what decides the exported files, from the model to code and compiler."""
+    said = (
+        elected.version, fields_of(contract.inputs), contract[contract.label].description,
+        params.tolerance, bool(compiler()),
+    )  # fmt: skip
+    digest = hashlib.sha256(repr(said).encode())
+    code = Path(__file__).parents[1]
+    for path in sorted([*code.glob("runtime/*.py"), *code.glob("export/*.*")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def export_requirements(engine: str) -> str:
+    """The packages that the service needs with its engine, pinned as in ``uv.lock``."""
+    extras = ["serving", *(["scikit-learn"] if engine == "scikit-learn" else [])]
+    command = [
+        uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-dev", f"--package={ENGINE}",
+        *(f"--extra={extra}" for extra in extras),
+        "--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate",
+    ]  # fmt: skip
+    return _run(command, "The lock file could not be exported").stdout
+
+
+def pack_engine() -> str:
+    """Pack the engine, which the service runs on, as the wheel that ``bentofile.yaml`` names.
+
+    Returns:
+        Its SHA-256.
+    """
+    folder = project_folder() / WHEELS
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [
+        uv.find_uv_bin(), "build", "--quiet", "--wheel", f"--package={ENGINE}",
+        f"--out-dir={folder}",
+    ]  # fmt: skip
+    _run(command, "The engine could not be packed")
+    [wheel] = folder.glob("*.whl")
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def build_bento(
+    model_tag: str,
+    challenger_tag: str,
+    elected: ModelPackage,
+    requirements: str,
+    wheel_hash: str,
+    params: Release,
+) -> str:
+    """Build the Bento from the locked requirements, unless just this one has been built.
+
+    Returns:
+        The Bento's tag, ``name:version``; the version says which model and which code.
+    """
+    parts = (model_tag, challenger_tag, requirements, wheel_hash)
+    version = f"{elected.version}-{_content_hash(*parts)[:8]}"
+    tag = f"{params.name.replace('_', '-')}:{version}"
+    if _is_built(tag):
+        return tag
+    logger.info("Building %s", tag)
+    labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
+    command = [
+        sys.executable, "-m", "bentoml", "build", "--quiet",
+        "--version", version, "--arg", f"model={model_tag}",
+        "--arg", f"challenger={challenger_tag}", *labels,
+    ]  # fmt: skip
+    _run(command, f"The Bento {tag} could not be built")
+    return tag
+
+
+def _is_built(tag: str) -> bool:
+    """Whether the Bento is stored, and says which models it has."""
+    folder = bento_folder(tag)
+    if not folder.exists():
+        return False
+    try:
+        models_of(tag)
+    except ProjectError:
+        logger.warning("The Bento %s is damaged and is built again", tag)
+        shutil.rmtree(folder)
+        return False
+    return True
+
+
+def verify(
+    contract: Columns,
+    logged: Columns,
+    bento_tag: str,
+    model_tag: str,
+    challenger_tag: str,
+    engine: str,
+    elected: ModelPackage,
+    rows: pd.DataFrame,
+    feature_store_url: str,
+    params: Release,
+    seed: int,
+) -> dict[str, Any]:
+    """Start the Bento, ask it for real rows, and compare with batch scoring of the same rows.
+
+    Args:
+        contract: What the model is about.
+        logged: The contract of the prediction log.
+        bento_tag: The Bento to prove.
+        model_tag: The stored model in it.
+        challenger_tag: The challenger in it, if any.
+        engine: What computes its probabilities.
+        elected: The model it should hold.
+        rows: Real rows, of which some are asked for.
+        feature_store_url: The online store; its features must be those the rows have.
+        params: Number of rows, tolerance, time to start.
+        seed: Chooses the rows.
+
+    Returns:
+        The release: tags, labels and the proof.
+
+    Raises:
+        ProjectError: if the Bento does not start, or answers otherwise than batch scoring.
+    """
+    asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
+    expected = elected.predict(asked)
+    sent = [column.name for column in contract.inputs.sent]
+    with BentoServer(bento_tag, feature_store_url, params.start_timeout_seconds) as server:
+        answers = server.predict(json_records(asked[sent]))
+        rows_logged = server.logged(logged)
+    features = _compare_features(contract, bento_tag, rows_logged, asked)
+    answered = np.array([answer["probability"] for answer in answers])
+    worst = int(np.argmax(np.abs(answered - expected)))
+    [row] = json_records(asked.iloc[[worst]][contract.keys])
+    difference = float(abs(answered[worst] - expected[worst]))
+    if difference > params.tolerance:
+        raise ProjectError(
+            f"The Bento {bento_tag} differs from batch scoring by {difference:.2g}, more than "
+            f"release.tolerance={params.tolerance:g}, e.g. {answered[worst]:.6f} instead of "
+            f"{expected[worst]:.6f} for {row}; "
+            f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
+            f"It is not released; the champion that serves stays."
+        )
+    return {
+        "bento": bento_tag,
+        "model": model_tag,
+        "engine": engine,
+        "challenger": challenger_tag or None,
+        "labels": _labels(elected),
+        "rows_compared": len(asked),
+        "features_compared": features,
+        "largest_difference": difference,
+        "tolerance": params.tolerance,
+    }
+
+
+def _compare_features(
+    contract: Columns, bento_tag: str, logged: pd.DataFrame, asked: pd.DataFrame
+) -> list[str]:
+    """The inputs that the service worked with, column by column, against those built offline."""
+    names = contract.inputs.without_personal().names
+    found = differences(logged, asked, contract.keys, names)
+    if len(found) != len(asked):
+        raise ProjectError(
+            f"The Bento {bento_tag} logged {len(found)} of the {len(asked)} rows that it answered. "
+            "It is not released; the champion that serves stays."
+        )
+    counts = found.sum()
+    differ = counts[counts > 0].sort_values(ascending=False)
+    if len(differ):
+        raise ProjectError(
+            f"The Bento {bento_tag} works with other features than training: "
+            f"{', '.join(differ.index)}; '{differ.index[0]}' differs on {differ.iloc[0]} of "
+            f"{len(asked)} rows. The online store must have what the model input has: "
+            "`kedro run --pipelines=data_engineering,release`. It is not released; the champion "
+            "that serves stays."
+        )
+    return names
+
+
+def promote(elected: ModelPackage, release: dict[str, Any]) -> ModelPackage:
+    """The elected model, now that its release is proven: the champion."""
+    return elected.with_record(release=release["bento"])
+
+
+def _labels(package: ModelPackage) -> dict[str, str]:
+    """The lineage, as labels."""
+    metadata = package.metadata
+    scores = {name: f"{interval['value']:.4f}" for name, interval in metadata.metrics.items()}
+    return {
+        "git_commit": metadata.lineage.git_commit,
+        "data_hash": metadata.lineage.data_hash,
+        "lock_hash": metadata.lineage.lock_hash,
+        "as_of": f"{metadata.as_of:%Y-%m-%d}",
+        "champion_version": metadata.version,
+        **{f"test_{name}": score for name, score in scores.items()},
+    }
+
+
+def _content_hash(*parts: str) -> str:
+    """SHA-256 of what goes into the Bento: its code, and the parts."""
+    build = yaml.safe_load((project_folder() / "bentofile.yaml").read_text())
+    digest = hashlib.sha256(f"{build} {parts}".encode())
+    patterns = [*build["include"], build["docker"]["dockerfile_template"]]
+    for path in sorted(path for pattern in patterns for path in project_folder().glob(pattern)):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _run(command: list[str], failure: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(  # noqa: S603
+        command, cwd=project_folder(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        output = (done.stderr or done.stdout).strip()[-2000:]
+        raise ProjectError(f"{failure}: `{Path(command[0]).name}` said:\n{output}")
+    return done

@@ -1,0 +1,206 @@
+"""Policies that lived the same days, compared."""
+
+from datetime import date
+from functools import partial
+from typing import Any, Self
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import suggestion
+from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.measures.metrics import (
+    Bootstrap,
+    Costs,
+    flatten,
+    percentile_interval,
+    resampled_mean,
+    roc_auc,
+    row_costs,
+    row_log_loss,
+)
+from kedro_mlops.reporting import charts
+from kedro_mlops.reporting.pages import render_page
+
+ORACLE = "oracle"
+# the groups of parameters in which policies may differ
+OVERRIDDEN = ("retraining", "monitoring")
+SEEN = ("n_windows", "n_drifted_windows", "n_drifted_columns")
+
+Floats = NDArray[np.float64]
+
+
+class Replay(Parameters):
+    """Parameters of a replay."""
+
+    start: date = Field(description="The first champions are trained as of this day")
+    end: date = Field(description="The last tick ends here")
+    every: str = Field(description="Length of a tick, as a pandas frequency")
+    benchmark: str = Field(description="The policy that the others are compared with")
+    policies: dict[str, dict[str, dict[str, Any]]] = Field(
+        description="By name, the parameters in which each differs, as groups"
+    )
+
+    @model_validator(mode="after")
+    def _compared_with_one_of_them(self) -> Self:
+        for policy, groups in self.policies.items():
+            for group in groups:
+                if group not in OVERRIDDEN:
+                    raise ValueError(
+                        f"Policy '{policy}' cannot change '{group}': candidates are trained and "
+                        f"judged alike for all. {suggestion(group, OVERRIDDEN)}"
+                    )
+        if self.benchmark not in self.policies:
+            names = [*self.policies]
+            raise ValueError(f"No policy '{self.benchmark}'. {suggestion(self.benchmark, names)}")
+        if ORACLE in self.policies:
+            raise ValueError(f"The policy '{ORACLE}' is always there; choose another name.")
+        return self
+
+
+def compare_policies(
+    contract: Columns,
+    scores: ir.Table,
+    ticks: pd.DataFrame,
+    params: Replay,
+    costs: Costs,
+    bootstrap: Bootstrap,
+) -> pd.DataFrame:
+    """What each policy was worth, over all ticks.
+
+    Every tick counts the same; intervals resample the days of each.
+
+    Args:
+        contract: What the models are about.
+        scores: Per tick, policy and row the probability and the decision, and the label.
+        ticks: What each policy did at each tick.
+        params: The policies, and the one that the others are compared with.
+        costs: What wrong decisions cost.
+        bootstrap: How intervals are computed.
+
+    Returns:
+        One row per policy: ``log_loss`` with its interval, its ``difference`` from the benchmark's
+        on the same resampled days with its interval, ``roc_auc``, ``cost`` per row,
+        ``n_rows``, ``n_ticks``, how often it retrained, promoted, and retrained for nothing; and
+        in how many of the windows that it looked at columns had drifted, how many columns, and how
+        far the estimated log loss of a window was from the realised one.
+    """
+    ticks = select_ticks(ticks, params)
+    columns = ["tick", "policy", contract.event_time, contract.label, "probability", "decision"]
+    lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
+    rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
+    by_policy = {str(policy): part for policy, part in rows.groupby("policy")}
+    losses = {
+        policy: _resampled_losses(contract, part, bootstrap) for policy, part in by_policy.items()
+    }
+    table = []
+    for policy, part in by_policy.items():
+        resampled = {
+            "log_loss": losses[policy],
+            "difference": losses[policy] - losses[params.benchmark],
+        }
+        intervals = {n: percentile_interval(found, bootstrap) for n, found in resampled.items()}
+        done = ticks[ticks["policy"] == policy]
+        table.append(
+            {
+                "policy": policy,
+                **flatten(intervals),
+                **_worth(contract, part, costs),
+                **_account(done),
+            }
+        )
+    return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
+
+
+def _worth(contract: Columns, rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
+    """How well a policy's champions ranked, and what their decisions cost."""
+    ticks = rows.assign(cost=_cost(contract, rows, costs)).groupby("tick")
+    return {
+        "roc_auc": float(ticks.apply(partial(_auc, contract)).mean()),
+        "cost": float(ticks["cost"].mean().mean()),
+        "total_cost": float(ticks["cost"].sum().sum()),
+        "n_rows": len(rows),
+        "n_ticks": len(ticks),
+    }
+
+
+def _account(done: pd.DataFrame) -> dict[str, float]:
+    """What a policy did, and what monitoring saw."""
+    counts = {f"n_{did}": int(done[did].sum()) for did in ("retrained", "promoted")}
+    seen = {name: int(done[name].sum()) for name in SEEN}
+    return {
+        **counts,
+        "n_false_alarms": int(done["false_alarm"].sum()),
+        **seen,
+        "estimate_error": float(done["estimate_error"].astype(float).mean()),
+    }
+
+
+def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:
+    """The ticks that lie between start and end; more may have been lived before."""
+    inside = (ticks["tick"] >= str(params.start)) & (ticks["until"] <= str(params.end))
+    selected: pd.DataFrame = ticks[inside]
+    return selected
+
+
+def _resampled_losses(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
+    """Mean log loss over the ticks: of the rows as they are, and of each resample of days.
+
+    Returns:
+        Shape (1 + n_resamples,). Policies that lived the same rows get the same resamples.
+    """
+    means = [
+        resampled_mean(
+            _losses(contract, part),
+            part[contract.event_time].dt.normalize(),
+            bootstrap.model_copy(update={"seed": bootstrap.seed + number}),
+        )
+        for number, (_, part) in enumerate(rows.groupby("tick", sort=True))
+    ]
+    return np.asarray(np.mean(means, axis=0))
+
+
+def _losses(contract: Columns, rows: pd.DataFrame) -> Floats:
+    return row_log_loss(
+        rows[contract.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+    )
+
+
+def _auc(contract: Columns, rows: pd.DataFrame) -> float:
+    y, p = rows[contract.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+    return float(roc_auc(y, p, np.ones((1, len(rows))))[0])
+
+
+def _cost(contract: Columns, rows: pd.DataFrame, costs: Costs) -> Floats:
+    return row_costs(rows[contract.label].to_numpy(bool), rows["decision"].to_numpy(bool), costs)
+
+
+def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:
+    """Log loss of each tick, and what each policy cost over the price of a retraining."""
+    return [charts.replay_losses(select_ticks(ticks, params)), charts.retraining_costs(table)]
+
+
+def render_replay(
+    table: pd.DataFrame,
+    ticks: pd.DataFrame,
+    params: Replay,
+    loss_plot: go.Figure,
+    cost_plot: go.Figure,
+) -> str:
+    """Render the comparison as HTML that needs no network."""
+    by_tick = select_ticks(ticks, params).sort_values(["tick", "policy"])
+    return render_page(
+        "replay_report",
+        policies=table.to_dict(orient="records"),
+        benchmark=params.benchmark,
+        retrainings=by_tick[by_tick["retrained"]].to_dict(orient="records"),
+        first=by_tick["tick"].min(),
+        last=by_tick["until"].max(),
+        plots=[charts.embed(plot) for plot in (loss_plot, cost_plot)],
+        plotly_js=charts.script(),
+    )

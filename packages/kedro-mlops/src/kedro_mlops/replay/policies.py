@@ -1,0 +1,174 @@
+"""What each policy does at a tick, and what that was worth."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.files import new_file
+from kedro_mlops.measures.metrics import Bootstrap, Interval, paired_difference, row_log_loss
+
+from .nodes import ORACLE
+from .world import Tick
+
+NOTHING_DONE = {
+    "retrained": False, "promoted": False, "why": "", "gate": "", "decision": "", "reasons": "",
+    "n_windows": 0, "n_drifted_windows": 0, "n_drifted_columns": 0, "estimate_error": None,
+}  # fmt: skip
+NO_GAIN = {"value": 0.0, "low": 0.0, "high": 0.0}
+
+Record = dict[str, Any]
+
+
+def live_tick(
+    tick: Tick,
+    policies: dict[str, dict[str, Any]],
+    before: dict[str, Record],
+    bootstrap: Bootstrap,
+    progress: Any,
+) -> dict[str, Record]:
+    """Live one tick for all policies, and write it down."""
+    progress.set_postfix_str(f"{tick.name}: data")
+    tick.receive()
+    progress.update()
+    progress.set_postfix_str(f"{tick.name}: training")
+    tick.train()
+    progress.update()
+    if tick.without_candidate and not before:
+        raise ProjectError(f"There is no first champion to begin with. {tick.without_candidate}")
+    records = {}
+    judged: dict[str, Record] = {}
+    for policy, overrides in policies.items():
+        progress.set_postfix_str(f"{tick.name}: {policy}")
+        record = _renew(tick, before.get(policy), judged)
+        decision, windows = tick.look(policy, record["champion"], record["last_trained"], overrides)
+        record |= {
+            "decision": decision["outcome"],
+            "reasons": " ".join(decision["reasons"]),
+            "n_windows": len(windows),
+            "n_drifted_windows": int(windows["drifted"].sum()),
+            "n_drifted_columns": sum(len(_names(row)) for row in windows["drifted_columns"]),
+            "estimate_error": _estimate_error(windows),
+        }
+        records[policy] = _measured(tick, policy, record, bootstrap)
+        progress.update()
+    oracle = _foresee(tick, before.get(ORACLE), bootstrap)
+    records[ORACLE] = _measured(tick, ORACLE, oracle, bootstrap)
+    with new_file(tick.folder / "scores" / f"{tick.name}.parquet") as file:
+        _scores(tick, records).to_parquet(file, index=False)
+    return records
+
+
+def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Record:
+    """Who is champion of a policy as the tick begins, after what it decided as the last ended."""
+    if before is None:
+        return _record(tick.name, None)
+    champion = before["champion"]
+    if before["decision"] != "retrain":
+        return _record(champion, champion, last_trained=before["last_trained"])
+    if champion not in judged:
+        judged[champion] = tick.judge(champion)
+    decision = judged[champion]
+    promoted = decision["outcome"] == "promote"
+    return _record(
+        tick.name if promoted else champion,
+        champion,
+        last_trained=before["last_trained"] if tick.without_candidate else tick.name,
+        retrained=True,
+        promoted=promoted,
+        why=before["reasons"],
+        gate=f"{decision['outcome']}: {' '.join(decision['reasons'])}",
+    )
+
+
+def _foresee(tick: Tick, before: Record | None, bootstrap: Bootstrap) -> Record:
+    """The oracle retrains where the coming days will show that it surely paid."""
+    if before is None:
+        return _record(tick.name, None)
+    if tick.without_candidate or not _pays(tick, before["champion"], bootstrap):
+        return _record(before["champion"], before["champion"])
+    return _record(
+        tick.name,
+        before["champion"],
+        retrained=True,
+        promoted=True,
+        why="It will pay.",
+        gate="not asked",
+    )
+
+
+def _pays(tick: Tick, champion: str, bootstrap: Bootstrap) -> bool:
+    return _gain(tick, champion, tick.name, bootstrap)["high"] < 0
+
+
+def _record(champion: str, replaced: str | None, **said: Any) -> Record:
+    return {
+        "champion": champion,
+        "replaced": replaced,
+        "last_trained": champion,
+        **NOTHING_DONE,
+        **said,
+    }
+
+
+def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> Record:
+    """The record, with how the champion did, and what the retraining gained."""
+    rows = tick.rows(record["champion"])
+    gain = NO_GAIN
+    if record["promoted"]:
+        gain = _gain(tick, record["replaced"], record["champion"], bootstrap)
+    return {
+        "tick": tick.name,
+        "until": f"{tick.end:%Y-%m-%d}",
+        "policy": policy,
+        **record,
+        "n_rows": len(rows),
+        "log_loss": _log_loss(rows, tick.world.contract.label),
+        "gain": gain["value"],
+        "gain_low": gain["low"],
+        "gain_high": gain["high"],
+        "false_alarm": record["retrained"] and not gain["high"] < 0,
+    }
+
+
+def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
+    """Difference in log loss on the tick, new champion minus old: negative is a gain."""
+    rows, other, contract = tick.rows(new), tick.rows(old), tick.world.contract
+    if rows.empty:
+        return NO_GAIN
+    return paired_difference(
+        rows[contract.label].astype(int),
+        rows["probability"].to_numpy(),
+        other["probability"].to_numpy(),
+        rows[contract.event_time].dt.normalize(),
+        bootstrap,
+    )
+
+
+def _names(listed: str) -> list[str]:
+    return [name for name in listed.split(", ") if name]
+
+
+def _estimate_error(windows: pd.DataFrame) -> float | None:
+    """How far the log loss estimated without labels was from the realised one, on average."""
+    errors = (windows["estimated_log_loss"] - windows["log_loss"]).abs().dropna()
+    return float(errors.mean()) if len(errors) else None
+
+
+def _log_loss(rows: pd.DataFrame, label: str) -> float | None:
+    if rows.empty:
+        return None
+    y, p = rows[label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
+    return float(row_log_loss(y, p).mean())
+
+
+def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
+    """The labelled rows of the tick, once for each policy."""
+    contract = tick.world.contract
+    kept = [*contract.keys, contract.label, "probability", "decision"]
+    parts = [
+        tick.rows(record["champion"])[kept].assign(tick=tick.name, policy=policy)
+        for policy, record in records.items()
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,288 @@
+"""The project's pictures, as Plotly figures that kedro-viz previews and reports embed."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from kedro_mlops.core.wording import measured_text, metric_name
+
+BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
+COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
+DASHES = ("solid", "longdash", "dash", "dashdot", "dot")
+
+
+def _plotly_offline() -> Any:
+    """Import what writes figures, but not IPython, which it would import for nothing."""
+    modules: dict[str, Any] = sys.modules
+    unused = "IPython.core.display"
+    absent = modules.setdefault(unused, None) is None
+    try:
+        return importlib.import_module("plotly.offline")
+    finally:
+        if absent:
+            del modules[unused]
+
+
+# Plotly's own, for a page with figures
+script: Callable[[], str] = _plotly_offline().get_plotlyjs
+
+
+def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:
+    """An empty figure in the project's style."""
+    return go.Figure(
+        layout={
+            "title": {"text": title, "x": 0, "xref": "paper"},
+            "template": "plotly_white",
+            "xaxis_title": x,
+            "yaxis_title": y,
+            "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
+            "legend": {"orientation": "h", "y": -0.2},
+            **layout,
+        }
+    )
+
+
+def embed(chart: go.Figure) -> str:
+    """The figure as HTML for a page that has Plotly's script already."""
+    html: str = chart.to_html(
+        full_html=False, include_plotlyjs=False, config={"displayModeBar": False}
+    )
+    return html
+
+
+def evaluation(
+    found: Mapping[str, Any], metrics: Mapping[str, Any], threshold: float, name: str
+) -> list[go.Figure]:
+    """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
+
+    Args:
+        found: The fields of an ``Evaluation``; a curve that it has not is not drawn.
+        metrics: The model's, with intervals.
+        threshold: From which a row is flagged.
+        name: What the model is called.
+    """
+    models = {name: metrics, **found["baselines"]}
+    areas = {"model": metrics, **found["baselines"]}
+    return [
+        compare_models(models, "log_loss", [*models]),
+        calibration(pd.DataFrame(found["calibration"])),
+        *([roc_curves(found["roc"], areas)] if found["roc"] else []),
+        *([costs(found["cost"], threshold, found["costs"])] if found["cost"] else []),
+        slices(pd.DataFrame(found["slices"])),
+        importance(pd.DataFrame(found["importance"])),
+    ]
+
+
+def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -> go.Figure:
+    """One metric of several models, with intervals."""
+    intervals = [metrics[model][metric] for model in models]
+    values = [interval["value"] for interval in intervals]
+    title = f"{metric.replace('_', ' ').capitalize()} on the test window"
+    chart = figure(title, metric_name(metric), "", yaxis={"autorange": "reversed"})
+    chart.add_scatter(
+        x=values,
+        y=[model.replace("_", " ") for model in models],
+        mode="markers",
+        marker={"size": 11, "color": [BLUE, *[GREY] * (len(models) - 1)]},
+        error_x={
+            "type": "data",
+            "array": [i["high"] - i["value"] for i in intervals],
+            "arrayminus": [i["value"] - i["low"] for i in intervals],
+        },
+    )
+    return chart
+
+
+def calibration(curve: pd.DataFrame) -> go.Figure:
+    """Observed share against predicted probability, in bins of equal width, with their rows."""
+    title = "Calibration (beside each bin: its rows)"
+    chart = figure(title, "predicted probability", "observed share")
+    chart.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal"
+    )
+    if len(curve):
+        chart.add_scatter(
+            x=curve["predicted"],
+            y=curve["observed"],
+            mode="lines+markers+text",
+            line={"color": BLUE},
+            text=curve["n_rows"].map("{:,}".format),
+            textposition="bottom right",
+            name="model",
+        )
+    return chart
+
+
+def roc_curves(curves: Mapping[str, Any], metrics: Mapping[str, Any]) -> go.Figure:
+    """ROC curves of several models, each with its area."""
+    chart = figure("ROC", "false positive rate", "true positive rate")
+    for color, (name, curve) in zip(cycle(COLORS), curves.items(), strict=False):
+        points = pd.DataFrame(curve)
+        area = measured_text(metrics[name], "roc_auc")
+        chart.add_scatter(
+            x=points["false_positive_rate"],
+            y=points["true_positive_rate"],
+            mode="lines",
+            line={"color": color},
+            name=f"{name.replace('_', ' ')}: {area}",
+        )
+    return chart
+
+
+def costs(curve: Any, threshold: float, costs_of: Mapping[str, float]) -> go.Figure:
+    """Mean cost per row over the decision threshold."""
+    points = pd.DataFrame(curve)
+    miss, alarm = costs_of["false_negative"], costs_of["false_positive"]
+    title = f"Cost: a miss {miss:g}, a false alarm {alarm:g}"
+    chart = figure(title, "decision threshold", "mean cost per row")
+    chart.add_scatter(
+        x=points["threshold"], y=points["cost"], mode="lines", line={"color": BLUE}, name="cost"
+    )
+    chart.add_vline(x=threshold, line_color=RED, annotation_text=f"chosen: {threshold:.3f}")
+    return chart
+
+
+def slices(table: pd.DataFrame) -> go.Figure:
+    """ROC AUC of every slice, with intervals."""
+    known = table.dropna(subset=["roc_auc"])
+    chart = figure("ROC AUC by slice", "ROC AUC", "", yaxis={"autorange": "reversed"})
+    for color, (segment, part) in zip(cycle(COLORS), known.groupby("segment"), strict=False):
+        chart.add_scatter(
+            x=part["roc_auc"],
+            y=part["value"].astype(str) + " (" + part["n_rows"].map("{:,}".format) + ")",
+            mode="markers",
+            marker={"color": color, "size": 9},
+            error_x={
+                "type": "data",
+                "array": part["roc_auc_high"] - part["roc_auc"],
+                "arrayminus": part["roc_auc"] - part["roc_auc_low"],
+            },
+            name=str(segment),
+        )
+    return chart
+
+
+def importance(table: pd.DataFrame) -> go.Figure:
+    """Permutation importance, most important first."""
+    chart = figure(
+        "Importance: log loss lost when shuffled", "", "", yaxis={"autorange": "reversed"}
+    )
+    chart.add_bar(
+        x=table["importance"],
+        y=table["feature"],
+        orientation="h",
+        marker_color=BLUE,
+        error_x={"type": "data", "array": table["spread"]},
+    )
+    return chart
+
+
+def trials(table: pd.DataFrame) -> go.Figure:
+    """Validation log loss of every trial, and the best so far."""
+    chart = figure("Tuning", "trial", "log loss on the validation window")
+    for color, (family, part) in zip(cycle(COLORS), table.groupby("family"), strict=False):
+        chart.add_scatter(
+            x=part.index,
+            y=part["log_loss"],
+            mode="markers",
+            marker={"color": color, "size": 9},
+            name=str(family).replace("_", " "),
+        )
+    chart.add_scatter(
+        x=table.index,
+        y=table["log_loss"].cummin(),
+        mode="lines",
+        line={"color": GREY, "shape": "hv"},
+        name="best so far",
+    )
+    return chart
+
+
+def performance(table: pd.DataFrame, reference: Mapping[str, float]) -> go.Figure:
+    """Log loss of each window, realised and estimated, over the interval of the test window."""
+    chart = figure("Log loss by window", "window from", "log loss", xaxis={"type": "category"})
+    chart.add_hrect(
+        y0=reference["low"], y1=reference["high"], fillcolor=GREY, opacity=0.2, line_width=0
+    )
+    chart.add_hline(
+        y=reference["value"], line_color=GREY, line_dash="dot", annotation_text="test window"
+    )
+    series = {"realised": ("log_loss", BLUE), "estimated": ("estimated_log_loss", GREEN)}
+    for name, (column, color) in series.items():
+        chart.add_scatter(
+            x=table["window_start"],
+            y=table[column],
+            mode="lines+markers",
+            line={"color": color, "dash": "solid" if name == "realised" else "dot"},
+            error_y={
+                "type": "data",
+                "array": table[f"{column}_high"] - table[column],
+                "arrayminus": table[column] - table[f"{column}_low"],
+            },
+            name=name,
+        )
+    return chart
+
+
+def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figure:
+    """Shares of the rows in numbered bins, side by side."""
+    above = {"orientation": "h", "y": 1.1, "x": 1, "xanchor": "right"}
+    chart = figure("Score", "probability", "share of rows", barmode="group", legend=above)
+    for color, (name, share) in zip((GREY, BLUE), shares.items(), strict=True):
+        chart.add_bar(x=bins, y=share, marker_color=color, name=name)
+    return chart
+
+
+def drift(table: pd.DataFrame) -> go.Figure:
+    """How far each column is, as a share of its own limit; 1 and more has drifted."""
+    chart = figure("Drift", "share of its limit", "", yaxis={"autorange": "reversed"})
+    colors = [RED if drifted else BLUE for drifted in table["drifted"]]
+    chart.add_bar(x=table["of_limit"], y=table["column"], orientation="h", marker_color=colors)
+    chart.add_vline(x=1, line_color=GREY, line_dash="dot", annotation_text="limit")
+    return chart
+
+
+def replay_losses(ticks: pd.DataFrame) -> go.Figure:
+    """Log loss of every policy at every tick; a large marker where it had retrained."""
+    chart = figure("Log loss by tick", "", "log loss", xaxis={"type": "category"})
+    lines = _lines_by_policy(ticks)
+    for policy, part in ticks.sort_values("tick").groupby("policy"):
+        chart.add_scatter(
+            x=part["tick"],
+            y=part["log_loss"],
+            mode="lines+markers",
+            marker={"size": np.where(part["retrained"], 12, 4)},
+            **lines[str(policy)],
+        )
+    return chart
+
+
+def retraining_costs(policies: pd.DataFrame) -> go.Figure:
+    """Cost of wrong decisions and of retrainings, over the price of one retraining."""
+    chart = figure("Cost", "price of a retraining, in the costs' unit", "all decisions and prices")
+    spread = policies["total_cost"].max() - policies["total_cost"].min()
+    prices = np.array([0.0, spread / 4])
+    lines = _lines_by_policy(policies)
+    for row in policies.sort_values("policy").to_dict(orient="records"):
+        chart.add_scatter(
+            x=prices,
+            y=row["total_cost"] + prices * row["n_retrained"],
+            mode="lines",
+            **lines[row["policy"]],
+        )
+    return chart
+
+
+def _lines_by_policy(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The same name, colour and dash for a policy in every chart; equal lines stay visible."""
+    styles = zip(sorted(table["policy"].unique()), cycle(COLORS), cycle(DASHES), strict=False)
+    return {
+        policy: {"name": policy.replace("_", " "), "line": {"color": color, "dash": dash}}
+        for policy, color, dash in styles
+    }

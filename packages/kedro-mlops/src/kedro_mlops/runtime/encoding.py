@@ -1,0 +1,126 @@
+"""The numbers that trees read, for tables and for single rows.
+
+``calendar`` is also what the model's preprocessing in scikit-learn computes; the rest is a look-up
+of the categories that the fitted encoder holds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .serving_spec import Encoding, Plan
+
+UNKNOWN_CATEGORY = -1
+MINUTE = np.timedelta64(1, "m")
+DAYS_FROM_MONDAY = 3  # of 1970-01-01, where NumPy begins to count
+NAN = float("nan")
+
+T = TypeVar("T")
+RowEncoder = Callable[[Sequence[Any]], tuple[list[float], list[str]]]
+
+
+def calendar(moments: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Minute of the day (0-1439) and day of the week (Monday is 0), each of shape (n_rows,).
+
+    Both are NaN where the moment is missing.
+    """
+    days = moments.astype("datetime64[D]")
+    known = ~np.isnat(moments)
+    minutes, weekdays = np.full((2, len(moments)), np.nan)
+    minutes[known] = (moments[known] - days[known]) // MINUTE
+    weekdays[known] = (days[known].astype(np.int64) + DAYS_FROM_MONDAY) % 7
+    return minutes, weekdays
+
+
+class Coded(NamedTuple, Generic[T]):
+    """A column of few values: for each row the position of its own."""
+
+    codes: NDArray[np.int64]
+    values: list[T]
+
+    def map(self, table: Mapping[T, float], default: float) -> NDArray[np.float64]:
+        """What a table has for each row's value."""
+        return np.array([table.get(value, default) for value in self.values])[self.codes]
+
+
+# text is coded, and may be missing
+Column = Coded[str | None] | NDArray[Any]
+Arrays = Mapping[str, Column]
+
+
+def unseen_categories(
+    columns: Arrays, categories: Mapping[str, list[str]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Which rows have a category that the model has not seen, per feature where any has."""
+    unseen: dict[str, NDArray[np.bool_]] = {}
+    for name, seen in categories.items():
+        column = columns[name]
+        assert isinstance(column, Coded)
+        known = column.map({**dict.fromkeys(seen, 1.0), None: 1.0}, 0.0)
+        if not known.all():
+            unseen[name] = known == 0
+    return unseen
+
+
+def encode_rows(columns: Arrays, encoding: Encoding) -> NDArray[np.float64]:
+    """Encode columns of equal length.
+
+    Args:
+        columns: Categories coded, moments as ``datetime64``, numbers and truth values as numbers,
+            missing ones NaN.
+        encoding: The order and the categories.
+
+    Returns:
+        The matrix, shape (n_rows, width).
+    """
+    parts: list[NDArray[Any]] = []
+    for name, categories in encoding.categories.items():
+        column = columns[name]
+        assert isinstance(column, Coded)
+        table: dict[str | None, float] = {value: float(i) for i, value in enumerate(categories)}
+        parts.append(column.map(table, UNKNOWN_CATEGORY))
+    for name in encoding.moments:
+        parts += calendar(np.asarray(columns[name]))
+    parts += [np.asarray(columns[name]) for name in encoding.numbers]
+    return np.column_stack(parts).astype(np.float64, copy=False)
+
+
+def row_encoder(plan: Plan) -> RowEncoder:
+    """A function that does for one row what ``encode_rows`` does for many.
+
+    It takes the values in the order of the plan's fields, and returns the numbers and the names of
+    the categorical features whose category the model has not seen.
+    """
+    place = {field.name: position for position, field in enumerate(plan.fields)}
+    tables = [
+        (place[name], name, {category: float(code) for code, category in enumerate(categories)})
+        for name, categories in plan.encoding.categories.items()
+    ]
+    moments = [place[name] for name in plan.encoding.moments]
+    numbers = [place[name] for name in plan.encoding.numbers]
+
+    def encode(values: Sequence[Any]) -> tuple[list[float], list[str]]:
+        numbers_of_row: list[float] = []
+        unseen: list[str] = []
+        for position, name, table in tables:
+            value = values[position]
+            code = table.get(value, -1.0)
+            if code < 0 and value is not None:
+                unseen.append(name)
+            numbers_of_row.append(code)
+        for position in moments:
+            moment: datetime | None = values[position]
+            if moment is None:
+                numbers_of_row += (NAN, NAN)
+            else:
+                numbers_of_row.append(moment.hour * 60 + moment.minute)
+                numbers_of_row.append(moment.weekday())
+        for position in numbers:
+            value = values[position]
+            numbers_of_row.append(NAN if value is None else value)
+        return numbers_of_row, unseen
+
+    return encode

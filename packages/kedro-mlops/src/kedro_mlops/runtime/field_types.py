@@ -1,0 +1,115 @@
+"""What a value of a field has to be, as Pydantic judges it and OpenAPI says it."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NaiveDatetime,
+    TypeAdapter,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
+
+from . import serving_spec as plan
+
+# longest text of a field
+MAX_TEXT = 256
+
+
+def request_model(fields: list[plan.Field]) -> type[BaseModel]:
+    """A Pydantic model of the fields that a caller sends.
+
+    Bounds, allowed values, patterns, descriptions and examples are those of the contract; unknown
+    fields are refused.
+    """
+    members: dict[str, Any] = {field.name: _member(field) for field in fields}
+    example = {field.name: field.example for field in fields}
+    config = ConfigDict(extra="forbid", json_schema_extra={"example": example})
+    return create_model("Row", __config__=config, **members)
+
+
+def value_judge(field: plan.Field) -> Callable[[Any], Any]:
+    """The judge of a single value, which returns it as the contract has it.
+
+    It raises a ``ValueError`` if the value breaks the contract.
+    """
+    judge: Callable[[Any], Any] = TypeAdapter(_member(field)[0]).validate_python
+    return judge
+
+
+def _member(field: plan.Field) -> Any:
+    whole = [BeforeValidator(_integral)] if field.integer else []
+    limited: Any = Annotated[_type(field), Field(**_limits(field)), *whole, *_refusals(field)]
+    annotation = limited | None if field.nullable else limited
+    default = None if field.nullable else ...
+    return annotation, Field(default, description=field.description)
+
+
+def _limits(field: plan.Field) -> dict[str, Any]:
+    limits = dict(field.rules)
+    if field.kind in ("numeric", "boolean"):
+        limits["strict"] = True
+    if field.kind == "numeric" and not field.integer:
+        limits["allow_inf_nan"] = False
+    if field.kind == "categorical" and field.allowed is None:
+        limits["max_length"] = MAX_TEXT
+    return limits
+
+
+def _refusals(field: plan.Field) -> list[Any]:
+    refusals: list[Any] = []
+    if field.forbidden:
+        documented = Field(json_schema_extra={"not": {"enum": field.forbidden}})
+        refusals += [AfterValidator(_none_of(field.forbidden)), documented]
+    if field.allowed is not None and field.kind != "categorical":
+        documented = Field(json_schema_extra={"enum": field.allowed})
+        refusals += [AfterValidator(_one_of(field.allowed)), documented]
+    return refusals
+
+
+def _one_of(allowed: list[Any]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if _plain(value) not in allowed:
+            raise PydanticCustomError("isin", "Input should be one of {allowed}", _named(allowed))
+        return value
+
+    return check
+
+
+def _none_of(forbidden: list[Any]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if _plain(value) in forbidden:
+            raise PydanticCustomError(
+                "notin", "Input should not be one of {allowed}", _named(forbidden)
+            )
+        return value
+
+    return check
+
+
+def _named(values: list[Any]) -> dict[str, Any]:
+    return {"allowed": json.dumps(values)}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _type(field: plan.Field) -> Any:
+    if field.kind == "categorical" and field.allowed is not None:
+        return Literal[tuple(field.allowed)]
+    if field.kind == "numeric":
+        return int if field.integer else float
+    return {"categorical": str, "datetime": NaiveDatetime, "boolean": bool}[field.kind]
+
+
+def _integral(value: Any) -> Any:
+    """An integer that is written with a point or an exponent is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,178 @@
+"""What the service must know of contract and model, as one JSON file beside the model.
+
+A release writes it from the contract and the fitted model; the service reads nothing else, so it
+needs neither pandas nor Pandera, and cannot disagree with what the model was trained on.
+
+``plan.json``    the fields, the look-ups, the encoding, and the SHA-256 of every other file
+``trees.so``     the model as compiled trees, or
+``model.skops``  the scikit-learn pipeline, where there is no compiled form that is its equal
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import msgspec
+
+from kedro_mlops.core.errors import ProjectError
+
+PLAN = "plan.json"
+TREES = "trees.so"
+MODEL = "model.skops"
+# the label of a stored model that says what its plan hashes to
+PLAN_LABEL = "plan_sha256"
+
+Kind = Literal["numeric", "categorical", "datetime", "boolean"]
+EngineName = Literal["compiled trees", "scikit-learn"]
+ENGINE_FILES: dict[EngineName, str] = {"compiled trees": TREES, "scikit-learn": MODEL}
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a value is looked up: the table, the field that holds the key, and the column."""
+
+    table: str
+    by: str
+    column: str
+    daily: bool
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the contract.
+
+    Attributes:
+        rules: Pydantic's names of the bounds: ``gt``, ``ge``, ``lt``, ``le``, ``pattern``.
+        allowed: The only values, if they are named.
+        forbidden: Values that may not be.
+        source: Where the value is looked up; without it, the caller sends it.
+        accept_unseen: Whether a category that the model has not seen is answered, and said so.
+    """
+
+    name: str
+    kind: Kind
+    integer: bool
+    nullable: bool
+    description: str
+    key: bool
+    personal: bool
+    example: Any = None
+    rules: dict[str, Any] = {}
+    allowed: list[Any] | None = None
+    forbidden: list[Any] = []
+    source: Source | None = None
+    accept_unseen: bool = False
+
+
+class Encoding(msgspec.Struct, frozen=True):
+    """The columns of the matrix that the trees read, in this order.
+
+    Attributes:
+        categories: Per categorical feature, those that the model has seen, in the order of their
+            codes; also where scikit-learn serves, which needs no more of this.
+        moments: Datetime features; each becomes two columns.
+        numbers: Numeric features, and then boolean ones, as they are.
+    """
+
+    categories: dict[str, list[str]]
+    moments: list[str]
+    numbers: list[str]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.categories) + 2 * len(self.moments) + len(self.numbers)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the service knows of its model.
+
+    Attributes:
+        name: What the service is called.
+        predicts: What the label says, in words.
+        engine: What computes the probabilities.
+        engine_reason: Why it is that one, in words.
+        metrics: With intervals, on the test window; those of decisions, at the threshold.
+        confusion: Rows of the test window by what they are and whether they are flagged.
+        encoding: The matrix of the compiled trees, and the categories that the model has seen.
+        files: SHA-256 of the other files.
+    """
+
+    model_version: str
+    family: str
+    as_of: str
+    threshold: float
+    metrics: dict[str, dict[str, float]]
+    git_commit: str
+    data_hash: str
+    event_time: str
+    fields: list[Field]
+    features: list[str]
+    engine: EngineName
+    engine_reason: str
+    encoding: Encoding
+    files: dict[str, str] = {}
+    confusion: dict[str, int] = {}
+    name: str = ""
+    predicts: str = ""
+
+    @property
+    def sent(self) -> list[Field]:
+        """The fields that a caller sends."""
+        return [field for field in self.fields if field.source is None]
+
+    @property
+    def looked_up(self) -> list[Field]:
+        """The fields that the service finds in the online store."""
+        return [field for field in self.fields if field.source is not None]
+
+    @property
+    def keys(self) -> list[str]:
+        """The fields that identify a row."""
+        return [field.name for field in self.fields if field.key]
+
+    @classmethod
+    def read(cls, folder: Path, sha256: str | None) -> Self:
+        """Read the plan in a folder, and make sure that its files are what it says.
+
+        Args:
+            folder: Where the files are.
+            sha256: What the plan's own bytes must hash to; nothing is known without it.
+
+        Raises:
+            ProjectError: if a file, or a hash, is missing, damaged or not what was released.
+        """
+        if not sha256:
+            raise _refusal(
+                folder, f"the label {PLAN_LABEL}, which says what {PLAN} was, is missing"
+            )
+        try:
+            data = (folder / PLAN).read_bytes()
+            plan = msgspec.json.decode(data, type=cls)
+            found = {name: hash_of((folder / name).read_bytes()) for name in plan.files}
+        except (OSError, msgspec.MsgspecError) as error:
+            raise _refusal(folder, f"it cannot be read: {error}") from error
+        if hash_of(data) != sha256:
+            raise _refusal(folder, f"{PLAN} is not the file that was released")
+        if ENGINE_FILES[plan.engine] not in plan.files:
+            raise _refusal(folder, f"{PLAN} has no hash of {ENGINE_FILES[plan.engine]}")
+        for name, expected in plan.files.items():
+            if found[name] != expected:
+                raise _refusal(folder, f"{name} is not the file that {PLAN} describes")
+        return plan
+
+    def write(self, folder: Path) -> str:
+        """Write it beside its files; return the SHA-256 of what was written."""
+        data = msgspec.json.format(msgspec.json.encode(self), indent=1)
+        (folder / PLAN).write_bytes(data)
+        return hash_of(data)
+
+
+def hash_of(data: bytes) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _refusal(folder: Path, why: str) -> ProjectError:
+    return ProjectError(
+        f"The released model in {folder} is not served: {why}. Release the champion again: "
+        "`kedro run --pipelines=release`."
+    )

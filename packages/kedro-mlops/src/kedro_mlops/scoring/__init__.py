@@ -1,0 +1,1 @@
+"""Champion and model input in; predictions out."""

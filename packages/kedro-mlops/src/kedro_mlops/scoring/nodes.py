@@ -1,0 +1,64 @@
+"""Batch scoring: the champion predicts the rows after the as-of moment."""
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.models.package import ModelPackage
+
+
+def score(
+    contract: Columns,
+    logged: Columns,
+    champion: ModelPackage,
+    model_input: ir.Table,
+    as_of: AsOf,
+    horizon: Horizon,
+) -> ir.Table:
+    """Score the rows of the horizon, each with what was known when its day began.
+
+    Returns:
+        The prediction log of the horizon; no rows where there is nothing to score.
+    """
+    event_time = model_input[contract.event_time]
+    due = model_input.filter(
+        event_time >= ibis.literal(as_of.moment),
+        event_time < ibis.literal(as_of.after(horizon.days)),
+    )
+    rows = due.select(contract.inputs.names).order_by(contract.keys).to_pandas()
+    probabilities = champion.predict(rows) if len(rows) else np.empty(0)
+    predictions = rows.assign(
+        prediction_id=_identify(contract, rows, champion.version),
+        predicted_at=rows[contract.event_time].dt.normalize(),
+        model_version=pd.Series(champion.version, index=rows.index, dtype="str"),
+        variant=pd.Series("champion", index=rows.index, dtype="str"),
+        probability=probabilities,
+        decision=champion.decide(probabilities),
+        missing_features=pd.Series(None, index=rows.index, dtype="str"),
+    )
+    return ibis.memtable(predictions[logged.names], schema=_schema(contract, model_input))
+
+
+def _identify(contract: Columns, rows: pd.DataFrame, version: str) -> pd.Series:
+    """The same row and model always get the same id."""
+    hashes = pd.util.hash_pandas_object(rows[contract.keys].assign(version=version), index=False)
+    return hashes.astype("str").set_axis(rows.index)
+
+
+def _schema(contract: Columns, model_input: ir.Table) -> ibis.Schema:
+    inputs = {name: model_input.schema()[name] for name in contract.inputs.without_personal().names}
+    return ibis.schema(
+        {
+            **inputs,
+            "prediction_id": "string",
+            "predicted_at": "timestamp",
+            "model_version": "string",
+            "variant": "string",
+            "probability": "float64",
+            "decision": "boolean",
+            "missing_features": "string",
+        }
+    )

@@ -1,0 +1,218 @@
+"""All that answers requests, put together when the service starts."""
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
+from kedro_mlops.prediction_log.writer import PredictionLog
+from kedro_mlops.runtime.serving_spec import Plan
+
+from .batcher import LookupBatcher
+from .bulk_answers import write_arrow, write_json
+from .bulk_reading import TableReader
+from .challenger import Trial, TrialSettings
+from .keys import ApiKeys, listening, refuse_if_open
+from .limits import Check, Room, no_limit
+from .logs import RequestLog
+from .metrics import Metrics
+from .model import ServedModel
+from .openapi import document, title
+from .page import HTML, page
+from .predictor import Predictor
+from .problem_details import JSON, PAGE, Headers
+from .reading import RowReader
+from .settings import MEGABYTE, Settings
+
+logger = logging.getLogger(__name__)
+
+JSON_TYPE = b"application/json"
+ARROW = b"application/vnd.apache.arrow.stream"
+# how often the metrics are brought up to date
+TELL_SECONDS = 0.25
+MIN_PAUSE_SECONDS = 0.1
+# how often it is tried whether there is room for predictions
+WATCH_SECONDS = 2
+STOPPED = "challenger_off.json"
+
+
+class Reply(NamedTuple):
+    """A response."""
+
+    status: int
+    body: bytes
+    kind: bytes
+    headers: Headers = ()
+    refused: str = ""
+
+
+class Desk:
+    """Reads, predicts, and knows who may ask.
+
+    Args:
+        folder: The released model.
+        plan: What is known of it; its files have been verified.
+        challenger: Folder and plan of the challenger, if the release carries one.
+        settings: What the environment says.
+
+    Raises:
+        ProjectError: if the settings cannot be obeyed.
+    """
+
+    def __init__(
+        self, folder: Path, plan: Plan, challenger: tuple[Path, Plan] | None, settings: Settings
+    ) -> None:
+        self.settings = settings
+        self.opened = settings.opened
+        self.in_progress = 0
+        # why a prediction would be refused now; empty where it would not
+        self.unready = ""
+        self.room = Room(settings.request_memory)
+        self.keys = ApiKeys(settings.api_keys, settings.keys_file)
+        refuse_if_open(self.keys, listening())
+        self.metrics = Metrics()
+        self.metrics.start(plan, challenger[1] if challenger else None)
+        self.log = RequestLog()
+        self.reader = RowReader(plan.sent, settings.max_rows)
+        self.table_reader = TableReader(plan.sent, self.reader, settings.max_rows)
+        self.info = json.dumps(_info(plan)).encode()
+        openapi = json.dumps(document(plan, self.reader, settings)).encode()
+        self.docs = {
+            "/": Reply(200, page(title(plan)), HTML, PAGE),
+            "/docs.json": Reply(200, openapi, JSON),
+        }
+        model = ServedModel(folder, plan, settings.n_threads)
+        self.metrics.models(plan, "champion", _moment(plan))
+        self.predictor = Predictor(
+            model,
+            FeatureStore(plan, _store(settings), self.metrics),
+            _log(settings),
+            self.metrics,
+            self._trial(model, challenger),
+        )
+
+        self.look_ups = LookupBatcher(self.predictor.store.complete_all)
+
+    def answer_large(
+        self, kind: bytes, body: bytes, accept: bytes, check: Check = no_limit
+    ) -> Reply:
+        """Answer a large request, from reading to writing. Blocks; thread-safe.
+
+        Args:
+            kind: The type of the body.
+            body: Of the request.
+            accept: What the answer may be.
+            check: Called between steps: it raises an error if nobody waits any more.
+        """
+        check()
+        if kind == ARROW:
+            columns = self.table_reader.read_arrow(body, check)
+        else:
+            columns = self.table_reader.read_json(body, check)
+        answers = self.predictor.answer_table(columns, check)
+        if ARROW in accept or (kind == ARROW and b"json" not in accept):
+            return Reply(200, write_arrow(answers), ARROW)
+        return Reply(200, write_json(answers), JSON)
+
+    async def tell(self) -> None:
+        """Keep the metrics up to date, until it is cancelled."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            try:
+                self._tell()
+            except Exception:
+                logger.exception("The metrics could not be brought up to date")
+
+    async def refresh(self) -> None:
+        """Keep fresh what was looked up in the feature store, until it is cancelled."""
+        pause = max(MIN_PAUSE_SECONDS, self.settings.feature_cache_seconds / 6)
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await asyncio.to_thread(self.predictor.store.refresh)
+            except Exception:
+                logger.exception("The features could not be refreshed")
+
+    async def watch(self) -> None:
+        """Know whether predictions can be logged, until it is cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.predictor.log.check)
+                self.unready = ""
+            except ProjectError as error:
+                if not self.unready:
+                    logger.error("The service is not ready: %s", error)
+                self.unready = "Predictions cannot be logged at present."
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _tell(self) -> None:
+        log = self.predictor.log
+        self.metrics.in_progress.set(self.in_progress)
+        self.metrics.ready.set(not self.unready)
+        self.metrics.log_bytes.set(log.n_bytes)
+        self.metrics.dropped(log.n_dropped_bytes)
+        self.metrics.tell()
+        self.log.tell()
+
+    def close(self) -> None:
+        """Close the prediction log, and bring the metrics up to date."""
+        self.predictor.log.close()
+        self.metrics.tell()
+
+    def _trial(self, model: ServedModel, challenger: tuple[Path, Plan] | None) -> Trial | None:
+        settings = self.settings
+        if challenger is None:
+            self.metrics.switched("off")
+            return None
+        folder, plan = challenger
+        self.metrics.models(plan, "challenger", _moment(plan))
+        how = TrialSettings(
+            mode=settings.challenger_mode,  # type: ignore[arg-type]
+            share=settings.challenger_share,
+            decision_file=Path(settings.trial_decision_file)
+            if settings.trial_decision_file
+            else None,
+            record_file=Path(settings.prediction_log_dir) / STOPPED,
+        )
+        return Trial(model, ServedModel(folder, plan, 1), how, self.metrics.switched)
+
+
+def _store(settings: Settings) -> StoreSettings:
+    return StoreSettings(
+        url=settings.feature_store_url,
+        max_age_days=settings.max_feature_age_days,
+        cache_seconds=settings.feature_cache_seconds,
+        timeout_seconds=settings.feature_store_timeout_seconds,
+    )
+
+
+def _log(settings: Settings) -> PredictionLog:
+    return PredictionLog(
+        Path(settings.prediction_log_dir),
+        settings.prediction_log_file_megabytes * MEGABYTE,
+        settings.prediction_log_megabytes * MEGABYTE,
+    )
+
+
+def _moment(plan: Plan) -> float:
+    return datetime.fromisoformat(plan.as_of).replace(tzinfo=UTC).timestamp()
+
+
+def _info(plan: Plan) -> dict[str, object]:
+    """What serves, and how good it was."""
+    return {
+        "model_version": plan.model_version,
+        "family": plan.family,
+        "as_of": plan.as_of,
+        "threshold": plan.threshold,
+        "metrics": plan.metrics,
+        "confusion": plan.confusion,
+        "git_commit": plan.git_commit,
+        "data_hash": plan.data_hash,
+        "engine": plan.engine,
+        "engine_reason": plan.engine_reason,
+    }

@@ -1,0 +1,182 @@
+"""Large requests as they come in: bytes to columns, judged a column at a time.
+
+What looks wrong is left to the judge of single rows, who says what is.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kedro_mlops.runtime.encoding import Coded, Column
+from kedro_mlops.runtime.field_types import MAX_TEXT
+from kedro_mlops.runtime.serving_spec import Field
+
+from .arrow_columns import as_column, check_schema
+from .arrow_stream import read_stream
+from .json_columns import Columns, by_name, columns_of, inexact, member, read_all
+from .limits import Check, no_limit
+from .reading import RowReader, hides_colons, left_to_judge, request_decoder
+from .refusals import BadRequestError
+
+# the moments that Python knows
+FIRST_MOMENT = np.datetime64("0001-01-01T00:00:00.000000")
+LAST_MOMENT = np.datetime64("9999-12-31T23:59:59.999999")
+# rows that may break the contract and are looked at one by one, until it is known how
+ROWS_A_TRIAL = 100
+
+
+class TableReader:
+    """Reads large requests.
+
+    Args:
+        fields: The fields that callers send.
+        rows: Reads small ones, and judges.
+        max_rows: Rows that one request may have.
+    """
+
+    def __init__(self, fields: list[Field], rows: RowReader, max_rows: int) -> None:
+        self._fields = fields
+        self._rows = rows
+        self._max_rows = max_rows
+        self._decode = request_decoder([member(field) for field in fields], max_rows)
+
+    def read_json(self, body: bytes, check: Check = no_limit) -> Columns:
+        """The columns of ``{"rows": [...]}``.
+
+        Args:
+            body: Of the request.
+            check: Called between steps.
+
+        Raises:
+            BadRequestError: if it is not JSON, or a row breaks the contract.
+        """
+        columns = self._read_at_once(body, check)
+        if columns is None:
+            columns = columns_of(self._rows.judged(body, check), self._fields)
+        return columns
+
+    def _read_at_once(self, body: bytes, check: Check) -> Columns | None:
+        """The columns of a request that is right beyond doubt; None for any other."""
+        # each row begins with one: there is to be an end to what the decoder makes
+        if body.count(b"{") > 1 + self._max_rows:
+            return None
+        try:
+            rows = self._decode(body).rows
+            check()
+            read = read_all(map(msgspec.structs.astuple, rows), self._fields)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            return None
+        check()
+        # a key that comes twice shows as a colon more than there should be
+        n_keys = len(rows) * len(read) - sum(column.n_left_out for column in read)
+        n_colons = 1 + n_keys + sum(column.n_colons for column in read)
+        columns = by_name(read, self._fields)
+        if (
+            n_colons != np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":"))
+            or hides_colons(body)
+            or self._suspects(columns).any()
+        ):
+            return None
+        return columns
+
+    def read_arrow(self, body: bytes, check: Check = no_limit) -> Columns:
+        """The columns of an Arrow IPC stream.
+
+        Args:
+            body: Of the request.
+            check: Called between steps.
+
+        Raises:
+            BadRequestError: if it is none, or its rows break the contract.
+        """
+        table = read_stream(
+            body, lambda schema: check_schema(schema, self._fields), self._rows.check_count, check
+        )
+        if not table.num_rows:
+            raise BadRequestError(422, "shape", "The table has no rows; send at least one.")
+        columns: Columns = {}
+        for field in self._fields:
+            check()
+            columns[field.name] = as_column(table, field)
+        suspects = np.flatnonzero(self._suspects(columns)).tolist()
+        for first in range(0, len(suspects), ROWS_A_TRIAL):
+            check()
+            numbers = suspects[first : first + ROWS_A_TRIAL]
+            rows = [{f.name: _json(columns[f.name], i, f) for f in self._fields} for i in numbers]
+            self._rows.refuse(rows, numbers)
+        return columns | {
+            f.name: np.asarray(columns[f.name]).astype(np.int64, copy=False)
+            for f in self._fields
+            if f.integer and not f.nullable
+        }
+
+    def _suspects(self, columns: Columns) -> NDArray[np.bool_]:
+        """Which rows may break the contract."""
+        suspects: NDArray[np.bool_] = np.zeros(1, dtype=bool)
+        for field in self._fields:
+            suspects = suspects | _breaks(columns[field.name], field)
+        return suspects
+
+
+def _json(column: Column, row: int, field: Field) -> Any:
+    """A value as JSON has it."""
+    if isinstance(column, Coded):
+        return column.values[column.codes[row]]
+    if field.kind == "datetime":
+        return None if np.isnat(column[row]) else str(column[row])
+    value = column[row].item()
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    return bool(value) if field.kind == "boolean" and value is not None else value
+
+
+def _breaks(column: Column, field: Field) -> NDArray[np.bool_] | bool:
+    """Which rows may break the contract; these are then judged like any others."""
+    if isinstance(column, Coded):
+        judged = left_to_judge(field)
+        bad = [judged or not _text_fits(value, field) for value in column.values]
+        return np.array(bad)[column.codes] if any(bad) else False
+    if field.kind == "datetime":
+        missing = np.isnat(column)
+    else:
+        missing = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+    broken = np.zeros(len(column), bool) if field.nullable else missing
+    if field.kind == "datetime":
+        broken = broken | (column < FIRST_MOMENT) | (column > LAST_MOMENT)
+    if field.kind == "numeric":
+        broken = broken | np.isinf(column)
+        if field.integer and column.dtype.kind == "f":
+            broken = broken | (inexact(column) & ~missing)
+        for rule, breaks in _BREAKS.items():
+            if rule in field.rules:
+                broken |= breaks(column, field.rules[rule])
+    if left_to_judge(field):
+        return broken | ~missing
+    if field.allowed is not None:
+        broken = broken | ~(missing | np.isin(column, field.allowed))
+    return broken | np.isin(column, field.forbidden) if field.forbidden else broken
+
+
+_BREAKS: dict[str, Callable[[Any, Any], Any]] = {
+    "gt": np.less_equal,
+    "ge": np.less,
+    "lt": np.greater_equal,
+    "le": np.greater,
+}
+
+
+def _text_fits(value: str | None, field: Field) -> bool:
+    if value is None:
+        return field.nullable
+    if field.allowed is not None:
+        return value in field.allowed
+    pattern = field.rules.get("pattern")
+    return (
+        len(value) <= MAX_TEXT
+        and value not in field.forbidden
+        and (pattern is None or ("\n" not in value and re.search(pattern, value) is not None))
+    )

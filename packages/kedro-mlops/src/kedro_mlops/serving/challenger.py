@@ -1,0 +1,224 @@
+"""A challenger on live traffic: in the shadow of the champion, or answering a share of requests.
+
+It is switched off by itself when it fails, when it is slow, or when monitoring has judged that it
+performs worse. Why is written beside the prediction log, and holds until another challenger comes.
+"""
+
+import json
+import logging
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.encoding import Arrays, Coded, Column
+
+from .bulk_answers import TableAnswers, score_table
+from .model import Scored, ServedModel
+
+logger = logging.getLogger(__name__)
+
+Mode = Literal["off", "shadow", "canary"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+# a request is the challenger's if its key is below the share of this
+HASHES = 2**32
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """How a challenger is tried.
+
+    Attributes:
+        mode: ``off``, ``shadow`` or ``canary``.
+        share: Share of the keys that a canary answers.
+        decision_file: Where monitoring says what it thinks of the challenger.
+        record_file: Where is written why a challenger was switched off.
+        window: Newest rows by which failures and slowness are judged.
+        max_failure_share: Of them, more failures than this switch it off.
+        max_slowdown: A median time beyond so many times the champion's switches it off.
+        look_seconds: How often the decision of monitoring is looked at.
+    """
+
+    mode: Mode
+    share: float
+    decision_file: Path | None
+    record_file: Path
+    window: int = 200
+    max_failure_share: float = 0.02
+    max_slowdown: float = 5
+    look_seconds: float = 10
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ProjectError(
+                f"CHALLENGER_MODE is {self.mode!r}; choose one of {', '.join(MODES)}."
+            )
+        if not 0 < self.share < 1:
+            raise ProjectError(f"CHALLENGER_SHARE is {self.share:g}; choose between 0 and 1.")
+
+
+class Trial:
+    """The challenger, what it does, and whether it still may."""
+
+    def __init__(
+        self,
+        champion: ServedModel,
+        challenger: ServedModel,
+        settings: TrialSettings,
+        switched: Callable[[str], None],
+    ) -> None:
+        fields, others = champion.plan.fields, challenger.plan.fields
+        if [(f.name, f.kind, f.source) for f in fields] != [
+            (f.name, f.kind, f.source) for f in others
+        ]:
+            raise ProjectError(
+                f"{challenger.plan.model_version} cannot be tried beside "
+                f"{champion.plan.model_version}: they read other fields. Release the challenger "
+                "from the same contract."
+            )
+        self.challenger = challenger
+        self.version = challenger.plan.model_version
+        self.mode: Mode = settings.mode
+        self._champion = champion
+        self._settings = settings
+        self._switched = switched
+        self._keys = [i for i, field in enumerate(fields) if field.key]
+        self._outcomes: deque[bool] = deque(maxlen=settings.window)
+        self._seconds: deque[float] = deque(maxlen=settings.window)
+        self._champion_seconds: deque[float] = deque(maxlen=settings.window)
+        self._next_look = 0.0
+        self._recall()
+        switched(self.mode)
+
+    def takes(self, values: Sequence[Any]) -> bool:
+        """Whether the row is the canary's to answer; the same key always is, or never."""
+        if self.mode != "canary":
+            return False
+        key = "\x1f".join(str(values[place]) for place in self._keys)
+        return zlib.crc32(key.encode()) < self._settings.share * HASHES
+
+    def score(self, values: Sequence[Any]) -> Scored | None:
+        """What the challenger says, or None where it fails; then the champion answers."""
+        start = time.perf_counter()
+        try:
+            probability, unseen = self.challenger.score(values)
+            failed = not 0 <= probability <= 1
+        except Exception:
+            logger.exception("The challenger %s failed", self.version)
+            failed = True
+        self._outcomes.append(failed)
+        self._seconds.append(time.perf_counter() - start)
+        return None if failed else (probability, unseen)
+
+    def takes_all(self, columns: Arrays) -> NDArray[np.bool_]:
+        """The same of many rows: which of them are the canary's to answer."""
+        fields = self._champion.plan.fields
+        values = [_plain(columns[fields[place].name]) for place in self._keys]
+        keys = ("\x1f".join(map(str, row)) for row in zip(*values, strict=True))
+        hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys), np.int64)
+        return hashes < self._settings.share * HASHES
+
+    def score_table(
+        self, variant: str, columns: Arrays, missing: Coded[dict[str, str]]
+    ) -> TableAnswers | None:
+        """What the challenger says of many rows, or None where it fails."""
+        answers = None
+        try:
+            answers = score_table(self.challenger, variant, columns, missing)
+            failed = not ((answers.probabilities >= 0) & (answers.probabilities <= 1)).all()
+        except Exception:
+            logger.exception("The challenger %s failed", self.version)
+            failed = True
+        self._outcomes.extend([failed] * min(len(missing.codes), self._settings.window))
+        return None if failed else answers
+
+    def champion_took(self, seconds: float) -> None:
+        """What the champion needed for a row, to be compared with."""
+        self._champion_seconds.append(seconds)
+
+    def look(self) -> None:
+        """Switch off a challenger that fails, is slow, or was judged to perform worse."""
+        now = time.monotonic()
+        if self.mode == "off" or now < self._next_look:
+            return
+        self._next_look = now + self._settings.look_seconds
+        reason = self._failing() or self._slow() or self._judged()
+        if reason:
+            self._stop(reason)
+
+    def _failing(self) -> str | None:
+        n_failed, n_rows = sum(self._outcomes), len(self._outcomes)
+        if n_failed < 2 or n_failed <= self._settings.max_failure_share * n_rows:
+            return None
+        return f"it failed on {n_failed} of the last {n_rows} rows"
+
+    def _slow(self) -> str | None:
+        full = self._settings.window
+        if min(len(self._seconds), len(self._champion_seconds)) < full:
+            return None
+        own = sorted(self._seconds)[full // 2]
+        champions = sorted(self._champion_seconds)[full // 2]
+        if own <= self._settings.max_slowdown * champions:
+            return None
+        return f"it takes {1e6 * own:.0f} µs a row, the champion {1e6 * champions:.0f} µs"
+
+    def _judged(self) -> str | None:
+        decision = _read(self._settings.decision_file)
+        if self.version not in decision.get("stopped", []):
+            return None
+        newest = decision.get("challenger") == self.version
+        reasons = decision.get("reasons", []) if newest else ["it performed worse before"]
+        return f"monitoring: {' '.join(reasons)}"
+
+    def _stop(self, reason: str) -> None:
+        logger.error("The challenger %s is switched off: %s", self.version, reason)
+        record = {
+            "challenger": self.version,
+            "champion": self._champion.plan.model_version,
+            "mode": self.mode,
+            "reason": reason,
+            "switched_off_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        self.mode = "off"
+        self._switched("off")
+        file = self._settings.record_file
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(record, indent=2))
+        except OSError as error:
+            logger.error("That %s is off cannot be recorded in %s: %s", self.version, file, error)
+
+    def _recall(self) -> None:
+        """Leave off what was switched off before."""
+        record = _read(self._settings.record_file)
+        if record.get("challenger") == self.version and self.mode != "off":
+            logger.error(
+                "The challenger %s stays off: %s. Remove %s to try it again.",
+                self.version,
+                record.get("reason"),
+                self._settings.record_file,
+            )
+            self.mode = "off"
+
+
+def _plain(column: Column) -> list[Any]:
+    """The values as single rows have them."""
+    if isinstance(column, Coded):
+        return [column.values[code] for code in column.codes.tolist()]
+    return column.tolist()  # type: ignore[no-any-return]
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    """A JSON object from a file; nothing while there is none, or it is being written."""
+    try:
+        found = json.loads(file.read_text()) if file else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,71 @@
+"""Examples for the OpenAPI document: the contract's own rows, and errors as they are said."""
+
+import json
+from typing import Any
+
+from kedro_mlops.runtime.serving_spec import Plan
+
+from .problem_details import problem
+from .reading import RowReader
+from .refusals import BadRequestError
+from .settings import Settings
+
+EXAMPLE_ID = "8f14e45fceea467a9a36dedd00000001"
+# what is said of a request whose body nobody needs to look at
+DETAILS = {
+    401: "Send a valid key: `Authorization: Bearer <key>`.",
+    405: "Use {method}.",
+    408: "The body took too long to arrive.",
+    413: "A request may have {max_body:,} bytes; send the rows in several.",
+    415: "Send application/json or application/vnd.apache.arrow.stream.",
+    431: "Headers, and what is in a body beside it, may have 65,536 bytes.",
+    500: "It is logged.",
+    503: "The service is starting; try again.",
+}
+
+
+def requests(plan: Plan) -> dict[str, Any]:
+    """Bodies that are accepted, each with a summary."""
+    whole = {field.name: field.example for field in plan.sent}
+    needed = {field.name: field.example for field in plan.sent if not field.nullable}
+    return {
+        "whole": {"summary": "One row, with all that may be sent", "value": {"rows": [whole]}},
+        "needed": {"summary": "One row, with what is needed", "value": {"rows": [needed]}},
+        "several": {"summary": "Several rows", "value": {"rows": [whole, needed]}},
+    }
+
+
+def answer(plan: Plan) -> dict[str, Any]:
+    """The answer to one row, of which something that is looked up was not found."""
+    prediction = {
+        "prediction_id": EXAMPLE_ID,
+        "probability": plan.threshold,
+        "decision": True,
+        "model_version": plan.model_version,
+        "missing_features": {field.name: "unknown_key" for field in plan.looked_up[:1]},
+        "unseen_categories": [],
+    }
+    return {"predictions": [prediction]}
+
+
+def errors(plan: Plan, reader: RowReader, settings: Settings, method: str) -> dict[int, Any]:
+    """An error of each status, where the method is the one that is needed."""
+    row = {field.name: field.example for field in plan.sent}
+    # no field takes a list
+    wrong = row | {plan.sent[0].name: []}
+    found = [
+        _refusal(reader, b'{"rows": ['),
+        _refusal(reader, json.dumps({"rows": [wrong, row | {"unknown": 1}]}).encode()),
+    ]
+    for status, detail in DETAILS.items():
+        said = detail.format(method=method, max_body=settings.max_body)
+        found.append(BadRequestError(status, "", said))
+    return {error.status: json.loads(problem(error, EXAMPLE_ID, 0)) for error in found}
+
+
+def _refusal(reader: RowReader, body: bytes) -> BadRequestError:
+    try:
+        reader.judged(body)
+    except BadRequestError as error:
+        return error
+    raise AssertionError(body)

@@ -1,0 +1,141 @@
+"""What the service says: its own lines, a line for each request refused, and those of libraries."""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from .settings import LogFormat
+
+SERVICE = __name__.partition(".")[0]
+# what a line may say beside its message
+FIELDS = ("request_id", "status", "reason", "path", "duration_ms")
+# who else says something, and some of it twice
+OTHERS = ("bentoml", "uvicorn.error", "circus")
+# lines a second, of requests and of any logger; those without a key are many where one tries keys
+MOST, MOST_WITHOUT_KEY, MOST_OF_ONE = 45, 5, 60
+
+logger = logging.getLogger(__name__)
+
+
+class JsonLines(logging.Formatter):
+    """A JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a line."""
+        said = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        said |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return json.dumps(said)
+
+
+class Flood(logging.Filter):
+    """Lets so many lines a second of each logger pass, and says how many it did not.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._second = 0
+        self._n_lines: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line passes."""
+        self.tell()
+        self._n_lines[record.name] += 1
+        return self._n_lines[record.name] <= MOST_OF_ONE
+
+    def tell(self) -> None:
+        """Say, when a second is over, how many lines were left out in it."""
+        now = int(self._clock())
+        if now == self._second:
+            return
+        n_lines, self._n_lines, self._second = self._n_lines, Counter(), now
+        for name, n in n_lines.items():
+            if n > MOST_OF_ONE:
+                logger.warning("%d more lines of %s in a second", n - MOST_OF_ONE, name)
+
+
+_flood = Flood()
+
+
+def configure(log_format: LogFormat) -> None:
+    """Let the service's loggers speak for themselves, from INFO on, and all others likewise."""
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if log_format == "json" else text)
+    handler.addFilter(_flood)
+    for other in map(logging.getLogger, OTHERS):
+        other.propagate = not other.handlers
+    for other in (logging.getLogger(), *map(logging.getLogger, OTHERS)):
+        for theirs in other.handlers:
+            if type(theirs) is logging.StreamHandler:
+                theirs.addFilter(_flood)
+                if log_format == "json":
+                    theirs.setFormatter(JsonLines())
+    service = logging.getLogger(SERVICE)
+    service.handlers[:] = [handler]
+    service.setLevel(logging.INFO)
+    service.propagate = False
+
+
+class RequestLog:
+    """A line for each request that was refused or failed, but not for a flood of them.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = 0
+        self._room = self._left_out = 0
+        self._room_without_key = 0
+
+    def write(self, request_id: str, status: int, reason: str, path: str, seconds: float) -> None:
+        """Say what became of a request."""
+        self.tell()
+        if not self._takes(status):
+            self._left_out += 1
+            return
+        milliseconds = round(1000 * seconds, 3)
+        logger.log(
+            logging.ERROR if status >= 500 else logging.INFO,
+            "%s: %d (%s) for %r after %g ms", request_id, status, reason, path[:100], milliseconds,
+            extra={
+                "request_id": request_id,
+                "status": status,
+                "reason": reason,
+                "path": path[:100],
+                "duration_ms": milliseconds,
+            },
+        )  # fmt: skip
+
+    def tell(self) -> None:
+        """Say, when a second is over, how many lines were left out in it."""
+        _flood.tell()
+        now = int(self._clock())
+        if now == self._second:
+            return
+        left_out, self._left_out, self._second = self._left_out, 0, now
+        self._room, self._room_without_key = MOST, MOST_WITHOUT_KEY
+        if left_out:
+            logger.warning("%d more requests were refused or failed in a second", left_out)
+
+    def _takes(self, status: int) -> bool:
+        if status == 401:
+            self._room_without_key -= 1
+            return self._room_without_key >= 0
+        self._room -= 1
+        return self._room >= 0

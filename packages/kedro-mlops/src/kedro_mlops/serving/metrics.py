@@ -1,0 +1,272 @@
+"""What Prometheus sees of the service beside BentoML's own metrics; declared here and only once."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from kedro_mlops.feature_store.reader import MISSING
+from kedro_mlops.runtime.encoding import Coded
+from kedro_mlops.runtime.serving_spec import Plan
+
+from .answers import Answer
+from .bulk_answers import TableAnswers
+
+SECONDS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+)  # fmt: skip
+TENTHS = tuple(round(0.1 * i, 1) for i in range(1, 11))
+DAYS = (0, 1, 2, 3, 5, 7, 14, 30)
+MODES = ("off", "shadow", "canary")
+PREDICT = "/predict"
+# how a prediction may end, and why it may be refused
+STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, 431, 500, 503)
+REASONS = (
+    "bug", "content_encoding", "content_type", "headers", "http", "invalid", "key", "malformed",
+    "method", "overloaded", "path", "pipelined", "shape", "slow", "starting", "timeout",
+    "too_large", "too_many_rows", "type", "unlogged", "unready",
+)  # fmt: skip
+# the model version of a challenger that is not there
+NONE = "none"
+
+
+T = TypeVar("T")
+
+
+class Tally:
+    """What is still to be told to a metric; telling it each time would take longer than adding."""
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+        self._n = 0.0
+        self._values: list[float] = []
+
+    def inc(self, n: float = 1) -> None:
+        """Count, for a counter."""
+        self._n += n
+
+    def observe(self, value: float) -> None:
+        """Add a value, for a histogram."""
+        self._values.append(value)
+
+    def observe_all(self, values: list[float]) -> None:
+        """Add values, for a histogram."""
+        self._values += values
+
+    def tell(self) -> None:
+        """Bring the metric up to date."""
+        if self._n:
+            n, self._n = self._n, 0.0
+            self._metric.inc(n)
+        if self._values:
+            values, self._values = self._values, []
+            observe_many(self._metric, values)
+
+
+class Metrics:
+    """The metrics of one process.
+
+    Made when the service starts: BentoML says only then where processes share their metrics. What
+    is counted is told to them several times a second (``tell``).
+    """
+
+    def __init__(self) -> None:
+        import prometheus_client as prometheus  # noqa: PLC0415 - see above
+
+        shared: Literal["livemostrecent"] = "livemostrecent"
+        self.requests = prometheus.Counter("http_requests", "Requests answered", ["path", "status"])
+        self.seconds = prometheus.Histogram(
+            "http_request_duration_seconds", "Time to answer", ["path"], buckets=SECONDS
+        )
+        self.in_progress = prometheus.Gauge(
+            "http_requests_in_progress", "Being answered now", multiprocess_mode="livesum"
+        )
+        self.ready = prometheus.Gauge(
+            "service_ready", "Whether predictions would be answered", multiprocess_mode="livemin"
+        )
+        self.predictions = prometheus.Counter(
+            "model_predictions", "Rows answered", ["model_version", "variant", "decision"]
+        )
+        self.score = prometheus.Histogram(
+            "model_prediction_score",
+            "Probability of the positive class",
+            ["model_version", "variant"],
+            buckets=TENTHS,
+        )
+        self.info = prometheus.Gauge(
+            "model_info",
+            "The models at hand",
+            ["model_version", "variant", "family", "engine"],
+            multiprocess_mode=shared,
+        )
+        self.trained = prometheus.Gauge(
+            "model_trained_timestamp_seconds",
+            "Moment as of which the model was trained",
+            ["model_version", "variant"],
+            multiprocess_mode=shared,
+        )
+        self.invalid = prometheus.Counter("model_invalid_requests", "Requests refused", ["reason"])
+        self.missing = prometheus.Counter(
+            "model_missing_features", "Looked-up values not found", ["feature", "reason"]
+        )
+        self.unseen = prometheus.Counter(
+            "model_unseen_categories", "Categories that the model has not seen", ["column"]
+        )
+        self.lookups = prometheus.Counter(
+            "feature_store_lookups", "Look-ups, from what is kept or the store", ["table", "result"]
+        )
+        self.age = prometheus.Histogram(
+            "feature_age_days", "Age of daily values read from the store", ["table"], buckets=DAYS
+        )
+        self.log_bytes = prometheus.Gauge(
+            "prediction_log_bytes", "Size of the prediction log", multiprocess_mode="livemax"
+        )
+        self.log_dropped = prometheus.Counter(
+            "prediction_log_dropped_bytes", "Removed for want of room"
+        )
+        self.log_failures = prometheus.Counter(
+            "prediction_log_failures", "Requests that could not be logged"
+        )
+        self.mode = prometheus.Gauge(
+            "challenger_mode", "What the challenger does", ["mode"], multiprocess_mode=shared
+        )
+        self.compared = prometheus.Counter(
+            "challenger_compared", "Rows that both scored", ["model_version"]
+        )
+        self.disagreements = prometheus.Counter(
+            "challenger_disagreements", "Rows on which they decide otherwise", ["model_version"]
+        )
+        self.challenger_failures = prometheus.Counter(
+            "challenger_failures", "Rows that the challenger failed to score", ["model_version"]
+        )
+        self._dropped = 0
+        self._tallies: dict[tuple[Any, ...], Tally] = {}
+
+    def child(self, metric: Any, *labels: str) -> Tally:
+        """A counter or histogram with its labels."""
+        key = (metric, *labels)
+        found = self._tallies.get(key)
+        if found is None:
+            found = self._tallies[key] = Tally(metric.labels(*labels) if labels else metric)
+        return found
+
+    def tell(self) -> None:
+        """Bring all metrics up to date."""
+        for tally in list(self._tallies.values()):
+            tally.tell()
+
+    def start(self, champion: Plan, challenger: Plan | None) -> None:
+        """Begin at 0 with all that can be named: the first of a kind would not be a rise."""
+        self.child(self.seconds, PREDICT)
+        for status in STATUSES:
+            self.child(self.requests, PREDICT, str(status))
+        for reason in REASONS:
+            self.child(self.invalid, reason)
+        self._start_rows(champion.model_version, "champion")
+        if challenger is not None:
+            self._start_rows(challenger.model_version, "canary")
+        version = challenger.model_version if challenger else NONE
+        for metric in (self.compared, self.disagreements, self.challenger_failures):
+            self.child(metric, version)
+        self._start_inputs(champion)
+
+    def _start_rows(self, version: str, variant: str) -> None:
+        self.child(self.score, version, variant)
+        for decision in ("true", "false"):
+            self.child(self.predictions, version, variant, decision)
+
+    def _start_inputs(self, plan: Plan) -> None:
+        self.child(self.lookups, "all", "hit")
+        for field in plan.fields:
+            if field.source is not None:
+                for reason in MISSING:
+                    self.child(self.missing, field.name, reason)
+                for result in ("read", "failed"):
+                    self.child(self.lookups, field.source.table, result)
+                if field.source.daily:
+                    self.child(self.age, field.source.table)
+            elif field.kind == "categorical" and field.accept_unseen:
+                self.child(self.unseen, field.name)
+
+    def models(self, plan: Plan, variant: str, trained: float) -> None:
+        """A model is at hand."""
+        self.info.labels(plan.model_version, variant, plan.family, plan.engine).set(1)
+        self.trained.labels(plan.model_version, variant).set(trained)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """A request has been answered."""
+        self.child(self.requests, path, str(status)).inc()
+        self.child(self.seconds, path).observe(seconds)
+
+    def answered(self, answer: Answer, variant: str) -> None:
+        """A row has been answered."""
+        version = answer.model_version
+        decision = "true" if answer.decision else "false"
+        self.child(self.predictions, version, variant, decision).inc()
+        self.child(self.score, version, variant).observe(answer.probability)
+        for name, reason in answer.missing_features.items():
+            self.child(self.missing, name, reason).inc()
+        for name in answer.unseen_categories:
+            self.child(self.unseen, name).inc()
+
+    def answered_many(self, answers: TableAnswers) -> None:
+        """The rows of a table have been answered."""
+        for code, (version, variant) in enumerate(answers.models.values):
+            own = answers.models.codes == code
+            n_rows, n_positive = int(own.sum()), int((own & answers.decisions).sum())
+            for decision, n in (("true", n_positive), ("false", n_rows - n_positive)):
+                self.child(self.predictions, version, variant, decision).inc(n)
+            self.child(self.score, version, variant).observe_all(
+                answers.probabilities[own].tolist()
+            )
+        for reasons, n in _counted(answers.missing):
+            for name, reason in reasons.items():
+                self.child(self.missing, name, reason).inc(n)
+        for names, n in _counted(answers.unseen):
+            for name in names:
+                self.child(self.unseen, name).inc(n)
+
+    def found_all(self) -> None:
+        """All that a row needs was at hand."""
+        self.child(self.lookups, "all", "hit").inc()
+
+    def looked_up(self, table: str, result: str) -> None:
+        """A look-up, by its result."""
+        self.child(self.lookups, table, result).inc()
+
+    def feature_age(self, table: str, days: float) -> None:
+        """The age of a daily value that was read."""
+        self.child(self.age, table).observe(days)
+
+    def dropped(self, n_bytes: int) -> None:
+        """What the prediction log has had to remove so far."""
+        self.log_dropped.inc(n_bytes - self._dropped)
+        self._dropped = n_bytes
+
+    def switched(self, mode: str) -> None:
+        """What the challenger does from now on."""
+        for known in MODES:
+            self.mode.labels(known).set(float(known == mode))
+
+
+def _counted(column: Coded[T]) -> Iterable[tuple[T, int]]:
+    """Every value with the number of its rows."""
+    counts = np.bincount(column.codes, minlength=len(column.values)).tolist()
+    return zip(column.values, counts, strict=True)
+
+
+def observe_many(histogram: Any, values: list[float]) -> None:
+    """Observe many values at once, where the library's parts are as we know them.
+
+    One at a time, ten thousand rows would take longer to be counted than to be predicted.
+    """
+    buckets = getattr(histogram, "_buckets", None)
+    bounds = getattr(histogram, "_upper_bounds", None)
+    if buckets is None or bounds is None or not hasattr(histogram, "_sum"):
+        for value in values:
+            histogram.observe(value)
+        return
+    histogram._sum.inc(sum(values))
+    places = np.searchsorted(bounds, values)
+    for place, n_values in zip(*np.unique(places, return_counts=True), strict=True):
+        buckets[place].inc(int(n_values))

@@ -1,0 +1,96 @@
+"""A released model: from completed rows to probabilities, by the engine that its plan names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedro_mlops.runtime.encoding import (
+    Arrays,
+    Coded,
+    Column,
+    encode_rows,
+    row_encoder,
+    unseen_categories,
+)
+from kedro_mlops.runtime.serving_spec import MODEL, TREES, Plan
+from kedro_mlops.runtime.trees import Trees
+
+# a probability, and the categorical features whose category the model has not seen
+Scored = tuple[float, list[str]]
+
+
+class ServedModel:
+    """A model that answers; its files have been verified by their hashes.
+
+    Attributes:
+        plan: What is known of it.
+        score: Scores one row, given in the order of the plan's fields.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, n_threads: int) -> None:
+        self.plan = plan
+        self.score: Callable[[Sequence[Any]], Scored]
+        if plan.engine == "compiled trees":
+            self._trees = Trees(folder / TREES, plan.encoding.width, n_threads)
+            encode, predict = row_encoder(plan), self._trees.row_predictor()
+
+            def score(values: Sequence[Any]) -> Scored:
+                row, unseen = encode(values)
+                return predict(row), unseen
+
+            self.score = score
+        else:
+            self._estimator = _load(folder / MODEL)
+            self.score = self._score_slowly
+
+    def score_table(
+        self, columns: Arrays
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
+        """Probabilities, shape (n_rows,), and per feature which categories it has not seen."""
+        if self.plan.engine == "compiled trees":
+            probabilities = self._trees.predict(encode_rows(columns, self.plan.encoding))
+        else:
+            probabilities = self._estimate(columns)
+        return probabilities, unseen_categories(columns, self.plan.encoding.categories)
+
+    def _score_slowly(self, values: Sequence[Any]) -> Scored:
+        row: dict[str, Column] = {
+            field.name: Coded(np.zeros(1, np.int64), [value])
+            if field.kind == "categorical"
+            else np.array([value], dtype=object)
+            for field, value in zip(self.plan.fields, values, strict=True)
+        }
+        [probability], unseen = self.score_table(row)
+        return float(probability), list(unseen)
+
+    def _estimate(self, columns: Arrays) -> NDArray[np.float64]:
+        import pandas as pd  # noqa: PLC0415 - only where scikit-learn serves
+
+        dtypes = {field.name: _DTYPES[field.kind] for field in self.plan.fields}
+        names = self.plan.features
+        rows = pd.DataFrame({name: _plain(columns[name]) for name in names})
+        rows = rows.astype({name: dtypes[name] for name in names})
+        return np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+
+
+_DTYPES = {
+    "numeric": "float64",
+    "categorical": "str",
+    "datetime": "datetime64[us]",
+    "boolean": "boolean",
+}
+
+
+def _plain(column: Column) -> NDArray[Any]:
+    if isinstance(column, Coded):
+        return np.array(column.values, dtype=object)[column.codes]
+    return column
+
+
+def _load(file: Path) -> Any:
+    from kedro_mlops.models.package import load_estimator  # noqa: PLC0415 - seconds
+
+    return load_estimator(file.read_bytes())

@@ -1,0 +1,177 @@
+"""From the rows of a request to answers: features, model, log and metrics."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from kedro_mlops.feature_store.reader import Completed, FeatureStore
+from kedro_mlops.prediction_log.writer import PredictionLog
+from kedro_mlops.runtime.encoding import Arrays
+
+from .answers import Answer, Answers, identifiers, recorder, utc_now
+from .bulk_answers import TableAnswers, both, logged_table, mixed, score_table
+from .bulk_features import complete_table
+from .challenger import Trial
+from .limits import Check, no_limit
+from .metrics import Metrics
+from .model import ServedModel
+from .reading import Values
+
+# with fewer rows, a table is logged as lines: a file for each would be too many files
+MIN_TABLE_ROWS = 500
+
+
+class Predictor:
+    """Answers rows. Every answer is in the prediction log before it is given.
+
+    Args:
+        model: The champion.
+        store: Where features are looked up.
+        log: The prediction log.
+        metrics: What is counted.
+        trial: The challenger, if there is one.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        store: FeatureStore,
+        log: PredictionLog,
+        metrics: Metrics,
+        trial: Trial | None,
+    ) -> None:
+        self.model = model
+        self.store = store
+        self.log = log
+        self.trial = trial
+        self._metrics = metrics
+        self._threshold = model.plan.threshold
+        self._version = model.plan.model_version
+        self._record = recorder(model.plan)
+        self._new_id = identifiers()
+        self._logged = [field.name for field in model.plan.fields if not field.personal]
+        self._encoder = msgspec.json.Encoder()
+
+    def complete(self, rows: Sequence[Values]) -> list[Completed] | None:
+        """Add the looked-up values, if all of them are at hand; else None."""
+        completed = []
+        for values in rows:
+            found = self.store.complete(values)
+            if found is None:
+                return None
+            completed.append(found)
+        return completed
+
+    def answer(self, rows: Sequence[Completed]) -> bytes:
+        """Score, log and count a few rows; the answer as JSON.
+
+        Raises:
+            ProjectError: if they cannot be logged; then nothing is answered.
+        """
+        now = utc_now()
+        answers: list[Answer] = []
+        variants: list[str] = []
+        records: list[Any] = []
+        for values, missing in rows:
+            variant = "champion"
+            if self.trial is None or self.trial.mode == "off":
+                answer = self._score(values, missing)
+            else:
+                answer, variant = self._score_in_trial(values, missing, records, now)
+            answers.append(answer)
+            variants.append(variant)
+            records.append(self._record(values, answer, variant, now))
+        self.log.append(self._encoder.encode_lines(records), now.date())
+        for answer, variant in zip(answers, variants, strict=True):
+            self._metrics.answered(answer, variant)
+        return self._encoder.encode(Answers(answers))
+
+    def answer_table(self, columns: Arrays, check: Check = no_limit) -> TableAnswers:
+        """Look up, score, log and count many rows. Blocks; thread-safe.
+
+        Args:
+            columns: What was sent.
+            check: Called between steps, and never once they are logged.
+
+        Raises:
+            ProjectError: if they cannot be logged; then nothing is answered.
+        """
+        plan, now = self.model.plan, utc_now()
+        sent = [field.name for field in plan.sent]
+        completed, missing = complete_table(columns, self.store, plan.event_time, sent, check)
+        ours = score_table(self.model, "champion", completed, missing)
+        answers, shadow = self._table_in_trial(ours, completed)
+        logged = logged_table(completed, self._logged, answers, now)
+        if shadow is not None:
+            logged = both(logged, logged_table(completed, self._logged, shadow, now))
+        check()
+        if logged.num_rows < MIN_TABLE_ROWS:
+            self.log.append(self._encoder.encode_lines(logged.to_pylist()), now.date())
+        else:
+            self.log.append_table(logged, now.date())
+        self._metrics.answered_many(answers)
+        return answers
+
+    def _table_in_trial(
+        self, ours: TableAnswers, columns: Arrays
+    ) -> tuple[TableAnswers, TableAnswers | None]:
+        """The answers, and what a shadow says, which goes to the log alone."""
+        trial = self.trial
+        if trial is None:
+            return ours, None
+        trial.look()
+        mode = trial.mode
+        if mode == "off":
+            return ours, None
+        theirs = trial.score_table(mode, columns, ours.missing)
+        if theirs is None:
+            self._count(self._metrics.challenger_failures, len(ours.ids))
+            return ours, None
+        if mode == "canary":
+            return mixed(ours, theirs, trial.takes_all(columns)), None
+        self._count(self._metrics.compared, len(ours.ids))
+        self._count(self._metrics.disagreements, int((ours.decisions != theirs.decisions).sum()))
+        return ours, theirs
+
+    def _count(self, metric: Any, n_rows: int) -> None:
+        assert self.trial is not None
+        self._metrics.child(metric, self.trial.version).inc(n_rows)
+
+    def _score(self, values: Sequence[Any], missing: dict[str, str]) -> Answer:
+        probability, unseen = self.model.score(values)
+        decision = probability >= self._threshold
+        return Answer(self._new_id(), probability, decision, self._version, missing, unseen)
+
+    def _score_in_trial(
+        self, values: Sequence[Any], missing: dict[str, str], records: list[Any], now: Any
+    ) -> tuple[Answer, str]:
+        """The answer and who gave it; what a shadow says goes to the records alone."""
+        trial = self.trial
+        assert trial is not None
+        trial.look()
+        takes = trial.takes(values)
+        if takes and (theirs := self._challenge(values, missing)) is not None:
+            return theirs, "canary"
+        start = time.perf_counter()
+        ours = self._score(values, missing)
+        trial.champion_took(time.perf_counter() - start)
+        if trial.mode == "shadow":
+            theirs = self._challenge(values, missing)
+            if theirs is not None:
+                records.append(self._record(values, theirs, "shadow", now))
+                self._count(self._metrics.compared, 1)
+                self._count(self._metrics.disagreements, theirs.decision != ours.decision)
+        return ours, "champion"
+
+    def _challenge(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
+        trial = self.trial
+        assert trial is not None
+        scored = trial.score(values)
+        if scored is None:
+            self._count(self._metrics.challenger_failures, 1)
+            return None
+        probability, unseen = scored
+        decision = probability >= trial.challenger.plan.threshold
+        return Answer(self._new_id(), probability, decision, trial.version, missing, unseen)

@@ -1,0 +1,164 @@
+"""The BentoML service that a release contains.
+
+BentoML starts it, builds it, checks its health and serves its pages and metrics; requests for
+predictions are answered by the front, which stands before BentoML's application.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import click
+import msgspec
+from bentoml.models import BentoModel
+from pydantic import BaseModel
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
+
+from . import logs
+from .app_state import JSON_TYPE, Desk
+from .fast_lane import install
+from .gateway import App, Front
+from .keys import ApiKeys, refuse_if_open
+from .model import ServedModel
+from .settings import Settings
+from .warm_up import warm_up
+
+logger = logging.getLogger(__name__)
+
+# new containers before the collector looks at them; a large request makes tens of thousands
+GC_THRESHOLD = 100_000
+
+DESCRIPTION = """# Predictions of the champion
+
+`POST /predict` and `GET /info`; `/docs.json` describes both.
+"""
+
+
+class Arguments(BaseModel):
+    """Bento arguments: ``bentoml serve --arg model=…``; a built Bento has its own."""
+
+    model: str = ""
+    challenger: str = ""
+
+
+_desks: list[Desk] = []
+
+
+def _desk() -> Desk | None:
+    return _desks[0] if _desks else None
+
+
+def _front(app: App) -> App:
+    return Front(app, _desk)
+
+
+def create_service(name: str) -> Any:
+    """The service of a project, to be named in a module of the project's package.
+
+    Args:
+        name: What the service is called, and its model in BentoML's store.
+    """
+    arguments = bentoml.use_arguments(Arguments)
+    tags = [arguments.model or f"{name}:latest", *filter(None, [arguments.challenger])]
+
+    @bentoml.service(name=name, description=DESCRIPTION, traffic={"timeout": 60})
+    class PredictionService:
+        """Predictions of the champion; ``Settings`` has the environment that it reads."""
+
+        model = BentoModel(tags[0])
+        if arguments.challenger:
+            challenger = BentoModel(arguments.challenger)
+
+        def __init__(self) -> None:
+            settings = Settings.from_environment()
+            logs.configure(settings.log_format)
+            challenger = _verified(self.challenger) if arguments.challenger else None
+            self.desk = Desk(*_verified(self.model), challenger, settings)
+            _desks[:] = [self.desk]
+            _rest_collector()
+
+        @bentoml.on_startup
+        async def keep_up(self) -> None:
+            """Keep metrics, features and readiness up to date while the service runs."""
+            work = self.desk.tell(), self.desk.refresh(), self.get_ready()
+            self.tasks = [asyncio.create_task(one) for one in work]
+
+        async def get_ready(self) -> None:
+            """Be ready once the first requests need not wait, and as long as they are answered."""
+            self.desk.unready = "The service is warming up; try again."
+            try:
+                await asyncio.to_thread(warm_up, self.desk)
+            except Exception:
+                logger.exception("The first requests will take longer: it could not be warmed up")
+            _rest_collector()
+            await self.desk.watch()
+
+        @bentoml.api
+        def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+            """Probability and decision for each row."""
+            body = msgspec.json.encode({"rows": rows})
+            answer: dict[str, Any] = msgspec.json.decode(
+                self.desk.answer_large(JSON_TYPE, body, JSON_TYPE).body
+            )
+            return answer
+
+        @bentoml.api
+        def info(self) -> dict[str, Any]:
+            """The model that serves, and its metrics on the test window."""
+            found: dict[str, Any] = msgspec.json.decode(self.desk.info)
+            return found
+
+        @bentoml.on_shutdown
+        def close(self) -> None:
+            """Close what is open."""
+            _desks.clear()
+            for task in self.tasks:
+                task.cancel()
+            self.desk.close()
+
+    install(_front)
+    PredictionService.add_asgi_middleware(Front, desk=_desk)  # type: ignore[attr-defined]
+    _look_before_serving(tags)
+    return PredictionService
+
+
+def _rest_collector() -> None:
+    """What is there now stays, and requests leave no cycles: the collector of garbage may rest."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+
+
+def refuse_to_serve(host: str, tags: Sequence[str]) -> None:
+    """Look at settings, keys and the files of the models before a server is started.
+
+    Raises:
+        ProjectError: if it would not do.
+    """
+    settings = Settings.from_environment()
+    refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
+    for tag in tags:
+        ServedModel(*_verified(BentoModel(tag).resolve()), n_threads=1)
+
+
+def _look_before_serving(tags: Sequence[str]) -> None:
+    """In `bentoml serve` itself: its workers would be started again and again, without end."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.info_name != "serve":
+        return
+    try:
+        logs.configure(Settings.from_environment().log_format)
+        refuse_to_serve(context.params.get("host") or "0.0.0.0", tags)  # noqa: S104 - BentoML's default
+    except ProjectError as error:
+        raise SystemExit(f"Error: {error}") from error
+
+
+def _verified(model: Any) -> tuple[Path, Plan]:
+    folder = Path(model.path)
+    return folder, Plan.read(folder, model.info.labels.get(PLAN_LABEL))

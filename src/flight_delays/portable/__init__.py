@@ -1,1 +1,0 @@
-"""A model as the service needs it: plain files, read without pandas, Pandera or scikit-learn."""

@@ -1,3 +1,0 @@
-from .driver import replay
-
-__all__ = ["replay"]

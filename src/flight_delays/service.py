@@ -1,0 +1,5 @@
+"""The service that a release contains; ``bentofile.yaml`` names it."""
+
+from kedro_mlops.serving.service import create_service
+
+PredictionService = create_service("flight_delays")
