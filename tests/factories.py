@@ -25,6 +25,7 @@ from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.measures.drift_profile import profile, windows_back
 from kedro_mlops.measures.drift_reference import Calibration, Reference
+from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import (
     Evaluation,
@@ -184,6 +185,12 @@ def tiny_package(
         evaluated=fitted(family, seed + 1) if evaluated else None,
         evaluation=tiny_evaluation(),
     )
+
+
+def decided(outcome: Outcome = "promote", candidate: str = "2013-a", **fields: Any) -> Decision:
+    """What was decided of a candidate; keyword arguments replace the rest."""
+    said = {"champion_before": None, "reasons": ["It had to be so."]}
+    return Decision(outcome=outcome, candidate=candidate, **{**said, **fields})
 
 
 def from_scikit_learn(version: str, model: bytes) -> bytes:

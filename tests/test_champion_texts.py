@@ -12,19 +12,20 @@ from kedro_mlops.champion.texts import (
     tell_move,
     tell_reproduction,
 )
+from kedro_mlops.models.decision import Decision
 from kedro_mlops.prediction_log.files import Answered
-from tests.factories import tiny_package
+from tests.factories import decided, tiny_package
 
-GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."]}
-BACK = {
-    "outcome": "rollback",
-    "decided_by": "ann",
-    "champion_before": "2013-b",
-    "reasons": ["Rolled back from 2013-b: " + "it was wrong " * 20],
-}
+GATE = decided("promote", "2013-b", champion_before="2013-a", reasons=["It is better."])
+BACK = decided(
+    "rollback",
+    decided_by="ann",
+    champion_before="2013-b",
+    reasons=["Rolled back from 2013-b: " + "it was wrong " * 20],
+)
 
 
-def saved(second: int, version: str, decision: dict | None, **metadata) -> Saved:
+def saved(second: int, version: str, decision: Decision | None, **metadata) -> Saved:
     package = tiny_package(
         version=version, decision=decision, release=f"bento:{version}", **metadata
     )
@@ -50,7 +51,7 @@ def test_the_champion_is_described_in_full(history):
     assert said == {
         "Champion": "2013-a, gradient boosting, as of 2013-01-13",
         "Since": "2026-11-20 12:34:05 UTC",
-        "Decision": f"rollback by ann: {BACK['reasons'][0]}".strip(),
+        "Decision": f"rollback by ann: {BACK.reasons[0]}".strip(),
         "ROC AUC": "0.700 [0.600, 0.800]",
         "Commit": "c0ffee",
         "Data": "da7a",
@@ -148,7 +149,7 @@ def test_a_move_is_told_with_its_seconds_and_the_next_step(history, env, serve):
 
 
 def test_the_first_champion_is_promoted_from_nothing():
-    first = saved(1, "2013-a", GATE | {"champion_before": None})
+    first = saved(1, "2013-a", decided())
 
     assert tell_move(first, 1, None, None).startswith("Promoted  to 2013-a in 1.0 s\n")
 

@@ -9,12 +9,12 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
-from kedro_datasets.json import JSONDataset
 from kedro_datasets.text import TextDataset
 
 from kedro_mlops.champion import history as champions
 from kedro_mlops.champion.history import promote, release_of, roll_back
-from kedro_mlops.core.datasets import HistoryDataset
+from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.documentation.nodes import ModelCard
 from kedro_mlops.gate.nodes import record as record_verdict
@@ -25,6 +25,7 @@ from kedro_mlops.release.nodes import promote as record_release
 from kedro_mlops.runtime.serving_spec import MODEL, PLAN_LABEL, hash_of
 from tests.factories import (
     COLUMNS,
+    decided,
     of_another_scikit_learn,
     plan_of,
     tiny_package,
@@ -34,7 +35,6 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
-BY_GATE = {"outcome": "promote", "decided_by": "gate", "reasons": ["It is better."], "checks": []}
 
 
 WORDS = ModelCard(owner="We", intended_use="To test.", out_of_scope=["Life."], limits=["Many."])
@@ -68,7 +68,10 @@ def catalog(tmp_path: Path) -> DataCatalog:
             "champion": entry("champion", save_args=guarded),
             "incumbent": entry("champion", load_args={"missing_ok": True}),
             "candidate": entry("candidate"),
-            "gate_decision": JSONDataset(filepath=str(tmp_path / "gate_decision.json")),
+            "gate_decision": ModelJSONDataset(
+                filepath=str(tmp_path / "gate_decision.json"),
+                model="kedro_mlops.models.decision.Decision",
+            ),
             "gate_history": HistoryDataset(
                 filepath=str(tmp_path / "gate_history.jsonl"), key=["candidate"]
             ),
@@ -87,10 +90,10 @@ def promoted(catalog: DataCatalog, models: dict[str, ModelPackage]) -> Callable[
         for name in names:
             incumbent = catalog.load("incumbent")
             before = incumbent.version if incumbent else None
-            decided = BY_GATE | {"candidate": f"2013-{name}", "champion_before": before}
+            decision = decided("promote", f"2013-{name}", champion_before=before)
             catalog.save("candidate", models[name])
-            catalog.save("gate_decision", decided)
-            elected = elect(models[name], incumbent, decided)
+            catalog.save("gate_decision", decision)
+            elected = elect(models[name], incumbent, decision)
             catalog.save("champion", record_release(elected, {"bento": f"bento:{name}"}))
 
     return promote_each
@@ -147,7 +150,7 @@ def test_the_history_has_every_champion_the_newest_first(catalog, promoted):
 
     assert [one.version for one in history] == ["2013-b", "2013-a"]
     assert history[0].moment > history[1].moment
-    assert history[0].decision["champion_before"] == "2013-a"
+    assert history[0].decision.champion_before == "2013-a"
     assert history[0].package().base == history[0].moment
 
 
@@ -221,10 +224,9 @@ def test_candidates_are_the_models_that_were_trained_each_once_with_its_last_ver
 ):
     promoted("a", "b")
     for version, outcome in (("c", "block"), ("b", "keep"), ("c", "keep")):
-        decided = {"outcome": outcome, "reasons": ["So."], "champion_before": "2013-b"}
+        decision = decided(outcome, f"2013-{version}", champion_before="2013-b")
         catalog.save("candidate", models[version])
-        verdict = record_verdict(decided | {"candidate": f"2013-{version}"})
-        catalog.save("gate_history", verdict)
+        catalog.save("gate_history", record_verdict(decision))
 
     trained, verdicts = champions.candidates(catalog), champions.verdicts(catalog)
 
@@ -271,10 +273,10 @@ def test_a_roll_back_returns_to_the_champion_before_and_its_release(
     assert returned.metadata.withdrawn == ["2013-b"]
     assert not built
     decision = returned.decision
-    assert (decision["outcome"], decision["decided_by"]) == ("rollback", "ann")
-    assert (decision["from"], decision["to"]) == ("2013-b", "2013-a")
-    assert decision["reasons"] == ["Rolled back from 2013-b: it was wrong"]
-    assert decision["decided_at"].endswith("+00:00")
+    assert (decision.outcome, decision.decided_by) == ("rollback", "ann")
+    assert (decision.from_version, decision.to) == ("2013-b", "2013-a")
+    assert decision.reasons == ["Rolled back from 2013-b: it was wrong"]
+    assert decision.decided_at.endswith("+00:00")
 
 
 def test_rolling_back_twice_goes_further_back(catalog, promoted, stored):
@@ -354,7 +356,7 @@ def test_a_release_that_is_not_intact_is_built_again_before_the_champion_moves(
     assert why in caplog.text
     assert returned.metadata.release == "anew:2013-a"
     assert returned.metadata.withdrawn == ["2013-b"]
-    assert returned.decision["outcome"] == "rollback"
+    assert returned.decision.outcome == "rollback"
 
 
 def test_only_a_release_that_can_serve_is_served(catalog, promoted, stored):
@@ -464,13 +466,13 @@ def test_a_person_promotes_in_place_of_a_champion_that_cannot_be_loaded(
     promote(catalog, "2013-b", "scikit-learn was upgraded")
 
     assert serving(catalog) == "2013-b"
-    assert champions.champions(catalog)[0].decision["champion_before"] == "2013-a"
+    assert champions.champions(catalog)[0].decision.champion_before == "2013-a"
 
 
 def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, built):
     promoted("a")
     catalog.save("candidate", models["b"])
-    kept = {"outcome": "keep", "candidate": "2013-b", "checks": [{"name": "auc"}]}
+    kept = decided("keep", "2013-b", checks=[Check.at_least("auc", 0.7, 0.8)])
     catalog.save("gate_decision", kept)
 
     champion = promote(catalog, "2013-b", "it is needed")
@@ -478,39 +480,28 @@ def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, bui
     decision = champion.decision
     assert champion.version == serving(catalog) == "2013-b"
     assert built == ["2013-b"]
-    assert decision["reasons"] == ["it is needed"]
-    assert decision["champion_before"] == "2013-a"
-    assert decision["checks"] == kept["checks"]
+    assert decision.reasons == ["it is needed"]
+    assert decision.champion_before == "2013-a"
+    assert decision.checks == kept.checks
     assert catalog.load("gate_decision") == kept
-
-
-def waiting(candidate, champion_before):
-    """The gate's decision that leaves a candidate to people."""
-    return {
-        "outcome": "await_approval",
-        "candidate": candidate,
-        "champion_before": champion_before,
-        "checks": [],
-    }
 
 
 def test_a_person_approves_the_first_champion(catalog, models, built):
     catalog.save("candidate", models["a"])
-    catalog.save("gate_decision", waiting("2013-a", champion_before=None))
+    catalog.save("gate_decision", decided("await_approval", "2013-a"))
     before = champions.awaiting(catalog)
 
     champion = promote(catalog, "2013-a", "approved")
 
     assert before == champion.version == "2013-a"
-    assert champion.decision["champion_before"] is None
+    assert champion.decision.champion_before is None
     assert champions.awaiting(catalog) is None
 
 
 @pytest.mark.parametrize("outcome", [None, "keep"])
 def test_only_what_awaits_approval_is_listed_as_such(catalog, outcome):
     if outcome:
-        decision = waiting("2013-a", champion_before=None) | {"outcome": outcome}
-        catalog.save("gate_decision", decision)
+        catalog.save("gate_decision", decided(outcome, "2013-a"))
 
     assert champions.awaiting(catalog) is None
 
@@ -518,7 +509,7 @@ def test_only_what_awaits_approval_is_listed_as_such(catalog, outcome):
 def test_what_a_person_has_decided_since_awaits_nothing(catalog, promoted, models, stored, built):
     promoted("a")
     catalog.save("candidate", models["b"])
-    catalog.save("gate_decision", waiting("2013-b", champion_before="2013-a"))
+    catalog.save("gate_decision", decided("await_approval", "2013-b", champion_before="2013-a"))
     before = champions.awaiting(catalog)
 
     promote(catalog, "2013-b", "approved")
@@ -539,7 +530,7 @@ def test_a_withdrawn_model_that_a_person_promotes_is_no_longer_withdrawn(
 
     assert champion.version == "2013-b"
     assert champion.metadata.withdrawn == []
-    assert champion.decision["checks"] == []
+    assert champion.decision.checks == []
 
 
 def test_an_earlier_champion_is_promoted_even_if_its_candidate_is_gone(
@@ -574,4 +565,4 @@ def test_a_person_without_a_name_is_known_by_a_number(
 
     champion = promote(catalog, "2013-b", "it is needed")
 
-    assert champion.decision["decided_by"].startswith("user ")
+    assert champion.decision.decided_by.startswith("user ")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from math import nan
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -24,15 +25,17 @@ from filelock import FileLock
 from kedro.io import DatasetError, Version
 
 from kedro_mlops.core import project
-from kedro_mlops.core.datasets import HistoryDataset, OptionalDataset
+from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset, OptionalDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_folder
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset
 from kedro_mlops.models.datasets import ModelPackageDataset
+from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.datasets import AlertsDataset
-from tests.factories import observations, tiny_package
+from tests.factories import decided, observations, tiny_package
 
 # Kedro finds it strange that a save may add no version; settings.py silences it
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
@@ -105,7 +108,7 @@ def test_going_back_to_an_older_package_is_a_version_too(champion, first, second
     assert champion().load().version == first.version
 
 
-@pytest.mark.parametrize("record", [{"release": "b:1"}, {"decision": {"outcome": "promote"}}])
+@pytest.mark.parametrize("record", [{"release": "b:1"}, {"decision": decided()}])
 def test_the_same_model_with_another_record_is_another_version(champion, record, first):
     champion().save(first)
 
@@ -138,7 +141,7 @@ def test_a_version_is_not_listed_while_it_is_being_written(champion, tmp_path, f
 
 def test_a_package_that_cannot_be_written_adds_no_version(champion, first, second):
     champion().save(first)
-    unwritable = second.with_record(decision={"outcome": object()})
+    unwritable = second.with_record(hyperparameters={"depth": object()})
 
     with pytest.raises(DatasetError, match="Unable to serialize"):
         champion().save(unwritable)
@@ -521,6 +524,68 @@ def test_a_history_that_is_broken_is_refused_and_not_overwritten(history, tmp_pa
         history().save(seen("2013-03"))
 
     assert file.read_bytes() == broken
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A catalog entry of decisions, and its file."""
+    file = tmp_path / "new/decision.json"
+    model = "kedro_mlops.models.decision.Decision"
+    return ModelJSONDataset(filepath=str(file), model=model), file
+
+
+def test_what_is_typed_comes_back_as_it_was_and_is_plain_json_in_the_file(kept):
+    dataset, file = kept
+    decision = decided(checks=[Check.at_least("auc", 0.7, 0.6), Check.at_most("bytes", nan, 9)])
+
+    dataset.save(decision)
+
+    plain, back = json.loads(file.read_text()), dataset.load()
+    assert isinstance(back, Decision)
+    assert back.model_dump_json() == decision.model_dump_json()
+    assert plain["checks"][0] == {
+        "name": "auc",
+        "passed": True,
+        "value": 0.7,
+        "limit": 0.6,
+        "detail": "0.7, limit 0.6",
+    }
+    assert "from" not in plain
+    assert plain["champion_before"] is None
+    assert json.loads(dataset.preview()) == plain
+
+
+def test_a_rollback_says_in_the_file_from_where_to_where(kept):
+    dataset, file = kept
+
+    dataset.save(decided("rollback", from_version="2013-b", to="2013-a"))
+
+    plain = json.loads(file.read_text())
+    assert (plain["from"], plain["to"]) == ("2013-b", "2013-a")
+    assert dataset.load().from_version == "2013-b"
+
+
+def test_a_file_of_another_shape_is_refused_with_what_is_wrong_and_what_to_do(kept):
+    dataset, file = kept
+    dataset.save({**decided().model_dump(), "more": "of another version"})
+    plain = json.loads(file.read_text())
+    file.write_text(json.dumps({**plain, "outcome": "maybe", "reasons": [1]}))
+
+    with pytest.raises(
+        DatasetError,
+        match=r"new/decision.json is not what Decision says: outcome: .*'promote'.*; "
+        r"reasons.0: .*string.*run again what makes it, or remove it",
+    ):
+        dataset.load()
+
+
+def test_what_is_not_typed_as_the_entry_says_is_not_kept(kept):
+    dataset, file = kept
+
+    with pytest.raises(DatasetError, match="is not what Decision says: outcome: Field required"):
+        dataset.save({"candidate": "2013-a", "champion_before": None, "reasons": []})
+
+    assert not file.exists()
 
 
 @pytest.fixture

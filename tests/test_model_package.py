@@ -25,7 +25,7 @@ from kedro_mlops.models.package import (
     dump_estimator,
     load_estimator,
 )
-from tests.factories import X, Y, fitted, from_scikit_learn, observations, tiny_package
+from tests.factories import X, Y, decided, fitted, from_scikit_learn, observations, tiny_package
 
 FILES = [
     "model.skops", "metadata.json", "reference.json", "evaluated.skops", "evaluation.json",
@@ -132,9 +132,9 @@ def test_a_probability_on_the_threshold_is_decided_positive():
 def test_a_record_is_added_to_a_copy():
     package = tiny_package()
 
-    promoted = package.with_record(decision={"outcome": "promote"})
+    promoted = package.with_record(decision=decided())
 
-    assert promoted.metadata.decision == {"outcome": "promote"}
+    assert promoted.metadata.decision == decided()
     assert package.metadata.decision is None
     assert promoted.estimator is package.estimator
 
@@ -303,7 +303,7 @@ def test_a_model_of_another_scikit_learn_is_passed_on_with_all_that_is_known_of_
     package, copy = ModelPackage.read(written), tmp_path / "copy"
     copy.mkdir()
 
-    package.with_record(decision={"outcome": "rollback"}).write(copy)
+    package.with_record(decision=decided("rollback")).write(copy)
 
     assert (copy / "model.skops").read_bytes() == (written / "model.skops").read_bytes()
     assert ModelPackage.read(copy).reference == package.reference

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from kedro.io import Version
 from kedro.pipeline import Node, Pipeline
@@ -16,8 +15,9 @@ from kedro.pipeline import Node, Pipeline
 from flight_delays.pipeline_registry import register_pipelines
 from kedro_mlops.core.datasets import HistoryDataset
 from kedro_mlops.framework.pipelines import LazyPipeline
+from kedro_mlops.gate.nodes import record
 from kedro_mlops.models.datasets import ModelPackageDataset
-from tests.factories import tiny_package, write_bento, write_labels, write_plan
+from tests.factories import decided, tiny_package, write_bento, write_labels, write_plan
 
 HEAVY = [
     "IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "psutil", "scipy",
@@ -76,16 +76,16 @@ def project(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
         shutil.copytree(pytestconfig.rootpath / name, folder / name)
     shutil.copy(pytestconfig.rootpath / "pyproject.toml", folder)
     models = folder / "data/06_models"
-    judged = {"outcome": "await_approval", "candidate": "2013-a", "champion_before": None}
+    judged = decided("await_approval", "2013-a")
     package = tiny_package(version="2013-a")
     for name in ("candidate", "champion"):
-        record = {"decision": judged, "release": RELEASE} if name == "champion" else {}
-        made = package.with_record(**record)
+        more = {"decision": judged, "release": RELEASE} if name == "champion" else {}
+        made = package.with_record(**more)
         ModelPackageDataset(filepath=str(models / name), version=Version(None, None)).save(made)
     HistoryDataset(filepath=str(models / "gate_history.jsonl"), key=["candidate"]).save(
-        pd.DataFrame([judged])
+        record(judged)
     )
-    (models / "gate_decision.json").write_text(json.dumps(judged))
+    (models / "gate_decision.json").write_text(judged.model_dump_json())
     write_bento(folder / "bentoml", RELEASE, "model:2013-a")
     stored = folder / "bentoml/models/model/2013-a"
     stored.mkdir(parents=True)

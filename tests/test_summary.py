@@ -2,6 +2,7 @@ from typing import Any
 
 from kedro_mlops.framework.summary import summarise
 from tests.conftest import Trained
+from tests.factories import decided
 
 INTERVAL = {"value": 0.7, "low": 0.6, "high": 0.8}
 
@@ -13,7 +14,7 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
         },
         "candidate": trained.candidate,
         "metrics": trained.packaged["metrics"],
-        "gate_decision": {"outcome": "promote", "reasons": ["It is good."]},
+        "gate_decision": decided(reasons=["It is good."]),
         "release": {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0},
         "performance": {
             "n_predictions": 1000,
@@ -51,7 +52,7 @@ def test_a_trial_is_spoken_of_if_there_is_one() -> None:
 
 
 def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
-    made = {"gate_decision": {"outcome": "block", "reasons": ["Too weak."]}}
+    made = {"gate_decision": decided("block", reasons=["Too weak."])}
 
     lines = summarise(made).splitlines()
 
@@ -60,7 +61,7 @@ def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:
 
 
 def test_where_there_is_a_champion_the_next_step_is_to_serve_it() -> None:
-    made = {"gate_decision": {"outcome": "block", "reasons": ["Too weak."]}}
+    made = {"gate_decision": decided("block", reasons=["Too weak."])}
 
     assert summarise(made, has_champion=True).endswith("Next       make serve")
 

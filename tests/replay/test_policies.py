@@ -9,10 +9,11 @@ import pytest
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.replay.nodes import ORACLE
-from kedro_mlops.replay.policies import Record, live_tick
+from kedro_mlops.replay.policies import live_tick
 from kedro_mlops.replay.world import Tick, World
-from tests.factories import COLUMNS
+from tests.factories import COLUMNS, decided
 
 FIRST, SECOND, THIRD = (pd.Timestamp(day) for day in ("2013-03-01", "2013-03-11", "2013-03-21"))
 
@@ -22,16 +23,16 @@ class Lived(Tick):
     """A tick on which models are as good as ``skill`` says, and the gate as strict as ``gate``."""
 
     skill: dict[str, float] = field(default_factory=dict)
-    gate: str = "promote"
+    gate: Outcome = "promote"
     asked: list[str] = field(default_factory=list)
 
     def receive(self) -> None: ...
 
     def train(self) -> None: ...
 
-    def judge(self, champion: str) -> Record:
+    def judge(self, champion: str) -> Decision:
         self.asked.append(champion)
-        return {"outcome": self.gate, "reasons": ["So it is."]}
+        return decided(self.gate, reasons=["So it is."])
 
     def look(self, policy: str, champion: str, last_trained: str, overrides: dict[str, Any]) -> Any:
         windows = pd.DataFrame({"drifted": [True, False], "drifted_columns": ["size, shape", ""]})
@@ -66,7 +67,7 @@ def lived_world(folder: Path) -> World:
 def live(tmp_path: Path, bootstrap: Bootstrap) -> Iterator[Any]:
     """Live two ticks; the policy's decision at the end of the first is given."""
 
-    def run(says: str, skill: float, gate: str = "promote") -> tuple[Any, Any, Lived]:
+    def run(says: str, skill: float, gate: Outcome = "promote") -> tuple[Any, Any, Lived]:
         world = lived_world(tmp_path)
         policies = {"one": {"says": says}}
         first = Lived(world, tmp_path, FIRST, SECOND)

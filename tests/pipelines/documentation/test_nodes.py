@@ -14,7 +14,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.datasets import ContractsDataset
 from kedro_mlops.documentation.nodes import ModelCard, render_card, render_dictionary
 from kedro_mlops.models.package import ModelPackage
-from tests.factories import COLUMNS, of_another_scikit_learn, tiny_package
+from tests.factories import COLUMNS, decided, of_another_scikit_learn, tiny_package
 
 TABLES = [
     contracts.RawFlights,
@@ -48,7 +48,7 @@ def dictionary() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def champion() -> ModelPackage:
-    decision = {"reasons": ["It was the first."], "checks": CHECKS}
+    decision = decided(reasons=["It was the first."], checks=CHECKS)
     measured = {
         "log_loss": {"value": 0.5, "low": 0.4, "high": 0.6},
         "precision": {"value": 0.333, "low": 0.31, "high": 0.36},

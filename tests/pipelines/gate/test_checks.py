@@ -36,7 +36,7 @@ def collapsed(good):
 
 
 def failed(checks):
-    return [check["name"] for check in checks if not check["passed"]]
+    return [check.name for check in checks if not check.passed]
 
 
 # leakage
@@ -55,7 +55,7 @@ def test_the_limit_on_leaks_itself_is_acceptable():
 
     [check] = leakage_checks(alone, 0.85)
 
-    assert (check["name"], check["passed"]) == ("no leak through told", True)
+    assert (check.name, check.passed) == ("no leak through told", True)
 
 
 # slices
@@ -68,10 +68,10 @@ def test_without_a_collapse_the_weakest_slice_is_on_record(good, bootstrap):
 
     counted = slices[slices["n_rows"] >= LIMITS.min_rows]
     weakest = counted.loc[counted["roc_auc_high"].idxmin()]
-    assert check["passed"]
-    assert check["name"] == f"slice {weakest['segment']}={weakest['value']}: roc_auc floor"
-    assert (check["value"], check["limit"]) == (weakest["roc_auc_high"], 0.55)
-    assert f"{weakest['roc_auc']:.4f} [" in check["detail"]
+    assert check.passed
+    assert check.name == f"slice {weakest['segment']}={weakest['value']}: roc_auc floor"
+    assert (check.value, check.limit) == (weakest["roc_auc_high"], 0.55)
+    assert f"{weakest['roc_auc']:.4f} [" in check.detail
 
 
 def test_a_slice_that_collapses_is_named_though_the_whole_is_good(collapsed, bootstrap):
@@ -84,7 +84,7 @@ def test_a_slice_that_may_be_low_by_chance_passes():
     chance = {"segment": "s", "value": "a", "n_rows": 900, "roc_auc": 0.52, "roc_auc_low": 0.44}
     slices = pd.DataFrame([{**chance, "roc_auc_high": high} for high in (0.549, 0.55, 0.6)])
 
-    passed = [slice_checks(slices.iloc[[i]], LIMITS)[0]["passed"] for i in range(3)]
+    passed = [slice_checks(slices.iloc[[i]], LIMITS)[0].passed for i in range(3)]
 
     assert passed == [False, True, True]
 
@@ -97,8 +97,8 @@ def test_a_slice_of_few_rows_or_of_one_class_does_not_count():
 
     [check] = slice_checks(slices, LIMITS)
 
-    assert check["name"] == "slice s=large: roc_auc floor"
-    assert check["passed"]
+    assert check.name == "slice s=large: roc_auc floor"
+    assert check.passed
     assert slice_checks(slices.iloc[1:], LIMITS) == []
 
 
@@ -109,15 +109,15 @@ def test_a_slice_surely_worse_than_the_champion_is_named(good, collapsed, bootst
 
     [check] = checks
     assert failed(checks) == ["slice origin=JFK: not worse than champion"]
-    assert check["value"] > check["limit"] == 0.05
-    assert check["interval"]["low"] > 0
+    assert check.value > check.limit == 0.05
+    assert check.interval.low > 0
 
 
 def test_the_largest_loss_of_a_slice_is_on_record_if_none_is_too_large(good, bootstrap):
     [check] = slice_contest_checks(COLUMNS, good, good["probability"].to_numpy(), LIMITS, bootstrap)
 
-    assert check["passed"]
-    assert (check["value"], check["limit"]) == (0, 0.05)
+    assert check.passed
+    assert (check.value, check.limit) == (0, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_slice_fails_only_if_it_is_worse_by_more_than_is_tolerated_and_surely(
     checks = slice_contest_checks(COLUMNS, worse, good["probability"].to_numpy(), limits, bootstrap)
 
     assert (not failed(checks)) == passed
-    assert any((check["interval"]["low"] > 0) == sure for check in checks)
+    assert any((check.interval.low > 0) == sure for check in checks)
 
 
 # budgets and behaviour
@@ -160,9 +160,9 @@ def test_a_model_beyond_its_budget_fails(model_bytes, milliseconds, expected):
     checks = budget_checks(footprint, 20, 100)
 
     assert failed(checks) == expected
-    assert [check["value"] for check in checks] == [model_bytes / 1e6, milliseconds]
-    assert [check["limit"] for check in checks] == [20, 100]
-    assert "of a core by compiled trees, limit 100" in checks[1]["detail"]
+    assert [check.value for check in checks] == [model_bytes / 1e6, milliseconds]
+    assert [check.limit for check in checks] == [20, 100]
+    assert "of a core by compiled trees, limit 100" in checks[1].detail
 
 
 def test_what_the_behaviour_suite_found_is_told_by_name():
@@ -178,7 +178,7 @@ def test_what_the_behaviour_suite_found_is_told_by_name():
 
     checks = behaviour_checks(found)
 
-    assert [check["name"] for check in checks] == ["behaviour: calm", "behaviour: wild"]
+    assert [check.name for check in checks] == ["behaviour: calm", "behaviour: wild"]
     assert failed(checks) == ["behaviour: wild"]
-    assert [check["detail"] for check in checks] == ["little", "much"]
-    assert all(isinstance(check["passed"], bool) for check in checks)
+    assert [check.detail for check in checks] == ["little", "much"]
+    assert all(isinstance(check.passed, bool) for check in checks)

@@ -14,7 +14,7 @@ from flight_delays.contracts import Observation
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
-from kedro_mlops.gate.nodes import Gate, admit, judge
+from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge
 from kedro_mlops.modelling.evaluation import evaluate, evaluate_slices
 from kedro_mlops.models.package import probability
 from kedro_mlops.models.preprocessing import tree_preprocessing
@@ -96,26 +96,18 @@ def ask(package, test, good, bootstrap):
         **limits,
     ):
         metrics = evaluate(COLUMNS, predictions, bootstrap)
-        return judge(
-            COLUMNS,
-            package.with_record(metrics=metrics["candidate"]),
-            incumbent,
-            rows,
-            predictions,
-            metrics,
-            evaluate_slices(COLUMNS, predictions, bootstrap),
-            alone,
-            behaviour,
-            footprint,
-            Gate(**(NO_LIMITS | limits)),
-            bootstrap,
-        )
+        candidate = package.with_record(metrics=metrics["candidate"])
+        slices = evaluate_slices(COLUMNS, predictions, bootstrap)
+        params = Gate(**(NO_LIMITS | limits))
+        found = alone, behaviour, footprint, params, bootstrap
+        checks = check_candidate(COLUMNS, candidate, predictions, metrics, slices, *found)
+        return judge(COLUMNS, candidate, incumbent, checks, rows, predictions, params, bootstrap)
 
     return ask
 
 
 def named(decision, start):
-    [check] = [check for check in decision["checks"] if check["name"].startswith(start)]
+    [check] = [check for check in decision.checks if check.name.startswith(start)]
     return check
 
 
@@ -140,12 +132,12 @@ def test_the_first_candidate_that_passes_every_check_is_promoted(ask, package):
 
     decision = ask(**limits)
 
-    assert decision["outcome"] == "promote"
-    assert decision["candidate"] == package.version
-    assert decision["champion_before"] is None
-    assert decision["as_of"] == "2013-04-01"
-    assert "no champion yet" in decision["reasons"][0]
-    assert all(check["passed"] for check in decision["checks"])
+    assert decision.outcome == "promote"
+    assert decision.candidate == package.version
+    assert decision.champion_before is None
+    assert decision.as_of == "2013-04-01"
+    assert "no champion yet" in decision.reasons[0]
+    assert all(check.passed for check in decision.checks)
 
 
 @pytest.mark.parametrize(
@@ -162,12 +154,12 @@ def test_a_candidate_beyond_a_limit_is_blocked_whoever_serves(ask, champion, lim
 
     decisions = [ask(incumbent, **limits) for incumbent in (None, champion)]
 
-    assert [decision["outcome"] for decision in decisions] == ["block", "block"]
-    assert decisions[1]["champion_before"] == champion.version
+    assert [decision.outcome for decision in decisions] == ["block", "block"]
+    assert decisions[1].champion_before == champion.version
     for decision in decisions:
-        assert named(decision, name)["limit"] == limit
-        assert not named(decision, name)["passed"]
-        [reason] = decision["reasons"]
+        assert named(decision, name).limit == limit
+        assert not named(decision, name).passed
+        [reason] = decision.reasons
         assert reason.startswith(f"Failed: {name} ")
         assert f"{limit:g}" in reason
 
@@ -179,7 +171,7 @@ def test_limits_themselves_are_acceptable(ask, good, bootstrap):
 
     decision = ask(at_least=at_least, at_most=at_most)
 
-    assert decision["outcome"] == "promote"
+    assert decision.outcome == "promote"
 
 
 @pytest.mark.parametrize("baseline", ["base_rate", "shallow_tree"])
@@ -188,9 +180,9 @@ def test_a_candidate_that_does_not_beat_every_baseline_is_blocked(ask, good, bas
 
     decision = ask(predictions=unbeaten)
 
-    assert decision["outcome"] == "block"
-    assert [c["name"] for c in decision["checks"] if not c["passed"]] == [f"better than {baseline}"]
-    assert decision["reasons"][0].startswith(f"Failed: better than {baseline} ")
+    assert decision.outcome == "block"
+    assert [c.name for c in decision.checks if not c.passed] == [f"better than {baseline}"]
+    assert decision.reasons[0].startswith(f"Failed: better than {baseline} ")
 
 
 def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
@@ -198,8 +190,8 @@ def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
 
     decision = ask(predictions=tied)
 
-    assert decision["outcome"] == "block"
-    assert named(decision, "better than shallow_tree")["value"] == 0
+    assert decision.outcome == "block"
+    assert named(decision, "better than shallow_tree").value == 0
 
 
 def test_a_limit_on_a_metric_that_does_not_exist_is_refused():
@@ -212,8 +204,8 @@ def test_the_champion_itself_trained_again_changes_nothing(ask, package):
 
     decision = ask(champion)
 
-    assert decision["outcome"] == "keep"
-    assert "is the champion" in decision["reasons"][0]
+    assert decision.outcome == "keep"
+    assert "is the champion" in decision.reasons[0]
 
 
 def test_a_candidate_better_than_the_champion_is_promoted(ask, champion, good, test):
@@ -222,11 +214,11 @@ def test_a_candidate_better_than_the_champion_is_promoted(ask, champion, good, t
     decision = ask(champion)
 
     check = named(decision, f"not worse than champion {champion.version}")
-    assert decision["outcome"] == "promote"
-    assert decision["champion_before"] == champion.version
+    assert decision.outcome == "promote"
+    assert decision.champion_before == champion.version
     expected = mean_loss(good, good["probability"]) - loss_of_champion
-    assert check["interval"]["value"] == pytest.approx(expected)
-    assert check["value"] == check["interval"]["value"] < 0
+    assert check.interval.value == pytest.approx(expected)
+    assert check.value == check.interval.value < 0
 
 
 def test_a_candidate_just_as_good_as_the_champion_is_promoted(ask, champion, good, test):
@@ -234,8 +226,8 @@ def test_a_candidate_just_as_good_as_the_champion_is_promoted(ask, champion, goo
 
     decision = ask(champion, predictions=equal, max_loss_increase=0)
 
-    assert decision["outcome"] == "promote"
-    assert named(decision, "not worse than champion")["interval"]["value"] == 0
+    assert decision.outcome == "promote"
+    assert named(decision, "not worse than champion").interval.value == 0
 
 
 def test_a_candidate_worse_than_the_champion_is_kept_out(ask, oracle):
@@ -244,10 +236,10 @@ def test_a_candidate_worse_than_the_champion_is_kept_out(ask, oracle):
     decision = ask(better)
 
     check = named(decision, "not worse than champion")
-    assert decision["outcome"] == "keep"
-    assert not check["passed"]
-    assert check["value"] > check["limit"] == 0.01
-    assert "is worse than the champion" in decision["reasons"][0]
+    assert decision.outcome == "keep"
+    assert not check.passed
+    assert check.value > check.limit == 0.01
+    assert "is worse than the champion" in decision.reasons[0]
 
 
 @pytest.fixture
@@ -259,21 +251,21 @@ def about_as_good(champion, test, good):
 
 
 def test_a_little_worse_is_accepted_while_it_may_be_chance(ask, champion, about_as_good):
-    found = named(ask(champion, about_as_good), "not worse than champion")["interval"]
-    assert found["low"] < 0 < found["value"]
+    found = named(ask(champion, about_as_good), "not worse than champion").interval
+    assert found.low < 0 < found.value
 
-    tolerant = ask(champion, about_as_good, max_loss_increase=found["value"] + 1e-6)
-    strict = ask(champion, about_as_good, max_loss_increase=found["value"] - 1e-6)
+    tolerant = ask(champion, about_as_good, max_loss_increase=found.value + 1e-6)
+    strict = ask(champion, about_as_good, max_loss_increase=found.value - 1e-6)
 
-    assert (tolerant["outcome"], strict["outcome"]) == ("promote", "keep")
+    assert (tolerant.outcome, strict.outcome) == ("promote", "keep")
 
 
 def test_a_candidate_that_is_surely_worse_is_never_accepted(ask, oracle):
     decision = ask(oracle, max_loss_increase=100)
 
     check = named(decision, "not worse than champion")
-    assert check["interval"]["low"] > 0
-    assert decision["outcome"] == "keep"
+    assert check.interval.low > 0
+    assert decision.outcome == "keep"
 
 
 def test_a_champion_trained_later_is_not_replaced(ask, package):
@@ -281,8 +273,8 @@ def test_a_champion_trained_later_is_not_replaced(ask, package):
 
     decision = ask(later)
 
-    assert decision["outcome"] == "keep"
-    assert "2013-05-01" in decision["reasons"][0]
+    assert decision.outcome == "keep"
+    assert "2013-05-01" in decision.reasons[0]
 
 
 @pytest.mark.parametrize("trained_until", ["2013-03-25", "2013-04-01"])
@@ -297,8 +289,8 @@ def test_a_champion_that_has_seen_test_rows_is_compared_as_it_was_measured(
     check = named(decision, "not worse than champion")
     measured = mean_loss(test, probability(oracle.evaluated, test[X]))
     expected = mean_loss(good, good["probability"]) - measured
-    assert check["interval"]["value"] == pytest.approx(expected)
-    assert decision["outcome"] == "promote"
+    assert check.interval.value == pytest.approx(expected)
+    assert decision.outcome == "promote"
 
 
 def test_only_rows_that_the_champion_has_not_seen_are_compared(ask, champion, good, test):
@@ -310,7 +302,7 @@ def test_only_rows_that_the_champion_has_not_seen_are_compared(ask, champion, go
 
     measured = mean_loss(test[unseen], probability(champion.evaluated, test.loc[unseen, X]))
     expected = mean_loss(good[unseen], good.loc[unseen, "probability"]) - measured
-    value = named(decision, "not worse than champion")["interval"]["value"]
+    value = named(decision, "not worse than champion").interval.value
     assert value == pytest.approx(expected)
 
 
@@ -326,7 +318,7 @@ def test_without_the_measured_model_the_serving_one_is_compared_on_rows_it_has_n
     expected = mean_loss(good[unseen], good.loc[unseen, "probability"]) - mean_loss(
         test[unseen], champion.predict(test[unseen])
     )
-    value = named(decision, "not worse than champion")["interval"]["value"]
+    value = named(decision, "not worse than champion").interval.value
     assert value == pytest.approx(expected)
 
 
@@ -335,8 +327,8 @@ def test_a_champion_that_has_seen_every_row_stays(ask, champion):
 
     decision = ask(seen)
 
-    assert decision["outcome"] == "keep"
-    assert "every row of the test window" in decision["reasons"][0]
+    assert decision.outcome == "keep"
+    assert "every row of the test window" in decision.reasons[0]
 
 
 @pytest.mark.parametrize("trained_until", ["2013-03-18", "2013-03-25"])
@@ -348,9 +340,9 @@ def test_a_champion_that_cannot_be_asked_leaves_the_choice_to_a_person(
 
     decision = ask(unloadable)
 
-    [reason] = decision["reasons"]
-    assert decision["outcome"] == "await_approval"
-    assert decision["champion_before"] == unloadable.version
+    [reason] = decision.reasons
+    assert decision.outcome == "await_approval"
+    assert decision.champion_before == unloadable.version
     assert "cannot be compared with: it is of 1.0.2." in reason
     assert f"`kedro champion promote {package.version} --reason …`" in reason
 
@@ -361,7 +353,7 @@ def test_a_champion_that_cannot_be_loaded_is_compared_by_what_stands_in_for_it(a
 
     decision = ask(replace(unloadable, estimator=stand_in))
 
-    assert decision["outcome"] == "keep"
+    assert decision.outcome == "keep"
     assert named(decision, "not worse") == named(ask(oracle), "not worse")
 
 
@@ -370,7 +362,7 @@ def test_a_candidate_that_is_not_fit_is_blocked_also_where_the_champion_cannot_b
 ):
     decision = ask(of_another_scikit_learn(champion), at_least={"roc_auc": 0.999})
 
-    assert decision["outcome"] == "block"
+    assert decision.outcome == "block"
 
 
 def test_a_champion_that_needs_a_lost_feature_gives_way(ask, champion, test):
@@ -378,16 +370,16 @@ def test_a_champion_that_needs_a_lost_feature_gives_way(ask, champion, test):
 
     decision = ask(champion, rows=test.drop(columns=lost))
 
-    assert decision["outcome"] == "promote"
-    assert lost in decision["reasons"][0]
+    assert decision.outcome == "promote"
+    assert lost in decision.reasons[0]
 
 
 def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
     limits = {"at_least": {"roc_auc": 0.6}, "at_most": {"log_loss": 0.01}}
 
-    checks = [c for d in (ask(champion), ask(**limits)) for c in d["checks"]]
+    checks = [c for d in (ask(champion), ask(**limits)) for c in d.checks]
 
-    assert [check["name"] for check in checks] == [
+    assert [check.name for check in checks] == [
         "no leak through windy",
         "better than base_rate",
         "better than shallow_tree",
@@ -405,9 +397,9 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
         "one-row milliseconds",
     ]
     for check in checks:
-        assert isinstance(check["passed"], bool)
-        assert np.isfinite([check["value"], check["limit"]]).all()
-        assert check["detail"]
+        assert isinstance(check.passed, bool)
+        assert np.isfinite([check.value, check.limit]).all()
+        assert check.detail
 
 
 def test_a_feature_that_gives_the_label_away_blocks_by_name(ask, champion):
@@ -415,19 +407,19 @@ def test_a_feature_that_gives_the_label_away_blocks_by_name(ask, champion):
 
     decision = ask(champion, alone=alone)
 
-    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
-    assert decision["outcome"] == "block"
+    failed = [check.name for check in decision.checks if not check.passed]
+    assert decision.outcome == "block"
     assert failed == ["no leak through leak", "no leak through told"]
-    assert decision["reasons"][0] == "Failed: no leak through leak (0.9900, limit 0.85)."
+    assert decision.reasons[0] == "Failed: no leak through leak (0.99, limit 0.85)."
 
 
 def test_the_strongest_honest_feature_is_on_record(ask):
     decision = ask()
 
     check = named(decision, "no leak through")
-    assert check["name"] == "no leak through windy"
-    assert check["passed"]
-    assert (check["value"], check["limit"]) == (0.7, 0.85)
+    assert check.name == "no leak through windy"
+    assert check.passed
+    assert (check.value, check.limit) == (0.7, 0.85)
 
 
 # only the airports have so many rows
@@ -447,9 +439,9 @@ def test_a_candidate_too_large_too_slow_or_ill_behaved_is_blocked_by_name(
 ):
     decision = ask(champion, **found)
 
-    assert decision["outcome"] == "block"
-    assert [check["name"] for check in decision["checks"] if not check["passed"]] == [name]
-    assert decision["reasons"][0].startswith(f"Failed: {name} (")
+    assert decision.outcome == "block"
+    assert [check.name for check in decision.checks if not check.passed] == [name]
+    assert decision.reasons[0].startswith(f"Failed: {name} (")
 
 
 def test_a_candidate_that_lowers_risk_with_wind_is_blocked_by_name(ask, package, test, configured):
@@ -461,8 +453,8 @@ def test_a_candidate_that_lowers_risk_with_wind_is_blocked_by_name(ask, package,
     found = check_behaviour(COLUMNS, replace(package, estimator=lowering), test, suite, seed=0)
     decision = ask(behaviour=found)
 
-    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
-    assert decision["outcome"] == "block"
+    failed = [check.name for check in decision.checks if not check.passed]
+    assert decision.outcome == "block"
     assert failed == ["behaviour: more wind does not lower the risk"]
 
 
@@ -475,9 +467,9 @@ def test_a_candidate_one_slice_of_which_collapses_is_blocked_by_its_name(ask, co
 
     decision = ask(predictions=collapsed, slices=SLICES)
 
-    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
-    assert whole["outcome"] == "promote"
-    assert decision["outcome"] == "block"
+    failed = [check.name for check in decision.checks if not check.passed]
+    assert whole.outcome == "promote"
+    assert decision.outcome == "block"
     assert failed == ["slice origin=JFK: roc_auc floor"]
 
 
@@ -490,11 +482,11 @@ def test_a_candidate_surely_worse_than_the_champion_on_a_slice_is_kept_out(
 
     decision = ask(champion, torn, slices={**SLICES, "min_roc_auc": 0})
 
-    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
-    assert named(decision, "not worse than champion")["value"] < 0
-    assert decision["outcome"] == "keep"
+    failed = [check.name for check in decision.checks if not check.passed]
+    assert named(decision, "not worse than champion").value < 0
+    assert decision.outcome == "keep"
     assert failed == ["slice origin=JFK: not worse than champion"]
-    assert "worse than the champion on a slice: slice origin=JFK" in decision["reasons"][0]
+    assert "worse than the champion on a slice: slice origin=JFK" in decision.reasons[0]
 
 
 def test_a_candidate_that_was_rolled_back_is_not_promoted_again(ask, champion, package):
@@ -502,8 +494,8 @@ def test_a_candidate_that_was_rolled_back_is_not_promoted_again(ask, champion, p
 
     decision = ask(returned_to)
 
-    assert decision["outcome"] == "keep"
-    [reason] = decision["reasons"]
+    assert decision.outcome == "keep"
+    [reason] = decision.reasons
     assert "was rolled back" in reason
     assert f"`kedro champion promote {package.version} --reason …`" in reason
 
@@ -513,9 +505,9 @@ def test_where_a_person_approves_a_candidate_that_passed_waits(ask, champion, pa
 
     decision = ask(champion, require_approval=True)
 
-    assert decision["outcome"] == "await_approval"
-    [*reasons, last] = decision["reasons"]
-    assert reasons == promoted["reasons"]
+    assert decision.outcome == "await_approval"
+    [*reasons, last] = decision.reasons
+    assert reasons == promoted.reasons
     assert f"`kedro champion promote {package.version} --reason …`" in last
 
 
@@ -525,40 +517,33 @@ def test_what_is_not_fit_waits_for_nobody(ask, champion, oracle, package):
     blocked = ask(champion, at_least={"roc_auc": 0.999}, require_approval=True)
     kept = ask(withdrawn, require_approval=True)
 
-    assert blocked["outcome"] == "block"
-    assert kept["outcome"] == "keep"
-    assert "is worse than the champion" in kept["reasons"][0]
+    assert blocked.outcome == "block"
+    assert kept.outcome == "keep"
+    assert "is worse than the champion" in kept.reasons[0]
 
 
 def test_a_decision_says_that_the_gate_took_it_and_as_of_when(ask):
     decision = ask()
 
-    assert decision["decided_by"] == "gate"
-    assert decision["decided_at"] == "2013-04-01T00:00:00"
+    assert decision.decided_by == "gate"
+    assert decision.decided_at == "2013-04-01T00:00:00"
 
 
-def judged_on(package, test, predictions, metrics, bootstrap):
-    slices = evaluate_slices(COLUMNS, predictions, bootstrap)
-    limits = Gate(**NO_LIMITS)
-    return judge(COLUMNS,
-        package, None, test, predictions, metrics, slices, HONEST, WELL_BEHAVED, SMALL, limits,
-        bootstrap,
-    )  # fmt: skip
-
-
-def test_figures_of_another_training_judge_nobody(package, test, good, bootstrap):
+def test_figures_of_another_training_judge_nobody(package, good, bootstrap):
     metrics = evaluate(COLUMNS, good, bootstrap)
     candidate = package.with_record(metrics=metrics["candidate"])
     others = metrics | {"candidate": evaluate(COLUMNS, good.head(500), bootstrap)["candidate"]}
+    slices = evaluate_slices(COLUMNS, good, bootstrap)
+    found = slices, HONEST, WELL_BEHAVED, SMALL, Gate(**NO_LIMITS), bootstrap
 
-    assert judged_on(candidate, test, good, metrics, bootstrap)["outcome"] == "promote"
+    assert all(check.passed for check in check_candidate(COLUMNS, candidate, good, metrics, *found))
     with pytest.raises(ProjectError, match=f"not measured on the candidate {package.version}"):
-        judged_on(candidate, test, good, others, bootstrap)
+        check_candidate(COLUMNS, candidate, good, others, *found)
 
 
 def test_rows_of_another_training_judge_nobody(package, test, good, bootstrap):
-    metrics = evaluate(COLUMNS, good, bootstrap)
-    candidate = package.with_record(metrics=metrics["candidate"])
+    limits = Gate(**NO_LIMITS)
 
+    assert judge(COLUMNS, package, None, [], test, good, limits, bootstrap).outcome == "promote"
     with pytest.raises(ProjectError, match="pipelines=modelling,gate,release"):
-        judged_on(candidate, test.iloc[::-1], good, metrics, bootstrap)
+        judge(COLUMNS, package, None, [], test.iloc[::-1], good, limits, bootstrap)

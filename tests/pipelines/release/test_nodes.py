@@ -7,27 +7,23 @@ from typing import Any
 import pytest
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.released import bento_folder, models_of
 from kedro_mlops.release import nodes
 from kedro_mlops.release.nodes import Release, build_bento, elect, export_requirements, promote
-from tests.factories import of_another_scikit_learn, tiny_package, write_bento
+from tests.factories import decided, of_another_scikit_learn, tiny_package, write_bento
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
 
 
-def decision(outcome: str, by: str = "gate") -> dict[str, Any]:
-    return {
-        "outcome": outcome,
-        "candidate": CANDIDATE.version,
-        "champion_before": INCUMBENT.version,
-        "decided_by": by,
-        "reasons": ["It had to be so."],
-    }
+def decision(outcome: Outcome, by: str = "gate", **fields: Any) -> Decision:
+    said = {"candidate": CANDIDATE.version, "champion_before": INCUMBENT.version}
+    return decided(outcome, decided_by=by, **{**said, **fields})
 
 
 @pytest.mark.parametrize("made", [decision("promote"), decision("rollback", by="ann")])
-def test_who_was_chosen_is_elected_with_the_decision_on_record(made: dict[str, Any]) -> None:
+def test_who_was_chosen_is_elected_with_the_decision_on_record(made: Decision) -> None:
     elected = elect(CANDIDATE, INCUMBENT, made)
 
     assert elected.version == CANDIDATE.version
@@ -36,7 +32,7 @@ def test_who_was_chosen_is_elected_with_the_decision_on_record(made: dict[str, A
 
 
 @pytest.mark.parametrize("outcome", ["keep", "block", "await_approval"])
-def test_otherwise_the_champion_stays_as_it_is(outcome: str) -> None:
+def test_otherwise_the_champion_stays_as_it_is(outcome: Outcome) -> None:
     elected = elect(CANDIDATE, INCUMBENT, decision(outcome))
 
     assert elected is INCUMBENT
@@ -48,7 +44,7 @@ def test_a_champion_that_cannot_answer_waits_for_a_person_with_what_the_gate_sai
 
 
 def test_a_decision_about_another_candidate_elects_nobody_new() -> None:
-    about_another = decision("promote") | {"candidate": "20130101-another"}
+    about_another = decision("promote", candidate="20130101-another")
 
     elected = elect(CANDIDATE, INCUMBENT, about_another)
 
@@ -64,7 +60,7 @@ def test_a_promotion_that_was_carried_out_is_not_carried_out_again() -> None:
 
 
 def test_the_first_champion_follows_nobody() -> None:
-    first = decision("promote") | {"champion_before": None}
+    first = decision("promote", champion_before=None)
 
     elected = elect(replace(CANDIDATE, base="of the candidate"), None, first)
 
@@ -99,7 +95,7 @@ def test_a_withdrawn_model_is_promoted_by_a_person_only(by: str, elects: ModelPa
 
 @pytest.mark.parametrize("serving", [INCUMBENT, None])
 def test_a_decision_against_another_champion_is_refused(serving: ModelPackage | None) -> None:
-    outdated = decision("promote") | {"champion_before": "20120101-before"}
+    outdated = decision("promote", champion_before="20120101-before")
 
     with pytest.raises(
         ProjectError, match=r"judged against 20120101-before, but .* serves now.*gate,release"

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.gate.behaviour import check_behaviour, read_suite
-from kedro_mlops.gate.nodes import admit, judge, record
+from kedro_mlops.gate.nodes import admit, check_candidate, judge, record
 
 
 def create_pipeline() -> Pipeline:
@@ -20,11 +20,19 @@ def create_pipeline() -> Pipeline:
                 "behaviour",
             ),
             Node(
+                check_candidate,
+                [
+                    "contract", "admitted", "test_predictions", "metrics", "slice_metrics",
+                    "single_feature_auc", "behaviour", "candidate_footprint", "params:gate",
+                    "params:bootstrap",
+                ],
+                "candidate_checks",
+            ),
+            Node(
                 judge,
                 [
-                    "contract", "admitted", "incumbent", "test", "test_predictions", "metrics",
-                    "slice_metrics", "single_feature_auc", "behaviour", "candidate_footprint",
-                    "params:gate", "params:bootstrap",
+                    "contract", "admitted", "incumbent", "candidate_checks", "test",
+                    "test_predictions", "params:gate", "params:bootstrap",
                 ],
                 "gate_decision",
             ),

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 
+from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError, suggestion
-from kedro_mlops.models.metadata import GATE, Metadata
+from kedro_mlops.models.decision import GATE, Decision, Outcome
+from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import BUILD_AGAIN, models_of, plan_of
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ TOLD = (CHAMPION, CANDIDATE, "gate_decision", "gate_history")
 OF_CHAMPION = "of_champion"
 
 Catalog = CatalogProtocol[Any, Any]
-Decision = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Saved:
         return self.metadata.version
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> Decision | None:
         """What made it champion."""
-        return self.metadata.decision or {}
+        return self.metadata.decision
 
     def package(self) -> "ModelPackage":
         """Read the whole of it."""
@@ -97,14 +98,12 @@ def candidates(catalog: Catalog) -> list[Saved]:
 
 def verdicts(catalog: Catalog) -> dict[str, str]:
     """What the gate has said of candidates at last, by their versions."""
-    promoted = [one for one in saved_versions(catalog, CHAMPION) if _by_gate(one)]
-    told = {one.version: str(one.decision["outcome"]) for one in promoted}
+    champions = [(one.version, one.decision) for one in saved_versions(catalog, CHAMPION)]
+    told = {
+        version: made.outcome for version, made in champions if made and made.decided_by == GATE
+    }
     judged = catalog["gate_history"].records()
     return told | {row["candidate"]: row["outcome"] for row in judged}
-
-
-def _by_gate(saved: Saved) -> bool:
-    return bool(saved.decision.get("decided_by") == GATE)
 
 
 def tell_anew(catalog: Catalog) -> None:
@@ -171,14 +170,14 @@ def awaiting(catalog: Catalog) -> str | None:
     """The candidate that passed the gate and awaits a person's approval, if there is one."""
     if not catalog.exists("gate_decision"):
         return None
-    decision = catalog.load("gate_decision")
+    decision: Decision = catalog.load("gate_decision")
     current = next(iter(saved_versions(catalog, CHAMPION)), None)
     # a person has decided since, if another model serves, or serves again
     before, withdrawn = (current.version, current.metadata.withdrawn) if current else (None, [])
-    outdated = decision["champion_before"] != before or decision["candidate"] in withdrawn
-    if decision["outcome"] != "await_approval" or outdated:
+    outdated = decision.champion_before != before or decision.candidate in withdrawn
+    if decision.outcome != "await_approval" or outdated:
         return None
-    return str(decision["candidate"])
+    return decision.candidate
 
 
 def roll_back(
@@ -209,9 +208,9 @@ def roll_back(
     current = history[0]
     target = find(version, history) if version else predecessor(history)
     _check_target(target, current)
-    move = {"from": current.version, "to": target.version}
     said = f"Rolled back from {current.version}{f': {reason}' if reason else '.'}"
-    decision = _by_person("rollback", target, current, said) | move
+    move = {"from_version": current.version, "to": target.version}
+    decision = _by_person("rollback", target, current, said, **move)
     package, problem = target.package(), release_problem(target.metadata)
     if is_mute(package.estimator):
         raise UnloadableError(package.estimator.why)
@@ -246,29 +245,32 @@ def promote(catalog: Catalog, version: str, reason: str) -> Saved:
     current = next(iter(saved_versions(catalog, CHAMPION)), None)
     if current is not None and current.version == target.version:
         raise ProjectError(f"{target.version} is the champion already. Nothing has changed.")
-    decision = _by_person("promote", target, current, reason)
-    _release(catalog, target.package(), decision | {"checks": _checks_of(target, catalog)})
+    checks = _checks_of(target, catalog)
+    decision = _by_person("promote", target, current, reason, checks=checks)
+    _release(catalog, target.package(), decision)
     return champions(catalog)[0]
 
 
-def _checks_of(target: Saved, catalog: Catalog) -> list[dict[str, Any]]:
+def _checks_of(target: Saved, catalog: Catalog) -> list[Check]:
     """What the gate has measured, if this is the candidate that it judged last."""
-    judged = catalog.load("gate_decision") if catalog.exists("gate_decision") else {}
-    return list(judged["checks"]) if judged.get("candidate") == target.version else []
+    judged = catalog.load("gate_decision") if catalog.exists("gate_decision") else None
+    return judged.checks if judged and judged.candidate == target.version else []
 
 
-def _by_person(outcome: str, target: Saved, current: Saved | None, reason: str) -> Decision:
+def _by_person(
+    outcome: Outcome, target: Saved, current: Saved | None, reason: str, **more: Any
+) -> Decision:
     """The record of what a person decides now."""
-    return {
-        "outcome": outcome,
-        "candidate": target.version,
-        "champion_before": current.version if current else None,
-        "as_of": f"{target.metadata.as_of:%Y-%m-%d}",
-        "decided_by": _login(),
-        "decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "reasons": [reason],
-        "checks": [],
-    }
+    return Decision(
+        outcome=outcome,
+        candidate=target.version,
+        champion_before=current.version if current else None,
+        as_of=f"{target.metadata.as_of:%Y-%m-%d}",
+        decided_by=_login(),
+        decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        reasons=[reason],
+        **more,
+    )
 
 
 def _login() -> str:

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from kedro_mlops.core.wording import interval_text, metric_name
-from kedro_mlops.models.metadata import GATE, saved_at
+from kedro_mlops.models.decision import GATE
+from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.prediction_log.files import Answered
 
 from .history import Saved
@@ -111,7 +112,7 @@ def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) 
 def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None) -> str:
     """Tell that a person changed the champion, what may still serve another, what comes next."""
     title = "Rolled back" if _outcome(to) == "rollback" else "Promoted"
-    before = to.decision["champion_before"]
+    before = to.decision.champion_before if to.decision else None
     return _list(
         (title, f"to {to.version}{f' from {before}' if before else ''} in {seconds:.1f} s"),
         ("Release", f"{to.metadata.release}, ready to serve"),
@@ -169,12 +170,12 @@ def _moment(saved: Saved) -> str:
 
 
 def _outcome(saved: Saved) -> str:
-    return str(saved.decision.get("outcome", NOT_KNOWN))
+    return saved.decision.outcome if saved.decision else NOT_KNOWN
 
 
 def _by(saved: Saved) -> str:
-    return str(saved.decision.get("decided_by", GATE))
+    return saved.decision.decided_by if saved.decision else GATE
 
 
 def _why(saved: Saved) -> str:
-    return " ".join(saved.decision.get("reasons", []))
+    return " ".join(saved.decision.reasons) if saved.decision else ""

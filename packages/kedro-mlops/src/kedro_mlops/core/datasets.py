@@ -1,4 +1,4 @@
-"""Datasets for the catalog: a table that grows, and what may be missing.
+"""Datasets for the catalog: a table that grows, what is typed, and what may be missing.
 
 What only reads its records waits for no import of pandas.
 """
@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro.utils import load_obj
+from kedro_datasets._typing import JSONPreview
+from kedro_datasets.json import JSONDataset
+from pydantic import BaseModel, ValidationError
 
 from .files import new_file
 
@@ -70,6 +74,60 @@ class HistoryDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path), "key": self._key}
+
+
+class ModelJSONDataset(JSONDataset):
+    """A Pydantic model in the code, plain JSON in the file.
+
+    Args:
+        model: Import path of the model's class.
+        options: Those of Kedro's ``JSONDataset``.
+    """
+
+    def __init__(self, *, model: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._model = model
+
+    def load(self) -> BaseModel:
+        """Read the file.
+
+        Raises:
+            DatasetError: if it holds something else.
+        """
+        return self._validated(
+            super().load(),
+            "Another version of the project may have written it: run again what makes it, or "
+            "remove it.",
+        )
+
+    def save(self, data: BaseModel | dict[str, Any]) -> None:
+        """Write the model, or what can become one.
+
+        Raises:
+            DatasetError: if it cannot.
+        """
+        whole = self._validated(data, "Let the node that makes it return that.")
+        super().save(whole.model_dump(mode="json"))
+
+    def preview(self) -> JSONPreview:
+        """The file, for kedro-viz."""
+        return JSONPreview(self.load().model_dump_json())
+
+    def _validated(self, data: Any, what_next: str) -> BaseModel:
+        model: type[BaseModel] = load_obj(self._model)
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, found['loc'])) or 'all of it'}: {found['msg']}"
+                for found in error.errors()
+            )
+            raise DatasetError(
+                f"{self._filepath} is not what {model.__name__} says: {wrong}. {what_next}"
+            ) from error
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "model": self._model}
 
 
 class OptionalDataset(AbstractDataset[Any, Any]):

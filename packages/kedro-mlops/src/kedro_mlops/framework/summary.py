@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from kedro_mlops.core.wording import in_environment, interval_text, measured_text
+from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
 
 # the artefacts that a summary speaks of
@@ -109,6 +110,10 @@ def _decision(decision: Mapping[str, Any]) -> str:
     return f"{decision['outcome']}: {' '.join(decision['reasons'])}"
 
 
+def _gate(decision: Decision) -> str:
+    return f"{decision.outcome}: {' '.join(decision.reasons)}"
+
+
 def _release(release: Mapping[str, Any]) -> str:
     return (
         f"{release['bento']}: {release['rows_compared']} rows answered as in batch "
@@ -133,7 +138,7 @@ _LINES: dict[str, tuple[str, Any]] = {
     "data_screening": ("Read", _screening),
     "candidate": ("Trained", _candidate),
     "metrics": ("Tested", _metrics),
-    "gate_decision": ("Gate", _decision),
+    "gate_decision": ("Gate", _gate),
     "release": ("Released", _release),
     "performance": ("Watched", _performance),
     "trial_decision": ("Trial", _decision),

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import Check, Interval
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import Bootstrap, paired_difference
-
-Check = dict[str, Any]
 
 
 class SliceLimits(Parameters):
@@ -29,23 +28,12 @@ class SliceLimits(Parameters):
     )
 
 
-def check(name: str, value: float, limit: float, passed: bool, detail: str = "") -> Check:
-    """One check as the decision records it."""
-    return {
-        "name": name,
-        "passed": bool(passed),
-        "value": value,
-        "limit": limit,
-        "detail": detail or f"{value:.4f}, limit {limit:g}",
-    }
-
-
 def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[Check]:
     """One check for every feature that gives the label away; one that passes if none does."""
     strongest = single_feature_auc.sort_values("roc_auc", ascending=False)
     return _failed_or_first(
         [
-            check(f"no leak through {feature}", auc, limit, auc <= limit)
+            Check.at_most(f"no leak through {feature}", auc, limit)
             for feature, auc in zip(strongest["feature"], strongest["roc_auc"], strict=True)
         ]
     )
@@ -57,12 +45,10 @@ def metric_checks(
     """Floors and ceilings of the metrics on the test window."""
     values = {name: interval["value"] for name, interval in measured.items()}
     floors = [
-        check(f"{name} floor", values[name], limit, values[name] >= limit)
-        for name, limit in at_least.items()
+        Check.at_least(f"{name} floor", values[name], limit) for name, limit in at_least.items()
     ]
     ceilings = [
-        check(f"{name} ceiling", values[name], limit, values[name] <= limit)
-        for name, limit in at_most.items()
+        Check.at_most(f"{name} ceiling", values[name], limit) for name, limit in at_most.items()
     ]
     return [*floors, *ceilings]
 
@@ -76,11 +62,10 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
     weakest = large.sort_values("roc_auc_high").to_dict("records")
     return _failed_or_first(
         [
-            check(
+            Check.at_least(
                 f"slice {row['segment']}={row['value']}: roc_auc floor",
                 row["roc_auc_high"],
                 limits.min_roc_auc,
-                row["roc_auc_high"] >= limits.min_roc_auc,
                 f"{row['roc_auc']:.4f} [{row['roc_auc_low']:.4f}, {row['roc_auc_high']:.4f}] on "
                 f"{row['n_rows']:,} rows, limit of the upper end {limits.min_roc_auc:g}",
             )
@@ -93,20 +78,21 @@ def baseline_checks(
     contract: Columns, predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
 ) -> list[Check]:
     """The candidate must beat every baseline."""
-    baselines = [name for name in metrics if name in predictions.columns]
-    compared = [
-        compare(
-            contract, f"better than {name}", predictions, predictions[name].to_numpy(), 0, bootstrap
-        )
-        for name in baselines
+    differences = {
+        name: _difference(contract, predictions, predictions[name].to_numpy(), bootstrap)
+        for name in metrics
+        if name in predictions.columns
+    }
+    return [
+        _compared(f"better than {name}", found, 0, found.value < 0)
+        for name, found in differences.items()
     ]
-    return [{**found, "passed": found["value"] < 0} for found in compared]
 
 
 def behaviour_checks(behaviour: pd.DataFrame) -> list[Check]:
     """What the behaviour suite has found."""
     return [
-        check(f"behaviour: {row['name']}", row["value"], row["limit"], row["passed"], row["detail"])
+        Check.model_validate(row | {"name": f"behaviour: {row['name']}"})
         for row in behaviour.to_dict("records")
     ]
 
@@ -116,11 +102,10 @@ def budget_checks(
 ) -> list[Check]:
     """The model must be small and quick enough to serve."""
     megabytes, milliseconds = footprint["model_bytes"] / 1e6, footprint["one_row_milliseconds"]
-    quick = milliseconds <= max_milliseconds
     how = f"{milliseconds:.2g} of a core by {footprint['engine']}, limit {max_milliseconds:g}"
     return [
-        check("model megabytes", megabytes, max_megabytes, megabytes <= max_megabytes),
-        check("one-row milliseconds", milliseconds, max_milliseconds, quick, how),
+        Check.at_most("model megabytes", megabytes, max_megabytes),
+        Check.at_most("one-row milliseconds", milliseconds, max_milliseconds, how),
     ]
 
 
@@ -132,23 +117,22 @@ def slice_contest_checks(
     bootstrap: Bootstrap,
 ) -> list[Check]:
     """One check for every slice that is surely worse than another model; else the worst one."""
-    compared = [
-        compare(
-            contract,
-            f"slice {name}: not worse than champion",
-            predictions.iloc[rows],
-            other[rows],
-            limits.max_loss_increase,
-            bootstrap,
-        )
+    differences = {
+        name: _difference(contract, predictions.iloc[rows], other[rows], bootstrap)
         for name, rows in _slices(contract, predictions)
         if len(rows) >= limits.min_rows
-    ]
+    }
+    limit = limits.max_loss_increase
     checks = [
-        {**found, "passed": found["value"] <= found["limit"] or found["interval"]["low"] <= 0}
-        for found in compared
+        _compared(
+            f"slice {name}: not worse than champion",
+            found,
+            limit,
+            found.value <= limit or found.low <= 0,
+        )
+        for name, found in differences.items()
     ]
-    return _failed_or_first(sorted(checks, key=lambda found: -found["value"]))
+    return _failed_or_first(sorted(checks, key=lambda found: -found.value))
 
 
 def compare(
@@ -164,24 +148,39 @@ def compare(
     Passed if it is higher by no more than the limit, and not surely higher: the interval of the
     difference does not lie above zero.
     """
-    difference = paired_difference(
-        predictions[contract.label],
-        predictions["probability"].to_numpy(),
-        other,
-        predictions[contract.event_time].dt.normalize(),
-        bootstrap,
+    found = _difference(contract, predictions, other, bootstrap)
+    return _compared(name, found, limit, found.value <= limit and found.low <= 0)
+
+
+def _difference(
+    contract: Columns, predictions: pd.DataFrame, other: NDArray[np.float64], bootstrap: Bootstrap
+) -> Interval:
+    """The candidate's log loss minus another's."""
+    return Interval.model_validate(
+        paired_difference(
+            predictions[contract.label],
+            predictions["probability"].to_numpy(),
+            other,
+            predictions[contract.event_time].dt.normalize(),
+            bootstrap,
+        )
     )
-    value, low, high = difference["value"], difference["low"], difference["high"]
-    detail = f"log loss differs by {value:+.4f} [{low:+.4f}, {high:+.4f}]"
-    return {
-        **check(name, value, limit, value <= limit and low <= 0, detail),
-        "interval": difference,
-    }
+
+
+def _compared(name: str, found: Interval, limit: float, passed: bool) -> Check:
+    return Check(
+        name=name,
+        passed=passed,
+        value=found.value,
+        limit=limit,
+        detail=f"log loss differs by {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
+        interval=found,
+    )
 
 
 def _failed_or_first(checks: list[Check]) -> list[Check]:
     """Those that failed; if none did, the first, so that the nearest to its limit is on record."""
-    return [found for found in checks if not found["passed"]] or checks[:1]
+    return [found for found in checks if not found.passed] or checks[:1]
 
 
 def _slices(contract: Columns, rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.intp]]]:

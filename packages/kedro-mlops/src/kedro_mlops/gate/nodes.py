@@ -1,6 +1,7 @@
 """A candidate becomes champion only if it earns it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,15 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import DECISION_METRICS, METRICS, Bootstrap
-from kedro_mlops.models.metadata import GATE
+from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
 
 from .checks import (
-    Check,
     SliceLimits,
     baseline_checks,
     behaviour_checks,
@@ -28,6 +29,18 @@ from .checks import (
     slice_checks,
     slice_contest_checks,
 )
+
+MEASURED = "What has been measured was not measured on"
+REMEMBERED = ["candidate", "outcome", "champion_before", "reasons"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a candidate, why, and by which further checks."""
+
+    outcome: Outcome
+    reasons: list[str]
+    checks: list[Check] = field(default_factory=list)
 
 
 class Gate(Parameters):
@@ -73,11 +86,9 @@ def admit(
     return candidate
 
 
-def judge(
+def check_candidate(
     contract: Columns,
     candidate: ModelPackage,
-    incumbent: ModelPackage | None,
-    test: pd.DataFrame,
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
     slice_metrics: pd.DataFrame,
@@ -86,34 +97,27 @@ def judge(
     footprint: dict[str, Any],
     params: Gate,
     bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    """Decide whether the candidate is promoted, kept out, or blocked.
+) -> list[Check]:
+    """What the candidate must pass whoever serves.
 
     Args:
         contract: What the model is about.
         candidate: The model just trained.
-        incumbent: The present champion, if there is one.
-        test: Rows of the test window.
-        predictions: The candidate's and the baselines' probabilities on them.
-        metrics: The candidate's and the baselines' metrics on them.
-        slice_metrics: The candidate's metrics on the slices of the test window.
+        predictions: The candidate's and the baselines' probabilities on the test window.
+        metrics: The candidate's and the baselines' metrics on it.
+        slice_metrics: The candidate's metrics on the slices of it.
         single_feature_auc: How well each feature alone tells the label.
         behaviour: What the behaviour suite has found.
         footprint: What the candidate takes to keep and to ask.
         params: Limits and tolerances.
         bootstrap: How intervals are computed.
 
-    Returns:
-        The decision: ``outcome`` is ``promote``; ``await_approval``, a person is to promote it;
-        ``keep``, the champion stays because the candidate is not better, or was rolled back; or
-        ``block``, the candidate is not fit to serve. With ``reasons``, and ``checks`` that each
-        say passed or not, value and limit.
-
     Raises:
         ProjectError: if what was measured was not measured on this candidate.
     """
-    _check_of_one_run(contract, candidate, test, predictions, metrics)
-    checks = [
+    if metrics["candidate"] != candidate.metadata.metrics:
+        raise _of_another_run(candidate, MEASURED)
+    return [
         *leakage_checks(single_feature_auc, params.max_single_feature_auc),
         *metric_checks(metrics["candidate"], params.at_least, params.at_most),
         *slice_checks(slice_metrics, params.slices),
@@ -121,50 +125,64 @@ def judge(
         *behaviour_checks(behaviour),
         *budget_checks(footprint, params.max_model_megabytes, params.max_one_row_milliseconds),
     ]
-    fit = all(check["passed"] for check in checks)
-    reasons = [f"Failed: {c['name']} ({c['detail']})." for c in checks if not c["passed"]]
-    outcome = "promote" if fit else "block"
-    if fit and incumbent is not None:
-        contest = _contest(contract, candidate, incumbent, test, predictions, params, bootstrap)
-        checks += contest["checks"]
-        reasons, outcome = [contest["reason"]], contest["outcome"]
-    elif fit:
-        reasons = ["There is no champion yet, and the candidate passed every check."]
-    decision = {
-        "outcome": outcome,
-        "candidate": candidate.version,
-        "champion_before": incumbent.version if incumbent else None,
-        "as_of": f"{candidate.metadata.as_of:%Y-%m-%d}",
-        "decided_by": GATE,
-        "decided_at": candidate.metadata.as_of.isoformat(),
-        "reasons": reasons,
-        "checks": checks,
-    }
-    return _leave_to_people(decision, incumbent, params)
 
 
-def record(decision: dict[str, Any]) -> pd.DataFrame:
+def judge(
+    contract: Columns,
+    candidate: ModelPackage,
+    incumbent: ModelPackage | None,
+    checks: list[Check],
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    params: Gate,
+    bootstrap: Bootstrap,
+) -> Decision:
+    """Decide whether the candidate is promoted, kept out, or blocked.
+
+    Args:
+        contract: What the model is about.
+        candidate: The model just trained.
+        incumbent: The present champion, if there is one.
+        checks: What the candidate had to pass whoever serves.
+        test: Rows of the test window.
+        predictions: The candidate's probabilities on them.
+        params: Limits and tolerances.
+        bootstrap: How intervals are computed.
+
+    Raises:
+        ProjectError: if the predictions are not those of the test window.
+    """
+    if not test[contract.keys].equals(predictions[contract.keys]):
+        raise _of_another_run(candidate, MEASURED)
+    failed = [f"Failed: {check.name} ({check.detail})." for check in checks if not check.passed]
+    if failed:
+        verdict = Verdict("block", failed)
+    elif incumbent is None:
+        reason = "There is no champion yet, and the candidate passed every check."
+        verdict = Verdict("promote", [reason])
+    else:
+        verdict = _contest(contract, candidate, incumbent, test, predictions, params, bootstrap)
+    verdict = _leave_to_people(verdict, candidate, incumbent, params)
+    return Decision(
+        outcome=verdict.outcome,
+        candidate=candidate.version,
+        champion_before=incumbent.version if incumbent else None,
+        as_of=f"{candidate.metadata.as_of:%Y-%m-%d}",
+        decided_at=candidate.metadata.as_of.isoformat(),
+        reasons=verdict.reasons,
+        checks=[*checks, *verdict.checks],
+    )
+
+
+def record(decision: Decision) -> pd.DataFrame:
     """What is remembered of a candidate when others have been judged: a row, or none.
 
     That the champion is not judged against itself says nothing new of it.
     """
-    row = {name: decision[name] for name in ("candidate", "outcome", "champion_before")}
-    row["reasons"] = " ".join(decision["reasons"])
-    is_champion = decision["candidate"] == decision["champion_before"]
-    return pd.DataFrame([] if is_champion else [row], columns=list(row))
-
-
-def _check_of_one_run(
-    contract: Columns,
-    candidate: ModelPackage,
-    test: pd.DataFrame,
-    predictions: pd.DataFrame,
-    metrics: dict[str, Any],
-) -> None:
-    """A training that was stopped, or another one, may have left its own rows and figures."""
-    same_rows = test[contract.keys].equals(predictions[contract.keys])
-    if not same_rows or metrics["candidate"] != candidate.metadata.metrics:
-        raise _of_another_run(candidate, "What has been measured was not measured on")
+    row = decision.model_dump(include={"candidate", "outcome", "champion_before"})
+    row["reasons"] = " ".join(decision.reasons)
+    is_champion = decision.candidate == decision.champion_before
+    return pd.DataFrame([] if is_champion else [row], columns=REMEMBERED)
 
 
 def _of_another_run(candidate: ModelPackage, what: str) -> ProjectError:
@@ -175,21 +193,21 @@ def _of_another_run(candidate: ModelPackage, what: str) -> ProjectError:
 
 
 def _leave_to_people(
-    decision: dict[str, Any], incumbent: ModelPackage | None, params: Gate
-) -> dict[str, Any]:
+    verdict: Verdict, candidate: ModelPackage, incumbent: ModelPackage | None, params: Gate
+) -> Verdict:
     """Promote neither what a person has rolled back, nor what a person wants to approve."""
-    if decision["outcome"] != "promote":
-        return decision
-    version, reasons = decision["candidate"], decision["reasons"]
+    if verdict.outcome != "promote":
+        return verdict
+    version = candidate.version
     if incumbent is not None and version in incumbent.metadata.withdrawn:
         reason = (
             f"{version} was rolled back, so only a person promotes it again: {_by_hand(version)}."
         )
-        return decision | {"outcome": "keep", "reasons": [reason]}
+        return Verdict("keep", [reason], verdict.checks)
     if params.require_approval:
         reason = f"It awaits the approval of a person: {_by_hand(version)}."
-        return decision | {"outcome": "await_approval", "reasons": [*reasons, reason]}
-    return decision
+        return Verdict("await_approval", [*verdict.reasons, reason], verdict.checks)
+    return verdict
 
 
 def _by_hand(version: str) -> str:
@@ -204,33 +222,33 @@ def _contest(
     predictions: pd.DataFrame,
     params: Gate,
     bootstrap: Bootstrap,
-) -> dict[str, Any]:
+) -> Verdict:
     """Candidate against champion, on the same rows, which neither has learned from."""
     if candidate.version == incumbent.version:
-        return _verdict("keep", "The candidate is the champion: same data, same model.")
+        return Verdict("keep", ["The candidate is the champion: same data, same model."])
     if incumbent.metadata.as_of > candidate.metadata.as_of:
-        return _verdict(
-            "keep",
+        reason = (
             f"The champion was trained as of {incumbent.metadata.as_of:%Y-%m-%d}, later than "
-            f"this candidate: an older model does not replace a newer one.",
+            f"this candidate: an older model does not replace a newer one."
         )
+        return Verdict("keep", [reason])
     lost = [name for name in incumbent.metadata.features if name not in test.columns]
     if lost:
-        return _verdict(
-            "promote",
+        reason = (
             f"The champion needs {', '.join(lost)}, which the contract no longer has; the "
-            f"candidate passed every other check.",
+            f"candidate passed every other check."
         )
+        return Verdict("promote", [reason])
     opponent, unseen = _fair_opponent(contract, incumbent, test)
     if not unseen.any():
-        return _verdict("keep", "The champion has learned from every row of the test window.")
+        return Verdict("keep", ["The champion has learned from every row of the test window."])
     if is_mute(opponent):
-        return _verdict(
-            "await_approval",
+        reason = (
             f"The champion {incumbent.version} cannot be compared with: {opponent.why}. The "
             "candidate passed every other check, and awaits the approval of a person: "
-            f"{_by_hand(candidate.version)}.",
+            f"{_by_hand(candidate.version)}."
         )
+        return Verdict("await_approval", [reason])
     other = probability(opponent, test.loc[unseen, incumbent.metadata.features])
     return _compared(contract, incumbent, other, predictions[unseen], params, bootstrap)
 
@@ -242,35 +260,31 @@ def _compared(
     rows: pd.DataFrame,
     params: Gate,
     bootstrap: Bootstrap,
-) -> dict[str, Any]:
+) -> Verdict:
     """The candidate's predictions against the champion's."""
     name = f"not worse than champion {incumbent.version}"
     overall = compare(contract, name, rows, other, params.max_loss_increase, bootstrap)
     slices = slice_contest_checks(contract, rows, other, params.slices, bootstrap)
     reasons = list(_lost(overall, slices))
     if reasons:
-        return _verdict("keep", " ".join(reasons), overall, *slices)
-    reason = f"The candidate is not worse than the champion: {overall['detail']}."
-    return _verdict("promote", reason, overall, *slices)
+        return Verdict("keep", reasons, [overall, *slices])
+    reason = f"The candidate is not worse than the champion: {overall.detail}."
+    return Verdict("promote", [reason], [overall, *slices])
 
 
 def _lost(overall: Check, slices: list[Check]) -> Iterator[str]:
     """Where the candidate is worse than the champion, if anywhere."""
-    if not overall["passed"]:
+    if not overall.passed:
         yield (
-            f"The candidate is worse than the champion: {overall['detail']}; up to "
-            f"{overall['limit']:+g} is accepted, if the interval reaches 0."
+            f"The candidate is worse than the champion: {overall.detail}; up to "
+            f"{overall.limit:+g} is accepted, if the interval reaches 0."
         )
     for found in slices:
-        if not found["passed"]:
+        if not found.passed:
             yield (
-                f"The candidate is worse than the champion on a slice: {found['name']} "
-                f"({found['detail']}); beyond {found['limit']:+g} the interval must reach 0."
+                f"The candidate is worse than the champion on a slice: {found.name} "
+                f"({found.detail}); beyond {found.limit:+g} the interval must reach 0."
             )
-
-
-def _verdict(outcome: str, reason: str, *checks: Check) -> dict[str, Any]:
-    return {"outcome": outcome, "reason": reason, "checks": list(checks)}
 
 
 def _fair_opponent(

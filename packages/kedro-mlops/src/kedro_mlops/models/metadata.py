@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.serving_spec import hash_of
 
-# who decides, where no person does
-GATE = "gate"
+from .decision import Decision
 
 HASHES = "SHA256SUMS"
 METADATA, MODEL, REFERENCE = "metadata.json", "model.skops", "reference.json"
@@ -52,7 +51,7 @@ class Metadata(BaseModel):
     lineage: Lineage
     seed: int
     parameters: dict[str, Any] = {}
-    decision: dict[str, Any] | None = None
+    decision: Decision | None = None
     release: str | None = None
     withdrawn: list[str] = []
 

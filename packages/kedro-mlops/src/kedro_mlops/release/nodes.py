@@ -26,7 +26,7 @@ from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.export.compiled import compiler
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.export.serving_form import export
-from kedro_mlops.models.metadata import GATE
+from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.package import ModelPackage, is_mute
 from kedro_mlops.models.released import bento_folder, model_folder, models_of, plan_of
 from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
@@ -59,7 +59,7 @@ class Release(Parameters):
 
 
 def elect(
-    candidate: ModelPackage, incumbent: ModelPackage | None, decision: dict[str, Any]
+    candidate: ModelPackage, incumbent: ModelPackage | None, decision: Decision
 ) -> ModelPackage:
     """The model that should serve: the one that was promoted or returned to, else the champion.
 
@@ -73,13 +73,13 @@ def elect(
     if not _moves(decision, candidate, incumbent):
         if incumbent is None:
             raise ProjectError(_why_nothing_serves(decision))
-        if is_mute(incumbent.estimator) and decision["outcome"] == "await_approval":
-            raise ProjectError(" ".join(decision["reasons"]))
+        if is_mute(incumbent.estimator) and decision.outcome == "await_approval":
+            raise ProjectError(" ".join(decision.reasons))
         return incumbent
     before = incumbent.version if incumbent else None
-    if decision["champion_before"] != before:
+    if decision.champion_before != before:
         raise ProjectError(
-            f"{candidate.version} was judged against {decision['champion_before']}, but "
+            f"{candidate.version} was judged against {decision.champion_before}, but "
             f"{before or 'no champion'} serves now. Nothing has changed; run the gate again: "
             "`kedro run --pipelines=gate,release`."
         )
@@ -88,20 +88,18 @@ def elect(
     return replace(elected, base=incumbent.base if incumbent else None)
 
 
-def _moves(
-    decision: dict[str, Any], candidate: ModelPackage, incumbent: ModelPackage | None
-) -> bool:
+def _moves(decision: Decision, candidate: ModelPackage, incumbent: ModelPackage | None) -> bool:
     """Whether the decision makes the candidate champion."""
-    if decision["outcome"] not in MOVES or decision["candidate"] != candidate.version:
+    if decision.outcome not in MOVES or decision.candidate != candidate.version:
         return False
-    if incumbent is None or decision["decided_by"] != GATE:
+    if incumbent is None or decision.decided_by != GATE:
         return True
     return candidate.version not in (incumbent.version, *incumbent.metadata.withdrawn)
 
 
-def _why_nothing_serves(decision: dict[str, Any]) -> str:
-    said = " ".join(decision["reasons"])
-    if decision["outcome"] == "await_approval":
+def _why_nothing_serves(decision: Decision) -> str:
+    said = " ".join(decision.reasons)
+    if decision.outcome == "await_approval":
         return f"There is no champion yet, so nothing can be released: {said}"
     return (
         "The gate did not promote the candidate, and there is no champion yet, so nothing can "
@@ -111,12 +109,12 @@ def _why_nothing_serves(decision: dict[str, Any]) -> str:
 
 
 def _withdrawn(
-    decision: dict[str, Any], candidate: ModelPackage, incumbent: ModelPackage | None
+    decision: Decision, candidate: ModelPackage, incumbent: ModelPackage | None
 ) -> list[str]:
     """What has been rolled back, by now."""
     if incumbent is None:
         return []
-    more = [incumbent.version] if decision["outcome"] == "rollback" else []
+    more = [incumbent.version] if decision.outcome == "rollback" else []
     known = [*incumbent.metadata.withdrawn, *more]
     return [version for version in known if version != candidate.version]
 
@@ -159,7 +157,7 @@ def store_challenger(
     contract: Columns,
     candidate: ModelPackage,
     elected: ModelPackage,
-    decision: dict[str, Any],
+    decision: Decision,
     test: pd.DataFrame,
     params: Release,
 ) -> str:
@@ -170,7 +168,7 @@ def store_challenger(
     """
     if not params.challenger or candidate.version == elected.version:
         return ""
-    if decision["candidate"] != candidate.version or decision["outcome"] not in TRIED:
+    if decision.candidate != candidate.version or decision.outcome not in TRIED:
         logger.info("%s is not tried: the gate blocked it", candidate.version)
         return ""
     tag, _ = store_model(contract, candidate, test, params)

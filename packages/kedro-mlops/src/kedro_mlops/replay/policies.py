@@ -8,6 +8,7 @@ import pandas as pd
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.measures.metrics import Bootstrap, Interval, paired_difference, row_log_loss
+from kedro_mlops.models.decision import Decision
 
 from .nodes import ORACLE
 from .world import Tick
@@ -38,7 +39,7 @@ def live_tick(
     if tick.without_candidate and not before:
         raise ProjectError(f"There is no first champion to begin with. {tick.without_candidate}")
     records = {}
-    judged: dict[str, Record] = {}
+    judged: dict[str, Decision] = {}
     for policy, overrides in policies.items():
         progress.set_postfix_str(f"{tick.name}: {policy}")
         record = _renew(tick, before.get(policy), judged)
@@ -60,7 +61,7 @@ def live_tick(
     return records
 
 
-def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Record:
+def _renew(tick: Tick, before: Record | None, judged: dict[str, Decision]) -> Record:
     """Who is champion of a policy as the tick begins, after what it decided as the last ended."""
     if before is None:
         return _record(tick.name, None)
@@ -70,7 +71,7 @@ def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Reco
     if champion not in judged:
         judged[champion] = tick.judge(champion)
     decision = judged[champion]
-    promoted = decision["outcome"] == "promote"
+    promoted = decision.outcome == "promote"
     return _record(
         tick.name if promoted else champion,
         champion,
@@ -78,7 +79,7 @@ def _renew(tick: Tick, before: Record | None, judged: dict[str, Record]) -> Reco
         retrained=True,
         promoted=promoted,
         why=before["reasons"],
-        gate=f"{decision['outcome']}: {' '.join(decision['reasons'])}",
+        gate=f"{decision.outcome}: {' '.join(decision.reasons)}",
     )
 
 

@@ -12,6 +12,7 @@ from kedro.framework.project import settings
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.decision import Decision
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ JUDGED = [
 
 # the globals by which an environment keeps a replay's models from the real ones
 APART = {"candidate", "champion", "last_trained", "policy"}
-
-Decision = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,12 @@ class Tick:
     def judge(self, champion: str) -> Decision:
         """Ask the gate whether the candidate of this day replaces a champion."""
         if self.without_candidate:
-            return {"outcome": "block", "reasons": [self.without_candidate]}
+            return Decision(
+                outcome="block",
+                candidate=self.name,
+                champion_before=champion,
+                reasons=[self.without_candidate],
+            )
         made = self.world.run(
             ["gate"],
             ["gate_decision"],
@@ -137,7 +141,7 @@ class Tick:
 
     def look(
         self, policy: str, champion: str, last_trained: str, overrides: dict[str, Any]
-    ) -> tuple[Decision, pd.DataFrame]:
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score the days of the tick, watch, and decide, as a policy does.
 
         Returns:
