@@ -6,7 +6,10 @@ BIN := .venv/bin
 BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 IMAGE ?= flight-delays:latest
 
-.PHONY: run test lint serve image viz notebook bench soak faults clean
+.PHONY: help run serve image viz notebook test lint secrets audit bench soak faults clean
+
+help:  ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, scoring, monitoring
 	$(BIN)/kedro run $(ARGS)
@@ -31,6 +34,14 @@ test: .venv/.synced  ## all tests, with coverage
 
 lint: .venv/.synced  ## formatting, lint, types and the direction of imports
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+secrets: .venv/.synced  ## look for secrets in what git tracks; .secrets.baseline says what is none
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+audit: | $(UV)  ## ask for known vulnerabilities of the locked packages; needs the network
+	@mkdir -p build
+	$(UV) export --frozen --quiet --all-packages --no-emit-workspace --output-file build/locked.txt
+	$(UV) tool run "pip-audit~=2.10" --strict --disable-pip --require-hashes --requirement build/locked.txt $(ARGS)
 
 bench: .venv/.synced  ## measure, side by side, on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
