@@ -243,10 +243,10 @@ def model(
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned, _ = tuning.tune(
-        COLUMNS, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
+        COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
     )
     evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
-        COLUMNS, *windows, recipe, None, modelling_params, seed, CODE
+        COLUMNS, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
     )
     threshold = modelling.choose_threshold(COLUMNS, tuned, costs)
     predictions = evaluation.predict_test(

@@ -37,7 +37,7 @@ from kedro_mlops.models.package import (
 from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preprocessing
 from kedro_mlops.models.stand_in import as_arrays
 from kedro_mlops.runtime.encoding import Column as ArrayColumn
-from kedro_mlops.runtime.serving_spec import MODEL, PLAN_LABEL, Encoding, Plan, hash_of
+from kedro_mlops.runtime.serving_spec import ENGINE_FILES, PLAN_LABEL, Encoding, Plan, hash_of
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 LOGGED = PREDICTION.without_personal()
@@ -250,11 +250,12 @@ def plan_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> Plan:
     return Plan(**{**said, **changes})
 
 
-def write_plan(version: str, folder: Path) -> str:
+def write_plan(version: str, folder: Path, **changes: Any) -> str:
     """A released model that is whole, but no model; what its plan hashes to."""
-    (folder / MODEL).write_bytes(version.encode())
-    files = {MODEL: hash_of(version.encode())}
-    return plan_of(model_version=version, files=files).write(folder)
+    name = ENGINE_FILES[changes.get("engine", "scikit-learn")]
+    (folder / name).write_bytes(version.encode())
+    files = {name: hash_of(version.encode())}
+    return plan_of(model_version=version, files=files, **changes).write(folder)
 
 
 def write_bento(home: Path, release: str, *models: str) -> None:

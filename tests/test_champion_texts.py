@@ -29,7 +29,8 @@ def saved(second: int, version: str, decision: Decision | None, **metadata) -> S
     package = tiny_package(
         version=version, decision=decision, release=f"bento:{version}", **metadata
     )
-    return Saved(f"2026-11-20T12.34.{second:02d}.000Z", Path(), package.metadata)
+    moment = f"2026-11-20T12.34.{second:02d}.000Z"
+    return Saved(moment, Path(), package.metadata, read=lambda *_: package)
 
 
 @pytest.fixture(scope="module")

@@ -181,7 +181,9 @@ def test_a_damaged_champion_is_an_error_not_the_one_before_it(catalog, promoted)
 @pytest.mark.parametrize("typed", ["2013-b", "2013-bb"])
 def test_a_model_is_found_by_its_version_even_if_another_begins_with_it(typed):
     saved = [
-        champions.Saved(str(i), Path(), tiny_package(version=version).metadata)
+        champions.Saved(
+            str(i), Path(), (made := tiny_package(version=version)).metadata, lambda *_: made
+        )
         for i, version in enumerate(["2013-bb", "2013-b", "2013-b"])
     ]
 

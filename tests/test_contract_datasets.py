@@ -4,6 +4,7 @@ from kedro.io import DatasetError
 from flight_delays import contracts
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.datasets import ContractDataset, ContractsDataset
+from kedro_mlops.core.datasets import CodeDataset
 
 PREDICTION = "flight_delays.contracts.Prediction"
 
@@ -21,6 +22,12 @@ def test_personal_columns_can_be_left_out():
 def test_what_is_declared_in_code_is_not_saved():
     with pytest.raises(DatasetError, match=r"contracts\.Prediction is code"):
         ContractDataset(contract=PREDICTION).save(Columns(()))
+
+
+@pytest.mark.parametrize("path", ["flight_delays.nowhere.FAMILIES", "flight_delays.families.NONE"])
+def test_code_that_is_not_there_is_an_error_that_names_it(path):
+    with pytest.raises(DatasetError, match=rf"`{path}` cannot be imported: .*conf/base/catalog"):
+        CodeDataset(import_path=path).load()
 
 
 def test_tables_that_others_are_made_of_are_no_tables_of_their_own():

@@ -126,7 +126,7 @@ def test_every_family_is_fitted_without_it_and_answers_whatever_comes(family, ch
     rows = windows[0].head(600)
     dead = rows.assign(**change).astype(rows.dtypes)
 
-    fitted = nodes.fit(COLUMNS, family, FAMILIES[family].default, 0, dead)
+    fitted = nodes.fit(COLUMNS, FAMILIES[family], FAMILIES[family].default, 0, dead)
 
     assert np.isfinite(probability(fitted, rows[X])).all()
     np.testing.assert_array_equal(probability(fitted, rows[X]), probability(fitted, dead[X]))

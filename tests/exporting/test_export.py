@@ -74,7 +74,9 @@ def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
     plan = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
 
     assert plan.engine == "scikit-learn"
-    assert plan.engine_reason == "LogisticRegression is not made of trees."
+    assert plan.engine_reason == (
+        "LogisticRegression is not compiled; trees of HistGradientBoostingClassifier are."
+    )
     assert plan.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
     # what it has seen is known all the same
     assert plan.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
@@ -213,7 +215,7 @@ def test_another_model_of_trees_is_served_by_scikit_learn(tmp_path):
     small.fit(fitted()[0].transform(ROWS[features]), np.arange(len(ROWS)) % 2)
     package = replace(tiny_package(), estimator=estimator)
 
-    assert falls_back(tmp_path, package).startswith("RandomForestClassifier is not made of trees")
+    assert falls_back(tmp_path, package).startswith("RandomForestClassifier is not compiled")
 
 
 def test_preprocessing_that_does_more_is_left_to_scikit_learn(tmp_path):

@@ -23,6 +23,7 @@ from kedro_mlops.modelling.nodes import (
     profile_reference,
     split_windows,
 )
+from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import Unloadable, content_hash, dump_estimator, probability
 from tests.conftest import CODE
 
@@ -103,11 +104,16 @@ def test_the_measured_model_has_not_learned_from_the_test_window(
     train, validation, _ = windows
 
     evaluated, final, seconds, _ = fit_winner(
-        COLUMNS, *windows, trained.recipe, None, modelling_params, 0, CODE
+        COLUMNS, FAMILIES, *windows, trained.recipe, None, modelling_params, 0, CODE
     )
 
     without_test = fit(
-        COLUMNS, "logistic_regression", trained.recipe["hyperparameters"], 0, train, validation
+        COLUMNS,
+        FAMILIES["logistic_regression"],
+        trained.recipe["hyperparameters"],
+        0,
+        train,
+        validation,
     )
     assert content_hash(evaluated) == content_hash(without_test)
     assert content_hash(final) == trained.candidate.metadata.content_hash
@@ -135,7 +141,7 @@ def test_the_models_of_a_candidate_are_taken_where_they_would_be_the_same(
     known = type(trained.candidate).read(tmp_path)
 
     evaluated, final, seconds, data_hash = fit_winner(
-        COLUMNS, *windows, trained.recipe, known, modelling_params, 0, CODE
+        COLUMNS, FAMILIES, *windows, trained.recipe, known, modelling_params, 0, CODE
     )
 
     assert fits == []
@@ -169,6 +175,7 @@ def test_the_winner_is_fitted_whatever_is_known_of_another(
     unknown = candidate.evaluation.model_copy(update={"training_seconds": None})
     given = {
         "contract": COLUMNS,
+        "families": FAMILIES,
         "train": train,
         "validation": validation,
         "test": test,
@@ -314,7 +321,7 @@ def test_a_candidate_predicts_as_its_final_model(trained, windows):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_same_inputs_give_the_same_version(trained, windows, modelling_params, n_workers):
     params = modelling_params.model_copy(update={"n_workers": n_workers})
-    _, refitted, *_ = fit_winner(COLUMNS, *windows, trained.recipe, None, params, 0, CODE)
+    _, refitted, *_ = fit_winner(COLUMNS, FAMILIES, *windows, trained.recipe, None, params, 0, CODE)
 
     again = package_candidate(COLUMNS, **{**trained.packaged, "final_model": refitted})
 

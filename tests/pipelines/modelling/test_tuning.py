@@ -9,6 +9,7 @@ from kedro_mlops.core.datasets import HistoryDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.modelling import tuning
 from kedro_mlops.modelling.tuning import tune
+from kedro_mlops.models.families import FAMILIES
 from tests.conftest import CODE
 from tests.factories import COLUMNS
 
@@ -24,7 +25,7 @@ def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, traine
     train, validation, _ = windows
 
     recipe, trials, predictions, _ = tune(
-        COLUMNS, train, validation, NOTHING, None, modelling_params, 0, CODE
+        COLUMNS, FAMILIES, train, validation, NOTHING, None, modelling_params, 0, CODE
     )
 
     assert recipe == trained.recipe
@@ -35,7 +36,9 @@ def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, traine
 def test_tuning_with_another_seed_tries_something_else(windows, modelling_params, trained):
     train, validation, _ = windows
 
-    _, trials, *_ = tune(COLUMNS, train, validation, NOTHING, None, modelling_params, 1, CODE)
+    _, trials, *_ = tune(
+        COLUMNS, FAMILIES, train, validation, NOTHING, None, modelling_params, 1, CODE
+    )
 
     assert trials["C"].iloc[0] == trained.trials["C"].iloc[0]
     assert trials["C"].iloc[1] != trained.trials["C"].iloc[1]
@@ -46,7 +49,7 @@ def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(windows, 
     params = with_trials(modelling_params, logistic_regression=3, gradient_boosting=1)
 
     recipe, trials, predictions, _ = tune(
-        COLUMNS, train.head(1000), validation.head(500), NOTHING, None, params, 0, CODE
+        COLUMNS, FAMILIES, train.head(1000), validation.head(500), NOTHING, None, params, 0, CODE
     )
 
     assert trials["family"].value_counts().to_dict() == params.n_trials
@@ -62,7 +65,7 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
     params = with_trials(modelling_params, crystal_ball=1)
 
     with pytest.raises(ProjectError) as refused:
-        tune(COLUMNS, train, validation, NOTHING, None, params, 0, CODE)
+        tune(COLUMNS, FAMILIES, train, validation, NOTHING, None, params, 0, CODE)
 
     assert "crystal_ball" in str(refused.value)
     assert "logistic_regression" in str(refused.value)
@@ -72,7 +75,7 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
 def tried(monkeypatch):
     """The trials that are made, as they are made."""
     made, once = [], tuning._try
-    monkeypatch.setattr(tuning, "_try", lambda *given: made.append(given[1:3]) or once(*given))
+    monkeypatch.setattr(tuning, "_try", lambda *given: made.append(given[2:4]) or once(*given))
     return made
 
 
@@ -85,6 +88,7 @@ def search(windows, modelling_params, tmp_path):
     def made(known_predictions=None):
         *found, trials = tune(
             COLUMNS,
+            FAMILIES,
             train,
             validation,
             history.load(),
@@ -141,6 +145,7 @@ def test_another_search_is_made_whatever_is_known(windows, modelling_params, tri
     train, validation = windows[0].head(2000), windows[1].head(500)
     before = {
         "contract": COLUMNS,
+        "families": FAMILIES,
         "train": train,
         "validation": validation,
         "known_trials": NOTHING,

@@ -8,11 +8,20 @@ import pytest
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.decision import Decision, Outcome
+from kedro_mlops.models.families import FAMILIES, Families
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.models.released import bento_folder, models_of
+from kedro_mlops.models.released import bento_folder, model_folder, models_of
 from kedro_mlops.release import nodes
-from kedro_mlops.release.nodes import Release, build_bento, elect, export_requirements, promote
-from tests.factories import decided, of_another_scikit_learn, tiny_package, write_bento
+from kedro_mlops.release.nodes import Release, build_bento, elect, promote
+from kedro_mlops.release.requirements import export_requirements
+from tests.factories import (
+    decided,
+    of_another_scikit_learn,
+    tiny_package,
+    write_bento,
+    write_labels,
+    write_plan,
+)
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
 
@@ -122,20 +131,63 @@ def test_the_champion_says_which_release_serves_it() -> None:
 
 TRAINING = {"kedro", "optuna", "ibis-framework", "pytest"}
 LEARNING = {"scikit-learn", "pandas", "pandera", "skops"}
+BOOSTED, LINEAR = "model:boosted", "model:linear"
+LIGHT = {"logistic_regression": replace(FAMILIES["logistic_regression"], packages=("lightgbm",))}
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Models in BentoML's store: one of compiled trees, one that scikit-learn serves."""
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    for tag, engine in ((BOOSTED, "compiled trees"), (LINEAR, "scikit-learn")):
+        folder = model_folder(tag)
+        folder.mkdir(parents=True)
+        write_labels(folder, write_plan("1", folder, engine=engine, family="logistic_regression"))
+
+
+def packages(families: Families, champion: str, challenger: str) -> set[str]:
+    """What the requirements name; each is pinned, and named once."""
+    lines = export_requirements(families, champion, challenger).splitlines()
+    pins = [line.split(";")[0].strip() for line in lines]
+    assert all(re.fullmatch(r"[\w.\-]+==[\w.\-]+", pin) for pin in pins)
+    assert len(lines) == len(set(lines))
+    named = {pin.split("==")[0] for pin in pins}
+    assert {"bentoml", "numpy", "msgspec", "httptools", "uvloop", "sqlalchemy"} <= named
+    return named
 
 
 @pytest.mark.parametrize(
-    ("engine", "needed"), [("compiled trees", set()), ("scikit-learn", LEARNING)]
+    ("champion", "challenger", "needed"),
+    [(BOOSTED, "", set()), (LINEAR, "", LEARNING), (BOOSTED, LINEAR, LEARNING)],
 )
-def test_the_requirements_are_pinned_and_are_those_of_the_engine(
-    engine: str, needed: set[str]
+def test_the_requirements_are_those_of_the_models_that_are_served(
+    stored: None, champion: str, challenger: str, needed: set[str]
 ) -> None:
-    lines = [line.split(";")[0].strip() for line in export_requirements(engine).splitlines()]
+    named = packages(FAMILIES, champion, challenger)
 
-    packages = {line.split("==")[0] for line in lines}
-    assert all(re.fullmatch(r"[\w.\-]+==[\w.\-]+", line) for line in lines)
-    assert {"bentoml", "numpy", "msgspec", "httptools", "uvloop", "sqlalchemy"} <= packages
-    assert packages & (TRAINING | LEARNING) == needed
+    assert named & (TRAINING | LEARNING) == needed
+
+
+def test_the_requirements_have_what_a_family_needs_and_all_that_this_needs(stored: None) -> None:
+    served, compiled = packages(LIGHT, LINEAR, ""), packages(LIGHT, BOOSTED, "")
+
+    assert {"lightgbm", "narwhals", "scipy"} <= served
+    assert "lightgbm" not in compiled
+    assert not served & TRAINING
+
+
+def test_packages_that_are_not_locked_are_an_error_that_names_them(stored: None) -> None:
+    families = {"logistic_regression": replace(FAMILIES["logistic_regression"], packages=("cat",))}
+
+    with pytest.raises(ProjectError, match=r"uv\.lock has no cat, .*uv add"):
+        export_requirements(families, LINEAR, "")
+
+
+def test_a_model_of_a_family_that_is_gone_is_an_error_that_names_it(stored: None) -> None:
+    families = {"gradient_boosting": FAMILIES["gradient_boosting"]}
+
+    with pytest.raises(ProjectError, match=r"'logistic_regression'.*only gradient_boosting"):
+        export_requirements(families, LINEAR, "")
 
 
 def test_a_bento_is_built_once_and_again_if_it_is_damaged(

@@ -41,8 +41,8 @@ def create_pipeline() -> Pipeline:
             Node(
                 tune,
                 [
-                    "contract", "train", "validation", "known_trials", "known_predictions",
-                    PARAMS, SEED, CODE,
+                    "contract", "families", "train", "validation", "known_trials",
+                    "known_predictions", PARAMS, SEED, CODE,
                 ],
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
@@ -50,7 +50,10 @@ def create_pipeline() -> Pipeline:
             Node(choose_threshold, ["contract", "validation_predictions", COSTS], "threshold"),
             Node(
                 fit_winner,
-                ["contract", *WINDOWS, "recipe", "known_candidate", PARAMS, SEED, CODE],
+                [
+                    "contract", "families", *WINDOWS, "recipe", "known_candidate", PARAMS, SEED,
+                    CODE,
+                ],
                 ["evaluated_model", "final_model", "training_seconds", "data_hash"],
             ),
             Node(

@@ -6,13 +6,13 @@ from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.release.nodes import (
     build_bento,
     elect,
-    export_requirements,
     pack_engine,
     promote,
     store_challenger,
     store_model,
     verify,
 )
+from kedro_mlops.release.requirements import export_requirements
 
 PARAMS = "params:release"
 
@@ -29,7 +29,9 @@ def create_pipeline() -> Pipeline:
                 ["contract", "candidate", "elected", "gate_decision", "test", PARAMS],
                 "challenger_tag",
             ),
-            Node(export_requirements, "engine", "requirements"),
+            Node(
+                export_requirements, ["families", "model_tag", "challenger_tag"], "requirements"
+            ),
             Node(pack_engine, None, "wheel_hash"),
             Node(
                 build_bento,

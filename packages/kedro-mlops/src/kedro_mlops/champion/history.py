@@ -3,7 +3,7 @@
 import getpass
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,11 +35,12 @@ Catalog = CatalogProtocol[Any, Any]
 
 @dataclass(frozen=True)
 class Saved:
-    """A saved version of a model: the moment of its saving, and what is known about it."""
+    """A saved version of a model: when it was saved, what is known of it, and who reads it."""
 
     moment: str
     folder: Path
     metadata: Metadata
+    read: "Callable[[Path, str], ModelPackage]"
 
     @property
     def version(self) -> str:
@@ -53,9 +54,7 @@ class Saved:
 
     def package(self) -> "ModelPackage":
         """Read the whole of it."""
-        from kedro_mlops.models.stand_in import read_saved  # noqa: PLC0415 - heavy
-
-        return read_saved(self.folder, self.moment)
+        return self.read(self.folder, self.moment)
 
 
 def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
@@ -64,11 +63,12 @@ def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
     Raises:
         ProjectError: if the newest cannot be read.
     """
-    folders = [Path(path) for path in catalog[entry].list_versions()]
+    dataset = catalog[entry]
+    folders = [Path(path) for path in dataset.list_versions()]
     saved = []
     for folder in folders:
         try:
-            saved.append(Saved(folder.parent.name, folder, Metadata.read(folder)))
+            saved.append(Saved(folder.parent.name, folder, Metadata.read(folder), dataset.read))
         except ProjectError as error:
             if folder == folders[0]:
                 raise

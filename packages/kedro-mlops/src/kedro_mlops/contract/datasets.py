@@ -1,33 +1,15 @@
 """Contracts as catalog entries, so that the catalog says which nodes obey them."""
 
 import importlib
-from typing import Any, Never
+from typing import Any
 
-from kedro.io import AbstractDataset, DatasetError
-from kedro.utils import load_obj
+from kedro_mlops.core.datasets import CodeDataset
+from kedro_mlops.core.declared import declared
 
 from .columns import Columns, declared_in
 
 
-class _Declared(AbstractDataset[Never, Any]):
-    """What is declared in code, and therefore never saved."""
-
-    def __init__(self, path: str, metadata: dict[str, Any] | None) -> None:
-        self._path = path
-        self.metadata = metadata
-
-    def save(self, data: Never) -> Never:  # noqa: ARG002
-        """Refuse: people write contracts."""
-        raise DatasetError(f"{self._path} is code: change it there.")
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": self._path}
-
-
-class ContractDataset(_Declared):
+class ContractDataset(CodeDataset):
     """A contract, ready to be read by the nodes that obey it.
 
     Args:
@@ -43,16 +25,16 @@ class ContractDataset(_Declared):
         without_personal: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(contract, metadata)
+        super().__init__(import_path=contract, metadata=metadata)
         self._without_personal = without_personal
 
     def load(self) -> Columns:
         """Read the contract."""
-        columns = Columns.of(load_obj(self._path))
+        columns = Columns.of(declared(self._import_path))
         return columns.without_personal() if self._without_personal else columns
 
 
-class ContractsDataset(_Declared):
+class ContractsDataset(CodeDataset):
     """Every table that a module declares: the contracts that no other one is made of.
 
     Args:
@@ -61,10 +43,10 @@ class ContractsDataset(_Declared):
     """
 
     def __init__(self, *, module: str, metadata: dict[str, Any] | None = None) -> None:
-        super().__init__(module, metadata)
+        super().__init__(import_path=module, metadata=metadata)
 
     def load(self) -> list[Columns]:
         """Read the contracts."""
-        declared = declared_in(importlib.import_module(self._path))
-        bases = {base for contract in declared for base in contract.__mro__[1:]}
-        return [Columns.of(contract) for contract in declared if contract not in bases]
+        tables = declared_in(importlib.import_module(self._import_path))
+        bases = {base for contract in tables for base in contract.__mro__[1:]}
+        return [Columns.of(contract) for contract in tables if contract not in bases]

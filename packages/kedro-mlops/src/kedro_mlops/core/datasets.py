@@ -1,4 +1,4 @@
-"""Datasets for the catalog: a table that grows, what is typed, and what may be missing.
+"""Datasets for the catalog: a table that grows, what is typed, what may be missing, and code.
 
 What only reads its records waits for no import of pandas.
 """
@@ -6,7 +6,7 @@ What only reads its records waits for no import of pandas.
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import load_obj
@@ -14,6 +14,7 @@ from kedro_datasets._typing import JSONPreview
 from kedro_datasets.json import JSONDataset
 from pydantic import BaseModel, ValidationError
 
+from .declared import declared
 from .files import new_file
 
 if TYPE_CHECKING:
@@ -161,3 +162,30 @@ class OptionalDataset(AbstractDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"dataset": self._dataset._describe()}
+
+
+class CodeDataset(AbstractDataset[Never, Any]):
+    """What is declared in code, so that the catalog says which nodes obey it; never saved.
+
+    Args:
+        import_path: Of the object, e.g. ``my_project.families.FAMILIES``.
+        metadata: Ignored by Kedro, read by plugins.
+    """
+
+    def __init__(self, *, import_path: str, metadata: dict[str, Any] | None = None) -> None:
+        self._import_path = import_path
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Import the object."""
+        return declared(self._import_path)
+
+    def save(self, data: Never) -> Never:  # noqa: ARG002
+        """Refuse: people write code."""
+        raise DatasetError(f"{self._import_path} is code: change it there.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"import_path": self._import_path}

@@ -20,6 +20,7 @@ from kedro_mlops.runtime.trees import Trees
 from .compiled import NotEqualError, compile_trees
 from .fields import fields_of
 
+COMPILED = HistGradientBoostingClassifier.__name__
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
 
@@ -95,7 +96,7 @@ def encoding_of(estimator: Pipeline) -> Encoding:
     """
     preprocessing, model = estimator[0], estimator[-1]
     if not isinstance(model, HistGradientBoostingClassifier):
-        raise NotEqualError(f"{type(model).__name__} is not made of trees.")
+        raise NotEqualError(f"{type(model).__name__} is not compiled; trees of {COMPILED} are.")
     # what is dropped has been left out of the fit
     parts = {
         name: (part, columns)

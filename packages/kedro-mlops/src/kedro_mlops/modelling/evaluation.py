@@ -202,7 +202,7 @@ def measure_footprint(
     """
     with tempfile.TemporaryDirectory() as scratch:
         plan = export(candidate, contract.inputs, test, tolerance, Path(scratch))
-        served = ServedModel(Path(scratch), plan, n_threads=1)
+        served = ServedModel(Path(scratch), plan, 1, load=lambda _: candidate.estimator)
     rows = test[[field.name for field in plan.fields]].head(LATENCY_ROWS).astype(object)
     seconds = _seconds_a_row(served, rows.where(rows.notna(), None).to_numpy().tolist())
     return {

@@ -23,7 +23,7 @@ from kedro_mlops.core.time_params import AsOf, Parameters, Window
 from kedro_mlops.measures.drift_profile import profile, windows_back
 from kedro_mlops.measures.drift_reference import Calibration, Reference, logit
 from kedro_mlops.measures.metrics import Costs, cheapest_threshold
-from kedro_mlops.models.families import FAMILIES, Hyperparameters
+from kedro_mlops.models.families import Families, Family, Hyperparameters
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import Evaluation, ModelPackage, content_hash
 from kedro_mlops.models.preprocessing import informative, left_out
@@ -137,14 +137,14 @@ _LONGER = {
 
 def fit(
     contract: Columns,
-    family: str,
+    family: Family,
     hyperparameters: Hyperparameters,
     seed: int,
     *windows: pd.DataFrame,
 ) -> Pipeline:
     """Fit one model on the rows of all the windows, which follow each other in time."""
     rows = pd.concat(windows, ignore_index=True)
-    model = FAMILIES[family].build(informative(contract, rows), hyperparameters, seed)
+    model = family.build(informative(contract, rows), hyperparameters, seed)
     # sums depend, in their last digits, on the number of threads that share them
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(rows[contract.features], rows[contract.label])
@@ -152,6 +152,7 @@ def fit(
 
 def fit_winner(
     contract: Columns,
+    families: Families,
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
@@ -177,7 +178,7 @@ def fit_winner(
         return *known, data_hash
     with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
         (evaluated, _), (final, seconds) = parallel(
-            delayed(_fit_timed)(contract, recipe, seed, *windows)
+            delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *windows)
             for windows in ([train, validation], [train, validation, test])
         )
     return evaluated, final, seconds, data_hash
@@ -218,10 +219,14 @@ def _first_day(contract: Columns, rows: pd.DataFrame) -> pd.Timestamp:
 
 
 def _fit_timed(
-    contract: Columns, recipe: Hyperparameters, seed: int, *windows: pd.DataFrame
+    contract: Columns,
+    family: Family,
+    recipe: Hyperparameters,
+    seed: int,
+    *windows: pd.DataFrame,
 ) -> tuple[Pipeline, float]:
     start = time.perf_counter()
-    model = fit(contract, recipe["family"], recipe["hyperparameters"], seed, *windows)
+    model = fit(contract, family, recipe["hyperparameters"], seed, *windows)
     return model, time.perf_counter() - start
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
-from kedro_mlops.models.families import FAMILIES, Hyperparameters
+from kedro_mlops.models.families import Families, Hyperparameters
 from kedro_mlops.models.package import probability
 from kedro_mlops.runtime.serving_spec import hash_of
 
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 def tune(
     contract: Columns,
+    families: Families,
     train: pd.DataFrame,
     validation: pd.DataFrame,
     known_trials: pd.DataFrame,
@@ -47,14 +48,14 @@ def tune(
         and the trials, to be known by the next search.
     """
     for family in params.n_trials:
-        if family not in FAMILIES:
+        if family not in families:
             raise ProjectError(
-                f"modelling.n_trials: no family '{family}'. {suggestion(family, [*FAMILIES])}"
+                f"modelling.n_trials: no family '{family}'. {suggestion(family, [*families])}"
             )
     search = _identity(contract, train, validation, params, seed, code)
     trials = _recall(known_trials, search)
     if not trials or code.is_uncertain:
-        trials = _search_all(contract, train, validation, params, seed)
+        trials = _search_all(contract, families, train, validation, params, seed)
     best = min(trials, key=lambda trial: trial.log_loss)
     predictions = best.predictions
     if predictions is None:
@@ -62,7 +63,7 @@ def tune(
         predictions = _as_said_by(best, known_predictions)
     if predictions is None:
         predictions = _try(
-            contract, best.family, best.hyperparameters, train, validation, seed
+            contract, families, best.family, best.hyperparameters, train, validation, seed
         ).predictions
     recipe = {
         "family": best.family,
@@ -133,7 +134,12 @@ def _remember(trials: list[Trial], search: str) -> pd.DataFrame:
 
 
 def _search_all(
-    contract: Columns, train: pd.DataFrame, validation: pd.DataFrame, params: Modelling, seed: int
+    contract: Columns,
+    families: Families,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    params: Modelling,
+    seed: int,
 ) -> list[Trial]:
     """Search one family after the other."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -143,7 +149,7 @@ def _search_all(
     with tqdm(total=n_trials, desc="Tuning", unit="trial", disable=quiet) as progress:
         for family, n_tried in params.n_trials.items():
             for trial in _search(
-                contract, family, n_tried, train, validation, params.n_workers, seed
+                contract, families, family, n_tried, train, validation, params.n_workers, seed
             ):
                 trials.append(trial)
                 best = min(trials, key=lambda tried: tried.log_loss)
@@ -154,6 +160,7 @@ def _search_all(
 
 def _search(
     contract: Columns,
+    families: Families,
     family: str,
     n_trials: int,
     train: pd.DataFrame,
@@ -164,15 +171,13 @@ def _search(
     """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_trials // 2)
     study = optuna.create_study(study_name=family, sampler=sampler)
-    study.enqueue_trial(FAMILIES[family].default)
+    study.enqueue_trial(families[family].default)
     with Parallel(n_workers, backend="threading") as parallel:
         for start in range(0, n_trials, n_workers):
             asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
             tried = parallel(
-                delayed(_try)(
-                    contract, family, FAMILIES[family].suggest(trial), train, validation, seed
-                )
-                for trial in asked
+                delayed(_try)(contract, families, family, suggested, train, validation, seed)
+                for suggested in map(families[family].suggest, asked)
             )
             # told in the order asked, so that the search does not depend on who finished first
             for trial, result in zip(asked, tried, strict=True):
@@ -182,6 +187,7 @@ def _search(
 
 def _try(
     contract: Columns,
+    families: Families,
     family: str,
     hyperparameters: Hyperparameters,
     train: pd.DataFrame,
@@ -189,7 +195,7 @@ def _try(
     seed: int,
 ) -> Trial:
     start = time.perf_counter()
-    model = fit(contract, family, hyperparameters, seed, train)
+    model = fit(contract, families[family], hyperparameters, seed, train)
     predictions = probability(model, validation[contract.features])
     loss = float(log_loss(validation[contract.label], predictions, labels=[0, 1]))
     return Trial(

@@ -15,10 +15,11 @@ from filelock import FileLock, Timeout
 from kedro.io import AbstractVersionedDataset, Version
 from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
 
+from kedro_mlops.core.declared import declared
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import PARTIAL, new_folder
 
-from .metadata import Metadata
+from .metadata import FAMILIES, Metadata
 
 if TYPE_CHECKING:
     from .package import ModelPackage
@@ -37,6 +38,7 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
 
     Args:
         filepath: Folder of the package, or of its versions.
+        families: Import path of the families that it may be of; types of others are not loaded.
         load_args: ``missing_ok: true`` loads ``None`` while there is no version yet.
         save_args: ``guarded: true`` saves only what was made from the newest version, and refuses
             it if another one has been saved since.
@@ -48,23 +50,29 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         self,
         *,
         filepath: str,
+        families: str = FAMILIES,
         load_args: dict[str, Any] | None = None,
         save_args: dict[str, Any] | None = None,
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=PurePosixPath(filepath), version=version)
+        self._families = families
         self._missing_ok = bool((load_args or {}).get("missing_ok", False))
         self._guarded = bool((save_args or {}).get("guarded", False))
         self.metadata = metadata
 
     def load(self) -> "ModelPackage | None":
         """Read the newest version."""
-        from .stand_in import read_saved  # noqa: PLC0415 - heavy
-
         if self._missing_ok and not self.exists():
             return None
-        return read_saved(Path(self._get_load_path()), self.resolve_load_version())
+        return self.read(Path(self._get_load_path()), self.resolve_load_version())
+
+    def read(self, folder: Path, moment: str | None) -> "ModelPackage":
+        """Read the version of a moment, from its folder."""
+        from .stand_in import read_saved  # noqa: PLC0415 - heavy
+
+        return read_saved(folder, moment, declared(self._families))
 
     def save(self, data: "ModelPackage") -> None:
         """Write a new version, unless it is what the newest version already says.
@@ -111,7 +119,7 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         try:
             if Metadata.read(Path(saved[0])) != package.metadata:
                 return False
-            newest = type(package).read(Path(saved[0]))
+            newest = self.read(Path(saved[0]), None)
         except ProjectError as error:
             logger.warning("%s", error)
             return False

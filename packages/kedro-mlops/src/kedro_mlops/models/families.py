@@ -1,10 +1,13 @@
-"""The families of models that are tried, and where each is searched."""
+"""The families of models that may be tried, and what each needs.
 
-from collections.abc import Callable
+A project declares its own, with or without these; the catalog entries of models, and the service,
+name where.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optuna import Trial
 from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -16,18 +19,34 @@ from kedro_mlops.contract.columns import Columns
 
 from .preprocessing import linear_preprocessing, tree_preprocessing
 
+if TYPE_CHECKING:
+    # a service imports families, too, and has no Optuna
+    from optuna import Trial
+
 Hyperparameters = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of model: its preprocessing, its estimator and its search space."""
+    """A kind of model: how it is built, where it is searched, and what whoever loads it needs.
+
+    Attributes:
+        preprocessing: What scikit-learn does with the columns before the estimator.
+        estimator: A classifier of scikit-learn's kind, that takes a ``random_state``.
+        fixed: Its hyperparameters that are not searched.
+        default: Those of the first trial.
+        suggest: Those of another trial.
+        trusted: Types, by their import paths, that skops may load besides its own and the engine's.
+        packages: What a Bento with such a model needs besides scikit-learn; ``uv.lock`` has them.
+    """
 
     preprocessing: Callable[[Columns], ColumnTransformer]
     estimator: Callable[..., ClassifierMixin]
     fixed: Hyperparameters
     default: Hyperparameters
-    suggest: Callable[[Trial], Hyperparameters]
+    suggest: Callable[["Trial"], Hyperparameters]
+    trusted: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     def build(self, columns: Columns, hyperparameters: Hyperparameters, seed: int) -> Pipeline:
         """An unfitted pipeline of preprocessing and model."""
@@ -35,11 +54,14 @@ class Family:
         return Pipeline([("preprocessing", self.preprocessing(columns)), ("model", model)])
 
 
-def _suggest_linear(trial: Trial) -> Hyperparameters:
+Families = Mapping[str, Family]
+
+
+def _suggest_linear(trial: "Trial") -> Hyperparameters:
     return {"C": trial.suggest_float("C", 1e-3, 10, log=True)}
 
 
-def _suggest_boosting(trial: Trial) -> Hyperparameters:
+def _suggest_boosting(trial: "Trial") -> Hyperparameters:
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
         "max_iter": trial.suggest_int("max_iter", 80, 240, step=20),
@@ -50,7 +72,7 @@ def _suggest_boosting(trial: Trial) -> Hyperparameters:
     }
 
 
-FAMILIES = {
+FAMILIES: Families = {
     "logistic_regression": Family(
         preprocessing=linear_preprocessing,
         estimator=LogisticRegression,

@@ -14,6 +14,9 @@ from kedro_mlops.runtime.serving_spec import hash_of
 
 from .decision import Decision
 
+# import path of the families that come with the engine
+FAMILIES = "kedro_mlops.models.families.FAMILIES"
+
 HASHES = "SHA256SUMS"
 METADATA, MODEL, REFERENCE = "metadata.json", "model.skops", "reference.json"
 # those without which a package is one, too

@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -46,7 +46,9 @@ from .metadata import (
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-# skops refuses every type that is neither its own nor named here
+    from .families import Family
+
+# skops refuses every type that is neither its own, nor named here or by a family
 TRUSTED_TYPES = [
     "kedro_mlops.models.preprocessing.CalendarFeatures",
     "kedro_mlops.models.preprocessing.Numbers",
@@ -215,11 +217,15 @@ class ModelPackage:
         (folder / HASHES).write_text("".join(sums))
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, trusted: tuple[str, ...] = ()) -> Self:
         """Read a package from its folder.
 
         A model that cannot be loaded here, being of another scikit-learn or of types that are not
         trusted, is ``Unloadable``: what is known about it can be read all the same.
+
+        Args:
+            folder: The folder.
+            trusted: Types that may be loaded besides the engine's own: ``trusted_types``.
 
         Raises:
             ProjectError: if a file is missing, or is not the one that was saved.
@@ -230,10 +236,10 @@ class ModelPackage:
                 read_if_saved(folder, name) for name in (EVALUATED, EVALUATION)
             )
             package = cls(
-                estimator=_load(model),
+                estimator=_load(model, trusted),
                 metadata=metadata,
                 reference=Reference.model_validate_json(read_as_saved(folder, REFERENCE)),
-                evaluated=_load(evaluated) if evaluated else None,
+                evaluated=_load(evaluated, trusted) if evaluated else None,
                 evaluation=Evaluation.model_validate_json(evaluation) if evaluation else None,
             )
             package.check_dates()
@@ -292,17 +298,26 @@ def _serialise(estimator: Model) -> bytes:
     return buffer.getvalue()
 
 
-def _load(data: bytes) -> Model:
+def trusted_types(families: "Mapping[str, Family]") -> tuple[str, ...]:
+    """The types that models of some families have, besides those that are the engine's own."""
+    return tuple(sorted({name for family in families.values() for name in family.trusted}))
+
+
+def _load(data: bytes, trusted: tuple[str, ...]) -> Model:
     try:
-        return load_estimator(data)
+        return load_estimator(data, trusted)
     except UnloadableError as error:
         return Unloadable(data, error.why)
 
 
 # likewise, a run loads the champion for many nodes
 @lru_cache(maxsize=8)
-def load_estimator(data: bytes) -> "Pipeline":
+def load_estimator(data: bytes, trusted: tuple[str, ...] = ()) -> "Pipeline":
     """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn.
+
+    Args:
+        data: What was written.
+        trusted: Types that may be loaded besides the engine's own: ``trusted_types``.
 
     Raises:
         UnloadableError: if it is of another scikit-learn, or has other types.
@@ -313,7 +328,7 @@ def load_estimator(data: bytes) -> "Pipeline":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
-            estimator: Pipeline = skops.io.loads(data, trusted=TRUSTED_TYPES)
+            estimator: Pipeline = skops.io.loads(data, trusted=[*TRUSTED_TYPES, *trusted])
     except InconsistentVersionWarning as error:
         there, here = error.original_sklearn_version, error.current_sklearn_version
         raise UnloadableError(f"it is of scikit-learn {there}, and this is {here}") from error

@@ -14,7 +14,8 @@ from kedro_mlops.runtime.encoding import Coded, Column, encode_rows
 from kedro_mlops.runtime.serving_spec import TREES, Kind, Plan
 from kedro_mlops.runtime.trees import Trees
 
-from .package import ModelPackage, Unloadable
+from .families import Families
+from .package import ModelPackage, Unloadable, trusted_types
 from .released import models_of, plan_of
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def read_saved(folder: Path, moment: str | None) -> ModelPackage:
+def read_saved(folder: Path, moment: str | None, families: Families) -> ModelPackage:
     """Read a model, the version of a moment if it is versioned, with what stands in for it."""
-    return replace(with_stand_in(ModelPackage.read(folder)), base=moment)
+    package = ModelPackage.read(folder, trusted_types(families))
+    return replace(with_stand_in(package), base=moment)
 
 
 def with_stand_in(package: ModelPackage) -> ModelPackage:

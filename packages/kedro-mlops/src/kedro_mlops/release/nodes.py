@@ -31,11 +31,11 @@ from kedro_mlops.models.package import ModelPackage, is_mute
 from kedro_mlops.models.released import bento_folder, model_folder, models_of, plan_of
 from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
 
+from .requirements import ENGINE
 from .server import BentoServer
 
 logger = logging.getLogger(__name__)
 
-ENGINE = "kedro-mlops"
 WHEELS = Path("build/wheels")
 # the outcomes that change the champion, and those that leave a candidate worth trying
 MOVES = ("promote", "rollback")
@@ -199,17 +199,6 @@ def _export_hash(contract: Columns, elected: ModelPackage, params: Release) -> s
     for path in sorted([*code.glob("runtime/*.py"), *code.glob("export/*.*")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def export_requirements(engine: str) -> str:
-    """The packages that the service needs with its engine, pinned as in ``uv.lock``."""
-    extras = ["serving", *(["scikit-learn"] if engine == "scikit-learn" else [])]
-    command = [
-        uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-dev", f"--package={ENGINE}",
-        *(f"--extra={extra}" for extra in extras),
-        "--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate",
-    ]  # fmt: skip
-    return _run(command, "The lock file could not be exported").stdout
 
 
 def pack_engine() -> str:

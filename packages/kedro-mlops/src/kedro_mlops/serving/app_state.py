@@ -20,7 +20,7 @@ from .keys import ApiKeys, listening, refuse_if_open
 from .limits import Check, Room, no_limit
 from .logs import RequestLog
 from .metrics import Metrics
-from .model import ServedModel
+from .model import BUILT_IN, Load, ServedModel
 from .openapi import document, title
 from .page import HTML, page
 from .predictor import Predictor
@@ -58,15 +58,22 @@ class Desk:
         plan: What is known of it; its files have been verified.
         challenger: Folder and plan of the challenger, if the release carries one.
         settings: What the environment says.
+        load: Reads a model that scikit-learn serves.
 
     Raises:
         ProjectError: if the settings cannot be obeyed.
     """
 
     def __init__(
-        self, folder: Path, plan: Plan, challenger: tuple[Path, Plan] | None, settings: Settings
+        self,
+        folder: Path,
+        plan: Plan,
+        challenger: tuple[Path, Plan] | None,
+        settings: Settings,
+        load: Load = BUILT_IN,
     ) -> None:
         self.settings = settings
+        self._load = load
         self.opened = settings.opened
         self.in_progress = 0
         # why a prediction would be refused now; empty where it would not
@@ -85,7 +92,7 @@ class Desk:
             "/": Reply(200, page(title(plan)), HTML, PAGE),
             "/docs.json": Reply(200, openapi, JSON),
         }
-        model = ServedModel(folder, plan, settings.n_threads)
+        model = ServedModel(folder, plan, settings.n_threads, load)
         self.metrics.models(plan, "champion", _moment(plan))
         self.predictor = Predictor(
             model,
@@ -178,7 +185,7 @@ class Desk:
             else None,
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
-        return Trial(model, ServedModel(folder, plan, 1), how, self.metrics.switched)
+        return Trial(model, ServedModel(folder, plan, 1, self._load), how, self.metrics.switched)
 
 
 def _store(settings: Settings) -> StoreSettings:

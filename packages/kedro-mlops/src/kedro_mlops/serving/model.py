@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kedro_mlops.core.declared import declared
+from kedro_mlops.models.metadata import FAMILIES
 from kedro_mlops.runtime.encoding import (
     Arrays,
     Coded,
@@ -20,17 +22,45 @@ from kedro_mlops.runtime.trees import Trees
 
 # a probability, and the categorical features whose category the model has not seen
 Scored = tuple[float, list[str]]
+# a model of scikit-learn's, from what skops wrote
+Load = Callable[[bytes], Any]
+
+
+def loader(families: str) -> Load:
+    """Read models of some families, of which the import path is given, and of no others.
+
+    They are imported when the first is read: a service of compiled trees does without.
+    """
+
+    def load(data: bytes) -> Any:
+        from kedro_mlops.models.package import (  # noqa: PLC0415 - seconds
+            load_estimator,
+            trusted_types,
+        )
+
+        return load_estimator(data, trusted_types(declared(families)))
+
+    return load
+
+
+BUILT_IN = loader(FAMILIES)
 
 
 class ServedModel:
     """A model that answers; its files have been verified by their hashes.
+
+    Args:
+        folder: Its files.
+        plan: What is known of it.
+        n_threads: How many score a table of compiled trees.
+        load: Reads it, where scikit-learn serves it.
 
     Attributes:
         plan: What is known of it.
         score: Scores one row, given in the order of the plan's fields.
     """
 
-    def __init__(self, folder: Path, plan: Plan, n_threads: int) -> None:
+    def __init__(self, folder: Path, plan: Plan, n_threads: int, load: Load = BUILT_IN) -> None:
         self.plan = plan
         self.score: Callable[[Sequence[Any]], Scored]
         if plan.engine == "compiled trees":
@@ -43,7 +73,7 @@ class ServedModel:
 
             self.score = score
         else:
-            self._estimator = _load(folder / MODEL)
+            self._estimator = load((folder / MODEL).read_bytes())
             self.score = self._score_slowly
 
     def score_table(
@@ -88,9 +118,3 @@ def _plain(column: Column) -> NDArray[Any]:
     if isinstance(column, Coded):
         return np.array(column.values, dtype=object)[column.codes]
     return column
-
-
-def _load(file: Path) -> Any:
-    from kedro_mlops.models.package import load_estimator  # noqa: PLC0415 - seconds
-
-    return load_estimator(file.read_bytes())

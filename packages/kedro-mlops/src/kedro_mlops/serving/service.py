@@ -18,6 +18,7 @@ from bentoml.models import BentoModel
 from pydantic import BaseModel
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.metadata import FAMILIES
 from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
 
 from . import logs
@@ -25,7 +26,7 @@ from .app_state import JSON_TYPE, Desk
 from .fast_lane import install
 from .gateway import App, Front
 from .keys import ApiKeys, refuse_if_open
-from .model import ServedModel
+from .model import Load, ServedModel, loader
 from .settings import Settings
 from .warm_up import warm_up
 
@@ -58,12 +59,15 @@ def _front(app: App) -> App:
     return Front(app, _desk)
 
 
-def create_service(name: str) -> Any:
+def create_service(name: str, families: str = FAMILIES) -> Any:
     """The service of a project, to be named in a module of the project's package.
 
     Args:
         name: What the service is called, and its model in BentoML's store.
+        families: Import path of the families that a model may be of, which is imported only where
+            scikit-learn serves it; types of others are not loaded.
     """
+    load = loader(families)
     arguments = bentoml.use_arguments(Arguments)
     tags = [arguments.model or f"{name}:latest", *filter(None, [arguments.challenger])]
 
@@ -79,7 +83,7 @@ def create_service(name: str) -> Any:
             settings = Settings.from_environment()
             logs.configure(settings.log_format)
             challenger = _verified(self.challenger) if arguments.challenger else None
-            self.desk = Desk(*_verified(self.model), challenger, settings)
+            self.desk = Desk(*_verified(self.model), challenger, settings, load)
             _desks[:] = [self.desk]
             _rest_collector()
 
@@ -124,7 +128,7 @@ def create_service(name: str) -> Any:
 
     install(_front)
     PredictionService.add_asgi_middleware(Front, desk=_desk)  # type: ignore[attr-defined]
-    _look_before_serving(tags)
+    _look_before_serving(tags, load)
     return PredictionService
 
 
@@ -135,7 +139,7 @@ def _rest_collector() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
-def refuse_to_serve(host: str, tags: Sequence[str]) -> None:
+def refuse_to_serve(host: str, tags: Sequence[str], load: Load) -> None:
     """Look at settings, keys and the files of the models before a server is started.
 
     Raises:
@@ -144,17 +148,18 @@ def refuse_to_serve(host: str, tags: Sequence[str]) -> None:
     settings = Settings.from_environment()
     refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
     for tag in tags:
-        ServedModel(*_verified(BentoModel(tag).resolve()), n_threads=1)
+        ServedModel(*_verified(BentoModel(tag).resolve()), n_threads=1, load=load)
 
 
-def _look_before_serving(tags: Sequence[str]) -> None:
+def _look_before_serving(tags: Sequence[str], load: Load) -> None:
     """In `bentoml serve` itself: its workers would be started again and again, without end."""
     context = click.get_current_context(silent=True)
     if context is None or context.info_name != "serve":
         return
     try:
         logs.configure(Settings.from_environment().log_format)
-        refuse_to_serve(context.params.get("host") or "0.0.0.0", tags)  # noqa: S104 - BentoML's default
+        # 0.0.0.0 is BentoML's default
+        refuse_to_serve(context.params.get("host") or "0.0.0.0", tags, load)  # noqa: S104
     except ProjectError as error:
         raise SystemExit(f"Error: {error}") from error
 

@@ -1,0 +1,75 @@
+"""The packages that a Bento needs: what serves, and what its models are of, as they are locked."""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+
+import uv
+
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.project import project_folder
+from kedro_mlops.models.families import Families, Family
+from kedro_mlops.models.released import model_folder, plan_of
+
+ENGINE = "kedro-mlops"
+LOCK = "uv.lock"
+
+
+def export_requirements(families: Families, model_tag: str, challenger_tag: str) -> str:
+    """The packages that the service needs for its models, pinned as in ``uv.lock``.
+
+    Args:
+        families: What each family of models needs.
+        model_tag: The stored model of the champion.
+        challenger_tag: That of the challenger, if any.
+    """
+    plans = [plan_of(model_folder(tag)) for tag in filter(None, [model_tag, challenger_tag])]
+    slow = [plan for plan in plans if plan.engine == "scikit-learn"]
+    extras = ["serving", *(["scikit-learn"] if slow else [])]
+    lines = _export(f"--package={ENGINE}", *(f"--extra={extra}" for extra in extras))
+    more = {name for plan in slow for name in _family(families, plan.family).packages}
+    return "\n".join(dict.fromkeys([*lines, *(_pinned(more) if more else [])])) + "\n"
+
+
+def _family(families: Families, name: str) -> Family:
+    if name not in families:
+        raise ProjectError(
+            f"The model that is to serve is of the family '{name}', and the catalog's `families` "
+            f"has only {', '.join(families)}. Declare it again, or promote another model."
+        )
+    return families[name]
+
+
+def _pinned(names: Collection[str]) -> Iterator[str]:
+    """The lines about some packages, and about all that these need."""
+    with (project_folder() / LOCK).open("rb") as file:
+        packages = tomllib.load(file)["package"]
+    needed, found = set(names), set[str]()
+    while needed - found:
+        found |= needed
+        dependencies = [p.get("dependencies", []) for p in packages if p["name"] in needed]
+        needed = {dependency["name"] for some in dependencies for dependency in some}
+    unknown = set(names) - {package["name"] for package in packages}
+    if unknown:
+        raise ProjectError(
+            f"{LOCK} has no {', '.join(sorted(unknown))}, which a family says its Bento needs. Add "
+            "it to the project: `uv add PACKAGE`; or mend `packages` of that family."
+        )
+    for line in _export("--all-packages", "--all-extras"):
+        [name] = re.findall(r"^[\w.-]+", line)
+        if name in found:
+            yield line
+
+
+def _export(*what: str) -> Sequence[str]:
+    command = [
+        *(uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-dev", *what),
+        *("--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate"),
+    ]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=project_folder(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ProjectError(f"{LOCK} could not be exported: `uv` said:\n{done.stderr.strip()}")
+    return done.stdout.splitlines()

@@ -1,0 +1,138 @@
+"""The code of docs/extending.md, put into a copy of the project as an owner does, and run."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+import yaml
+
+from flight_delays.contracts import Inputs
+from kedro_mlops.contract.columns import Columns
+from tests.e2e.asking import predict
+from tests.e2e.project import Project, copy_project, free_port, versions
+
+INPUTS = Columns.of(Inputs)
+# those of the project, in its place
+ONLY = {"lightgbm": 1}
+
+
+def extensions(page: str) -> list[tuple[str, str]]:
+    """The code of the page, and the file that the words before it name."""
+    parts = re.split(r"^```(?:python|yaml)\n(.*?)^```$", page, flags=re.M | re.S)
+    names = [re.findall(r"`([\w/]+\.(?:py|yml))`", words)[-1] for words in parts[:-1:2]]
+    return list(zip(names, parts[1::2], strict=True))
+
+
+def merged(old: Any, new: Any) -> Any:
+    """What is said last, group by group."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return old | {name: merged(old.get(name), value) for name, value in new.items()}
+
+
+def extend(folder: Path) -> None:
+    """Put the code into the project; what is said in YAML is added to what the file says."""
+    for name, code in extensions((folder / "docs/extending.md").read_text()):
+        file = folder / name if name.startswith("conf/") else folder / "src/flight_delays" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        known = yaml.safe_load(file.read_text()) if file.suffix == ".yml" and file.exists() else {}
+        added = yaml.safe_load(code) if known else None
+        file.write_text(yaml.safe_dump(merged(known, added), sort_keys=False) if known else code)
+
+
+def try_only(folder: Path, n_trials: dict[str, int]) -> None:
+    """Leave no other family to win."""
+    for environment, file in (("base", "parameters_modelling"), ("sample", "parameters")):
+        path = folder / f"conf/{environment}/{file}.yml"
+        said = yaml.safe_load(path.read_text())
+        said["modelling"]["n_trials"] = n_trials
+        path.write_text(yaml.safe_dump(said, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def extended(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the project with all that the page adds, after a run of its loop."""
+    scratch = tmp_path_factory.mktemp("extended")
+    project = copy_project(pytestconfig.rootpath, scratch, is_measured=False)
+    extend(project.folder)
+    try_only(project.folder, ONLY)
+    project.must("kedro run --env sample")
+    return project
+
+
+@pytest.fixture(scope="module")
+def service(extended: Project) -> Iterator[httpx.Client]:
+    port = free_port()
+    with extended.served(f"kedro serve --env sample --port {port}", port) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def scored(extended: Project) -> pd.DataFrame:
+    """Rows that were scored in batch, with what was known of them."""
+    data = extended.folder / "data/sample"
+    predictions = pd.read_parquet(data / "07_model_output/predictions.parquet")
+    made = predictions[[*INPUTS.keys, "probability", "decision"]]
+    rows = pd.read_parquet(data / "05_model_input/model_input.parquet")
+    return rows.merge(made, on=INPUTS.keys).sample(600, random_state=0)
+
+
+def read(project: Project, name: str) -> Any:
+    return json.loads((project.folder / "data/sample" / name).read_text())
+
+
+def test_a_family_of_the_owner_is_tuned_promoted_and_released(extended: Project) -> None:
+    [champion] = versions(extended.folder / "data/sample/06_models/champion")
+
+    metadata = json.loads((champion / "metadata.json").read_text())
+
+    assert metadata["family"] == "lightgbm"
+    assert read(extended, "06_models/release.json")["engine"] == "scikit-learn"
+    needed = (extended.folder / "requirements.txt").read_text()
+    assert re.search(r"^lightgbm==", needed, re.M)
+    assert re.search(r"^skops==", needed, re.M)
+    assert not re.search(r"^optuna==", needed, re.M)
+
+
+def test_a_model_of_the_owners_family_answers_as_it_did_in_batch(
+    service: httpx.Client, scored: pd.DataFrame
+) -> None:
+    answers = predict(service, scored)
+
+    assert service.get("/info").json()["family"] == "lightgbm"
+    answered = [answer["probability"] for answer in answers]
+    assert answered == pytest.approx(scored["probability"].tolist(), abs=1e-9)
+
+
+def test_commands_about_champions_load_a_model_of_the_owners_family(extended: Project) -> None:
+    version = read(extended, "06_models/gate_decision.json")["candidate"]
+
+    said = extended.must(f"kedro champion reproduce {version} --env sample")
+
+    assert "same" in said.lower(), said
+
+
+def test_a_pipeline_of_the_owner_runs_with_the_others(extended: Project) -> None:
+    hours = pd.read_parquet(extended.folder / "data/sample/08_reporting/rush_hours.parquet")
+
+    assert set(hours) == {"hour", "n_rows", "late_share"}
+    assert (hours["n_rows"] >= 100).all()
+    assert hours["late_share"].between(0, 1).all()
+
+
+def test_types_that_no_family_of_the_owner_has_are_not_loaded(extended: Project) -> None:
+    families = extended.folder / "src/flight_delays/families.py"
+    code = families.read_text()
+    families.write_text(code.replace('            "lightgbm.basic.Booster",\n', ""))
+
+    refused = extended.run("kedro run --env sample --pipelines=scoring")
+
+    families.write_text(code)
+    assert refused.returncode == 1
+    assert "lightgbm.basic.Booster" in refused.stderr
+    assert "Traceback" not in refused.stderr
