@@ -231,6 +231,16 @@ def messages(pytestconfig):
 
 
 @pytest.fixture(scope="module")
+def pages(pytestconfig):
+    """What people read; tests/test_links.py looks for the files that they name."""
+    root = pytestconfig.rootpath
+    found = [
+        path for pattern in ("*.md", "docs/*.md", "packages/*/*.md") for path in root.glob(pattern)
+    ]
+    return {str(path.relative_to(root)): path.read_text() for path in found}
+
+
+@pytest.fixture(scope="module")
 def parameters(pytestconfig):
     files = (pytestconfig.rootpath / "conf/base").glob("parameters*.yml")
     return {k: v for file in files for k, v in (yaml.safe_load(file.read_text()) or {}).items()}
@@ -272,8 +282,9 @@ def mistakes(line, parameters, root):
     return given.keys() - options | asked - pipelines | {p for p in changed if lacks(parameters, p)}
 
 
-def test_every_command_in_a_message_can_be_typed(messages, parameters, pytestconfig):
-    found = {(where, line) for where, text in messages.items() for line in commands(text)}
+def test_every_command_in_a_message_can_be_typed(messages, pages, parameters, pytestconfig):
+    told = messages | pages
+    found = {(where, line) for where, text in told.items() for line in commands(text)}
 
     wrong = [
         (where, line, there_is_no)
@@ -303,11 +314,14 @@ def test_the_search_for_commands_that_do_not_exist_finds_them(
     assert mistakes(line, parameters, pytestconfig.rootpath) == wrong
 
 
-def test_every_parameter_in_a_message_is_one(messages, parameters):
+def test_every_parameter_in_a_message_is_one(messages, pages, parameters):
+    told = messages | pages
     groups = "|".join(name for name, value in parameters.items() if isinstance(value, dict))
-    of_file = r"\.(?:prom|json)\b"
-    pattern = re.compile(rf"(?<![\w./])(?!\w+{of_file})((?:{groups})(?:\.[a-z_]+)+)(?![\w(])")
-    found = {(where, path) for where, text in messages.items() for path in pattern.findall(text)}
+    of_file = r"\.(?:prom|json|md|html)\b"
+    # nor a node
+    begins = rf"(?<![\w./])(?<!--from-nodes=)(?!\w+{of_file})"
+    pattern = re.compile(rf"{begins}((?:{groups})(?:\.[a-z_]+)+)(?![\w(])")
+    found = {(where, path) for where, text in told.items() for path in pattern.findall(text)}
 
     wrong = [(where, path) for where, path in found if lacks(parameters, path)]
 

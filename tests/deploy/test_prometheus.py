@@ -15,7 +15,9 @@ from tests.factories import tiny_package
 
 CASES = RULES.with_name("rules_test.yml")
 CONFIG = RULES.with_name("prometheus.yml")
-README = (DEPLOY.parent / "README.md").read_text()
+READ = "".join(
+    page.read_text() for page in [DEPLOY.parent / "README.md", *DEPLOY.parent.glob("docs/*.md")]
+)
 # samples of the service's own metrics; a test that has it running compares them with a scrape
 SERVED = {
     *("http_requests_total", "http_requests_in_progress", "service_ready"),
@@ -84,7 +86,7 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(alert: dict) -> None:
     for command in re.findall(r"`([^`]+)`", said["runbook"]):
         # the command itself, whatever it is given here
         words = re.split(r" (?=--|[A-Z])", command)[0]
-        assert words in README, f"the README does not know {command}"
+        assert words in READ, f"neither README.md nor docs know {command}"
 
 
 @pytest.mark.parametrize(

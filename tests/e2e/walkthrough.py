@@ -232,6 +232,16 @@ def build_a_bento(project: Project, command: str) -> None:
     assert [m["tag"] for service in bento["services"] for m in service["models"]] == [newest]
 
 
+def list_targets(project: Project, command: str) -> None:
+    """Every target is listed, with what it does."""
+    makefile = (project.folder / "Makefile").read_text()
+
+    told = project.must(command).splitlines()
+
+    listed = [re.fullmatch(r"make (\w+) +\S.*", line) for line in told]
+    assert [line and line[1] for line in listed] == re.findall(r"^([a-z]+):", makefile, re.M)
+
+
 def dry_run(project: Project, *typed: str) -> None:
     """What continuous integration runs anyway is there to be run."""
     planned = [project.must(command.replace("make", "make -n", 1)) for command in typed]
@@ -266,6 +276,7 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ("kedro replay",): replay_and_stop,
     ("bentoml list", "bentoml get flight-delays:latest"): list_releases,
     ("bentoml build",): build_a_bento,
+    ("make help",): list_targets,
     (
         "make notebook",
         "make image",
