@@ -1,7 +1,10 @@
 """What the pages link to and name: that it is there; and that what they list is what there is."""
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from itertools import pairwise
 
@@ -138,6 +141,38 @@ def test_the_picture_of_the_rooms_is_the_one_that_is_enforced(root):
     # and the arrows are between them
     lines = picture.splitlines()
     assert all((above[0] == " ") != (below[0] == " ") for above, below in pairwise(lines))
+
+
+def test_the_part_that_is_ejected_is_wired_as_the_page_says(root, tmp_path):
+    page = (root / "docs/architecture.md").read_text()
+    [code] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    [diff] = re.findall(r"^```diff\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    shutil.copytree(root / "src/flight_delays", tmp_path / "flight_delays")
+    folder = tmp_path / "flight_delays/pipelines/modelling"
+    wiring = (folder / "pipeline.py").read_text()
+
+    imported, import_, node, wired = (line[1:] for line in diff.splitlines())
+    assert imported + "\n" in wiring
+    assert node + "\n" in wiring
+    wiring = wiring.replace(imported + "\n", "").replace(node, wired)
+    wiring = wiring.replace("WINDOWS =", import_ + "\n\nWINDOWS =", 1)
+    (folder / "pipeline.py").write_text(wiring)
+    (folder / "nodes.py").write_text(code)
+    asked = (
+        "from flight_delays.pipelines.modelling import create_pipeline as c;"
+        "print(c().filter(node_names=['modelling.choose_threshold']).nodes[0].func.__module__)"
+    )
+    # coverage is of the project, not of a copy that is gone when it is told
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == "flight_delays.pipelines.modelling.nodes", done.stderr
 
 
 def test_the_settings_are_listed_with_their_defaults(root):
