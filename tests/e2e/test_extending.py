@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from flight_delays.contracts import Inputs
 from kedro_mlops.contract.columns import Columns
-from tests.e2e.asking import predict
+from tests.e2e.asking import predict, predict_arrow, row_schema
 from tests.e2e.project import Project, copy_project, free_port, versions
 
 INPUTS = Columns.of(Inputs)
@@ -107,6 +108,26 @@ def test_a_model_of_the_owners_family_answers_as_it_did_in_batch(
     assert service.get("/info").json()["family"] == "lightgbm"
     answered = [answer["probability"] for answer in answers]
     assert answered == pytest.approx(scored["probability"].tolist(), abs=1e-9)
+
+
+def test_what_the_owner_adds_to_answers_is_in_all_of_them(
+    service: httpx.Client, scored: pd.DataFrame
+) -> None:
+    few, many = predict(service, scored.head(20)), predict(service, scored)
+    table = predict_arrow(service, scored[list(row_schema(service)["properties"])])
+    schema = service.get("/docs.json").json()["components"]["schemas"]["Answer"]
+
+    expected = np.where(
+        scored["probability"] > 0.8,
+        "Rebook.",
+        np.where(scored["decision"], "Take a book.", "Be on time."),
+    ).tolist()
+    assert len(set(expected)) > 1
+    assert [answer["advice"] for answer in many] == expected
+    assert [answer["advice"] for answer in few] == expected[:20]
+    assert table["advice"].tolist() == expected
+    said = {"type": "string", "description": "What to tell the passengers."}
+    assert schema["properties"]["advice"] == said
 
 
 def test_commands_about_champions_load_a_model_of_the_owners_family(extended: Project) -> None:

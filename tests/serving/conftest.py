@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.serving.additions import Additions
 from kedro_mlops.serving.app_state import Desk
 from kedro_mlops.serving.fast_lane import GuardedProtocol
 from kedro_mlops.serving.gateway import Front
@@ -66,17 +67,22 @@ def desk(
     tmp_path: Path,
     fresh_metrics: Callable[[], None],
 ) -> Iterator[Callable[..., Desk]]:
-    """Makes a desk; keyword arguments are settings, or the ``challenger``. One at a time."""
+    """Makes a desk; keyword arguments are settings, or what else it takes. One at a time."""
     made: list[Desk] = []
 
-    def make(challenger: tuple[Path, Plan] | None = None, **changes: Any) -> Desk:
+    def make(
+        challenger: tuple[Path, Plan] | None = None,
+        additions: Additions | None = None,
+        **changes: Any,
+    ) -> Desk:
         fresh_metrics()
         said = {
             "feature_store_url": online_store,
             "prediction_log_dir": str(tmp_path / "log"),
             "threads": 2,
         }
-        made.append(Desk(*released, challenger, Settings(**{**said, **changes})))
+        told = Settings(**{**said, **changes})
+        made.append(Desk(*released, challenger, told, additions=additions))
         return made[-1]
 
     yield make

@@ -12,6 +12,7 @@ from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.serving_spec import Plan
 
+from .additions import Additions
 from .batcher import LookupBatcher
 from .bulk_answers import write_arrow, write_json
 from .bulk_reading import TableReader
@@ -59,6 +60,7 @@ class Desk:
         challenger: Folder and plan of the challenger, if the release carries one.
         settings: What the environment says.
         load: Reads a model that scikit-learn serves.
+        additions: What answers have besides, if a project adds something.
 
     Raises:
         ProjectError: if the settings cannot be obeyed.
@@ -71,9 +73,11 @@ class Desk:
         challenger: tuple[Path, Plan] | None,
         settings: Settings,
         load: Load = BUILT_IN,
+        additions: Additions | None = None,
     ) -> None:
         self.settings = settings
         self._load = load
+        additions = additions or Additions()
         self.opened = settings.opened
         self.in_progress = 0
         # why a prediction would be refused now; empty where it would not
@@ -87,7 +91,7 @@ class Desk:
         self.reader = RowReader(plan.sent, settings.max_rows)
         self.table_reader = TableReader(plan.sent, self.reader, settings.max_rows)
         self.info = json.dumps(_info(plan)).encode()
-        openapi = json.dumps(document(plan, self.reader, settings)).encode()
+        openapi = json.dumps(document(plan, self.reader, settings, additions)).encode()
         self.docs = {
             "/": Reply(200, page(title(plan)), HTML, PAGE),
             "/docs.json": Reply(200, openapi, JSON),
@@ -100,6 +104,7 @@ class Desk:
             _log(settings),
             self.metrics,
             self._trial(model, challenger),
+            additions,
         )
 
         self.look_ups = LookupBatcher(self.predictor.store.complete_all)

@@ -1,8 +1,9 @@
 """Large requests: what is answered and what is logged, without an object for any row."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.runtime.encoding import Arrays, Coded, Column
 
+from .additions import as_json
 from .answers import MADE, missing_text
 from .arrow_columns import pairs
 from .model import ServedModel
@@ -39,6 +41,8 @@ class TableAnswers(NamedTuple):
     models: Coded[By]
     missing: Coded[dict[str, str]]
     unseen: Coded[list[str]]
+    # what a project adds, by its name
+    more: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 def score_table(
@@ -150,20 +154,29 @@ def write_json(answers: TableAnswers) -> bytes:
     encode = msgspec.json.encode
     decisions = Coded(answers.decisions.astype(np.int64), [False, True])
     others = pairs(pairs(pairs(decisions, answers.models), answers.missing), answers.unseen)
+    end = "" if answers.more else "}"
     ends = [
         f'{encode(decision).decode()},"model_version":{encode(by.model_version).decode()},'
-        f'"missing_features":{encode(missing).decode()},"unseen_categories":{encode(unseen).decode()}}}'
+        f'"missing_features":{encode(missing).decode()},"unseen_categories":{encode(unseen).decode()}{end}'
         for ((decision, by), missing), unseen in others.values
     ]
     rows = pc.binary_join_element_wise(
         '{"prediction_id":"', answers.ids,
         '","probability":', pa.array(answers.probabilities).cast(pa.string()),
         ',"decision":', _named(others.codes, ends).dictionary_decode(),
-        "",
+        *_more(answers.more), "",
     )  # fmt: skip
     together = pa.ListArray.from_arrays([0, len(rows)], rows.cast(pa.binary()))
     [joined] = pc.binary_join(together, b",")
     return b'{"predictions":[%b]}' % joined.as_buffer()
+
+
+def _more(columns: Mapping[str, NDArray[Any]]) -> list[Any]:
+    """What follows in every row, where a project adds something."""
+    if not columns:
+        return []
+    added = [(f',"{name}":', as_json(values)) for name, values in columns.items()]
+    return [part for one in added for part in one] + ["}"]
 
 
 def write_arrow(answers: TableAnswers) -> bytes:
@@ -185,6 +198,7 @@ def write_arrow(answers: TableAnswers) -> bytes:
             "unseen_categories": _named(
                 unseen.codes, (",".join(names) or None for names in unseen.values)
             ).dictionary_decode(),
+            **{name: pa.array(v, from_pandas=True) for name, v in answers.more.items()},
         }
     )
     sink = pa.BufferOutputStream()

@@ -5,6 +5,7 @@ from typing import Any
 
 from kedro_mlops.runtime.serving_spec import Plan
 
+from .additions import Additions
 from .problem_details import problem
 from .reading import RowReader
 from .refusals import BadRequestError
@@ -35,7 +36,7 @@ def requests(plan: Plan) -> dict[str, Any]:
     }
 
 
-def answer(plan: Plan) -> dict[str, Any]:
+def answer(plan: Plan, additions: Additions) -> dict[str, Any]:
     """The answer to one row, of which something that is looked up was not found."""
     prediction = {
         "prediction_id": EXAMPLE_ID,
@@ -44,6 +45,7 @@ def answer(plan: Plan) -> dict[str, Any]:
         "model_version": plan.model_version,
         "missing_features": {field.name: "unknown_key" for field in plan.looked_up[:1]},
         "unseen_categories": [],
+        **additions.example,
     }
     return {"predictions": [prediction]}
 

@@ -6,6 +6,7 @@ from kedro_mlops.feature_store.reader import MISSING
 from kedro_mlops.runtime.serving_spec import Plan
 
 from . import examples
+from .additions import Additions
 from .reading import RowReader
 from .settings import Settings
 
@@ -17,7 +18,7 @@ contract there. `unseen_categories` are those that the model has not met in trai
 prediction is logged before it is answered."""
 
 TEXT = {"type": "string"}
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "type": "object",
     "required": [
         "prediction_id",
@@ -93,8 +94,14 @@ ERRORS = {
 }
 
 
-def document(plan: Plan, reader: RowReader, settings: Settings) -> dict[str, Any]:
+def document(
+    plan: Plan, reader: RowReader, settings: Settings, additions: Additions
+) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
+    answer = ANSWER | {
+        "required": [*ANSWER["required"], *additions.schema],
+        "properties": ANSWER["properties"] | additions.schema,
+    }
     rows = {
         "type": "object",
         "required": ["rows"],
@@ -155,7 +162,7 @@ def document(plan: Plan, reader: RowReader, settings: Settings) -> dict[str, Any
                             "content": {
                                 "application/json": {
                                     "schema": answers,
-                                    "example": examples.answer(plan),
+                                    "example": examples.answer(plan, additions),
                                 },
                                 "application/vnd.apache.arrow.stream": arrow,
                             },
@@ -198,7 +205,7 @@ def document(plan: Plan, reader: RowReader, settings: Settings) -> dict[str, Any
         "components": {
             "schemas": {
                 "Row": reader.model.model_json_schema(ref_template="#/components/schemas/{model}"),
-                "Answer": ANSWER,
+                "Answer": answer,
                 "Problem": PROBLEM,
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},

@@ -10,6 +10,7 @@ from kedro_mlops.feature_store.reader import Completed, FeatureStore
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.encoding import Arrays
 
+from .additions import Additions
 from .answers import Answer, Answers, identifiers, recorder, utc_now
 from .bulk_answers import TableAnswers, both, logged_table, mixed, score_table
 from .bulk_features import complete_table
@@ -32,6 +33,7 @@ class Predictor:
         log: The prediction log.
         metrics: What is counted.
         trial: The challenger, if there is one.
+        additions: What a project's answers have besides.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Predictor:
         log: PredictionLog,
         metrics: Metrics,
         trial: Trial | None,
+        additions: Additions,
     ) -> None:
         self.model = model
         self.store = store
         self.log = log
         self.trial = trial
+        self.additions = additions
         self._metrics = metrics
         self._threshold = model.plan.threshold
         self._version = model.plan.model_version
@@ -83,10 +87,11 @@ class Predictor:
             answers.append(answer)
             variants.append(variant)
             records.append(self._record(values, answer, variant, now))
+        told = Answers(self.additions.answers(answers))
         self.log.append(self._encoder.encode_lines(records), now.date())
         for answer, variant in zip(answers, variants, strict=True):
             self._metrics.answered(answer, variant)
-        return self._encoder.encode(Answers(answers))
+        return self._encoder.encode(told)
 
     def answer_table(self, columns: Arrays, check: Check = no_limit) -> TableAnswers:
         """Look up, score, log and count many rows. Blocks; thread-safe.
@@ -103,6 +108,7 @@ class Predictor:
         completed, missing = complete_table(columns, self.store, plan.event_time, sent, check)
         ours = score_table(self.model, "champion", completed, missing)
         answers, shadow = self._table_in_trial(ours, completed)
+        more = self.additions.of(answers.probabilities, answers.decisions)
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))
@@ -112,7 +118,7 @@ class Predictor:
         else:
             self.log.append_table(logged, now.date())
         self._metrics.answered_many(answers)
-        return answers
+        return answers._replace(more=more)
 
     def _table_in_trial(
         self, ours: TableAnswers, columns: Arrays

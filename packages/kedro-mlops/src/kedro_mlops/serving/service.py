@@ -22,6 +22,7 @@ from kedro_mlops.models.metadata import FAMILIES
 from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
 
 from . import logs
+from .additions import Addition, Additions
 from .app_state import JSON_TYPE, Desk
 from .fast_lane import install
 from .gateway import App, Front
@@ -59,15 +60,16 @@ def _front(app: App) -> App:
     return Front(app, _desk)
 
 
-def create_service(name: str, families: str = FAMILIES) -> Any:
+def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition] = ()) -> Any:
     """The service of a project, to be named in a module of the project's package.
 
     Args:
         name: What the service is called, and its model in BentoML's store.
         families: Import path of the families that a model may be of, which is imported only where
             scikit-learn serves it; types of others are not loaded.
+        also: Functions of probabilities and decisions, each a field of every answer.
     """
-    load = loader(families)
+    load, additions = loader(families), Additions(also)
     arguments = bentoml.use_arguments(Arguments)
     tags = [arguments.model or f"{name}:latest", *filter(None, [arguments.challenger])]
 
@@ -83,7 +85,7 @@ def create_service(name: str, families: str = FAMILIES) -> Any:
             settings = Settings.from_environment()
             logs.configure(settings.log_format)
             challenger = _verified(self.challenger) if arguments.challenger else None
-            self.desk = Desk(*_verified(self.model), challenger, settings, load)
+            self.desk = Desk(*_verified(self.model), challenger, settings, load, additions)
             _desks[:] = [self.desk]
             _rest_collector()
 

@@ -23,5 +23,7 @@ def warm_up(desk: Desk) -> None:
     completed, missing = complete_table(columns, store, model.plan.event_time, names)
     answers = score_table(model, "champion", completed, missing)
     logged_table(completed, names, answers, utc_now()).to_pylist()
+    more = desk.predictor.additions.of(answers.probabilities, answers.decisions)
+    answers = answers._replace(more=more)
     write_json(answers)
     write_arrow(answers)
