@@ -244,6 +244,11 @@ class Columns:
         return self._only("event_time")
 
     @property
+    def row_index(self) -> list[str]:
+        """What identifies a row, and the moment that it is about, which may be among that."""
+        return list(dict.fromkeys([*self.keys, self.event_time]))
+
+    @property
     def label(self) -> str:
         """What really happened."""
         return self._only("label")

@@ -77,7 +77,7 @@ def predict_test(
     tree = shallow_tree(informative(contract, known), seed).fit(
         known[contract.features], known[contract.label]
     )
-    kept = list(dict.fromkeys([*contract.keys, *contract.segments, contract.label]))
+    kept = list(dict.fromkeys([*contract.row_index, *contract.segments, contract.label]))
     scores = probability(evaluated_model, test[contract.features])
     return test[kept].assign(
         probability=scores,

@@ -114,7 +114,7 @@ def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizo
         event_time < ibis.literal(as_of.after(horizon.days)),
     )
     named = due.mutate(variant=_.variant.fill_null(CHAMPION))
-    rows: pd.DataFrame = named.select(*contract.keys, *READ).to_pandas()
+    rows: pd.DataFrame = named.select(*contract.row_index, *READ).to_pandas()
     return rows.sort_values(["predicted_at", "prediction_id"], ignore_index=True)
 
 

@@ -107,7 +107,9 @@ def join_labels(
     """
     by_key = known_labels(contract, model_input, as_of, horizon).cache()
     joined = predictions.left_join(by_key, contract.keys)
-    kept = dict.fromkeys([*contract.keys, *contract.segments, SCORE, "decision", contract.label])
+    kept = dict.fromkeys(
+        [*contract.row_index, *contract.segments, SCORE, "decision", contract.label]
+    )
     rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
     labelled = rows.astype({contract.label: "Int8"})
     return labelled, _account(contract, by_key, predictions, labelled)

@@ -233,14 +233,15 @@ def build_bento(
     """
     parts = (model_tag, challenger_tag, requirements, wheel_hash)
     version = f"{elected.version}-{_content_hash(*parts)[:8]}"
-    tag = f"{params.name.replace('_', '-')}:{version}"
+    name = params.name.replace("_", "-")
+    tag = f"{name}:{version}"
     if _is_built(tag):
         return tag
     logger.info("Building %s", tag)
     labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
     command = [
         sys.executable, "-m", "bentoml", "build", "--quiet",
-        "--version", version, "--arg", f"model={model_tag}",
+        "--name", name, "--version", version, "--arg", f"model={model_tag}",
         "--arg", f"challenger={challenger_tag}", *labels,
     ]  # fmt: skip
     _run(command, f"The Bento {tag} could not be built")

@@ -167,7 +167,7 @@ def _log_loss(rows: pd.DataFrame, label: str) -> float | None:
 def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
     """The labelled rows of the tick, once for each policy."""
     contract = tick.world.contract
-    kept = [*contract.keys, contract.label, "probability", "decision"]
+    kept = [*contract.row_index, contract.label, "probability", "decision"]
     parts = [
         tick.rows(record["champion"])[kept].assign(tick=tick.name, policy=policy)
         for policy, record in records.items()
