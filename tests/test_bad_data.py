@@ -13,6 +13,10 @@ from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.core.errors import BadDataError, ProjectError
 from kedro_mlops.framework.bad_data import NAMESPACE, as_bad_data
 from kedro_mlops.framework.hooks import ProjectHooks
+from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
+
+AGE = Rule(rule="age", fired=True, value=91, limit=90, reason="It is old.")
+BEFORE = RetrainDecision.weigh([AGE], [])
 
 
 class Trip(Contract):
@@ -42,13 +46,14 @@ def catalog(tmp_path):
             "raw": raw,
             "landed": parquet | {"filepath": str(tmp_path / "landed.parquet")},
             "retrain_decision": {
-                "type": "json.JSONDataset",
+                "type": "kedro_mlops.core.datasets.ModelJSONDataset",
+                "model": "kedro_mlops.monitoring.decisions.RetrainDecision",
                 "filepath": str(tmp_path / "retrain_decision.json"),
             },
         }
     )
     made["alerts"] = MemoryDataset([])
-    made.save("retrain_decision", {"outcome": "retrain"})
+    made.save("retrain_decision", BEFORE)
     (tmp_path / "trips.csv").write_text("day,guest\n28,Ann\n30,Bob\n")
     return made
 
@@ -95,11 +100,11 @@ def too_large(raw: pd.DataFrame) -> ibis.Table:
 
 def waits(catalog, *words):
     decision, [alert] = catalog.load("retrain_decision"), catalog.load("alerts")
-    assert decision["outcome"] == "wait"
-    assert alert["kind"] == "bad data"
-    assert alert["message"] in decision["reasons"][0]
-    assert [word for word in words if word not in alert["message"]] == []
-    return alert["message"]
+    assert decision.outcome == "wait"
+    assert alert.kind == "bad data"
+    assert alert.message in decision.reasons[0]
+    assert [word for word in words if word not in alert.message] == []
+    return alert.message
 
 
 @pytest.mark.parametrize("func", [land, convert, in_pandas, too_large])
@@ -181,7 +186,7 @@ def test_what_is_no_failure_of_the_data_leaves_the_decision_as_it_was(catalog, f
     with pytest.raises((ProjectError, AttributeError, OSError)):
         run(catalog, func)
 
-    assert catalog.load("retrain_decision") == {"outcome": "retrain"}
+    assert catalog.load("retrain_decision") == BEFORE
     assert catalog.load("alerts") == []
 
 
@@ -189,7 +194,7 @@ def test_errors_of_other_pipelines_keep_their_traceback(catalog):
     with pytest.raises(ValueError, match="int"):
         run(catalog, in_pandas, namespace=None)
 
-    assert catalog.load("retrain_decision") == {"outcome": "retrain"}
+    assert catalog.load("retrain_decision") == BEFORE
 
 
 def test_bad_data_is_found_wherever_it_was_met():

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from kedro_datasets.plotly import JSONDataset
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.measures.metrics import calibration_curve, cost_curve
 from kedro_mlops.reporting import charts
 
@@ -26,8 +27,8 @@ def points(trace) -> list[tuple]:
 
 def test_models_are_compared_by_value_and_interval():
     metrics = {
-        "candidate": {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.7}},
-        "shallow_tree": {"log_loss": {"value": 0.6, "low": 0.5, "high": 0.8}},
+        "candidate": {"log_loss": Interval(value=0.5, low=0.4, high=0.7)},
+        "shallow_tree": {"log_loss": Interval(value=0.6, low=0.5, high=0.8)},
     }
 
     [trace] = charts.compare_models(metrics, "log_loss", ["candidate", "shallow_tree"]).data
@@ -57,7 +58,7 @@ def test_every_model_has_its_roc_curve_and_its_area():
         {"false_positive_rate": 1.0, "true_positive_rate": 1.0},
     ]
     curves = {"model": ends, "coin_toss": ends}
-    area = {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    area = {"roc_auc": Interval(value=0.5, low=0.4, high=0.6)}
 
     model, coin = charts.roc_curves(curves, {"model": area, "coin_toss": area}).data
 
@@ -137,7 +138,7 @@ def test_windows_are_shown_realised_and_estimated_over_the_interval_of_the_test_
         }
     )
 
-    chart = charts.performance(table, {"value": 0.45, "low": 0.42, "high": 0.48})
+    chart = charts.performance(table, Interval(value=0.45, low=0.42, high=0.48))
 
     (realised, estimated), (band, line) = chart.data, chart.layout.shapes
     assert points(realised) == [("2013-07-01", 0.5, 0.4, 0.6), ("2013-07-08", 0.6, 0.5, 0.8)]

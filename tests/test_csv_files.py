@@ -205,7 +205,7 @@ def test_a_line_that_is_no_row_is_quarantined_with_its_text_and_costs_no_other(f
         (4, LINE, "has a cell for each column", "4,Eve,1,extra"),
         (5, "paid", "is numeric", "x"),
     ]
-    assert (account["n_read"], account["n_quarantined"]) == (6, 3)
+    assert (account.n_read, account.n_quarantined) == (6, 3)
 
 
 @pytest.mark.parametrize("load_args", [{"skiprows": 1}, {"names": ["id", "name", "paid"]}])
@@ -303,7 +303,7 @@ def test_what_is_missing_is_as_the_contract_says(file):
     [entry] = rows_of(quarantined)
     assert (entry["column"], entry["rule"]) == ("id", "not_nullable")
     assert entry["record"]["name"] == "00179"
-    assert account["n_read"] == 5
+    assert account.n_read == 5
 
 
 def test_the_first_rows_can_be_looked_at(file):

@@ -35,6 +35,7 @@ from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.datasets import AlertsDataset
+from kedro_mlops.monitoring.decisions import Alert
 from tests.factories import decided, observations, tiny_package
 
 # Kedro finds it strange that a save may add no version; settings.py silences it
@@ -631,7 +632,8 @@ def test_the_newest_version_of_what_is_optional_is_loaded(champion, tmp_path, fi
     assert found.version == second.version
 
 
-ALERT = {"kind": "drift", "at": "2013-05-01T00:00:00", "model_version": "v1", "message": "Far."}
+ALERT = Alert(kind="drift", at="2013-05-01T00:00:00", model_version="v1", message="Far.")
+BAD = ALERT.model_copy(update={"kind": "bad data"})
 
 
 @pytest.fixture
@@ -668,13 +670,15 @@ def test_alerts_are_written_logged_and_posted(tmp_path, received, caplog):
     url, bodies = received
     alerts = alerts_of(tmp_path, url)
 
-    alerts.save([ALERT, ALERT | {"kind": "bad data"}])
+    alerts.save([ALERT, BAD])
     wait_for_posts()
 
-    assert alerts.load() == [ALERT, ALERT | {"kind": "bad data"}]
+    assert alerts.load() == [ALERT, BAD]
     logged = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert logged == ["drift: Far.", "bad data: Far."]
-    assert [json.loads(body) for body in bodies] == [{"alerts": alerts.load()}]
+    assert [json.loads(body) for body in bodies] == [
+        {"alerts": [ALERT.model_dump(), BAD.model_dump()]}
+    ]
 
 
 def test_where_all_is_well_nobody_is_told_and_older_alerts_are_gone(tmp_path, received, caplog):

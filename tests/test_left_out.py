@@ -190,7 +190,7 @@ def test_what_was_left_out_tells_nothing_of_the_label_and_has_no_importance(dead
     assert told[[*DEAD]].tolist() == [0.5] * len(DEAD)
     assert worth[[*DEAD]].tolist() == [0.0] * len(DEAD)
     assert worth.max() > 0
-    assert all(check["passed"] for check in leakage_checks(alone, 0.85))
+    assert all(check.passed for check in leakage_checks(alone, 0.85))
 
 
 def test_the_compiled_model_takes_it_and_does_not_use_it(candidate, windows, tmp_path):
@@ -248,4 +248,4 @@ def test_when_it_comes_alive_it_has_drifted_and_the_data_is_not_bad(
     assert newest.loc[[*DEAD], "drifted"].all()
     # what the model reads none of cannot spoil its answers
     assert newest.loc[ORIGIN, "unseen_share"] > params.max_unseen_share
-    assert [check["name"] for check in quality["checks"] if not check["passed"]] == []
+    assert [check.name for check in quality.checks if not check.passed] == []

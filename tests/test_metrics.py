@@ -5,6 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.measures.metrics import (
     CALIBRATION_BINS,
     DECISION_METRICS,
@@ -98,8 +99,8 @@ def test_decisions_are_counted_and_measured_with_intervals(month):
     matrix = sklearn_metrics.confusion_matrix(y, decided).ravel().tolist()
     names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
     assert [counted[name] for name in names] == matrix
-    assert measured["flagged_share"]["value"] == pytest.approx(decided.mean())
-    assert all(ends["low"] < ends["value"] < ends["high"] for ends in measured.values())
+    assert measured["flagged_share"].value == pytest.approx(decided.mean())
+    assert all(ends.low < ends.value < ends.high for ends in measured.values())
 
 
 def test_where_nothing_is_flagged_there_is_no_precision(month):
@@ -108,7 +109,7 @@ def test_where_nothing_is_flagged_there_is_no_precision(month):
     measured = measure_decisions(y, p > 1, days, BOOTSTRAP)
 
     assert set(measured) == {"recall", "f1", "flagged_share"}
-    assert measured["recall"]["value"] == measured["flagged_share"]["value"] == 0
+    assert measured["recall"].value == measured["flagged_share"].value == 0
 
 
 def test_the_roc_curve_is_scikit_learns(month):
@@ -181,9 +182,9 @@ def test_an_interval_holds_the_value_and_narrows_with_less_confidence(month):
     narrow = measure(*month, BOOTSTRAP.model_copy(update={"confidence": 0.5}))
 
     for name in METRICS:
-        assert wide[name]["value"] == narrow[name]["value"]
-        assert wide[name]["low"] < narrow[name]["low"] < narrow[name]["high"] < wide[name]["high"]
-    assert wide["roc_auc"]["low"] < wide["roc_auc"]["value"] < wide["roc_auc"]["high"]
+        assert wide[name].value == narrow[name].value
+        assert wide[name].low < narrow[name].low < narrow[name].high < wide[name].high
+    assert wide["roc_auc"].low < wide["roc_auc"].value < wide["roc_auc"].high
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another(month):
@@ -191,8 +192,8 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another(month):
     other = measure(*month, BOOTSTRAP.model_copy(update={"seed": 1}))
 
     assert again == first
-    assert other["log_loss"]["value"] == first["log_loss"]["value"]
-    assert other["log_loss"]["low"] != first["log_loss"]["low"]
+    assert other["log_loss"].value == first["log_loss"].value
+    assert other["log_loss"].low != first["log_loss"].low
 
 
 def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
@@ -202,7 +203,7 @@ def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
     once, ten_times = measure(y, p, days, BOOTSTRAP), measure(*tenfold, BOOTSTRAP)
 
     for name in METRICS:
-        assert ten_times[name] == pytest.approx(once[name])
+        assert dict(ten_times[name]) == pytest.approx(dict(once[name]))
 
 
 def test_metrics_that_one_class_does_not_define_are_left_out(month):
@@ -259,8 +260,8 @@ def test_the_better_model_is_favoured(month):
     difference = paired_difference(y, p, ignorant, days, BOOTSTRAP)
 
     gain = sklearn_metrics.log_loss(y, p) - sklearn_metrics.log_loss(y, ignorant)
-    assert difference["value"] == pytest.approx(gain)
-    assert difference["low"] < gain < difference["high"] < 0
+    assert difference.value == pytest.approx(gain)
+    assert difference.low < gain < difference.high < 0
 
 
 def test_a_model_does_not_differ_from_itself(month):
@@ -268,7 +269,7 @@ def test_a_model_does_not_differ_from_itself(month):
 
     difference = paired_difference(y, p, p, days, BOOTSTRAP)
 
-    assert difference == {"value": 0, "low": 0, "high": 0}
+    assert difference == Interval(value=0, low=0, high=0)
 
 
 def test_pairing_sees_a_small_difference_that_the_separate_intervals_hide(month):
@@ -278,8 +279,8 @@ def test_pairing_sees_a_small_difference_that_the_separate_intervals_hide(month)
     difference = paired_difference(y, p, slightly_worse, days, BOOTSTRAP)
     alone = measure(y, p, days, BOOTSTRAP)["log_loss"]
 
-    assert difference["high"] < 0
-    assert difference["high"] - difference["low"] < 0.2 * (alone["high"] - alone["low"])
+    assert difference.high < 0
+    assert difference.high - difference.low < 0.2 * (alone.high - alone.low)
 
 
 COSTS = {"false_negative": st.integers(1, 9), "false_positive": st.integers(1, 9)}
@@ -316,7 +317,7 @@ def test_the_cost_curve_is_the_mean_cost_at_every_threshold(rows, false_negative
 
 
 def test_metrics_become_columns_of_a_table():
-    measured = {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    measured = {"log_loss": Interval(value=0.5, low=0.4, high=0.6)}
 
     assert flatten(measured) == {"log_loss": 0.5, "log_loss_low": 0.4, "log_loss_high": 0.6}
     assert list(flatten(measured, "estimated_")) == [
@@ -334,9 +335,9 @@ def test_two_groups_of_rows_differ_as_their_losses_do(month):
     opposite = unpaired_difference(other, one, BOOTSTRAP)
 
     losses = [row_log_loss(y.to_numpy(), p).mean() for y, p, _ in (one, other)]
-    assert difference["value"] == pytest.approx(losses[0] - losses[1])
-    assert 0 < difference["low"] < difference["value"] < difference["high"]
-    assert opposite["high"] == pytest.approx(-difference["low"])
+    assert difference.value == pytest.approx(losses[0] - losses[1])
+    assert 0 < difference.low < difference.value < difference.high
+    assert opposite.high == pytest.approx(-difference.low)
 
 
 def test_groups_of_one_model_do_not_surely_differ(month):
@@ -347,7 +348,7 @@ def test_groups_of_one_model_do_not_surely_differ(month):
         (y[even], p[even], days[even]), (y[~even], p[~even], days[~even]), BOOTSTRAP
     )
 
-    assert difference["low"] < 0 < difference["high"]
+    assert difference.low < 0 < difference.high
 
 
 def test_a_group_that_is_not_on_every_day_can_be_compared(month):
@@ -356,7 +357,7 @@ def test_a_group_that_is_not_on_every_day_can_be_compared(month):
 
     difference = unpaired_difference((y[first], p[first], days[first]), (y, p, days), BOOTSTRAP)
 
-    assert np.isfinite(list(difference.values())).all()
+    assert difference.is_finite
 
 
 def test_a_missed_positive_and_a_false_alarm_have_their_price():

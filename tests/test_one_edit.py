@@ -62,7 +62,7 @@ from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.field_types import request_model
 from kedro_mlops.contract.validation import ContractValidator
-from tests.factories import json_lines, observations, tiny_package
+from tests.factories import decided, json_lines, observations, tiny_package
 
 TRIED = json.loads(sys.argv[1])
 OBSERVATION, RAW = Columns.of(Observation), Columns.of(RawWeather)
@@ -171,7 +171,7 @@ def watched(package, made):
             for name, counts in reference.features.counts.items()
         },
         "drift": np.isfinite(drift["psi"]).to_dict(),
-        "skew": {row["column"]: [skew["n_compared"], row["source"]] for row in skew["columns"]},
+        "skew": {row.column: [skew.n_compared, row.source] for row in skew.columns},
     }
 
 
@@ -196,7 +196,7 @@ def dictionary():
     }
 
 
-package = tiny_package(decision={"reasons": []})
+package = tiny_package(decision=decided())
 people = ModelCard(owner="us", intended_use="to know", out_of_scope=["the rest"], limits=["many"])
 made = predictions(package)
 said = {

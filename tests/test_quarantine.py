@@ -24,6 +24,7 @@ from kedro_mlops.contract.quarantine import (
     refuse_bad_data,
     screen,
 )
+from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
 from kedro_mlops.core.errors import BadDataError
 
 Moment = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
@@ -291,7 +292,7 @@ def test_what_is_wrong_is_quarantined_and_why_and_the_rest_is_read_as_it_is_said
     assert found_wrong(entries) == Counter(wrong)
     assert {row["line"]: row for row in good} == {row: said[row] for row in right}
     accepted = Ticket.validate(in_pandas(valid), lazy=True)
-    assert len(accepted) == account["n_valid"] == len(good)
+    assert len(accepted) == account.n_valid == len(good)
     check_that_each_row_is_accounted_for_once(raw, good, entries, account)
     check_that_records_keep_what_the_source_said(raw, entries)
 
@@ -300,22 +301,22 @@ def check_that_each_row_is_accounted_for_once(
     raw: pd.DataFrame,
     good: list[dict[str, Any]],
     entries: list[dict[str, Any]],
-    account: dict[str, Any],
+    account: TableAccount,
 ) -> None:
     bad = {entry["row"] for entry in entries}
     assert sorted([*(row["line"] for row in good), *bad]) == raw["line"].tolist()
-    assert (account["n_read"], account["n_quarantined"]) == (len(raw), len(bad))
-    assert account["n_valid"] + account["n_quarantined"] == account["n_read"]
-    assert account["share"] == len(bad) / len(raw)
+    assert (account.n_read, account.n_quarantined) == (len(raw), len(bad))
+    assert account.n_valid + account.n_quarantined == account.n_read
+    assert account.share == len(bad) / len(raw)
     values: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         values.setdefault((entry["column"], entry["rule"]), []).append(entry["value"])
-    told = {(rule["column"], rule["rule"]): rule for rule in account["rules"]}
-    assert {rule: told[rule]["n_rows"] for rule in told} == {r: len(v) for r, v in values.items()}
-    assert {rule: told[rule]["examples"] for rule in told} == {
+    told = {(rule.column, rule.rule): rule for rule in account.rules}
+    assert {rule: told[rule].n_rows for rule in told} == {r: len(v) for r, v in values.items()}
+    assert {rule: told[rule].examples for rule in told} == {
         rule: found[:EXAMPLES] for rule, found in values.items()
     }
-    n_rows = [rule["n_rows"] for rule in account["rules"]]
+    n_rows = [rule.n_rows for rule in account.rules]
     assert n_rows == sorted(n_rows, reverse=True)
 
 
@@ -366,8 +367,8 @@ def test_exactly_what_is_spoilt_in_real_rows_is_quarantined(request, rows, contr
     _, wrong = verdict(raw, contract)
     bad = {row for row, _, _ in wrong}
     assert found_wrong(rows_of(quarantined)) == Counter(wrong)
-    assert account["n_valid"] == len(contract.validate(valid.to_pandas(), lazy=True))
-    assert account["n_valid"] == len(real) - len(bad)
+    assert account.n_valid == len(contract.validate(valid.to_pandas(), lazy=True))
+    assert account.n_valid == len(real) - len(bad)
 
 
 def test_real_rows_with_one_key_are_quarantined_from_the_second_on(departures):
@@ -440,14 +441,9 @@ def test_a_clean_table_has_an_empty_quarantine_of_the_usual_columns():
     assert quarantined.schema() == usual.schema()
     assert list(quarantined.columns) == ["row", "column", "rule", "value", "record"]
     assert len(rows_of(valid)) == 2
-    assert account == {
-        "contract": "Ticket",
-        "n_read": 2,
-        "n_valid": 2,
-        "n_quarantined": 0,
-        "share": 0.0,
-        "rules": [],
-    }
+    assert account == TableAccount(
+        contract="Ticket", n_read=2, n_valid=2, n_quarantined=0, share=0.0, rules=[]
+    )
 
 
 def test_of_rows_with_one_key_the_first_that_is_otherwise_valid_is_kept():
@@ -545,7 +541,7 @@ SPOILT_TICKETS = tickets(
 )
 
 
-def judged(limit: float, *accounts: dict[str, Any]) -> dict[str, Any]:
+def judged(limit: float, *accounts: TableAccount) -> ScreeningAccount:
     return judge_screening(Screening(max_quarantine_share=limit), *accounts)
 
 
@@ -562,7 +558,7 @@ def test_bad_data_is_refused_with_table_share_limit_and_the_worst_rules():
     parts = ["price: less_than(1000) (4 rows", "1000.0", "shop: isin(", "(3 rows", "east"]
     places = [message.index(part) for part in [*parts, "code: str_matches(", "(2 rows", "?"]]
     assert places == sorted(places)
-    assert len(account["rules"]) == WORST + 1
+    assert len(account.rules) == WORST + 1
     assert "void" not in message
 
 
@@ -578,8 +574,8 @@ def test_only_the_table_that_is_too_bad_is_named():
         refuse_bad_data(screening)
 
     assert "Ticket" not in str(refused.value)
-    assert (screening["passed"], screening["largest_share"]) == (False, 0.5)
-    assert screening["tables"] == [good, bad]
+    assert (screening.passed, screening.largest_share) == (False, 0.5)
+    assert screening.tables == [good, bad]
 
 
 def test_a_share_that_is_just_the_limit_is_accepted():
@@ -588,8 +584,8 @@ def test_a_share_that_is_just_the_limit_is_accepted():
 
     refuse_bad_data(screening)
 
-    assert screening["passed"]
-    assert screening["largest_share"] == screening["max_quarantine_share"] == 0.5
+    assert screening.passed
+    assert screening.largest_share == screening.max_quarantine_share == 0.5
 
 
 class Guest(Contract):
@@ -612,7 +608,7 @@ def test_personal_values_are_in_no_account_and_no_message():
 
     told = f"{account} {screening} {refused.value}"
     assert not [name for name in names if name in told]
-    assert {rule["column"]: rule["examples"] for rule in account["rules"]} == {
+    assert {rule.column: rule.examples for rule in account.rules} == {
         "hotel, name": ["(personal)"],
         "name": ["(personal)"],
         "nights": ["0"],
@@ -673,7 +669,7 @@ def test_rows_whose_derived_values_fail_are_quarantined_with_the_rule_and_cost_n
         (4, "year, month, day, hour", "is_real_moment", 24),
         (5, "miles", "greater_than_or_equal_to(0)", -1),
     ]
-    assert account["n_quarantined"] == 4
+    assert account.n_quarantined == 4
     values = valid.mutate(**travel(valid)).to_pandas()
     assert Travelled.validate(values[["began", "miles", "km"]], lazy=True) is not None
 

@@ -1,27 +1,26 @@
 from typing import Any
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.framework.summary import summarise
+from kedro_mlops.monitoring.decisions import RetrainDecision, Rule, TrialDecision
 from tests.conftest import Trained
-from tests.factories import decided
+from tests.factories import decided, performance_of, screened
 
-INTERVAL = {"value": 0.7, "low": 0.6, "high": 0.8}
+INTERVAL = Interval(value=0.7, low=0.6, high=0.8)
+YOUNG, OLD = (
+    Rule(rule="age", fired=fired, value=None, limit=None, reason="So.") for fired in (False, True)
+)
 
 
 def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> None:
     made: dict[str, Any] = {
-        "data_screening": {
-            "tables": [{"n_read": 1000, "n_quarantined": 2}, {"n_read": 500, "n_quarantined": 0}]
-        },
+        "data_screening": screened(("One", 1000, 2), ("Other", 500, 0)),
         "candidate": trained.candidate,
         "metrics": trained.packaged["metrics"],
         "gate_decision": decided(reasons=["It is good."]),
         "release": {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0},
-        "performance": {
-            "n_predictions": 1000,
-            "label_coverage": 0.5,
-            "metrics": {"roc_auc": INTERVAL},
-        },
-        "retrain_decision": {"outcome": "wait", "reasons": ["All is well.", "Really."]},
+        "performance": performance_of(metrics={"roc_auc": INTERVAL}),
+        "retrain_decision": RetrainDecision.weigh([YOUNG], []),
         "monitoring_report": "data/report.html",
         "model_card": "data/card.html",
     }
@@ -42,8 +41,9 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
 
 
 def test_a_trial_is_spoken_of_if_there_is_one() -> None:
-    trial = {"outcome": "stop", "reasons": ["It is surely worse."]}
-    none = {"outcome": "none", "reasons": ["There is no challenger on trial."]}
+    said = {"decided_at": "2013-08-01T00:00:00", "challenger": "v2", "stopped": []}
+    trial = TrialDecision(outcome="stop", reasons=["It is surely worse."], **said)
+    none = TrialDecision(outcome="none", reasons=["There is no challenger on trial."], **said)
 
     assert summarise({"trial_decision": trial}).splitlines()[0] == (
         "Trial      stop: It is surely worse."
@@ -76,21 +76,21 @@ def test_after_a_release_alone_the_next_step_is_to_tell_of_it() -> None:
 
 
 def test_one_row_in_quarantine_does_not_read_as_a_table() -> None:
-    tables = [{"n_read": 5, "n_quarantined": 1}, {"n_read": 5, "n_quarantined": 0}]
+    screening = screened(("One", 5, 1), ("Other", 5, 0))
 
-    said = summarise({"data_screening": {"tables": tables}}).splitlines()[0]
+    said = summarise({"data_screening": screening}).splitlines()[0]
 
     assert said.endswith("10 rows of 2 tables; 1 row set aside in quarantine")
 
 
 def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> None:
-    asks = {"outcome": "retrain", "reasons": ["It is old."], "decided_at": "2013-08-01T00:00:00"}
+    asks = RetrainDecision.weigh([OLD], [], decided_at="2013-08-01T00:00:00")
 
     alone = summarise({"retrain_decision": asks}, "sample", has_champion=True)
     released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
     made = {"retrain_decision": asks, "release": released, "model_card": "data/card.html"}
     whole = summarise(made, has_champion=True)
-    waits = summarise({"retrain_decision": asks | {"outcome": "wait"}}, has_champion=True)
+    waits = summarise({"retrain_decision": RetrainDecision.weigh([YOUNG], [])}, has_champion=True)
 
     assert alone.endswith("Next       kedro retrain --until 2013-08-01 --env sample")
     assert whole.endswith("Next       make serve")
@@ -98,6 +98,6 @@ def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> Non
 
 
 def test_performance_without_labels_is_summarised_without_metrics() -> None:
-    made = {"performance": {"n_predictions": 0, "label_coverage": 0.0, "metrics": {}}}
+    made = {"performance": performance_of(n_predictions=0, label_coverage=0.0)}
 
     assert summarise(made).splitlines()[0] == "Watched    0 predictions, 0.0% with their label"

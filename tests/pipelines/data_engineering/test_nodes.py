@@ -63,8 +63,8 @@ def test_an_hour_of_impossible_wind_is_all_that_the_quarantine_of_the_weather_ho
     assert (entry["column"], entry["rule"]) == ("wind_speed", "less_than_or_equal_to(200)")
     assert entry["value"].startswith("1048")
     assert entry["record"]["time_hour"] == hour
-    assert account["n_quarantined"] == 1
-    assert account["n_valid"] == valid.count().to_pyarrow().as_py() == len(raw_weather) - 1
+    assert account.n_quarantined == 1
+    assert account.n_valid == valid.count().to_pyarrow().as_py() == len(raw_weather) - 1
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_no_flight_and_no_plane_of_the_source_is_quarantined(request, screening,
 
     valid, quarantined, account = screening(raw)
 
-    assert valid.count().to_pyarrow().as_py() == account["n_valid"] == len(raw)
-    assert quarantined.count().to_pyarrow().as_py() == account["n_quarantined"] == 0
+    assert valid.count().to_pyarrow().as_py() == account.n_valid == len(raw)
+    assert quarantined.count().to_pyarrow().as_py() == account.n_quarantined == 0
 
 
 def test_a_flight_is_screened_into_the_declared_types(raw_flights):

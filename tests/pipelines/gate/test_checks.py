@@ -12,6 +12,7 @@ from kedro_mlops.gate.checks import (
     slice_checks,
     slice_contest_checks,
 )
+from kedro_mlops.measures.evaluation import Footprint
 from kedro_mlops.modelling.evaluation import evaluate_slices
 
 COLUMNS = Columns.of(Observation)
@@ -151,11 +152,13 @@ def test_a_slice_fails_only_if_it_is_worse_by_more_than_is_tolerated_and_surely(
     ],
 )
 def test_a_model_beyond_its_budget_fails(model_bytes, milliseconds, expected):
-    footprint = {
-        "model_bytes": model_bytes,
-        "one_row_milliseconds": milliseconds,
-        "engine": "compiled trees",
-    }
+    footprint = Footprint(
+        training_seconds=1,
+        n_training_rows=1000,
+        model_bytes=model_bytes,
+        engine="compiled trees",
+        one_row_milliseconds=milliseconds,
+    )
 
     checks = budget_checks(footprint, 20, 100)
 

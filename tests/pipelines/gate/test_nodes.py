@@ -15,6 +15,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
 from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge
+from kedro_mlops.measures.evaluation import Footprint
 from kedro_mlops.modelling.evaluation import evaluate, evaluate_slices
 from kedro_mlops.models.package import probability
 from kedro_mlops.models.preprocessing import tree_preprocessing
@@ -43,7 +44,13 @@ HONEST = pd.DataFrame({"feature": ["humid", "windy"], "roc_auc": [0.6, 0.7]})
 WELL_BEHAVED = pd.DataFrame(
     {"name": ["calm"], "value": [0.01], "limit": [0.02], "passed": [True], "detail": ["little"]}
 )
-SMALL = {"model_bytes": 500_000, "one_row_milliseconds": 0.01, "engine": "compiled trees"}
+SMALL = Footprint(
+    training_seconds=1,
+    n_training_rows=1000,
+    model_bytes=500_000,
+    engine="compiled trees",
+    one_row_milliseconds=0.01,
+)
 
 
 @pytest.fixture
@@ -96,7 +103,7 @@ def ask(package, test, good, bootstrap):
         **limits,
     ):
         metrics = evaluate(COLUMNS, predictions, bootstrap)
-        candidate = package.with_record(metrics=metrics["candidate"])
+        candidate = package.with_record(metrics=metrics.candidate)
         slices = evaluate_slices(COLUMNS, predictions, bootstrap)
         params = Gate(**(NO_LIMITS | limits))
         found = alone, behaviour, footprint, params, bootstrap
@@ -165,9 +172,9 @@ def test_a_candidate_beyond_a_limit_is_blocked_whoever_serves(ask, champion, lim
 
 
 def test_limits_themselves_are_acceptable(ask, good, bootstrap):
-    measured = evaluate(COLUMNS, good, bootstrap)["candidate"]
-    at_least = {"roc_auc": measured["roc_auc"]["value"]}
-    at_most = {"log_loss": measured["log_loss"]["value"]}
+    measured = evaluate(COLUMNS, good, bootstrap).candidate
+    at_least = {"roc_auc": measured["roc_auc"].value}
+    at_most = {"log_loss": measured["log_loss"].value}
 
     decision = ask(at_least=at_least, at_most=at_most)
 
@@ -429,8 +436,11 @@ SLICES = {"min_rows": 250, "min_roc_auc": 0.55, "max_loss_increase": 0.05}
 @pytest.mark.parametrize(
     ("found", "name"),
     [
-        ({"footprint": {**SMALL, "model_bytes": 20_500_000}}, "model megabytes"),
-        ({"footprint": {**SMALL, "one_row_milliseconds": 130.0}}, "one-row milliseconds"),
+        ({"footprint": SMALL.model_copy(update={"model_bytes": 20_500_000})}, "model megabytes"),
+        (
+            {"footprint": SMALL.model_copy(update={"one_row_milliseconds": 130.0})},
+            "one-row milliseconds",
+        ),
         ({"behaviour": WELL_BEHAVED.assign(value=0.3, passed=False)}, "behaviour: calm"),
     ],
 )
@@ -531,8 +541,8 @@ def test_a_decision_says_that_the_gate_took_it_and_as_of_when(ask):
 
 def test_figures_of_another_training_judge_nobody(package, good, bootstrap):
     metrics = evaluate(COLUMNS, good, bootstrap)
-    candidate = package.with_record(metrics=metrics["candidate"])
-    others = metrics | {"candidate": evaluate(COLUMNS, good.head(500), bootstrap)["candidate"]}
+    candidate = package.with_record(metrics=metrics.candidate)
+    others = evaluate(COLUMNS, good.head(500), bootstrap)
     slices = evaluate_slices(COLUMNS, good, bootstrap)
     found = slices, HONEST, WELL_BEHAVED, SMALL, Gate(**NO_LIMITS), bootstrap
 

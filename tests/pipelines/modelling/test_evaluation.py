@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_sco
 from flight_delays.contracts import Observation
 from flight_delays.pipelines.modelling.pipeline import PLOTS
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.measures.evaluation import Window
 from kedro_mlops.measures.metrics import DECISION_METRICS, METRICS
 from kedro_mlops.modelling.evaluation import (
     BASELINES,
@@ -76,31 +77,29 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
 
     metrics = evaluate(COLUMNS, rows, bootstrap)
 
-    assert set(metrics) == {"candidate", *BASELINES, "window", "confusion"}
-    decided = {"candidate": DECISION_METRICS}
-    for name in ("candidate", *BASELINES):
-        assert set(metrics[name]) == {*METRICS, *decided.get(name, ())}
-        assert all(m["low"] <= m["value"] <= m["high"] for m in metrics[name].values())
-    candidate = metrics["candidate"]
-    assert candidate["log_loss"]["value"] == pytest.approx(log_loss(rows[Y], rows["probability"]))
-    assert candidate["roc_auc"]["value"] == pytest.approx(
-        roc_auc_score(rows[Y], rows["probability"])
-    )
-    assert candidate["precision"]["value"] == precision_score(rows[Y], rows["decision"])
-    assert candidate["recall"]["value"] == recall_score(rows[Y], rows["decision"])
-    assert metrics["confusion"] == {
+    candidate = metrics.candidate
+    assert set(metrics.baselines) == {*BASELINES}
+    assert set(candidate) == {*METRICS, *DECISION_METRICS}
+    assert all(set(measured) == {*METRICS} for measured in metrics.baselines.values())
+    for measured in (candidate, *metrics.baselines.values()):
+        assert all(m.low <= m.value <= m.high for m in measured.values())
+    assert candidate["log_loss"].value == pytest.approx(log_loss(rows[Y], rows["probability"]))
+    assert candidate["roc_auc"].value == pytest.approx(roc_auc_score(rows[Y], rows["probability"]))
+    assert candidate["precision"].value == precision_score(rows[Y], rows["decision"])
+    assert candidate["recall"].value == recall_score(rows[Y], rows["decision"])
+    assert metrics.confusion == {
         "true_positives": int((rows["decision"] & (rows[Y] == 1)).sum()),
         "false_positives": int((rows["decision"] & (rows[Y] == 0)).sum()),
         "false_negatives": int((~rows["decision"] & (rows[Y] == 1)).sum()),
         "true_negatives": int((~rows["decision"] & (rows[Y] == 0)).sum()),
     }
-    assert metrics["base_rate"]["roc_auc"]["value"] == 0.5
-    assert metrics["window"] == {
-        "n_rows": len(rows),
-        "positive_share": rows[Y].mean(),
-        "first_day": "2013-03-18",
-        "last_day": "2013-03-31",
-    }
+    assert metrics.baselines["base_rate"]["roc_auc"].value == 0.5
+    assert metrics.window == Window(
+        n_rows=len(rows),
+        positive_share=rows[Y].mean(),
+        first_day="2013-03-18",
+        last_day="2013-03-31",
+    )
 
 
 def test_slices_divide_the_rows_by_every_segment_largest_first(trained, slices):
@@ -177,9 +176,9 @@ def test_the_footprint_says_what_the_candidate_takes(trained, windows, tmp_path)
 
     footprint = footprint_of(trained.candidate, windows[2])
 
-    assert footprint["training_seconds"] == 1.5
-    assert footprint["n_training_rows"] == sum(len(rows) for rows in windows)
-    assert footprint["model_bytes"] == (tmp_path / "model.skops").stat().st_size
+    assert footprint.training_seconds == 1.5
+    assert footprint.n_training_rows == sum(len(rows) for rows in windows)
+    assert footprint.model_bytes == (tmp_path / "model.skops").stat().st_size
 
 
 def test_a_row_is_timed_in_the_form_that_would_serve_it(trained, boosted, windows, configured):
@@ -187,9 +186,9 @@ def test_a_row_is_timed_in_the_form_that_would_serve_it(trained, boosted, window
 
     quick = footprint_of(boosted, windows[2])
 
-    assert (slow["engine"], quick["engine"]) == ("scikit-learn", "compiled trees")
-    assert 0 < quick["one_row_milliseconds"] < slow["one_row_milliseconds"] / 50
-    assert slow["one_row_milliseconds"] < configured("gate")["max_one_row_milliseconds"]
+    assert (slow.engine, quick.engine) == ("scikit-learn", "compiled trees")
+    assert 0 < quick.one_row_milliseconds < slow.one_row_milliseconds / 50
+    assert slow.one_row_milliseconds < configured("gate")["max_one_row_milliseconds"]
 
 
 def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(trained, windows):
@@ -203,7 +202,7 @@ def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(trained
             process.kill()
             process.wait()
 
-    assert loaded["one_row_milliseconds"] < 2.5 * quiet["one_row_milliseconds"]
+    assert loaded.one_row_milliseconds < 2.5 * quiet.one_row_milliseconds
 
 
 def test_every_picture_of_the_evaluation_is_drawn(trained):
@@ -258,12 +257,12 @@ def test_what_was_found_travels_with_the_candidate(trained, slices, importance):
 
     measured = trained.packaged["metrics"]
     assert found.screened == [{"contract": "RawFlights", "n_read": 1200, "n_quarantined": 7}]
-    assert found.window.model_dump() == measured["window"]
-    assert found.baselines == {name: measured[name] for name in BASELINES}
+    assert found.window == measured.window
+    assert found.baselines == measured.baselines
     assert_frame_equal(pd.DataFrame(found.slices), slices, check_dtype=False)
     assert_frame_equal(pd.DataFrame(found.importance), importance, check_dtype=False)
     assert sum(point["n_rows"] for point in found.calibration) == found.window.n_rows
-    assert found.confusion == measured["confusion"]
+    assert found.confusion == measured.confusion
 
 
 def test_the_curves_that_travel_are_those_of_the_rows_thinned(trained, costs):

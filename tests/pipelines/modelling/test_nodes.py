@@ -233,11 +233,11 @@ def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, enginee
         COLUMNS, engineered.model_input, trained.predictions, as_of, window
     )
 
-    features = reference["features"]
-    assert features["n_rows"] == len(known)
-    assert features["counts"]["origin"] == known["origin"].value_counts().to_dict()
-    assert features["counts"]["plane_year"]["missing"] == known["plane_year"].isna().sum()
-    assert sum(reference["score"]["counts"]["probability"].values()) == len(trained.predictions)
+    features = reference.features
+    assert features.n_rows == len(known)
+    assert features.counts["origin"] == known["origin"].value_counts().to_dict()
+    assert features.counts["plane_year"]["missing"] == known["plane_year"].isna().sum()
+    assert sum(reference.score.counts["probability"].values()) == len(trained.predictions)
 
 
 def test_the_reference_says_what_was_normal_of_every_column(trained):
@@ -277,8 +277,8 @@ def test_scores_that_were_distorted_are_undone_by_the_calibration(
 
     reference = profile_reference(COLUMNS, engineered.model_input, distorted, as_of, window)
 
-    assert reference["calibration"]["slope"] == pytest.approx(0.5, abs=0.03)
-    assert reference["calibration"]["intercept"] == pytest.approx(0.5, abs=0.05)
+    assert reference.calibration.slope == pytest.approx(0.5, abs=0.03)
+    assert reference.calibration.intercept == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_candidate_carries_where_it_comes_from(trained, windows):
@@ -291,7 +291,7 @@ def test_a_candidate_carries_where_it_comes_from(trained, windows):
     assert metadata.n_training_rows == len(train) + len(validation) + len(test)
     assert (metadata.as_of, metadata.trained_until) == (AS_OF, AS_OF)
     assert metadata.evaluated_until == TEST_START
-    assert metadata.metrics == trained.packaged["metrics"]["candidate"]
+    assert metadata.metrics == trained.packaged["metrics"].candidate
     assert metadata.lineage.git_commit == "0" * 40
     assert metadata.lineage.lock_hash == "1" * 64
     assert metadata.lineage.data_hash == hash_rows(*windows)

@@ -12,15 +12,15 @@ from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import Trial
 from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.findings import Performance, Quality
 from kedro_mlops.monitoring.nodes import Monitoring, join_labels, measure_quality
 from kedro_mlops.monitoring.performance import measure_performance
 from kedro_mlops.monitoring.triggers import Retraining
 from kedro_mlops.scoring.nodes import score
 from tests.conftest import Engineered
-from tests.factories import COLUMNS, LOGGED
+from tests.factories import COLUMNS, LOGGED, screened, skew_of
 
-CLEAN = {"largest_share": 0.0, "max_quarantine_share": 0.01}
-NO_SKEW = {"share": 0.0}
+CLEAN, NO_SKEW = screened(), skew_of()
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +83,7 @@ def quality(
     as_of: AsOf,
     horizon: Horizon,
     params: Monitoring,
-) -> dict[str, Any]:
+) -> Quality:
     return measure_quality(
         COLUMNS, predictions, drift, CLEAN, NO_SKEW, package, as_of, horizon, params
     )
@@ -98,7 +98,7 @@ def performance(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
-) -> dict[str, Any]:
+) -> Performance:
     return measure_performance(
         COLUMNS, labelled, account, 1234, package, as_of, horizon, params, bootstrap
     )

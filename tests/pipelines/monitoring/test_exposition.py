@@ -5,18 +5,20 @@ import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kedro_mlops.core.artefacts import Check
+from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
-from tests.factories import tiny_package
+from tests.factories import performance_of, quality_of, screened, skew_of, tiny_package
 
 Samples = dict[tuple[str, ...], float]
 MAY = 1367366400  # the first moment of 2013-05-01, UTC
-DECISION = {
-    "outcome": "wait",
-    "decided_at": "2013-05-01T00:00:00",
-    "rules": [{"rule": "performance", "fired": True}, {"rule": "age", "fired": False}],
-}
-CHECKS = [{"passed": True}, {"passed": False}]
+FIRED, SILENT = (
+    Rule(rule=name, fired=fired, value=None, limit=None, reason="So.")
+    for name, fired in (("performance", True), ("age", False))
+)
+DECISION = RetrainDecision.weigh([FIRED, SILENT], [], decided_at="2013-05-01T00:00:00")
+CHECKS = [Check.at_most("skew", 0.25, limit) for limit in (0.3, 0.2)]
 OLD = {"drifted": True, "drifted_columns": "size", "log_loss": 0.9, "estimated_log_loss": 0.8}
 NEW = {
     "drifted": True,
@@ -32,12 +34,12 @@ def exposed(rows: list[dict[str, Any]], **decided: Any) -> Samples:
     """What Prometheus would read: by name and the values of its labels, in their order."""
     champion = tiny_package(version="v1", as_of=pd.Timestamp("2013-04-01"))
     text = expose(
-        {"label_coverage": 0.96},
+        performance_of(label_coverage=0.96),
         pd.DataFrame(rows, columns=WINDOW_COLUMNS).astype({"drifted": bool}),
-        {"checks": CHECKS},
-        {"share": 0.25},
-        {"largest_share": 0.003},
-        DECISION | decided,
+        quality_of(*CHECKS),
+        skew_of(0.25),
+        screened(largest_share=0.003),
+        DECISION.model_copy(update=decided),
         champion,
     )
     return {

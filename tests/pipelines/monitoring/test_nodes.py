@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -10,10 +9,12 @@ from pydantic import ValidationError
 
 from flight_delays.contracts import Inputs, Observation
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.drift import measure_drift
+from kedro_mlops.monitoring.findings import Quality, Skew
 from kedro_mlops.monitoring.nodes import (
     Drift,
     Monitoring,
@@ -24,11 +25,11 @@ from kedro_mlops.monitoring.nodes import (
     take_predictions,
 )
 from tests.conftest import Engineered
+from tests.factories import screened, skew_of
 
 COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
 Y = COLUMNS.label
-CLEAN = {"largest_share": 0.0, "max_quarantine_share": 0.01}
-NO_SKEW = {"share": 0.0}
+CLEAN, NO_SKEW = screened(), skew_of()
 
 
 @pytest.fixture(scope="module")
@@ -229,10 +230,10 @@ def test_new_labels_are_those_that_training_did_not_know(
     assert rows.loc[since, COLUMNS.event_time].min() < as_of.moment
 
 
-def test_good_data_passes(quality: dict[str, Any], horizon: Horizon) -> None:
-    assert quality["passed"]
-    assert quality["n_days"] == horizon.days
-    assert len(quality["checks"]) == 6
+def test_good_data_passes(quality: Quality, horizon: Horizon) -> None:
+    assert quality.passed
+    assert quality.n_days == horizon.days
+    assert len(quality.checks) == 6
 
 
 NOTHING_CAME = {"rows a day against the reference's", "days since the newest row"}
@@ -246,15 +247,15 @@ def faults_of(
 
     def judge(
         predictions: ir.Table,
-        screening: dict[str, Any] = CLEAN,
-        skew: dict[str, Any] = NO_SKEW,
+        screening: ScreeningAccount = CLEAN,
+        skew: Skew = NO_SKEW,
     ) -> set[str]:
         drift = measure_drift(COLUMNS, predictions, package, as_of, horizon, window, params)
         quality = measure_quality(
             COLUMNS, predictions, drift, screening, skew, package, as_of, horizon, params
         )
-        failed = {check["name"] for check in quality["checks"] if not check["passed"]}
-        assert quality["passed"] == (not failed)
+        failed = {check.name for check in quality.checks if not check.passed}
+        assert quality.passed == (not failed)
         return failed
 
     return judge
@@ -325,15 +326,15 @@ def test_data_that_stopped_coming_is_stale(
 @pytest.mark.parametrize(
     ("screening", "skew", "expected"),
     [
-        (CLEAN | {"largest_share": 0.02}, NO_SKEW, "rows in quarantine"),
-        (CLEAN, {"share": 0.001}, "training-serving skew"),
+        (screened(largest_share=0.02), NO_SKEW, "rows in quarantine"),
+        (CLEAN, skew_of(0.001), "training-serving skew"),
     ],
 )
 def test_rows_in_quarantine_and_skew_fail(
     predictions: ir.Table,
     faults_of: Callable[..., set[str]],
-    screening: dict[str, Any],
-    skew: dict[str, Any],
+    screening: ScreeningAccount,
+    skew: Skew,
     expected: str,
 ) -> None:
     found = faults_of(predictions, screening, skew)
@@ -373,8 +374,8 @@ def test_that_nothing_came_fails_also_where_it_would_not_be_stale(
         params,
     )
 
-    assert not quality["passed"]
-    assert quality["n_rows"] == 0
+    assert not quality.passed
+    assert quality.n_rows == 0
 
 
 def test_a_margin_below_one_and_a_distance_that_is_unknown_are_refused(
@@ -393,10 +394,10 @@ def test_a_service_that_looks_up_what_training_had_is_not_skewed(
 ) -> None:
     skew = measure_skew(COLUMNS, ibis.memtable(served), engineered.model_input, package, params)
 
-    assert (skew["n_served"], skew["n_compared"], skew["n_unknown"]) == (60, 60, 0)
-    assert skew["share"] == 0
-    assert [column["column"] for column in skew["columns"]] == INPUTS.names
-    assert not any(column["n_differ"] for column in skew["columns"])
+    assert (skew.n_served, skew.n_compared, skew.n_unknown) == (60, 60, 0)
+    assert skew.share == 0
+    assert [column.column for column in skew.columns] == INPUTS.names
+    assert not any(column.n_differ for column in skew.columns)
 
 
 def test_a_look_up_that_says_something_else_is_skew(
@@ -410,11 +411,9 @@ def test_a_look_up_that_says_something_else_is_skew(
     skew = measure_skew(COLUMNS, ibis.memtable(wrong), engineered.model_input, package, params)
 
     changed = int((served[name].notna() & (wrong[name] != served[name])).sum())
-    assert skew["share"] == pytest.approx(
-        (changed + served.loc[:11, name].isna().sum()) / len(served)
-    )
-    assert skew["share"] > 0.1
-    assert {c["column"] for c in skew["columns"] if c["n_differ"]} == {name}
+    assert skew.share == pytest.approx((changed + served.loc[:11, name].isna().sum()) / len(served))
+    assert skew.share > 0.1
+    assert {c.column for c in skew.columns if c.n_differ} == {name}
 
 
 def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
@@ -430,9 +429,9 @@ def test_what_callers_know_otherwise_is_shown_and_is_no_skew(
         params,
     )
 
-    [differing] = [column for column in skew["columns"] if column["n_differ"]]
-    assert skew["share"] == 0
-    assert (differing["column"], differing["source"]) == (sent, "sent")
+    [differing] = [column for column in skew.columns if column.n_differ]
+    assert skew.share == 0
+    assert (differing.column, differing.source) == (sent, "sent")
 
 
 def test_rows_of_a_challenger_are_not_the_champions(
@@ -458,7 +457,7 @@ def test_rows_of_a_challenger_are_not_the_champions(
         params,
     )
 
-    assert (skew["n_served"], skew["share"]) == (120, 0)
+    assert (skew.n_served, skew.share) == (120, 0)
 
 
 BEFORE, SINCE = "2013-04-01T23.00.00.000Z", "2013-04-02T00.30.00.000Z"
@@ -491,9 +490,9 @@ def test_who_answers_instead_of_the_champion_since_it_is_one_is_counted_by_the_l
 
     skew = measure_skew(COLUMNS, ibis.memtable(rows), engineered.model_input, champion, params)
 
-    answered = skew["answered"]
-    assert answered["by_another"] == by_another
-    assert ("came from old" in answered["in_words"]) == bool(by_another)
+    answered = skew.answered
+    assert answered.by_another == by_another
+    assert ("came from old" in answered.in_words) == bool(by_another)
 
 
 def test_only_the_newest_served_rows_are_built_again(
@@ -507,8 +506,8 @@ def test_only_the_newest_served_rows_are_built_again(
         COLUMNS, ibis.memtable(pd.concat([old, served])), engineered.model_input, package, few
     )
 
-    assert (skew["n_served"], skew["n_compared"]) == (120, 60)
-    assert skew["share"] == 0
+    assert (skew.n_served, skew.n_compared) == (120, 60)
+    assert skew.share == 0
 
 
 def test_rows_that_another_model_was_served_with_are_left_out(
@@ -518,7 +517,7 @@ def test_rows_that_another_model_was_served_with_are_left_out(
 
     skew = measure_skew(COLUMNS, ibis.memtable(another), engineered.model_input, package, params)
 
-    assert (skew["n_served"], skew["share"]) == (0, 0)
+    assert (skew.n_served, skew.share) == (0, 0)
 
 
 def test_rows_that_training_does_not_know_are_counted(
@@ -529,7 +528,7 @@ def test_rows_that_training_does_not_know_are_counted(
 
     skew = measure_skew(COLUMNS, ibis.memtable(unknown), engineered.model_input, package, params)
 
-    assert (skew["n_compared"], skew["n_unknown"], skew["share"]) == (0, 60, 0)
+    assert (skew.n_compared, skew.n_unknown, skew.share) == (0, 60, 0)
 
 
 def test_before_anything_is_served_there_is_no_skew(
@@ -539,4 +538,4 @@ def test_before_anything_is_served_there_is_no_skew(
 
     skew = measure_skew(COLUMNS, nothing, engineered.model_input, package, params)
 
-    assert (skew["n_served"], skew["n_compared"], skew["share"]) == (0, 0, 0)
+    assert (skew.n_served, skew.n_compared, skew.share) == (0, 0, 0)

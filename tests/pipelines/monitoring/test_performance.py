@@ -11,6 +11,7 @@ from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.drift_reference import Calibration
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.findings import Performance
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS, measure_performance, measure_windows
 from tests.factories import tiny_package
@@ -53,8 +54,8 @@ def judge(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
-) -> Callable[..., dict[str, Any]]:
-    def run(labelled: pd.DataFrame, **replaced: Any) -> dict[str, Any]:
+) -> Callable[..., Performance]:
+    def run(labelled: pd.DataFrame, **replaced: Any) -> Performance:
         given = {
             "labelled": labelled,
             "labels": ACCOUNT,
@@ -71,110 +72,110 @@ def judge(
 
 
 def test_performance_says_its_coverage_and_what_was_to_be_expected(
-    performance: dict[str, Any], labelled: pd.DataFrame, account: dict[str, int], package
+    performance: Performance, labelled: pd.DataFrame, account: dict[str, int], package
 ) -> None:
     known = labelled[Y].notna().sum()
 
-    assert performance["n_labelled"] == known
-    assert performance["label_coverage"] == known / len(labelled)
-    assert performance["metrics"]["roc_auc"]["low"] < performance["metrics"]["roc_auc"]["value"]
-    assert performance["reference"] == package.metadata.metrics
-    assert performance["labels"] == account
-    assert performance["new_labels"] == 1234
+    assert performance.n_labelled == known
+    assert performance.label_coverage == known / len(labelled)
+    assert performance.metrics["roc_auc"].low < performance.metrics["roc_auc"].value
+    assert performance.reference == package.metadata.metrics
+    assert performance.labels == account
+    assert performance.new_labels == 1234
 
 
 def test_the_estimate_without_labels_is_what_labels_say_while_the_scores_hold(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
 ) -> None:
     silent = calibrated.assign(**{Y: pd.array([None] * len(calibrated), dtype="Int8")})
 
-    realised, estimated = judge(calibrated)["metrics"], judge(silent)["estimated"]
+    realised, estimated = judge(calibrated).metrics, judge(silent).estimated
 
     for metric in ("log_loss", "roc_auc"):
-        assert estimated[metric]["value"] == pytest.approx(realised[metric]["value"], abs=0.01)
-        assert realised[metric]["low"] < estimated[metric]["value"] < realised[metric]["high"]
+        assert estimated[metric].value == pytest.approx(realised[metric].value, abs=0.01)
+        assert realised[metric].low < estimated[metric].value < realised[metric].high
     # the scores as they are would have promised more
     uncalibrated = calibrated["probability"]
     promised = -(uncalibrated * np.log(uncalibrated) + (1 - uncalibrated) * np.log1p(-uncalibrated))
-    assert abs(promised.mean() - realised["log_loss"]["value"]) > 0.02
+    assert abs(promised.mean() - realised["log_loss"].value) > 0.02
 
 
 def test_harder_rows_are_seen_by_the_estimate(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
 ) -> None:
     undecided = calibrated[calibrated["probability"].between(0.4, 0.9)]
 
     usual, hard = judge(calibrated), judge(undecided)
 
-    assert hard["metrics"]["log_loss"]["low"] > usual["metrics"]["log_loss"]["high"]
-    assert hard["estimated"]["log_loss"]["low"] > usual["estimated"]["log_loss"]["high"]
+    assert hard.metrics["log_loss"].low > usual.metrics["log_loss"].high
+    assert hard.estimated["log_loss"].low > usual.estimated["log_loss"].high
 
 
 def test_a_world_that_changed_is_seen_by_the_labels_and_not_by_the_estimate(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
 ) -> None:
     upside_down = calibrated.assign(**{Y: 1 - calibrated[Y]})
 
     before, now = judge(calibrated), judge(upside_down)
 
-    assert now["estimated"] == before["estimated"]
-    assert now["metrics"]["log_loss"]["low"] > now["estimated"]["log_loss"]["high"] + 0.2
-    assert now["metrics"]["roc_auc"]["high"] < 0.5 < now["estimated"]["roc_auc"]["low"]
+    assert now.estimated == before.estimated
+    assert now.metrics["log_loss"].low > now.estimated["log_loss"].high + 0.2
+    assert now.metrics["roc_auc"].high < 0.5 < now.estimated["roc_auc"].low
 
 
 def test_too_few_labels_say_nothing(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame, params: Monitoring
+    judge: Callable[..., Performance], calibrated: pd.DataFrame, params: Monitoring
 ) -> None:
     few = calibrated.head(params.min_labelled_rows - 1)
 
     performance = judge(few)
 
-    assert performance["unknown_because"] == (f"{NOT_ENOUGH}: 99 labelled rows, 100 are needed.")
-    assert performance["metrics"] == performance["estimated"] == {}
+    assert performance.unknown_because == (f"{NOT_ENOUGH}: 99 labelled rows, 100 are needed.")
+    assert performance.metrics == performance.estimated == {}
 
 
 def test_labels_of_a_minority_say_nothing_and_the_estimate_is_there(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
 ) -> None:
     late = calibrated.copy()
     late.loc[9000:, Y] = pd.NA
 
     performance = judge(late)
 
-    assert performance["unknown_because"] == (
+    assert performance.unknown_because == (
         f"{NOT_ENOUGH}: 30.0% of the predictions have their label, 50% are needed."
     )
-    assert performance["metrics"] == {}
-    assert set(performance["estimated"]) == {"log_loss", "roc_auc"}
+    assert performance.metrics == {}
+    assert set(performance.estimated) == {"log_loss", "roc_auc"}
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_labels_of_one_class_say_nothing(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame, label: int
+    judge: Callable[..., Performance], calibrated: pd.DataFrame, label: int
 ) -> None:
     performance = judge(calibrated[calibrated[Y] == label])
 
-    assert performance["unknown_because"] == f"{NOT_ENOUGH}: all labels are of one class."
-    assert performance["metrics"] == {}
+    assert performance.unknown_because == f"{NOT_ENOUGH}: all labels are of one class."
+    assert performance.metrics == {}
 
 
 def test_an_empty_horizon_says_nothing(
-    judge: Callable[..., dict[str, Any]], labelled: pd.DataFrame
+    judge: Callable[..., Performance], labelled: pd.DataFrame
 ) -> None:
     performance = judge(labelled.head(0))
 
-    assert performance["unknown_because"].startswith(f"{NOT_ENOUGH}: 0 labelled rows")
-    assert performance["label_coverage"] == 0
-    assert performance["metrics"] == performance["estimated"] == {}
+    assert performance.unknown_because.startswith(f"{NOT_ENOUGH}: 0 labelled rows")
+    assert performance.label_coverage == 0
+    assert performance.metrics == performance.estimated == {}
 
 
 def test_a_champion_that_has_learned_from_the_rows_is_not_judged_by_them(
-    judge: Callable[..., dict[str, Any]], calibrated: pd.DataFrame
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
 ) -> None:
     performance = judge(calibrated, as_of=AsOf("2013-03-20"))
 
-    assert "trained as of 2013-04-01" in performance["unknown_because"]
-    assert performance["metrics"] == performance["estimated"] == {}
+    assert "trained as of 2013-04-01" in performance.unknown_because
+    assert performance.metrics == performance.estimated == {}
 
 
 def test_windows_cover_every_prediction_and_are_told_oldest_first(

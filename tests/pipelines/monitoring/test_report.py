@@ -22,7 +22,15 @@ from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
 from kedro_mlops.scoring.nodes import score
 from tests.conftest import Engineered
-from tests.factories import COLUMNS, LOGGED, Y, of_another_scikit_learn, tiny_package
+from tests.factories import (
+    COLUMNS,
+    LOGGED,
+    Y,
+    of_another_scikit_learn,
+    screened,
+    skew_of,
+    tiny_package,
+)
 
 Made = dict[str, Any]
 Watch = Callable[..., Made]
@@ -55,7 +63,7 @@ def watch(
             "model_input": model_input,
             "served_predictions": predictions.limit(0),
             "champion": package,
-            "data_screening": {"largest_share": 0.0, "max_quarantine_share": 0.01},
+            "data_screening": screened(),
             "past_windows": pd.DataFrame(),
             "past_trials": pd.DataFrame(),
             "last_trained": None,
@@ -118,9 +126,9 @@ def test_a_report_of_a_model_that_is_champion_no_more_says_so_at_the_top(
 
 
 def test_the_report_says_that_another_model_answers(usual: Made) -> None:
-    another = {"by_another": 3, "in_words": "3 of 3 came from v0."}
+    another = skew_of(by_another=3, in_words="3 of 3 came from v0.")
 
-    page = report_of(usual, serving_skew=usual["serving_skew"] | {"answered": another})
+    page = report_of(usual, serving_skew=another)
 
     assert "Served by another model. 3 of 3 came from v0." in page
 
@@ -130,22 +138,22 @@ def test_the_report_says_what_was_measured_and_decided(usual: Made) -> None:
     drift = usual["drift"]
     newest = drift[drift["window_end"] == drift["window_end"].max()]
 
-    for reason in usual["retrain_decision"]["reasons"]:
+    for reason in usual["retrain_decision"].reasons:
         assert page.count(reason) == 2
-    for metric, now in performance["metrics"].items():
-        assert f"{metric_name(metric)} {now['value']:.3f}" in page
-    counts = performance["confusion"]
-    assert sum(counts.values()) == performance["n_labelled"]
+    for metric, now in performance.metrics.items():
+        assert f"{metric_name(metric)} {now.value:.3f}" in page
+    counts = performance.confusion
+    assert sum(counts.values()) == performance.n_labelled
     assert f"positive {counts['true_positives']:,} {counts['false_negatives']:,} missed" in page
-    estimate = performance["estimated"]["log_loss"]
+    estimate = performance.estimated["log_loss"]
     assert "Estimated without labels, from calibrated scores" in page
-    assert f"log loss {estimate['value']:.3f} [{estimate['low']:.3f}" in page
-    assert f"{performance['labels']['pending']:,} pending" in page
+    assert f"log loss {estimate.value:.3f} [{estimate.low:.3f}" in page
+    assert f"{performance.labels['pending']:,} pending" in page
     assert "The newest of 2 windows, from 2013-04-08 until before 2013-04-15" in page
     for row in newest.head(5).itertuples():
         assert f"{row.column} {row.psi:.3f} {row.psi_limit:.3f}" in page
-    for check in usual["data_quality"]["checks"]:
-        assert f"{check['name']} {check['value']:.3f} {check['limit']:g} passed" in page
+    for check in usual["data_quality"].checks:
+        assert f"{check.name} {check.value:.3f} {check.limit:g} passed" in page
     assert "Without the guards: wait" in page
 
 
@@ -180,7 +188,7 @@ def test_every_column_that_drifted_is_in_the_table(usual: Made) -> None:
 
 
 def test_a_usual_month_is_left_alone_and_alarms_nobody(usual: Made) -> None:
-    assert usual["retrain_decision"]["outcome"] == "wait"
+    assert usual["retrain_decision"].outcome == "wait"
     assert usual["alerts"] == []
     assert len(usual["window_history"]) == 2
     assert usual["decision_history"]["outcome"].tolist() == ["wait"]
@@ -204,10 +212,10 @@ def test_a_month_that_says_nothing_is_waited_out_without_a_false_alarm(
 ) -> None:
     made = watch(**given)
 
-    assert made["retrain_decision"]["outcome"] == "wait"
-    assert made["retrain_decision"]["without_guards"] == "wait"
+    assert made["retrain_decision"].outcome == "wait"
+    assert made["retrain_decision"].without_guards == "wait"
     assert made["alerts"] == []
-    assert made["performance"]["metrics"] == {}
+    assert made["performance"].metrics == {}
     page = text_of(made)
     assert "Not enough data to judge performance: " in page
     assert says in page
@@ -218,13 +226,13 @@ def test_a_month_that_says_nothing_is_waited_out_without_a_false_alarm(
 def test_a_month_in_which_nothing_came_is_bad_data_and_alarms(watch: Watch) -> None:
     made = watch(as_of=NOBODY_YET)
 
-    assert made["retrain_decision"]["outcome"] == "wait"
-    [reason] = made["retrain_decision"]["reasons"]
+    assert made["retrain_decision"].outcome == "wait"
+    [reason] = made["retrain_decision"].reasons
     assert reason == (
         "Bad data vetoes retraining: days since the newest row 14, limit 2; "
         "rows a day against the reference's 0, limit 0.5."
     )
-    assert {alert["kind"] for alert in made["alerts"]} == {"bad data"}
+    assert {alert.kind for alert in made["alerts"]} == {"bad data"}
     assert reason in text_of(made)
     assert "data_quality_checks_failed 2.0" in made["monitoring_figures"]
 
@@ -245,9 +253,9 @@ def test_a_few_predictions_do_not_make_an_estimate_that_alarms(watch: Watch, usu
 
     made = watch(label=NO_LABELS, predictions=undecided.limit(20).cache())
 
-    assert made["performance"]["estimated"] == {}
-    assert "performance" not in {alert["kind"] for alert in made["alerts"]}
-    assert made["retrain_decision"]["outcome"] == "wait"
+    assert made["performance"].estimated == {}
+    assert "performance" not in {alert.kind for alert in made["alerts"]}
+    assert made["retrain_decision"].outcome == "wait"
 
 
 def test_lost_performance_is_told_and_held_back_by_the_cooldown(
@@ -258,8 +266,8 @@ def test_lost_performance_is_told_and_held_back_by_the_cooldown(
     made = watch(label=flipped)
 
     decision = made["retrain_decision"]
-    assert (decision["outcome"], decision["without_guards"]) == ("wait", "retrain")
-    assert [alert["kind"] for alert in made["alerts"]] == ["performance", "retraining refused"]
+    assert (decision.outcome, decision.without_guards) == ("wait", "retrain")
+    assert [alert.kind for alert in made["alerts"]] == ["performance", "retraining refused"]
     page = text_of(made)
     assert "performance fired" in page
     assert "guard: cooldown refuses The last training was 2013-04-01, 14 days before" in page
@@ -287,7 +295,7 @@ def test_labels_that_contradict_each_other_are_told(watch: Watch, usual: Made) -
 
     made = watch(model_input=ibis.union(table, otherwise).cache())
 
-    assert [alert["message"] for alert in made["alerts"]] == ["20 labels contradict each other."]
+    assert [alert.message for alert in made["alerts"]] == ["20 labels contradict each other."]
     assert "20 contradict each other and count as none" in text_of(made)
 
 
@@ -302,7 +310,7 @@ def test_the_report_names_the_columns_that_the_service_saw_otherwise(
     assert "looked-up features differ on" in text_of(made)
     assert f"<td>{name}</td><td>looked up</td>" in made["monitoring_report"]
     assert "Bad data vetoes retraining: training-serving skew" in text_of(made)
-    assert [alert["kind"] for alert in made["alerts"]] == ["bad data"]
+    assert [alert.kind for alert in made["alerts"]] == ["bad data"]
 
 
 def test_the_report_shows_a_trial_and_is_silent_where_there_is_none(
@@ -319,12 +327,12 @@ def test_the_report_shows_a_trial_and_is_silent_where_there_is_none(
     made = watch(served_predictions=ibis.union(champions, shadows))
 
     trial, page = made["trial_decision"], text_of(made)
-    assert trial["outcome"] == "stop"
-    assert trial["reasons"][0] in page
+    assert trial.outcome == "stop"
+    assert trial.reasons[0] in page
     assert '<span class="failed">stop</span>' in made["monitoring_report"]
-    for model in (trial["champion"], trial["challenger_metrics"]):
-        assert f"{model['log_loss']['value']:.3f}" in page
-        assert f"{model['cost']['value']:.3f}" in page
+    for model in (trial.champion, trial.challenger_metrics):
+        assert f"{model.log_loss.value:.3f}" in page
+        assert f"{model.cost.value:.3f}" in page
     assert "<h2>Trial</h2>" not in usual["monitoring_report"]
 
 

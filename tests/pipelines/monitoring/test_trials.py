@@ -7,15 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import Bootstrap, Costs
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import Trial, judge_trial
+from kedro_mlops.monitoring.decisions import Figures, TrialDecision
 from kedro_mlops.monitoring.nodes import SCORE
 from tests.conftest import Engineered
 from tests.factories import COLUMNS, Y
 
-Decision = dict[str, Any]
+Decision = TrialDecision
 Judge = Callable[..., tuple[Decision, pd.DataFrame]]
 NEVER = pd.DataFrame()
 
@@ -80,10 +82,10 @@ def test_without_a_challenger_there_is_no_trial(judge: Judge, answered: pd.DataF
     decision, history = judge(answered)
     nobody, _ = judge(answered.head(0))
 
-    assert (decision["outcome"], decision["challenger"]) == ("none", None)
-    assert decision["decided_at"] == "2013-04-15T00:00:00"
-    assert decision["stopped"] == []
-    assert nobody["outcome"] == "none"
+    assert (decision.outcome, decision.challenger) == ("none", None)
+    assert decision.decided_at == "2013-04-15T00:00:00"
+    assert decision.stopped == []
+    assert nobody.outcome == "none"
     assert history["outcome"].tolist() == ["none"]
 
 
@@ -95,23 +97,23 @@ def test_a_shadow_that_is_surely_worse_is_stopped(
     decision, history = judge(answered, shadow)
 
     known = labelled.dropna(subset=[Y])
-    one, other = decision["challenger_metrics"], decision["champion"]
-    assert (decision["outcome"], decision["challenger"], decision["variant"]) == (
+    one, other = decision.challenger_metrics, decision.champion
+    assert (decision.outcome, decision.challenger, decision.variant) == (
         "stop", "v2", "shadow",
     )  # fmt: skip
-    assert (one["model_version"], other["model_version"]) == ("v2", package.version)
-    assert one["n_rows"] == other["n_rows"] == len(known)
+    assert (one.model_version, other.model_version) == ("v2", package.version)
+    assert one.n_rows == other.n_rows == len(known)
     losses = -np.log(np.where(known[Y] == 1, known[SCORE], 1 - known[SCORE]))
-    assert other["log_loss"]["value"] == pytest.approx(losses.mean())
-    assert one["log_loss"]["value"] > other["log_loss"]["value"]
-    assert one["roc_auc"]["value"] == pytest.approx(1 - other["roc_auc"]["value"], abs=1e-3)
+    assert other.log_loss.value == pytest.approx(losses.mean())
+    assert one.log_loss.value > other.log_loss.value
+    assert one.roc_auc.value == pytest.approx(1 - other.roc_auc.value, abs=1e-3)
     # it decides always, which is wrong for every negative
-    assert one["cost"]["value"] == pytest.approx((known[Y] == 0).mean())
-    assert decision["difference"]["low"] > 0.01
-    [reason] = decision["reasons"]
-    assert f"{decision['difference']['value']:+.4f} [" in reason
+    assert one.cost.value == pytest.approx((known[Y] == 0).mean())
+    assert decision.difference.low > 0.01
+    [reason] = decision.reasons
+    assert f"{decision.difference.value:+.4f} [" in reason
     assert "surely worse by more than 0.01" in reason
-    assert decision["stopped"] == ["v2"]
+    assert decision.stopped == ["v2"]
     assert history[["challenger", "outcome", "reasons"]].to_numpy().tolist() == [
         ["v2", "stop", reason]
     ]
@@ -126,10 +128,10 @@ def test_a_challenger_that_is_as_good_goes_on(
 
     decision, _ = judge(champions, challenging(answered[canary], variant))
 
-    assert decision["outcome"] == "continue"
-    assert "it is not surely worse by more than 0.01" in decision["reasons"][0]
-    assert decision["stopped"] == []
-    n_rows = decision["champion"]["n_rows"], decision["challenger_metrics"]["n_rows"]
+    assert decision.outcome == "continue"
+    assert "it is not surely worse by more than 0.01" in decision.reasons[0]
+    assert decision.stopped == []
+    n_rows = decision.champion.n_rows, decision.challenger_metrics.n_rows
     assert (n_rows[0] == n_rows[1]) == (variant == "shadow")
 
 
@@ -139,8 +141,8 @@ def test_a_shadow_is_compared_on_the_same_rows(judge: Judge, answered: pd.DataFr
 
     decision, _ = judge(answered, challenging(late))
 
-    assert decision["difference"] == {"value": 0, "low": 0, "high": 0}
-    assert decision["champion"]["n_rows"] == decision["challenger_metrics"]["n_rows"]
+    assert decision.difference == Interval(value=0, low=0, high=0)
+    assert decision.champion.n_rows == decision.challenger_metrics.n_rows
 
 
 def test_a_canary_that_is_surely_worse_is_stopped(judge: Judge, answered: pd.DataFrame) -> None:
@@ -149,12 +151,10 @@ def test_a_canary_that_is_surely_worse_is_stopped(judge: Judge, answered: pd.Dat
 
     decision, _ = judge(answered[~canary], challenging(part, "canary", probability=wrong(part)))
 
-    assert (decision["outcome"], decision["variant"]) == ("stop", "canary")
-    one, other = decision["challenger_metrics"], decision["champion"]
-    assert 3 * one["n_rows"] < other["n_rows"]
-    assert decision["difference"]["value"] == pytest.approx(
-        one["log_loss"]["value"] - other["log_loss"]["value"]
-    )
+    assert (decision.outcome, decision.variant) == ("stop", "canary")
+    one, other = decision.challenger_metrics, decision.champion
+    assert 3 * one.n_rows < other.n_rows
+    assert decision.difference.value == pytest.approx(one.log_loss.value - other.log_loss.value)
 
 
 def test_a_canary_is_compared_with_what_was_answered_meanwhile(
@@ -166,7 +166,7 @@ def test_a_canary_is_compared_with_what_was_answered_meanwhile(
     decision, _ = judge(answered[~canary], challenging(answered[canary & since], "canary"))
     whole, _ = judge(answered[~canary], challenging(answered[canary], "canary"))
 
-    assert 0 < decision["champion"]["n_rows"] < 0.7 * whole["champion"]["n_rows"]
+    assert 0 < decision.champion.n_rows < 0.7 * whole.champion.n_rows
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_too_few_rows_or_days_say_nothing(
 ) -> None:
     decision, _ = judge(answered, challenging(answered, probability=wrong(answered)), **params)
 
-    assert decision["outcome"] == "continue"
-    assert "Not enough data to judge v2" in decision["reasons"][0]
-    assert needed in decision["reasons"][0]
-    assert decision["difference"] is None
+    assert decision.outcome == "continue"
+    assert "Not enough data to judge v2" in decision.reasons[0]
+    assert needed in decision.reasons[0]
+    assert decision.difference is None
 
 
 def test_a_challenger_without_a_label_or_of_unknown_rows_goes_on(
@@ -195,9 +195,9 @@ def test_a_challenger_without_a_label_or_of_unknown_rows_goes_on(
 
     decision, _ = judge(answered, elsewhere)
 
-    assert decision["outcome"] == "continue"
-    assert "0 labelled rows of it" in decision["reasons"][0]
-    assert decision["challenger_metrics"] == {"model_version": "v2", "n_rows": 0}
+    assert decision.outcome == "continue"
+    assert "0 labelled rows of it" in decision.reasons[0]
+    assert decision.challenger_metrics == Figures(model_version="v2", n_rows=0)
 
 
 def test_of_a_row_that_was_asked_for_again_the_last_answer_counts(
@@ -210,8 +210,8 @@ def test_of_a_row_that_was_asked_for_again_the_last_answer_counts(
 
     decision, _ = judge(answered, first, again)
 
-    assert decision["outcome"] == "continue"
-    assert decision["difference"]["value"] == 0
+    assert decision.outcome == "continue"
+    assert decision.difference.value == 0
 
 
 def test_what_was_stopped_stays_stopped(judge: Judge, answered: pd.DataFrame) -> None:
@@ -224,10 +224,10 @@ def test_what_was_stopped_stays_stopped(judge: Judge, answered: pd.DataFrame) ->
     ended, _ = judge(answered, past=pd.concat([past, after]))
 
     for decision in (still, switched_off):
-        assert (decision["outcome"], decision["challenger"]) == ("stop", "v2")
-        assert decision["reasons"] == stopped["reasons"]
-    assert (other["outcome"], other["challenger"], other["stopped"]) == ("continue", "v3", ["v2"])
-    assert (ended["outcome"], ended["stopped"]) == ("none", ["v2"])
+        assert (decision.outcome, decision.challenger) == ("stop", "v2")
+        assert decision.reasons == stopped.reasons
+    assert (other.outcome, other.challenger, other.stopped) == ("continue", "v3", ["v2"])
+    assert (ended.outcome, ended.stopped) == ("none", ["v2"])
 
 
 def test_the_newest_challenger_is_on_trial_and_a_new_champion_is_none(
@@ -241,5 +241,5 @@ def test_the_newest_challenger_is_on_trial_and_a_new_champion_is_none(
     newest, _ = judge(answered, before, challenging(answered))
     promoted, _ = judge(answered, once)
 
-    assert newest["challenger"] == "v2"
-    assert promoted["outcome"] == "none"
+    assert newest.challenger == "v2"
+    assert promoted.outcome == "none"

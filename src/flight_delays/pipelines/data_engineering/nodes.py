@@ -22,6 +22,7 @@ from flight_delays.contracts import (
 from kedro_mlops.contract.availability import prove_availability
 from kedro_mlops.contract.columns import DAY, ENTITY, Columns
 from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.screening_account import TableAccount
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 
@@ -34,7 +35,7 @@ DAILY_FEATURES = {
 }
 INPUTS = Columns.of(Inputs)
 
-Screened = tuple[ir.Table, ir.Table, dict[str, Any]]
+Screened = tuple[ir.Table, ir.Table, TableAccount]
 
 
 class DataEngineering(Parameters):

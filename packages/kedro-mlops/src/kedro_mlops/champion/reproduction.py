@@ -91,7 +91,7 @@ def _facts(metadata: Metadata) -> dict[str, Any]:
     metrics = {
         f"{name} {bound}": value
         for name, interval in metadata.metrics.items()
-        for bound, value in interval.items()
+        for bound, value in interval
     }
     return {
         "version": metadata.version,

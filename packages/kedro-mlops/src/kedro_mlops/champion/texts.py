@@ -152,7 +152,7 @@ def _row(saved: Saved, before: Saved | None) -> list[str]:
         saved.version,
         "release" if stayed else _outcome(saved),
         _by(saved),
-        *(f"{interval['value']:.3f}" if interval else NOT_KNOWN for interval in measured),
+        *(f"{interval.value:.3f}" if interval else NOT_KNOWN for interval in measured),
         lineage.git_commit[:SHORT],
         lineage.data_hash[:SHORT],
         textwrap.shorten(_why(saved), REASON, placeholder=" …"),

@@ -144,9 +144,9 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     from kedro_mlops.champion import history as champions
 
     decision = catalog.load("retrain_decision")
-    if decision["outcome"] != "retrain":
+    if decision.outcome != "retrain":
         return
-    as_of = str(decision["decided_at"]).partition("T")[0]
+    as_of = str(decision.decided_at).partition("T")[0]
     click.echo(f"Retraining as of {as_of}.")
     loop = ["data_engineering", "modelling", "gate", "release", "documentation"]
     with _session(env, {**params, "as_of": as_of}) as session:

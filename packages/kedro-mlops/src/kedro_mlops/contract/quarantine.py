@@ -5,7 +5,6 @@ the rows that were read.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -22,6 +21,7 @@ from kedro_mlops.core.time_params import Parameters
 from .columns import LINE, Columns
 from .parsing import Parsed, as_table, parse
 from .rules import Rule, column_rules, key_rule, moment_rules, repeated_keys, row_key
+from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 
 Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
 
@@ -35,7 +35,7 @@ def screen(
     contract: type[pa.DataFrameModel],
     derive: Derive | None = None,
     derived: type[pa.DataFrameModel] | None = None,
-) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+) -> tuple[ir.Table, ir.Table, TableAccount]:
     """Part the rows of a raw table into those that keep the contract and those that break it.
 
     Of several rows with one key, the first that breaks no other rule is kept.
@@ -81,14 +81,14 @@ def screen(
         broken.append((_key_rule(key), n_repeated))
         valid = numbered.anti_join(repeated, _ROW).select(columns.names)
     n_quarantined = n_bad + n_repeated
-    account = {
-        "contract": contract.__name__,
-        "n_read": n_read,
-        "n_valid": n_read - n_quarantined,
-        "n_quarantined": n_quarantined,
-        "share": n_quarantined / max(n_read, 1),
-        "rules": _worst_first(broken, reasons, columns),
-    }
+    account = TableAccount(
+        contract=contract.__name__,
+        n_read=n_read,
+        n_valid=n_read - n_quarantined,
+        n_quarantined=n_quarantined,
+        share=n_quarantined / max(n_read, 1),
+        rules=_worst_first(broken, reasons, columns),
+    )
     return valid, _together(reasons, source), account
 
 
@@ -100,36 +100,36 @@ class Screening(Parameters):
     )
 
 
-def judge_screening(params: Screening, *accounts: dict[str, Any]) -> dict[str, Any]:
+def judge_screening(params: Screening, *accounts: TableAccount) -> ScreeningAccount:
     """Whether the raw tables, each with its account by ``screen``, are fit to go on with."""
-    shares = [account["share"] for account in accounts]
-    return {
-        "passed": all(share <= params.max_quarantine_share for share in shares),
-        "max_quarantine_share": params.max_quarantine_share,
-        "largest_share": max(shares, default=0.0),
-        "tables": list(accounts),
-    }
+    largest = max((account.share for account in accounts), default=0.0)
+    return ScreeningAccount(
+        passed=largest <= params.max_quarantine_share,
+        max_quarantine_share=params.max_quarantine_share,
+        largest_share=largest,
+        tables=accounts,
+    )
 
 
-def admit(screening: dict[str, Any], **tables: ir.Table) -> dict[str, ir.Table]:
+def admit(screening: ScreeningAccount, **tables: ir.Table) -> dict[str, ir.Table]:
     """Let the screened tables pass, unless too much of one is in the quarantine."""
     refuse_bad_data(screening)
     return tables
 
 
-def refuse_bad_data(screening: dict[str, Any]) -> None:
+def refuse_bad_data(screening: ScreeningAccount) -> None:
     """Stop where more than the accepted share of a table's rows is quarantined.
 
     Raises:
         BadDataError: naming the table, the share, and its three worst rules.
     """
-    limit = screening["max_quarantine_share"]
-    for account in screening["tables"]:
-        if account["share"] > limit:
-            worst = "; ".join(_in_words(rule) for rule in account["rules"][:WORST])
+    limit = screening.max_quarantine_share
+    for account in screening.tables:
+        if account.share > limit:
+            worst = "; ".join(_in_words(rule) for rule in account.rules[:WORST])
             raise BadDataError(
-                f"{account['n_quarantined']:,} of {account['n_read']:,} rows "
-                f"({account['share']:.1%}) break {account['contract']}, more than "
+                f"{account.n_quarantined:,} of {account.n_read:,} rows "
+                f"({account.share:.1%}) break {account.contract}, more than "
                 f"screening.max_quarantine_share={limit:g}. Worst: {worst}. They are in the "
                 "quarantine, with their reasons: mend the source, or change what "
                 "contracts.py asks of it. Nothing was trained, and the champion "
@@ -137,9 +137,9 @@ def refuse_bad_data(screening: dict[str, Any]) -> None:
             )
 
 
-def _in_words(rule: dict[str, Any]) -> str:
-    examples = ", ".join("missing" if v is None else repr(v) for v in rule["examples"])
-    return f"{rule['column']}: {rule['rule']} ({rule['n_rows']:,} rows, e.g. {examples})"
+def _in_words(rule: BrokenRule) -> str:
+    examples = ", ".join("missing" if v is None else repr(v) for v in rule.examples)
+    return f"{rule.column}: {rule.rule} ({rule.n_rows:,} rows, e.g. {examples})"
 
 
 def _rules(
@@ -268,7 +268,7 @@ def _together(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
 
 def _worst_first(
     broken: list[tuple[Rule, int]], reasons: list[ir.Table], columns: Columns
-) -> list[dict[str, Any]]:
+) -> list[BrokenRule]:
     """Each broken rule, with the number of rows and the values of the first of them."""
     personal = {*columns.personal, LINE} if columns.personal else set()
     worst = sorted(
@@ -276,12 +276,12 @@ def _worst_first(
         key=lambda found: (-found[0][1], found[0][0].column),
     )
     return [
-        {
-            "column": rule.column,
-            "rule": rule.name,
-            "n_rows": n_rows,
-            "examples": ["(personal)"] if personal & set(rule.columns) else examples,
-        }
+        BrokenRule(
+            column=rule.column,
+            rule=rule.name,
+            n_rows=n_rows,
+            examples=["(personal)"] if personal & set(rule.columns) else examples,
+        )
         for (rule, n_rows), examples in worst
     ]
 

@@ -3,6 +3,7 @@
 Here is what several rooms speak of: a figure with its interval, and a check with its limit.
 """
 
+import math
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +32,11 @@ class Interval(Artefact):
     low: float
     high: float
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of it is defined."""
+        return all(map(math.isfinite, (self.value, self.low, self.high)))
+
 
 class Check(Artefact):
     """What was measured, what was asked, and whether it passed."""
@@ -41,6 +47,11 @@ class Check(Artefact):
     limit: float
     detail: str
     interval: Interval | None = Field(None, exclude_if=is_none)
+
+    @property
+    def in_words(self) -> str:
+        """What it is about, and what was found."""
+        return f"{self.name} {self.detail}"
 
     @classmethod
     def at_most(cls, name: str, value: float, limit: float, detail: str = "") -> Self:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from .artefacts import Interval
+
 _NAMES = {
     "roc_auc": "ROC AUC",
     "brier_score": "Brier score",
@@ -16,12 +18,12 @@ def metric_name(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
-def interval_text(interval: Mapping[str, float]) -> str:
+def interval_text(interval: Interval) -> str:
     """A value, and the ends of its interval."""
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def measured_text(metrics: Mapping[str, Mapping[str, float]], *names: str) -> str:
+def measured_text(metrics: Mapping[str, Interval], *names: str) -> str:
     """Some metrics by name, those that were measured, with their intervals."""
     found = [name for name in names if name in metrics]
     return ", ".join(f"{metric_name(name)} {interval_text(metrics[name])}" for name in found)

@@ -71,8 +71,8 @@ def _draw(champion: ModelPackage) -> list[go.Figure]:
     """Pictures of the evaluation, if one came with the model."""
     if champion.evaluation is None:
         return []
-    found, metadata = champion.evaluation.model_dump(), champion.metadata
-    return charts.evaluation(found, metadata.metrics, metadata.threshold, "champion")
+    metadata = champion.metadata
+    return charts.evaluation(champion.evaluation, metadata.metrics, metadata.threshold, "champion")
 
 
 def _describe(columns: Columns) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def export(
         family=metadata.family,
         as_of=metadata.as_of.isoformat(),
         threshold=metadata.threshold,
-        metrics=metadata.metrics,
+        metrics={name: found.model_dump() for name, found in metadata.metrics.items()},
         git_commit=metadata.lineage.git_commit,
         data_hash=metadata.lineage.data_hash,
         event_time=columns.event_time,

@@ -20,6 +20,7 @@ from kedro.pipeline.node import Node
 from kedro_mlops.core import files, run_lock
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.project import open_project
+from kedro_mlops.monitoring.decisions import BAD_DATA, Alert, Guard, RetrainDecision
 
 from .bad_data import UnworkableError, as_bad_data
 from .session import data_folder
@@ -121,9 +122,8 @@ class ProjectHooks:
             self._end()
         if bad is None:
             return
-        catalog.save("retrain_decision", wait_for_better_data(str(bad)))
-        alert = {"kind": "bad data", "at": None, "model_version": None, "message": str(bad)}
-        catalog.save("alerts", [alert])
+        catalog.save("retrain_decision", RetrainDecision.weigh([], [Guard.of_data(str(bad))]))
+        catalog.save("alerts", [Alert(kind=BAD_DATA, message=str(bad))])
         if isinstance(bad, UnworkableError):
             raise bad from error
 
@@ -145,21 +145,6 @@ class ProjectHooks:
             made[name] = _path(catalog, name) if name in PAGES else catalog.load(name)
         if made and logger.isEnabledFor(logging.INFO):
             click.echo(f"\n{summarise(made, env, catalog.exists('champion'))}\n")
-
-
-def wait_for_better_data(reason: str) -> dict[str, Any]:
-    """The decision that bad data leaves: it never retrains."""
-    reason = f"Bad data vetoes retraining: {reason}"
-    return {
-        "outcome": "wait",
-        "without_guards": "wait",
-        "decided_at": None,
-        "model_version": None,
-        "reasons": [reason],
-        "rules": [],
-        "guards": [{"guard": "bad data", "refused": True, "reason": reason}],
-        "drifted": [],
-    }
 
 
 def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:

@@ -5,9 +5,14 @@ from typing import Any
 
 import pandas as pd
 
+from kedro_mlops.contract.screening_account import ScreeningAccount
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.wording import in_environment, interval_text, measured_text
+from kedro_mlops.measures.evaluation import Measured
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.decisions import RetrainDecision, TrialDecision
+from kedro_mlops.monitoring.findings import Performance
 
 # the artefacts that a summary speaks of
 ARTEFACTS = (
@@ -48,13 +53,13 @@ def summarise(
 
 
 def _nothing_on_trial(name: str, artefact: Any) -> bool:
-    return name == "trial_decision" and artefact["outcome"] == "none"
+    return name == "trial_decision" and artefact.outcome == "none"
 
 
 def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool) -> str:
-    decision = artefacts.get("retrain_decision", {})
-    if decision.get("outcome") == "retrain" and "release" not in artefacts:
-        until = decision["decided_at"].partition("T")[0]
+    decision: RetrainDecision | None = artefacts.get("retrain_decision")
+    if decision and decision.outcome == "retrain" and "release" not in artefacts:
+        until = str(decision.decided_at).partition("T")[0]
         return f"kedro retrain --until {until}{f' --env {env}' if env else ''}"
     if "release" in artefacts and "model_card" not in artefacts:
         option = f" --env {env}" if env else ""
@@ -75,9 +80,10 @@ def summarise_replay(policies: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _screening(screening: Mapping[str, Any]) -> str:
-    tables = screening["tables"]
-    read, kept_out = (sum(table[n] for table in tables) for n in ("n_read", "n_quarantined"))
+def _screening(screening: ScreeningAccount) -> str:
+    tables = screening.tables
+    read = sum(table.n_read for table in tables)
+    kept_out = sum(table.n_quarantined for table in tables)
     kept = f"{kept_out:,} {'row' if kept_out == 1 else 'rows'}"
     return f"{read:,} rows of {len(tables)} tables; {kept} set aside in quarantine"
 
@@ -92,25 +98,20 @@ def _candidate(candidate: ModelPackage) -> str:
     )
 
 
-def _metrics(metrics: Mapping[str, Any]) -> str:
-    candidate, window = metrics["candidate"], metrics["window"]
+def _metrics(metrics: Measured) -> str:
+    candidate, window = metrics.candidate, metrics.window
     baselines = ", ".join(
-        f"{name.replace('_', ' ')} {measured['log_loss']['value']:.3f}"
-        for name, measured in metrics.items()
-        if name not in ("candidate", "window", "confusion")
+        f"{name.replace('_', ' ')} {measured['log_loss'].value:.3f}"
+        for name, measured in metrics.baselines.items()
     )
     return (
-        f"{window['n_rows']:,} rows, {window['first_day']} to {window['last_day']}: "
+        f"{window.n_rows:,} rows, {window.first_day} to {window.last_day}: "
         f"{measured_text(candidate, 'roc_auc', 'log_loss')} ({baselines}); at the threshold "
         f"{measured_text(candidate, *AT_THRESHOLD)}"
     )
 
 
-def _decision(decision: Mapping[str, Any]) -> str:
-    return f"{decision['outcome']}: {' '.join(decision['reasons'])}"
-
-
-def _gate(decision: Decision) -> str:
+def _decision(decision: Decision | TrialDecision | RetrainDecision) -> str:
     return f"{decision.outcome}: {' '.join(decision.reasons)}"
 
 
@@ -121,24 +122,25 @@ def _release(release: Mapping[str, Any]) -> str:
     )
 
 
-def _performance(performance: Mapping[str, Any]) -> str:
-    measured = measured_text(performance["metrics"], "roc_auc", *AT_THRESHOLD)
+def _performance(performance: Performance) -> str:
+    measured = measured_text(performance.metrics, "roc_auc", *AT_THRESHOLD)
     return (
-        f"{performance['n_predictions']:,} predictions, "
-        f"{performance['label_coverage']:.1%} with their label{': ' if measured else ''}{measured}"
+        f"{performance.n_predictions:,} predictions, "
+        f"{performance.label_coverage:.1%} with their label{': ' if measured else ''}{measured}"
     )
 
 
 def _of(row: Mapping[Any, Any], metric: str) -> str:
-    ends = {"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
-    return interval_text({end: row[column] for end, column in ends.items()})
+    return interval_text(
+        Interval(value=row[metric], low=row[f"{metric}_low"], high=row[f"{metric}_high"])
+    )
 
 
 _LINES: dict[str, tuple[str, Any]] = {
     "data_screening": ("Read", _screening),
     "candidate": ("Trained", _candidate),
     "metrics": ("Tested", _metrics),
-    "gate_decision": ("Gate", _gate),
+    "gate_decision": ("Gate", _decision),
     "release": ("Released", _release),
     "performance": ("Watched", _performance),
     "trial_decision": ("Trial", _decision),

@@ -1,7 +1,6 @@
 """What a candidate must pass; every check says passed or not, value and limit."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Check, Interval
 from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.measures.evaluation import Footprint, Measured
 from kedro_mlops.measures.metrics import Bootstrap, paired_difference
 
 
@@ -40,10 +40,10 @@ def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[Check
 
 
 def metric_checks(
-    measured: dict[str, Any], at_least: dict[str, float], at_most: dict[str, float]
+    measured: dict[str, Interval], at_least: dict[str, float], at_most: dict[str, float]
 ) -> list[Check]:
     """Floors and ceilings of the metrics on the test window."""
-    values = {name: interval["value"] for name, interval in measured.items()}
+    values = {name: interval.value for name, interval in measured.items()}
     floors = [
         Check.at_least(f"{name} floor", values[name], limit) for name, limit in at_least.items()
     ]
@@ -75,13 +75,12 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
 
 
 def baseline_checks(
-    contract: Columns, predictions: pd.DataFrame, metrics: dict[str, Any], bootstrap: Bootstrap
+    contract: Columns, predictions: pd.DataFrame, metrics: Measured, bootstrap: Bootstrap
 ) -> list[Check]:
     """The candidate must beat every baseline."""
     differences = {
         name: _difference(contract, predictions, predictions[name].to_numpy(), bootstrap)
-        for name in metrics
-        if name in predictions.columns
+        for name in metrics.baselines
     }
     return [
         _compared(f"better than {name}", found, 0, found.value < 0)
@@ -98,11 +97,11 @@ def behaviour_checks(behaviour: pd.DataFrame) -> list[Check]:
 
 
 def budget_checks(
-    footprint: dict[str, Any], max_megabytes: float, max_milliseconds: float
+    footprint: Footprint, max_megabytes: float, max_milliseconds: float
 ) -> list[Check]:
     """The model must be small and quick enough to serve."""
-    megabytes, milliseconds = footprint["model_bytes"] / 1e6, footprint["one_row_milliseconds"]
-    how = f"{milliseconds:.2g} of a core by {footprint['engine']}, limit {max_milliseconds:g}"
+    megabytes, milliseconds = footprint.model_bytes / 1e6, footprint.one_row_milliseconds
+    how = f"{milliseconds:.2g} of a core by {footprint.engine}, limit {max_milliseconds:g}"
     return [
         Check.at_most("model megabytes", megabytes, max_megabytes),
         Check.at_most("one-row milliseconds", milliseconds, max_milliseconds, how),
@@ -156,14 +155,12 @@ def _difference(
     contract: Columns, predictions: pd.DataFrame, other: NDArray[np.float64], bootstrap: Bootstrap
 ) -> Interval:
     """The candidate's log loss minus another's."""
-    return Interval.model_validate(
-        paired_difference(
-            predictions[contract.label],
-            predictions["probability"].to_numpy(),
-            other,
-            predictions[contract.event_time].dt.normalize(),
-            bootstrap,
-        )
+    return paired_difference(
+        predictions[contract.label],
+        predictions["probability"].to_numpy(),
+        other,
+        predictions[contract.event_time].dt.normalize(),
+        bootstrap,
     )
 
 

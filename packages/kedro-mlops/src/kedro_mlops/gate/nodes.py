@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.measures.evaluation import Footprint, Measured
 from kedro_mlops.measures.metrics import DECISION_METRICS, METRICS, Bootstrap
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
@@ -90,11 +90,11 @@ def check_candidate(
     contract: Columns,
     candidate: ModelPackage,
     predictions: pd.DataFrame,
-    metrics: dict[str, Any],
+    metrics: Measured,
     slice_metrics: pd.DataFrame,
     single_feature_auc: pd.DataFrame,
     behaviour: pd.DataFrame,
-    footprint: dict[str, Any],
+    footprint: Footprint,
     params: Gate,
     bootstrap: Bootstrap,
 ) -> list[Check]:
@@ -115,11 +115,11 @@ def check_candidate(
     Raises:
         ProjectError: if what was measured was not measured on this candidate.
     """
-    if metrics["candidate"] != candidate.metadata.metrics:
+    if metrics.candidate != candidate.metadata.metrics:
         raise _of_another_run(candidate, MEASURED)
     return [
         *leakage_checks(single_feature_auc, params.max_single_feature_auc),
-        *metric_checks(metrics["candidate"], params.at_least, params.at_most),
+        *metric_checks(metrics.candidate, params.at_least, params.at_most),
         *slice_checks(slice_metrics, params.slices),
         *baseline_checks(contract, predictions, metrics, bootstrap),
         *behaviour_checks(behaviour),

@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import Parameters
 
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats, Floats, Floats], Floats]
-Interval = dict[str, float]
 Rows = tuple[pd.Series, Floats, pd.Series]
 
 CALIBRATION_BINS = 10
@@ -155,7 +155,7 @@ def _measured(
         name: percentile_interval(metric(labels, p, weights), bootstrap)
         for name, metric in metrics.items()
     }
-    return {name: ends for name, ends in measured.items() if np.isfinite([*ends.values()]).all()}
+    return {name: ends for name, ends in measured.items() if ends.is_finite}
 
 
 def confusion(y: pd.Series, decided: NDArray[np.bool_]) -> dict[str, int]:
@@ -209,7 +209,7 @@ def flatten(measured: Mapping[str, Interval], prefix: str = "") -> dict[str, flo
     return {
         f"{prefix}{metric}{'' if end == 'value' else f'_{end}'}": value
         for metric, interval in measured.items()
-        for end, value in interval.items()
+        for end, value in interval
     }
 
 
@@ -224,7 +224,7 @@ def percentile_interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
     tail = (1 - bootstrap.confidence) / 2
     defined = [other for other in others if np.isfinite(other)] or [np.nan]
     low, high = np.quantile(defined, [tail, 1 - tail])
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    return Interval(value=value, low=low, high=high)
 
 
 def calibration_curve(y: pd.Series, p: Floats) -> pd.DataFrame:

@@ -18,8 +18,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
+from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, Window
 from kedro_mlops.measures.metrics import (
     Bootstrap,
     Costs,
@@ -32,7 +34,7 @@ from kedro_mlops.measures.metrics import (
     roc_curve,
 )
 from kedro_mlops.models.families import shallow_tree
-from kedro_mlops.models.package import Evaluation, ModelPackage, dump_estimator, probability
+from kedro_mlops.models.package import ModelPackage, dump_estimator, probability
 from kedro_mlops.models.preprocessing import informative
 from kedro_mlops.reporting import charts
 from kedro_mlops.serving.model import ServedModel
@@ -87,28 +89,26 @@ def predict_test(
     )
 
 
-def evaluate(contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+def evaluate(contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap) -> Measured:
     """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
     days = predictions[contract.event_time].dt.normalize()
     decided = predictions["decision"].to_numpy()
-    measured = {
-        name: measure(predictions[contract.label], predictions[column].to_numpy(), days, bootstrap)
-        for name, column in {"candidate": "probability", **{b: b for b in BASELINES}}.items()
-    }
-    measured["candidate"] |= measure_decisions(
-        predictions[contract.label], decided, days, bootstrap
+    label = predictions[contract.label]
+    scored, *baselines = (
+        measure(label, predictions[column].to_numpy(), days, bootstrap)
+        for column in ("probability", *BASELINES)
     )
-    window = {
-        "n_rows": len(predictions),
-        "positive_share": float(predictions[contract.label].mean()),
-        "first_day": str(days.min().date()),
-        "last_day": str(days.max().date()),
-    }
-    return {
-        **measured,
-        "window": window,
-        "confusion": confusion(predictions[contract.label], decided),
-    }
+    return Measured(
+        candidate=scored | measure_decisions(label, decided, days, bootstrap),
+        **dict(zip(BASELINES, baselines, strict=True)),
+        window=Window(
+            n_rows=len(predictions),
+            positive_share=label.mean(),
+            first_day=str(days.min().date()),
+            last_day=str(days.max().date()),
+        ),
+        confusion=confusion(label, decided),
+    )
 
 
 def evaluate_slices(
@@ -190,7 +190,7 @@ def measure_footprint(
     test: pd.DataFrame,
     training_seconds: float,
     tolerance: float,
-) -> dict[str, Any]:
+) -> Footprint:
     """Training time, size on disk, and the time that one row takes in the form that would serve.
 
     Args:
@@ -205,13 +205,13 @@ def measure_footprint(
         served = ServedModel(Path(scratch), plan, 1, load=lambda _: candidate.estimator)
     rows = test[[field.name for field in plan.fields]].head(LATENCY_ROWS).astype(object)
     seconds = _seconds_a_row(served, rows.where(rows.notna(), None).to_numpy().tolist())
-    return {
-        "training_seconds": training_seconds,
-        "n_training_rows": candidate.metadata.n_training_rows,
-        "model_bytes": len(dump_estimator(candidate.estimator)),
-        "engine": plan.engine,
-        "one_row_milliseconds": seconds * 1000,
-    }
+    return Footprint(
+        training_seconds=training_seconds,
+        n_training_rows=candidate.metadata.n_training_rows,
+        model_bytes=len(dump_estimator(candidate.estimator)),
+        engine=plan.engine,
+        one_row_milliseconds=seconds * 1000,
+    )
 
 
 def _seconds_a_row(served: ServedModel, rows: list[list[Any]]) -> float:
@@ -233,27 +233,27 @@ def _seconds_a_row(served: ServedModel, rows: list[list[Any]]) -> float:
 
 def collect_evaluation(
     contract: Columns,
-    screening: dict[str, Any],
+    screening: ScreeningAccount,
     predictions: pd.DataFrame,
-    metrics: dict[str, Any],
+    metrics: Measured,
     slices: pd.DataFrame,
     importance: pd.DataFrame,
     training_seconds: float,
     costs: Costs,
-) -> dict[str, Any]:
+) -> Evaluation:
     """What was found of the data and of the candidate, and is to travel with it."""
     y, p = predictions[contract.label], predictions["probability"].to_numpy()
     rates = {name: roc_curve(y, predictions[name].to_numpy()) for name in CURVES.values()}
     thresholds, cost = cost_curve(y, p, costs.false_negative, costs.false_positive)
-    counts = ["contract", "n_read", "n_quarantined"]
-    evaluation = Evaluation(
-        screened=[{name: table[name] for name in counts} for table in screening["tables"]],
-        window=metrics["window"],
-        baselines={name: metrics[name] for name in BASELINES},
+    counts = {"contract", "n_read", "n_quarantined"}
+    return Evaluation(
+        screened=[table.model_dump(include=counts) for table in screening.tables],
+        window=metrics.window,
+        baselines=metrics.baselines,
         calibration=json_records(calibration_curve(y, p)),
         slices=json_records(slices),
         importance=json_records(importance),
-        confusion=metrics["confusion"],
+        confusion=metrics.confusion,
         roc={
             model: _thinned(false_positive_rate=rates[name][0], true_positive_rate=rates[name][1])
             for model, name in CURVES.items()
@@ -262,7 +262,6 @@ def collect_evaluation(
         costs=costs.model_dump(),
         training_seconds=training_seconds,
     )
-    return evaluation.model_dump()
 
 
 def _thinned(**columns: NDArray[np.float64]) -> list[dict[str, Any]]:
@@ -272,8 +271,6 @@ def _thinned(**columns: NDArray[np.float64]) -> list[dict[str, Any]]:
     return json_records(table.iloc[kept].round(DIGITS))
 
 
-def draw_evaluation(
-    evaluation: dict[str, Any], metrics: dict[str, Any], threshold: float
-) -> list[go.Figure]:
+def draw_evaluation(evaluation: Evaluation, metrics: Measured, threshold: float) -> list[go.Figure]:
     """Pictures of the evaluation; see ``charts.evaluation``."""
-    return charts.evaluation(evaluation, metrics["candidate"], threshold, "candidate")
+    return charts.evaluation(evaluation, metrics.candidate, threshold, "candidate")

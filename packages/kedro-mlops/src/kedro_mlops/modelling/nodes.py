@@ -22,10 +22,11 @@ from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import AsOf, Parameters, Window
 from kedro_mlops.measures.drift_profile import profile, windows_back
 from kedro_mlops.measures.drift_reference import Calibration, Reference, logit
+from kedro_mlops.measures.evaluation import Evaluation, Measured
 from kedro_mlops.measures.metrics import Costs, cheapest_threshold
 from kedro_mlops.models.families import Families, Family, Hyperparameters
 from kedro_mlops.models.metadata import Lineage, Metadata
-from kedro_mlops.models.package import Evaluation, ModelPackage, content_hash
+from kedro_mlops.models.package import ModelPackage, content_hash
 from kedro_mlops.models.preprocessing import informative, left_out
 
 logger = logging.getLogger(__name__)
@@ -248,7 +249,7 @@ def profile_reference(
     test_predictions: pd.DataFrame,
     as_of: AsOf,
     window: Window,
-) -> dict[str, Any]:
+) -> Reference:
     """What the features looked like in training, and the scores on the test window.
 
     Both with how much windows of that time differed, which is what monitoring calls normal.
@@ -256,7 +257,7 @@ def profile_reference(
     known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
     n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
     scores = ibis.memtable(test_predictions[[contract.event_time, "probability"]])
-    reference = Reference(
+    return Reference(
         n_days=int(n_days),
         features=profile(
             known,
@@ -272,7 +273,6 @@ def profile_reference(
         ),
         calibration=_calibrate(contract, test_predictions),
     )
-    return reference.model_dump()
 
 
 def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration:
@@ -291,9 +291,9 @@ def package_candidate(
     test: pd.DataFrame,
     recipe: Hyperparameters,
     threshold: float,
-    metrics: dict[str, Any],
-    reference: dict[str, Any],
-    evaluation: dict[str, Any],
+    metrics: Measured,
+    reference: Reference,
+    evaluation: Evaluation,
     as_of: AsOf,
     code: CodeVersion,
     seed: int,
@@ -319,7 +319,7 @@ def package_candidate(
         trained_until=as_of.moment,
         evaluated_until=_first_day(contract, test),
         n_training_rows=len(train) + len(validation) + len(test),
-        metrics=metrics["candidate"],
+        metrics=metrics.candidate,
         lineage=code.lineage_of(data_hash),
         seed=seed,
         parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
@@ -327,9 +327,9 @@ def package_candidate(
     package = ModelPackage(
         final_model,
         metadata,
-        Reference.model_validate(reference),
+        reference,
         evaluated=evaluated_model,
-        evaluation=Evaluation.model_validate(evaluation),
+        evaluation=evaluation,
     )
     package.check_dates()
     return package

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.serving_spec import hash_of
 
@@ -50,7 +51,7 @@ class Metadata(BaseModel):
     trained_until: datetime
     evaluated_until: datetime
     n_training_rows: int
-    metrics: dict[str, dict[str, float]]
+    metrics: dict[str, Interval]
     lineage: Lineage
     seed: int
     parameters: dict[str, Any] = {}

@@ -23,10 +23,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.drift_reference import Reference
+from kedro_mlops.measures.evaluation import Evaluation
 from kedro_mlops.runtime.serving_spec import hash_of
 
 from .metadata import (
@@ -56,53 +56,6 @@ TRUSTED_TYPES = [
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
-
-
-class Window(BaseModel):
-    """The rows that a model was measured on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    n_rows: int
-    positive_share: float
-    first_day: str
-    last_day: str
-
-
-# one dictionary a row
-Table = list[dict[str, str | int | float | None]]
-
-
-class Evaluation(BaseModel):
-    """What was found of the data and of the model, beyond its metrics, for those who read about it.
-
-    Attributes:
-        screened: Rows read, and put into quarantine, of every raw table.
-        window: The rows of the test window, on which all the rest was measured.
-        baselines: The metrics of each baseline on them, with intervals.
-        calibration: Mean probability, share of positives and rows of every bin.
-        confusion: Rows by what they are and whether they are flagged at the threshold.
-        roc: The ROC curve of each model: false and true positive rates.
-        cost: The mean cost of a row at every threshold, by ``costs``.
-        slices: The metrics of every value of every segment, with intervals.
-        importance: What each feature is worth to the model, highest first.
-        training_seconds: What the fit of the model that serves took.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    screened: Table
-    window: Window
-    baselines: dict[str, dict[str, dict[str, float]]]
-    calibration: Table
-    slices: Table
-    importance: Table
-    # younger than some champions
-    confusion: dict[str, int] = {}
-    roc: dict[str, Table] = {}
-    cost: Table = []
-    costs: dict[str, float] = {}
-    training_seconds: float | None = None
 
 
 class UnloadableError(ProjectError):

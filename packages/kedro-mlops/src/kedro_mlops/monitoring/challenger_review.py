@@ -11,11 +11,11 @@ from ibis import _
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.measures.metrics import (
     Bootstrap,
     Costs,
-    Interval,
     measure,
     paired_difference,
     percentile_interval,
@@ -25,6 +25,7 @@ from kedro_mlops.measures.metrics import (
 )
 from kedro_mlops.models.package import ModelPackage
 
+from .decisions import Figures, TrialDecision
 from .nodes import CHAMPION, SCORE, known_labels
 
 SHADOW = "shadow"
@@ -68,7 +69,7 @@ def judge_trial(
     params: Trial,
     costs: Costs,
     bootstrap: Bootstrap,
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[TrialDecision, pd.DataFrame]:
     """Compare the newest challenger with the champion, on live rows of the horizon with labels.
 
     What a shadow said is compared on the same rows. A canary had rows of its own: it is compared
@@ -76,10 +77,7 @@ def judge_trial(
     answer counts.
 
     Returns:
-        The decision: ``outcome`` is ``stop``, ``continue``, or ``none`` where nothing is on trial,
-        with ``reasons``; the ``challenger`` and its ``variant``; the figures of the ``champion``
-        and ``challenger_metrics``; ``difference``, in log loss, challenger minus champion; and
-        ``stopped``, every version that was, now or before. And what later decisions look back at.
+        The decision, and what later decisions look back at.
     """
     now = as_of.after(horizon.days).isoformat()
     stopped = _stopped(past_trials)
@@ -88,10 +86,10 @@ def judge_trial(
         contract, rows, champion, known_labels(contract, model_input, as_of, horizon).cache()
     )
     if contest is None:
-        decision = _without_challenger(past_trials, champion)
+        found = _without_challenger(past_trials, champion)
     else:
         difference = _difference(contract, contest, params, bootstrap)
-        decision = {
+        found = {
             **_outcome(contest, difference, stopped, params),
             "challenger": contest.version,
             "variant": contest.variant,
@@ -101,9 +99,9 @@ def judge_trial(
             ),
             "difference": difference,
         }
-    if decision["outcome"] == "stop":
-        stopped[decision["challenger"]] = " ".join(decision["reasons"])
-    decision |= {"decided_at": now, "stopped": sorted(stopped)}
+    if found["outcome"] == "stop":
+        stopped[found["challenger"]] = " ".join(found["reasons"])
+    decision = TrialDecision(**found, decided_at=now, stopped=sorted(stopped))
     return decision, _as_record(decision)
 
 
@@ -187,10 +185,10 @@ def _outcome(
         return {"outcome": "stop", "reasons": [stopped[contest.version]]}
     if difference is None:
         return {"outcome": "continue", "reasons": [_too_few(contest, params)]}
-    worse = difference["low"] > params.max_loss_increase
+    worse = difference.low > params.max_loss_increase
     reason = (
         f"Log loss of {contest.version}, on trial as {contest.variant}, minus the champion's: "
-        f"{difference['value']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}], on "
+        f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], on "
         f"{len(contest.challenger):,} labelled rows; it is {'surely' if worse else 'not surely'} "
         f"worse by more than {params.max_loss_increase:g}."
     )
@@ -199,22 +197,11 @@ def _outcome(
 
 def _without_challenger(past: pd.DataFrame, champion: ModelPackage) -> dict[str, Any]:
     """Nothing is on trial; where the last one was stopped, that is why, and it stays so."""
-    nothing: dict[str, Any] = {
-        "variant": None,
-        "champion": {},
-        "challenger_metrics": {},
-        "difference": None,
-    }
     tried = past[~past["challenger"].isin(["", champion.version])] if len(past) else past
     last = tried.iloc[-1] if len(tried) else None
     if last is None or last["outcome"] != "stop":
-        return {**nothing, "challenger": None, "outcome": "none", "reasons": [NONE]}
-    return {
-        **nothing,
-        "challenger": last["challenger"],
-        "outcome": "stop",
-        "reasons": [last["reasons"]],
-    }
+        return {"challenger": None, "outcome": "none", "reasons": [NONE]}
+    return {"challenger": last["challenger"], "outcome": "stop", "reasons": [last["reasons"]]}
 
 
 def _stopped(past: pd.DataFrame) -> dict[str, str]:
@@ -227,30 +214,24 @@ def _stopped(past: pd.DataFrame) -> dict[str, str]:
 
 def _figures(
     contract: Columns, version: str, rows: pd.DataFrame, costs: Costs, bootstrap: Bootstrap
-) -> dict[str, Any]:
-    y, decided = rows[contract.label].to_numpy(bool), rows["decision"].to_numpy(bool)
-    figures: dict[str, Any] = {"model_version": version, "n_rows": len(rows)}
+) -> Figures:
     if rows.empty:
-        return figures
-    cost = resampled_mean(row_costs(y, decided, costs), rows["day"], bootstrap)
-    return {
-        **figures,
-        **measure(
-            rows[contract.label],
-            rows[SCORE].to_numpy(),
-            rows["day"],
-            bootstrap,
-            ("log_loss", "roc_auc"),
-        ),
-        "cost": percentile_interval(cost, bootstrap),
-    }
+        return Figures(model_version=version, n_rows=0)
+    label, day = rows[contract.label], rows["day"]
+    cost = row_costs(label.to_numpy(bool), rows["decision"].to_numpy(bool), costs)
+    return Figures(
+        model_version=version,
+        n_rows=len(rows),
+        **measure(label, rows[SCORE].to_numpy(), day, bootstrap, ("log_loss", "roc_auc")),
+        cost=percentile_interval(resampled_mean(cost, day, bootstrap), bootstrap),
+    )
 
 
-def _as_record(decision: dict[str, Any]) -> pd.DataFrame:
+def _as_record(decision: TrialDecision) -> pd.DataFrame:
     row = {
-        "decided_at": decision["decided_at"],
-        "challenger": decision["challenger"] or "",
-        "outcome": decision["outcome"],
-        "reasons": " ".join(decision["reasons"]),
+        "decided_at": decision.decided_at,
+        "challenger": decision.challenger or "",
+        "outcome": decision.outcome,
+        "reasons": " ".join(decision.reasons),
     }
     return pd.DataFrame([row])

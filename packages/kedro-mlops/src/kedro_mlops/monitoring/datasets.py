@@ -1,20 +1,23 @@
 """Alerts in the catalog."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
+from pydantic import TypeAdapter
 
 from kedro_mlops.core.files import new_file
 
+from .decisions import Alert
 from .webhook import notify
 
 logger = logging.getLogger(__name__)
 
+ALERTS = TypeAdapter(list[Alert])
 
-class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]]):
+
+class AlertsDataset(AbstractDataset[list[Alert], list[Alert]]):
     """What somebody should hear of: in a JSON file, in the log, and posted to a webhook.
 
     Args:
@@ -34,19 +37,18 @@ class AlertsDataset(AbstractDataset[list[dict[str, Any]], list[dict[str, Any]]])
         self._webhook = credentials["webhook"]
         self.metadata = metadata
 
-    def load(self) -> list[dict[str, Any]]:
+    def load(self) -> list[Alert]:
         """Read the newest alerts."""
-        alerts: list[dict[str, Any]] = json.loads(self._path.read_text())
-        return alerts
+        return ALERTS.validate_json(self._path.read_bytes())
 
-    def save(self, data: list[dict[str, Any]]) -> None:
+    def save(self, data: list[Alert]) -> None:
         """Write, log, and post; what cannot be posted is logged, and never an error."""
         with new_file(self._path) as file:
-            file.write(json.dumps(data, indent=2).encode())
+            file.write(ALERTS.dump_json(data, indent=2))
         for alert in data:
-            logger.warning("%s: %s", alert["kind"], alert["message"])
+            logger.warning("%s: %s", alert.kind, alert.message)
         if data and self._webhook:
-            notify(self._webhook, {"alerts": data})
+            notify(self._webhook, {"alerts": ALERTS.dump_python(data, mode="json")})
 
     def _exists(self) -> bool:
         return self._path.exists()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import ibis
 import ibis.expr.types as ir
@@ -11,17 +11,20 @@ from ibis import _
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
+from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.prediction_log.parts import Part, Taken, take
 
+from .findings import Answered, ColumnSkew, Quality, Skew
+
 SCORE = "probability"
 CHAMPION = "champion"
 
-Check = dict[str, Any]
 Distance = Literal["psi", "jensen_shannon", "wasserstein"]
 DISTANCES: tuple[Distance, ...] = get_args(Distance)
 
@@ -183,16 +186,11 @@ def measure_skew(
     model_input: ir.Table,
     champion: ModelPackage,
     params: Monitoring,
-) -> dict[str, Any]:
+) -> Skew:
     """Compare the inputs that the champion was served with to those built offline.
 
     Looked-up features must be equal: that is training-serving skew. Sent ones differ where callers
     know other things than the source tables do.
-
-    Returns:
-        ``share`` of the compared rows whose looked-up features differ; ``columns``, each with its
-        source and the rows that differ. ``n_unknown`` rows are not in the model
-        input. ``answered``: how many of the last hour's rows another model answered as champion.
     """
     # before there were variants, only champions answered
     answered = served.filter(_.variant.fill_null(CHAMPION) == CHAMPION)
@@ -215,28 +213,28 @@ def measure_skew(
         contract.inputs.without_personal().names,
     )
     n_compared = len(differ)
-    return {
-        "n_served": int(logged.count().to_pyarrow().as_py()),
-        "n_compared": n_compared,
-        "n_unknown": len(rows) - n_compared,
-        "share": int(differ[looked_up].any(axis=1).sum()) / max(n_compared, 1),
-        "answered": _who_answered(answered, champion),
-        "columns": [
-            {
-                "column": name,
-                "source": "looked up" if name in looked_up else "sent",
-                "n_differ": int(n_differ),
-            }
+    return Skew(
+        n_served=int(logged.count().to_pyarrow().as_py()),
+        n_compared=n_compared,
+        n_unknown=len(rows) - n_compared,
+        share=int(differ[looked_up].any(axis=1).sum()) / max(n_compared, 1),
+        answered=_who_answered(answered, champion),
+        columns=[
+            ColumnSkew(
+                column=name,
+                source="looked up" if name in looked_up else "sent",
+                n_differ=n_differ,
+            )
             for name, n_differ in differ.sum().items()
         ],
-    }
+    )
 
 
-def _who_answered(answered: ir.Table, champion: ModelPackage) -> dict[str, Any]:
+def _who_answered(answered: ir.Table, champion: ModelPackage) -> Answered:
     """Who gave the answers of the last hour in which there were some, since the champion is one."""
     since = saved_at(champion.base) if champion.base else None
     if since is None:
-        return {"n_rows": 0, "by_another": 0, "models": [], "in_words": ""}
+        return Answered(n_rows=0, by_another=0, models=[], in_words="")
     answers = answered.filter(_.predicted_at > ibis.literal(since))
     recent = answers.filter(_.predicted_at >= _.predicted_at.max() - ibis.interval(hours=1))
     counted = recent.group_by("model_version").aggregate(n=_.count(), last=_.predicted_at.max())
@@ -252,25 +250,25 @@ def _who_answered(answered: ir.Table, champion: ModelPackage) -> dict[str, Any]:
         f"{since:%Y-%m-%d %H:%M} UTC. Start anew what serves: `make serve`, or as deploy/README.md "
         "says."
     )
-    return {
-        "n_rows": n_rows,
-        "by_another": by_another,
-        "models": models,
-        "in_words": in_words if by_another else "",
-    }
+    return Answered(
+        n_rows=n_rows,
+        by_another=by_another,
+        models=models,
+        in_words=in_words if by_another else "",
+    )
 
 
 def measure_quality(
     contract: Columns,
     predictions: ir.Table,
     drift: pd.DataFrame,
-    screening: dict[str, Any],
-    skew: dict[str, Any],
+    screening: ScreeningAccount,
+    skew: Skew,
     champion: ModelPackage,
     as_of: AsOf,
     horizon: Horizon,
     params: Monitoring,
-) -> dict[str, Any]:
+) -> Quality:
     """Whether the data is fit to be judged by.
 
     Rows in quarantine, training-serving skew, volume and freshness: where nothing came at all, they
@@ -285,23 +283,23 @@ def measure_quality(
     newest = pd.Timestamp(found["newest"] or as_of.moment)
     staleness = (as_of.after(horizon.days) - newest) / pd.Timedelta(days=1)
     checks = [
-        _at_most(
-            "rows in quarantine", screening["largest_share"], screening["max_quarantine_share"]
+        Check.at_most(
+            "rows in quarantine", screening.largest_share, screening.max_quarantine_share
         ),
-        _at_most("training-serving skew", skew["share"], params.max_skew_share),
-        _at_most("days since the newest row", staleness, params.max_staleness_days),
+        Check.at_most("training-serving skew", skew.share, params.max_skew_share),
+        Check.at_most("days since the newest row", staleness, params.max_staleness_days),
         _volume_check(drift, champion, horizon, params),
     ]
     if found["n_rows"]:
         # what the model does not read makes none of its answers bad
         read = ~drift["column"].isin(champion.metadata.left_out)
         checks += _value_checks(drift[read], params)
-    return {
-        "n_rows": found["n_rows"],
-        "n_days": found["n_days"],
-        "passed": all(check["passed"] for check in checks),
-        "checks": checks,
-    }
+    return Quality(
+        n_rows=found["n_rows"],
+        n_days=found["n_days"],
+        passed=all(check.passed for check in checks),
+        checks=checks,
+    )
 
 
 def _volume_check(
@@ -312,26 +310,17 @@ def _volume_check(
     reference_rows = champion.reference.features.n_rows / champion.reference.n_days
     all_there = windows["n_days"].sum() == horizon.days
     volume = (windows["n_rows"] / windows["n_days"]).min() / reference_rows if all_there else 0.0
-    least = params.min_volume_share
-    return _check("rows a day against the reference's", volume, least, volume >= least)
+    return Check.at_least("rows a day against the reference's", volume, params.min_volume_share)
 
 
 def _value_checks(drift: pd.DataFrame, params: Monitoring) -> list[Check]:
     excess = drift["missing_increase"] - drift["missing_limit"]
     beyond = drift.iloc[int(excess.to_numpy().argmax())]
     return [
-        _at_most(
+        Check.at_most(
             f"more missing values of {beyond['column']}",
             beyond["missing_increase"],
             beyond["missing_limit"],
         ),
-        _at_most("unseen categories", drift["unseen_share"].max(), params.max_unseen_share),
+        Check.at_most("unseen categories", drift["unseen_share"].max(), params.max_unseen_share),
     ]
-
-
-def _check(name: str, value: float, limit: float, passed: bool) -> Check:
-    return {"name": name, "passed": bool(passed), "value": float(value), "limit": float(limit)}
-
-
-def _at_most(name: str, value: float, limit: float) -> Check:
-    return _check(name, value, limit, value <= limit)

@@ -1,17 +1,15 @@
 """How the champion does: on the labels that are known, and by estimate where they are not yet."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import (
     METRICS,
     Bootstrap,
-    Interval,
     confusion,
     flatten,
     measure,
@@ -19,12 +17,11 @@ from kedro_mlops.measures.metrics import (
 )
 from kedro_mlops.models.package import ModelPackage
 
+from .findings import Performance, Watched
 from .nodes import SCORE, Monitoring
 
 # the expected value of these is had by putting the expected label in the place of the label
 ESTIMATED = ("log_loss", "roc_auc")
-# what is said of the model that was watched: another one may be champion when it is read
-WATCHED = {"version", "family", "as_of", "release", "lineage"}
 WINDOW_METRICS = [
     f"{prefix}{metric}{end}"
     for prefix in ("", "estimated_")
@@ -47,39 +44,36 @@ def measure_performance(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
-) -> dict[str, Any]:
+) -> Performance:
     """Metrics on the labels known so far, with intervals and label coverage, and an estimate.
 
     The estimate needs no labels. It takes the calibrated score for the chance of a positive, and is
     right as long as the relation between score and label is what it was on the test window: it
     sees rows that are harder, and not a world that has changed. (Confidence-based performance
     estimation; Białek et al., 2024, arXiv:2401.08348.)
-
-    Returns:
-        ``metrics`` and ``confusion`` are empty, and ``unknown_because`` says why, where the labels
-        say nothing; ``estimated`` is empty where there are too few predictions even for that.
     """
     known = labelled.dropna(subset=[contract.label])
     learned = _learned_from_these(champion, as_of)
     unknown_because = learned or _too_few(contract, labelled, known, params)
     can_estimate = not learned and len(labelled) >= params.min_labelled_rows
-    return {
-        "model": champion.metadata.model_dump(mode="json", include=WATCHED),
-        "first_day": f"{as_of.moment:%Y-%m-%d}",
-        "last_day": f"{as_of.after(horizon.days - 1):%Y-%m-%d}",
-        "n_predictions": len(labelled),
-        "n_labelled": len(known),
-        "label_coverage": len(known) / max(len(labelled), 1),
-        "labels": labels,
-        "new_labels": new_labels,
-        "unknown_because": unknown_because,
-        "metrics": {}
+    metadata = champion.metadata
+    return Performance(
+        model=Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
+        first_day=f"{as_of.moment:%Y-%m-%d}",
+        last_day=f"{as_of.after(horizon.days - 1):%Y-%m-%d}",
+        n_predictions=len(labelled),
+        n_labelled=len(known),
+        label_coverage=len(known) / max(len(labelled), 1),
+        labels=labels,
+        new_labels=new_labels,
+        unknown_because=unknown_because,
+        metrics={}
         if unknown_because
         else _realised(contract, known, bootstrap) | _decided(contract, known, bootstrap),
-        "confusion": {} if unknown_because else confusion(*_decisions(contract, known)),
-        "estimated": _estimated(contract, labelled, champion, bootstrap) if can_estimate else {},
-        "reference": champion.metadata.metrics,
-    }
+        confusion={} if unknown_because else confusion(*_decisions(contract, known)),
+        estimated=_estimated(contract, labelled, champion, bootstrap) if can_estimate else {},
+        reference=metadata.metrics,
+    )
 
 
 def measure_windows(

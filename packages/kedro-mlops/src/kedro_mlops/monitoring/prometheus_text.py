@@ -1,15 +1,17 @@
 """What was found, in the words of Prometheus: nobody can scrape what is watched in batches."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pandas as pd
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.models.package import ModelPackage
 
+from .decisions import RetrainDecision
+from .findings import Performance, Quality, Skew
 from .performance import ESTIMATED
 
 Sample = tuple[dict[str, str], float]
@@ -19,12 +21,12 @@ KINDS = {"realised": "", "estimated": "estimated_"}
 
 
 def expose(
-    performance: dict[str, Any],
+    performance: Performance,
     windows: pd.DataFrame,
-    quality: dict[str, Any],
-    skew: dict[str, Any],
-    screening: dict[str, Any],
-    decision: dict[str, Any],
+    quality: Quality,
+    skew: Skew,
+    screening: ScreeningAccount,
+    decision: RetrainDecision,
     champion: ModelPackage,
 ) -> str:
     """Write the figures of this look, for the textfile collector of node_exporter.
@@ -40,7 +42,7 @@ def expose(
         _gauge(
             "monitoring_looked_until_timestamp_seconds",
             "End of the days that were looked at",
-            [({}, _seconds(pd.Timestamp(decision["decided_at"])))],
+            [({}, _seconds(pd.Timestamp(str(decision.decided_at))))],
         ),
     ]
     registry = CollectorRegistry()
@@ -58,10 +60,10 @@ class _Found(Collector):
 
 
 def _of_the_model(
-    performance: dict[str, Any],
+    performance: Performance,
     windows: pd.DataFrame,
-    skew: dict[str, Any],
-    decision: dict[str, Any],
+    skew: Skew,
+    decision: RetrainDecision,
     champion: ModelPackage,
 ) -> Iterator[GaugeMetricFamily]:
     newest = windows.tail(1)
@@ -69,22 +71,22 @@ def _of_the_model(
     for metric in ESTIMATED:
         said = f"{metric} of the newest window, on its labels or by estimate without them"
         yield _gauge(f"model_{metric}", said, _known(newest, metric, model))
-    rules = [(model | {"rule": rule["rule"]}, rule["fired"]) for rule in decision["rules"]]
+    rules: list[Sample] = [(model | {"rule": rule.rule}, rule.fired) for rule in decision.rules]
     yield _gauge("model_retraining_rule_fired", "1 if the rule asks for retraining", rules)
     for name, (said, value) in {
         "model_drifted_columns": ("Columns that drifted in the newest window", _n_drifted(newest)),
         "model_drifted_windows": ("Windows that drifted", windows["drifted"].sum()),
         "model_label_coverage_ratio": (
             "Predictions whose label is known",
-            performance["label_coverage"],
+            performance.label_coverage,
         ),
         "model_served_skew_ratio": (
             "Served rows whose looked-up features differ from those built offline",
-            skew["share"],
+            skew.share,
         ),
         "model_retrain_requested": (
             "1 if the decision is to retrain",
-            decision["outcome"] == "retrain",
+            decision.outcome == "retrain",
         ),
         "model_champion_trained_timestamp_seconds": (
             "The day as of which the champion was trained",
@@ -94,10 +96,10 @@ def _of_the_model(
         yield _gauge(name, said, [(model, value)])
 
 
-def _of_the_data(quality: dict[str, Any], screening: dict[str, Any]) -> Iterator[GaugeMetricFamily]:
-    n_failed = sum(not check["passed"] for check in quality["checks"])
+def _of_the_data(quality: Quality, screening: ScreeningAccount) -> Iterator[GaugeMetricFamily]:
+    n_failed = len(quality.failed)
     yield _gauge("data_quality_checks_failed", "Checks of the data that failed", [({}, n_failed)])
-    share = screening["largest_share"]
+    share = screening.largest_share
     yield _gauge("data_quarantined_ratio", "Rows in quarantine, worst raw table", [({}, share)])
 
 

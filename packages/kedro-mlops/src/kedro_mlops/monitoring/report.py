@@ -1,7 +1,5 @@
 """The monitoring report: one HTML page, readable in a minute, complete in itself."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +11,8 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
 
+from .decisions import RetrainDecision, TrialDecision
+from .findings import Performance, Quality, Skew
 from .nodes import SCORE
 
 DRIFT_ROWS = 8
@@ -56,11 +56,11 @@ def _newest(drift: pd.DataFrame) -> pd.DataFrame:
 
 
 def render_report(
-    decision: dict[str, Any],
-    quality: dict[str, Any],
-    skew: dict[str, Any],
-    performance: dict[str, Any],
-    trial: dict[str, Any],
+    decision: RetrainDecision,
+    quality: Quality,
+    skew: Skew,
+    performance: Performance,
+    trial: TrialDecision,
     drift: pd.DataFrame,
     performance_plot: go.Figure,
     live_calibration_plot: go.Figure,
@@ -83,7 +83,7 @@ def render_report(
         # a CSV file has no empty texts
         drift=_newest(drift).head(DRIFT_ROWS).fillna({"in_words": ""}).to_dict(orient="records"),
         n_windows=drift["window_end"].nunique(),
-        watched=performance["model"],
+        watched=performance.model,
         champion=champion.version,
         plots=[charts.embed(plot) for plot in plots],
         plotly_js=charts.script(),

@@ -1,17 +1,14 @@
 """Whether to train again: rules that ask for it, and guards that may refuse."""
 
-from typing import Any
-
 import pandas as pd
 from pydantic import Field, model_validator
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.core.wording import interval_text
 from kedro_mlops.models.package import ModelPackage
 
-Rule = dict[str, Any]
-Guard = dict[str, Any]
-
-DEMAND = "demand"
+from .decisions import DEMAND, Guard, RetrainDecision, Rule
+from .findings import Performance, Quality
 
 
 class DriftTrigger(Parameters):
@@ -43,8 +40,8 @@ class Retraining(Parameters):
 
 
 def decide(
-    quality: dict[str, Any],
-    performance: dict[str, Any],
+    quality: Quality,
+    performance: Performance,
     windows: pd.DataFrame,
     past_windows: pd.DataFrame,
     last_trained: ModelPackage | None,
@@ -52,54 +49,36 @@ def decide(
     as_of: AsOf,
     horizon: Horizon,
     params: Retraining,
-) -> dict[str, Any]:
+) -> RetrainDecision:
     """Retrain or wait.
 
     Any rule may ask for retraining; bad data vetoes it, and so soon after a retraining it waits,
     unless a person demands it.
-
-    Returns:
-        The decision: ``outcome`` is ``retrain`` or ``wait``, with ``reasons``; ``rules`` that each
-        say fired or not, value and limit; ``guards`` that each say refused or not;
-        ``without_guards``, the outcome if there were none.
     """
     now = as_of.after(horizon.days)
-    rules = _rules(performance, windows, past_windows, champion, now, params)
-    guards = [_bad_data(quality), _cooldown(champion, last_trained, now, params)]
-    fired = [rule for rule in rules if rule["fired"]]
-    refused = [guard for guard in guards if guard["refused"]]
-    vetoed = refused if fired or not quality["passed"] else []
-    retrain = bool(fired) and not refused
-    return {
-        "outcome": "retrain" if retrain else "wait",
-        "without_guards": "retrain" if fired else "wait",
-        "decided_at": now.isoformat(),
-        "model_version": champion.version,
-        "reasons": [said["reason"] for said in vetoed or fired or _weighed(rules)],
-        "rules": rules,
-        "guards": guards,
-        "drifted": _names(windows),
-    }
+    return RetrainDecision.weigh(
+        _rules(performance, windows, past_windows, champion, now, params),
+        [_bad_data(quality), _cooldown(champion, last_trained, now, params)],
+        decided_at=now.isoformat(),
+        model_version=champion.version,
+        drifted=_names(windows),
+    )
 
 
-def record(decision: dict[str, Any], windows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def record(decision: RetrainDecision, windows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What later decisions look back at: this one, and the windows it was taken on."""
-    fired = [rule["rule"] for rule in decision["rules"] if rule["fired"]]
-    refused = [guard["guard"] for guard in decision["guards"] if guard["refused"]]
+    told = {"decided_at", "model_version", "outcome", "without_guards"}
     row = {
-        "decided_at": decision["decided_at"],
-        "model_version": decision["model_version"],
-        "outcome": decision["outcome"],
-        "without_guards": decision["without_guards"],
-        "fired": ", ".join(fired),
-        "refused": ", ".join(refused),
-        "reasons": " ".join(decision["reasons"]),
+        **decision.model_dump(include=told),
+        "fired": ", ".join(rule.rule for rule in decision.rules if rule.fired),
+        "refused": ", ".join(guard.guard for guard in decision.guards if guard.refused),
+        "reasons": " ".join(decision.reasons),
     }
     return pd.DataFrame([row]), windows
 
 
 def _rules(
-    performance: dict[str, Any],
+    performance: Performance,
     windows: pd.DataFrame,
     past_windows: pd.DataFrame,
     champion: ModelPackage,
@@ -124,27 +103,22 @@ def _demand(params: Retraining) -> Rule:
     return _rule(DEMAND, bool(params.demand), None, None, reason)
 
 
-def _weighed(rules: list[Rule]) -> list[Rule]:
-    """Why it waits: by what was measured, rather than by what nobody has asked for."""
-    return [rule for rule in rules if rule["rule"] != DEMAND] or rules
-
-
-def _performance(performance: dict[str, Any]) -> Rule:
+def _performance(performance: Performance) -> Rule:
     """Fires if even the lower end of the loss is beyond the upper end of the measured one."""
-    limit = performance["reference"]["log_loss"]["high"]
-    realised = performance["metrics"].get("log_loss")
-    found = realised or performance["estimated"].get("log_loss")
-    unknown = performance["unknown_because"]
+    limit = performance.reference["log_loss"].high
+    realised = performance.metrics.get("log_loss")
+    found = realised or performance.estimated.get("log_loss")
+    unknown = performance.unknown_because
     if found is None:
         return _rule("performance", False, None, limit, unknown or "There are no predictions.")
-    fired = found["low"] > limit
+    fired = found.low > limit
     reason = (
-        f"{'Log loss' if realised else 'Estimated log loss'} {found['value']:.3f} "
-        f"[{found['low']:.3f}, {found['high']:.3f}] is {'worse than' if fired else 'not beyond'} "
-        f"what the test window led to expect (up to {limit:.3f})."
+        f"{'Log loss' if realised else 'Estimated log loss'} {interval_text(found)} is "
+        f"{'worse than' if fired else 'not beyond'} what the test window led to expect (up to "
+        f"{limit:.3f})."
     )
     return _rule(
-        "performance", fired, found["low"], limit, reason if realised else f"{unknown} {reason}"
+        "performance", fired, found.low, limit, reason if realised else f"{unknown} {reason}"
     )
 
 
@@ -154,10 +128,10 @@ def _age(champion: ModelPackage, now: pd.Timestamp, limit: int) -> Rule:
     return _rule("age", days > limit, days, limit, reason)
 
 
-def _new_labels(performance: dict[str, Any], champion: ModelPackage, limit: float) -> Rule:
-    share = performance["new_labels"] / champion.metadata.n_training_rows
+def _new_labels(performance: Performance, champion: ModelPackage, limit: float) -> Rule:
+    share = performance.new_labels / champion.metadata.n_training_rows
     reason = (
-        f"{performance['new_labels']:,} labels became known since the champion was trained, "
+        f"{performance.new_labels:,} labels became known since the champion was trained, "
         f"{share:.0%} of its {champion.metadata.n_training_rows:,} rows; {limit:.0%} retrain."
     )
     return _rule("new labels", share >= limit, share, limit, reason)
@@ -192,11 +166,9 @@ def _before(windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage) -
     return pd.DataFrame(kept, columns=past.columns)
 
 
-def _bad_data(quality: dict[str, Any]) -> Guard:
-    failed = [check for check in quality["checks"] if not check["passed"]]
-    described = "; ".join(describe(check) for check in failed)
-    reason = f"Bad data vetoes retraining: {described}." if failed else "The data is good."
-    return {"guard": "bad data", "refused": bool(failed), "reason": reason}
+def _bad_data(quality: Quality) -> Guard:
+    described = "; ".join(check.in_words for check in quality.failed)
+    return Guard.of_data(f"{described}." if described else None)
 
 
 def _cooldown(
@@ -216,7 +188,7 @@ def _cooldown(
         f"The last training was {last:%Y-%m-%d}, {days} days before; a cooldown of "
         f"{params.cooldown_days} days follows each."
     )
-    return {"guard": "cooldown", "refused": refused, "reason": reason}
+    return Guard(guard="cooldown", refused=refused, reason=reason)
 
 
 def _names(windows: pd.DataFrame) -> list[str]:
@@ -225,9 +197,4 @@ def _names(windows: pd.DataFrame) -> list[str]:
 
 
 def _rule(name: str, fired: bool, value: float | None, limit: float | None, reason: str) -> Rule:
-    return {"rule": name, "fired": fired, "value": value, "limit": limit, "reason": reason}
-
-
-def describe(check: dict[str, Any]) -> str:
-    """A check of the data in words."""
-    return f"{check['name']} {check['value']:.3g}, limit {check['limit']:g}"
+    return Rule(rule=name, fired=fired, value=value, limit=limit, reason=reason)

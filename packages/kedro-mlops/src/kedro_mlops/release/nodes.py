@@ -360,7 +360,7 @@ def promote(elected: ModelPackage, release: dict[str, Any]) -> ModelPackage:
 def _labels(package: ModelPackage) -> dict[str, str]:
     """The lineage, as labels."""
     metadata = package.metadata
-    scores = {name: f"{interval['value']:.4f}" for name, interval in metadata.metrics.items()}
+    scores = {name: f"{interval.value:.4f}" for name, interval in metadata.metrics.items()}
     return {
         "git_commit": metadata.lineage.git_commit,
         "data_hash": metadata.lineage.data_hash,

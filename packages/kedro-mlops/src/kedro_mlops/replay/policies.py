@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
-from kedro_mlops.measures.metrics import Bootstrap, Interval, paired_difference, row_log_loss
+from kedro_mlops.measures.metrics import Bootstrap, paired_difference, row_log_loss
 from kedro_mlops.models.decision import Decision
 
 from .nodes import ORACLE
@@ -17,7 +18,7 @@ NOTHING_DONE = {
     "retrained": False, "promoted": False, "why": "", "gate": "", "decision": "", "reasons": "",
     "n_windows": 0, "n_drifted_windows": 0, "n_drifted_columns": 0, "estimate_error": None,
 }  # fmt: skip
-NO_GAIN = {"value": 0.0, "low": 0.0, "high": 0.0}
+NO_GAIN = Interval(value=0, low=0, high=0)
 
 Record = dict[str, Any]
 
@@ -45,8 +46,8 @@ def live_tick(
         record = _renew(tick, before.get(policy), judged)
         decision, windows = tick.look(policy, record["champion"], record["last_trained"], overrides)
         record |= {
-            "decision": decision["outcome"],
-            "reasons": " ".join(decision["reasons"]),
+            "decision": decision.outcome,
+            "reasons": " ".join(decision.reasons),
             "n_windows": len(windows),
             "n_drifted_windows": int(windows["drifted"].sum()),
             "n_drifted_columns": sum(len(_names(row)) for row in windows["drifted_columns"]),
@@ -100,7 +101,7 @@ def _foresee(tick: Tick, before: Record | None, bootstrap: Bootstrap) -> Record:
 
 
 def _pays(tick: Tick, champion: str, bootstrap: Bootstrap) -> bool:
-    return _gain(tick, champion, tick.name, bootstrap)["high"] < 0
+    return _gain(tick, champion, tick.name, bootstrap).high < 0
 
 
 def _record(champion: str, replaced: str | None, **said: Any) -> Record:
@@ -126,10 +127,10 @@ def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> 
         **record,
         "n_rows": len(rows),
         "log_loss": _log_loss(rows, tick.world.contract.label),
-        "gain": gain["value"],
-        "gain_low": gain["low"],
-        "gain_high": gain["high"],
-        "false_alarm": record["retrained"] and not gain["high"] < 0,
+        "gain": gain.value,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+        "false_alarm": record["retrained"] and not gain.high < 0,
     }
 
 

@@ -13,6 +13,7 @@ from kedro.framework.project import settings
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.decision import Decision
+from kedro_mlops.monitoring.decisions import RetrainDecision
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Tick:
 
     def look(
         self, policy: str, champion: str, last_trained: str, overrides: dict[str, Any]
-    ) -> tuple[dict[str, Any], pd.DataFrame]:
+    ) -> tuple[RetrainDecision, pd.DataFrame]:
         """Score the days of the tick, watch, and decide, as a policy does.
 
         Returns:

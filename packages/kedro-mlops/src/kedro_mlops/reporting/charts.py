@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.wording import measured_text, metric_name
+from kedro_mlops.measures.evaluation import Evaluation
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
 COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
@@ -57,32 +59,34 @@ def embed(chart: go.Figure) -> str:
 
 
 def evaluation(
-    found: Mapping[str, Any], metrics: Mapping[str, Any], threshold: float, name: str
+    found: Evaluation, metrics: Mapping[str, Interval], threshold: float, name: str
 ) -> list[go.Figure]:
     """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
 
     Args:
-        found: The fields of an ``Evaluation``; a curve that it has not is not drawn.
+        found: A curve that it has not is not drawn.
         metrics: The model's, with intervals.
         threshold: From which a row is flagged.
         name: What the model is called.
     """
-    models = {name: metrics, **found["baselines"]}
-    areas = {"model": metrics, **found["baselines"]}
+    models = {name: metrics, **found.baselines}
+    areas = {"model": metrics, **found.baselines}
     return [
         compare_models(models, "log_loss", [*models]),
-        calibration(pd.DataFrame(found["calibration"])),
-        *([roc_curves(found["roc"], areas)] if found["roc"] else []),
-        *([costs(found["cost"], threshold, found["costs"])] if found["cost"] else []),
-        slices(pd.DataFrame(found["slices"])),
-        importance(pd.DataFrame(found["importance"])),
+        calibration(pd.DataFrame(found.calibration)),
+        *([roc_curves(found.roc, areas)] if found.roc else []),
+        *([costs(found.cost, threshold, found.costs)] if found.cost else []),
+        slices(pd.DataFrame(found.slices)),
+        importance(pd.DataFrame(found.importance)),
     ]
 
 
-def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -> go.Figure:
+def compare_models(
+    metrics: Mapping[str, Mapping[str, Interval]], metric: str, models: list[str]
+) -> go.Figure:
     """One metric of several models, with intervals."""
     intervals = [metrics[model][metric] for model in models]
-    values = [interval["value"] for interval in intervals]
+    values = [interval.value for interval in intervals]
     title = f"{metric.replace('_', ' ').capitalize()} on the test window"
     chart = figure(title, metric_name(metric), "", yaxis={"autorange": "reversed"})
     chart.add_scatter(
@@ -92,8 +96,8 @@ def compare_models(metrics: Mapping[str, Any], metric: str, models: list[str]) -
         marker={"size": 11, "color": [BLUE, *[GREY] * (len(models) - 1)]},
         error_x={
             "type": "data",
-            "array": [i["high"] - i["value"] for i in intervals],
-            "arrayminus": [i["value"] - i["low"] for i in intervals],
+            "array": [i.high - i.value for i in intervals],
+            "arrayminus": [i.value - i.low for i in intervals],
         },
     )
     return chart
@@ -119,7 +123,9 @@ def calibration(curve: pd.DataFrame) -> go.Figure:
     return chart
 
 
-def roc_curves(curves: Mapping[str, Any], metrics: Mapping[str, Any]) -> go.Figure:
+def roc_curves(
+    curves: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Interval]]
+) -> go.Figure:
     """ROC curves of several models, each with its area."""
     chart = figure("ROC", "false positive rate", "true positive rate")
     for color, (name, curve) in zip(cycle(COLORS), curves.items(), strict=False):
@@ -204,14 +210,12 @@ def trials(table: pd.DataFrame) -> go.Figure:
     return chart
 
 
-def performance(table: pd.DataFrame, reference: Mapping[str, float]) -> go.Figure:
+def performance(table: pd.DataFrame, reference: Interval) -> go.Figure:
     """Log loss of each window, realised and estimated, over the interval of the test window."""
     chart = figure("Log loss by window", "window from", "log loss", xaxis={"type": "category"})
-    chart.add_hrect(
-        y0=reference["low"], y1=reference["high"], fillcolor=GREY, opacity=0.2, line_width=0
-    )
+    chart.add_hrect(y0=reference.low, y1=reference.high, fillcolor=GREY, opacity=0.2, line_width=0)
     chart.add_hline(
-        y=reference["value"], line_color=GREY, line_dash="dot", annotation_text="test window"
+        y=reference.value, line_color=GREY, line_dash="dot", annotation_text="test window"
     )
     series = {"realised": ("log_loss", BLUE), "estimated": ("estimated_log_loss", GREEN)}
     for name, (column, color) in series.items():

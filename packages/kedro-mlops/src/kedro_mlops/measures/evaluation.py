@@ -1,0 +1,80 @@
+"""What was measured of a candidate: for the gate, and for those who read about it."""
+
+from pydantic import ConfigDict, Field
+
+from kedro_mlops.core.artefacts import Artefact, Interval
+
+
+class Window(Artefact):
+    """The rows that a model was measured on."""
+
+    n_rows: int
+    positive_share: float
+    first_day: str
+    last_day: str
+
+
+# one dictionary a row
+Table = list[dict[str, str | int | float | None]]
+
+
+class Evaluation(Artefact):
+    """What was found of the data and of the model, beyond its metrics, for those who read about it.
+
+    Attributes:
+        screened: Rows read, and put into quarantine, of every raw table.
+        window: The rows of the test window, on which all the rest was measured.
+        baselines: The metrics of each baseline on them, with intervals.
+        calibration: Mean probability, share of positives and rows of every bin.
+        confusion: Rows by what they are and whether they are flagged at the threshold.
+        roc: The ROC curve of each model: false and true positive rates.
+        cost: The mean cost of a row at every threshold, by ``costs``.
+        slices: The metrics of every value of every segment, with intervals.
+        importance: What each feature is worth to the model, highest first.
+        training_seconds: What the fit of the model that serves took.
+    """
+
+    screened: Table
+    window: Window
+    baselines: dict[str, dict[str, Interval]]
+    calibration: Table
+    slices: Table
+    importance: Table
+    # younger than some champions
+    confusion: dict[str, int] = Field(default_factory=dict)
+    roc: dict[str, Table] = Field(default_factory=dict)
+    cost: Table = Field(default_factory=list)
+    costs: dict[str, float] = Field(default_factory=dict)
+    training_seconds: float | None = None
+
+
+class Measured(Artefact):
+    """Metrics on the test window: of the candidate, and of each baseline under its own name.
+
+    Attributes:
+        candidate: Of probabilities and of decisions, with intervals.
+        window: The rows that they are of.
+        confusion: Rows by what they are and whether the candidate flags them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, Interval]]
+
+    candidate: dict[str, Interval]
+    window: Window
+    confusion: dict[str, int]
+
+    @property
+    def baselines(self) -> dict[str, dict[str, Interval]]:
+        """The metrics of each baseline."""
+        return self.__pydantic_extra__
+
+
+class Footprint(Artefact):
+    """What a candidate takes to train, to keep, and to ask, by the engine that would serve."""
+
+    training_seconds: float
+    n_training_rows: int
+    model_bytes: int
+    engine: str
+    one_row_milliseconds: float

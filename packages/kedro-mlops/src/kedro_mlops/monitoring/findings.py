@@ -1,0 +1,101 @@
+"""What monitoring finds: skew, the quality of the data, and how the champion does."""
+
+from typing import Literal
+
+from kedro_mlops.core.artefacts import Artefact, Check, Interval
+from kedro_mlops.models.metadata import Lineage
+
+
+class Answered(Artefact):
+    """Who gave the answers of the last hour in which there were some; in words if another did."""
+
+    n_rows: int
+    by_another: int
+    models: list[str]
+    in_words: str
+
+
+class ColumnSkew(Artefact):
+    """In how many of the compared rows a column differs."""
+
+    column: str
+    source: Literal["looked up", "sent"]
+    n_differ: int
+
+
+class Skew(Artefact):
+    """The inputs that the champion was served with, against those built offline.
+
+    Attributes:
+        n_served: Rows that it has answered.
+        n_compared: Those of them that were built again offline.
+        n_unknown: Those that are not in the model input.
+        share: Of the compared rows, those whose looked-up features differ.
+        answered: How many of the last hour's rows another model answered as champion.
+        columns: Each column that was compared.
+    """
+
+    n_served: int
+    n_compared: int
+    n_unknown: int
+    share: float
+    answered: Answered
+    columns: list[ColumnSkew]
+
+
+class Quality(Artefact):
+    """Whether the data of a horizon is fit to be judged by."""
+
+    n_rows: int
+    n_days: int
+    passed: bool
+    checks: list[Check]
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that it did not pass."""
+        return [check for check in self.checks if not check.passed]
+
+
+class Watched(Artefact):
+    """The model that was watched; another one may be champion when it is read."""
+
+    version: str
+    family: str
+    as_of: str
+    release: str | None
+    lineage: Lineage
+
+
+class Performance(Artefact):
+    """How the champion does.
+
+    Attributes:
+        model: The champion of then.
+        first_day: Of the horizon.
+        last_day: Of the horizon.
+        n_predictions: Rows that were scored.
+        n_labelled: Those whose label is known.
+        label_coverage: The share of those.
+        labels: The account of the labels, by ``join_labels``.
+        new_labels: Labels that became known since the champion was trained.
+        unknown_because: Why the labels say nothing, if they do not.
+        metrics: On the labels known so far; empty where they say nothing.
+        confusion: Rows by what they are and whether they are flagged; likewise.
+        estimated: Without labels; empty where there are too few predictions even for that.
+        reference: On the test window.
+    """
+
+    model: Watched
+    first_day: str
+    last_day: str
+    n_predictions: int
+    n_labelled: int
+    label_coverage: float
+    labels: dict[str, int]
+    new_labels: int
+    unknown_because: str | None
+    metrics: dict[str, Interval]
+    confusion: dict[str, int]
+    estimated: dict[str, Interval]
+    reference: dict[str, Interval]
