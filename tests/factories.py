@@ -39,6 +39,7 @@ from kedro_mlops.models.package import (
 from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preprocessing
 from kedro_mlops.models.stand_in import as_arrays
 from kedro_mlops.monitoring.findings import Answered, Performance, Quality, Skew, Watched
+from kedro_mlops.release.artefacts import ProvenRelease
 from kedro_mlops.runtime.encoding import Column as ArrayColumn
 from kedro_mlops.runtime.serving_spec import ENGINE_FILES, PLAN_LABEL, Encoding, Plan, hash_of
 
@@ -240,6 +241,21 @@ def performance_of(**found: Any) -> Performance:
         "reference": metadata.metrics,
     }
     return Performance(**{**said, **found})
+
+
+def released_as(bento: str, **fields: Any) -> ProvenRelease:
+    """A release that was proven; keyword arguments replace the rest."""
+    said = {
+        "model": "flight_delays:2013-a",
+        "engine": "compiled trees",
+        "challenger": None,
+        "labels": {},
+        "rows_compared": 50,
+        "features_compared": X,
+        "largest_difference": 0.0,
+        "tolerance": 1e-9,
+    }
+    return ProvenRelease(bento=bento, **{**said, **fields})
 
 
 def from_scikit_learn(version: str, model: bytes) -> bytes:

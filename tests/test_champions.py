@@ -28,6 +28,7 @@ from tests.factories import (
     decided,
     of_another_scikit_learn,
     plan_of,
+    released_as,
     tiny_package,
     write_bento,
     write_labels,
@@ -94,7 +95,7 @@ def promoted(catalog: DataCatalog, models: dict[str, ModelPackage]) -> Callable[
             catalog.save("candidate", models[name])
             catalog.save("gate_decision", decision)
             elected = elect(models[name], incumbent, decision)
-            catalog.save("champion", record_release(elected, {"bento": f"bento:{name}"}))
+            catalog.save("champion", record_release(elected, released_as(f"bento:{name}")))
 
     return promote_each
 
@@ -126,7 +127,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def build(elected: ModelPackage) -> ModelPackage:
         releases.append(elected.version)
-        return record_release(elected, {"bento": f"anew:{elected.version}"})
+        return record_release(elected, released_as(f"anew:{elected.version}"))
 
     steps = [
         Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),

@@ -4,7 +4,7 @@ from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.framework.summary import summarise
 from kedro_mlops.monitoring.decisions import RetrainDecision, Rule, TrialDecision
 from tests.conftest import Trained
-from tests.factories import decided, performance_of, screened
+from tests.factories import decided, performance_of, released_as, screened
 
 INTERVAL = Interval(value=0.7, low=0.6, high=0.8)
 YOUNG, OLD = (
@@ -18,7 +18,7 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
         "candidate": trained.candidate,
         "metrics": trained.packaged["metrics"],
         "gate_decision": decided(reasons=["It is good."]),
-        "release": {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0},
+        "release": released_as("name:v1"),
         "performance": performance_of(metrics={"roc_auc": INTERVAL}),
         "retrain_decision": RetrainDecision.weigh([YOUNG], []),
         "monitoring_report": "data/report.html",
@@ -67,7 +67,7 @@ def test_where_there_is_a_champion_the_next_step_is_to_serve_it() -> None:
 
 
 def test_after_a_release_alone_the_next_step_is_to_tell_of_it() -> None:
-    released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
+    released = released_as("name:v1")
 
     said = summarise({"release": released}, "sample", has_champion=True).splitlines()[-1]
 
@@ -87,7 +87,7 @@ def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> Non
     asks = RetrainDecision.weigh([OLD], [], decided_at="2013-08-01T00:00:00")
 
     alone = summarise({"retrain_decision": asks}, "sample", has_champion=True)
-    released = {"bento": "name:v1", "rows_compared": 50, "largest_difference": 0.0}
+    released = released_as("name:v1")
     made = {"retrain_decision": asks, "release": released, "model_card": "data/card.html"}
     whole = summarise(made, has_champion=True)
     waits = summarise({"retrain_decision": RetrainDecision.weigh([YOUNG], [])}, has_champion=True)

@@ -17,6 +17,7 @@ from kedro_mlops.release.requirements import export_requirements
 from tests.factories import (
     decided,
     of_another_scikit_learn,
+    released_as,
     tiny_package,
     write_bento,
     write_labels,
@@ -123,7 +124,7 @@ def test_without_champion_a_candidate_that_awaits_approval_is_an_error_with_the_
 
 
 def test_the_champion_says_which_release_serves_it() -> None:
-    champion = promote(CANDIDATE, {"bento": "name:v1"})
+    champion = promote(CANDIDATE, released_as("name:v1"))
 
     assert champion.metadata.release == "name:v1"
     assert champion.version == CANDIDATE.version
@@ -205,10 +206,10 @@ def test_a_bento_is_built_once_and_again_if_it_is_damaged(
     release = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
     as_before = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
     once = list(built)
-    (bento_folder(release) / "bento.yaml").write_text("services: [")
+    (bento_folder(release.tag) / "bento.yaml").write_text("services: [")
 
     anew = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
 
-    assert once == [release] == [as_before] == [anew]
-    assert built == [release, release]
-    assert len(models_of(release)) == 1
+    assert once == [release.tag] == [as_before.tag] == [anew.tag]
+    assert built == [release.tag, release.tag]
+    assert len(models_of(release.tag)) == 1

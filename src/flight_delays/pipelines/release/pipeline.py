@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
         "release",
         [
             Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-            Node(store_model, ["contract", "elected", "test", PARAMS], ["model_tag", "engine"]),
+            Node(store_model, ["contract", "elected", "test", PARAMS], "model_tag"),
             Node(
                 store_challenger,
                 ["contract", "candidate", "elected", "gate_decision", "test", PARAMS],
@@ -36,13 +36,13 @@ def create_pipeline() -> Pipeline:
             Node(
                 build_bento,
                 ["model_tag", "challenger_tag", "elected", "requirements", "wheel_hash", PARAMS],
-                "bento_tag",
+                "bento",
             ),
             Node(
                 verify,
                 [
-                    "contract", "log_contract", "bento_tag", "model_tag", "challenger_tag",
-                    "engine", "elected", "test", "online_store", PARAMS, "params:seed",
+                    "contract", "log_contract", "bento", "elected", "test", "online_store",
+                    PARAMS, "params:seed",
                 ],
                 "release",
             ),

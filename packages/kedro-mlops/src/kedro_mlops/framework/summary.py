@@ -13,6 +13,7 @@ from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.decisions import RetrainDecision, TrialDecision
 from kedro_mlops.monitoring.findings import Performance
+from kedro_mlops.release.artefacts import ProvenRelease
 
 # the artefacts that a summary speaks of
 ARTEFACTS = (
@@ -115,10 +116,10 @@ def _decision(decision: Decision | TrialDecision | RetrainDecision) -> str:
     return f"{decision.outcome}: {' '.join(decision.reasons)}"
 
 
-def _release(release: Mapping[str, Any]) -> str:
+def _release(release: ProvenRelease) -> str:
     return (
-        f"{release['bento']}: {release['rows_compared']} rows answered as in batch "
-        f"(largest difference {release['largest_difference']:.1g})"
+        f"{release.bento}: {release.rows_compared} rows answered as in batch "
+        f"(largest difference {release.largest_difference:.1g})"
     )
 
 

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import bentoml
 import numpy as np
@@ -29,8 +28,9 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.package import ModelPackage, is_mute
 from kedro_mlops.models.released import bento_folder, model_folder, models_of, plan_of
-from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
+from kedro_mlops.runtime.serving_spec import PLAN_LABEL
 
+from .artefacts import Bento, ProvenRelease
 from .requirements import ENGINE
 from .server import BentoServer
 
@@ -121,7 +121,7 @@ def _withdrawn(
 
 def store_model(
     contract: Columns, elected: ModelPackage, test: pd.DataFrame, params: Release
-) -> tuple[str, str]:
+) -> str:
     """Put the model, in the form that serves it, into BentoML's model store, once.
 
     Args:
@@ -131,13 +131,11 @@ def store_model(
         params: The tolerance of the proof.
 
     Returns:
-        The model's tag, ``name:version``, of which the version says which model, contract and
-        export; and the engine that serves it.
+        The model's tag, ``name:version``; the version says which model, contract and export.
     """
     tag = f"{params.name}:{elected.version}-{_export_hash(contract, elected, params)[:8]}"
-    stored = _stored_plan(tag)
-    if stored is not None:
-        return tag, stored.engine
+    if _is_stored(tag):
+        return tag
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         predicts = contract[contract.label].description
@@ -150,7 +148,7 @@ def store_model(
     slow = "" if plan.engine == "compiled trees" else ", many times slower"
     level = logging.WARNING if slow else logging.INFO
     logger.log(level, "Served by %s%s: %s", plan.engine, slow, plan.engine_reason)
-    return tag, plan.engine
+    return tag
 
 
 def store_challenger(
@@ -171,21 +169,21 @@ def store_challenger(
     if decision.candidate != candidate.version or decision.outcome not in TRIED:
         logger.info("%s is not tried: the gate blocked it", candidate.version)
         return ""
-    tag, _ = store_model(contract, candidate, test, params)
-    return tag
+    return store_model(contract, candidate, test, params)
 
 
-def _stored_plan(tag: str) -> Plan | None:
-    """What the stored model's plan says, if it is stored and whole."""
+def _is_stored(tag: str) -> bool:
+    """Whether the model is stored, and whole."""
     folder = model_folder(tag)
     if not folder.exists():
-        return None
+        return False
     try:
-        return plan_of(folder)
+        plan_of(folder)
     except ProjectError:
         logger.warning("The stored model %s is damaged and is stored again", tag)
         shutil.rmtree(folder)
-        return None
+        return False
+    return True
 
 
 def _export_hash(contract: Columns, elected: ModelPackage, params: Release) -> str:
@@ -225,18 +223,18 @@ def build_bento(
     requirements: str,
     wheel_hash: str,
     params: Release,
-) -> str:
+) -> Bento:
     """Build the Bento from the locked requirements, unless just this one has been built.
 
-    Returns:
-        The Bento's tag, ``name:version``; the version says which model and which code.
+    The version in its tag says which model and which code.
     """
     parts = (model_tag, challenger_tag, requirements, wheel_hash)
     version = f"{elected.version}-{_content_hash(*parts)[:8]}"
     name = params.name.replace("_", "-")
     tag = f"{name}:{version}"
+    bento = Bento(tag=tag, model=model_tag, challenger=challenger_tag or None)
     if _is_built(tag):
-        return tag
+        return bento
     logger.info("Building %s", tag)
     labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
     command = [
@@ -245,7 +243,7 @@ def build_bento(
         "--arg", f"challenger={challenger_tag}", *labels,
     ]  # fmt: skip
     _run(command, f"The Bento {tag} could not be built")
-    return tag
+    return bento
 
 
 def _is_built(tag: str) -> bool:
@@ -265,33 +263,24 @@ def _is_built(tag: str) -> bool:
 def verify(
     contract: Columns,
     logged: Columns,
-    bento_tag: str,
-    model_tag: str,
-    challenger_tag: str,
-    engine: str,
+    bento: Bento,
     elected: ModelPackage,
     rows: pd.DataFrame,
     feature_store_url: str,
     params: Release,
     seed: int,
-) -> dict[str, Any]:
+) -> ProvenRelease:
     """Start the Bento, ask it for real rows, and compare with batch scoring of the same rows.
 
     Args:
         contract: What the model is about.
         logged: The contract of the prediction log.
-        bento_tag: The Bento to prove.
-        model_tag: The stored model in it.
-        challenger_tag: The challenger in it, if any.
-        engine: What computes its probabilities.
+        bento: The Bento to prove.
         elected: The model it should hold.
         rows: Real rows, of which some are asked for.
         feature_store_url: The online store; its features must be those the rows have.
         params: Number of rows, tolerance, time to start.
         seed: Chooses the rows.
-
-    Returns:
-        The release: tags, labels and the proof.
 
     Raises:
         ProjectError: if the Bento does not start, or answers otherwise than batch scoring.
@@ -299,33 +288,33 @@ def verify(
     asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
     expected = elected.predict(asked)
     sent = [column.name for column in contract.inputs.sent]
-    with BentoServer(bento_tag, feature_store_url, params.start_timeout_seconds) as server:
+    with BentoServer(bento.tag, feature_store_url, params.start_timeout_seconds) as server:
         answers = server.predict(json_records(asked[sent]))
         rows_logged = server.logged(logged)
-    features = _compare_features(contract, bento_tag, rows_logged, asked)
+    features = _compare_features(contract, bento.tag, rows_logged, asked)
     answered = np.array([answer["probability"] for answer in answers])
     worst = int(np.argmax(np.abs(answered - expected)))
     [row] = json_records(asked.iloc[[worst]][contract.keys])
     difference = float(abs(answered[worst] - expected[worst]))
     if difference > params.tolerance:
         raise ProjectError(
-            f"The Bento {bento_tag} differs from batch scoring by {difference:.2g}, more than "
+            f"The Bento {bento.tag} differs from batch scoring by {difference:.2g}, more than "
             f"release.tolerance={params.tolerance:g}, e.g. {answered[worst]:.6f} instead of "
             f"{expected[worst]:.6f} for {row}; "
             f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
             f"It is not released; the champion that serves stays."
         )
-    return {
-        "bento": bento_tag,
-        "model": model_tag,
-        "engine": engine,
-        "challenger": challenger_tag or None,
-        "labels": _labels(elected),
-        "rows_compared": len(asked),
-        "features_compared": features,
-        "largest_difference": difference,
-        "tolerance": params.tolerance,
-    }
+    return ProvenRelease(
+        bento=bento.tag,
+        model=bento.model,
+        engine=plan_of(model_folder(bento.model)).engine,
+        challenger=bento.challenger,
+        labels=_labels(elected),
+        rows_compared=len(asked),
+        features_compared=features,
+        largest_difference=difference,
+        tolerance=params.tolerance,
+    )
 
 
 def _compare_features(
@@ -352,9 +341,9 @@ def _compare_features(
     return names
 
 
-def promote(elected: ModelPackage, release: dict[str, Any]) -> ModelPackage:
+def promote(elected: ModelPackage, release: ProvenRelease) -> ModelPackage:
     """The elected model, now that its release is proven: the champion."""
-    return elected.with_record(release=release["bento"])
+    return elected.with_record(release=release.bento)
 
 
 def _labels(package: ModelPackage) -> dict[str, str]:
