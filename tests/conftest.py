@@ -87,7 +87,7 @@ class Trained:
     trials: pd.DataFrame
     validation_predictions: pd.DataFrame
     predictions: pd.DataFrame
-    training_seconds: float
+    fitted: modelling.Fitted
     packaged: dict[str, Any]
     candidate: ModelPackage
 
@@ -245,39 +245,27 @@ def model(
     recipe, trials, tuned, _ = tuning.tune(
         COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
     )
-    evaluated_model, final_model, seconds, data_hash = modelling.fit_winner(
+    fitted = modelling.fit_winner(
         COLUMNS, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
     )
     threshold = modelling.choose_threshold(COLUMNS, tuned, costs)
-    predictions = evaluation.predict_test(
-        COLUMNS, evaluated_model, train, validation, test, threshold, seed
-    )
+    predictions = evaluation.predict_test(COLUMNS, fitted, train, validation, test, threshold, seed)
     metrics = evaluation.evaluate(COLUMNS, predictions, bootstrap)
     slices = evaluation.evaluate_slices(COLUMNS, predictions, bootstrap)
-    importance = evaluation.measure_importance(
-        COLUMNS, evaluated_model, test, modelling_params, seed
-    )
+    importance = evaluation.measure_importance(COLUMNS, fitted, test, modelling_params, seed)
     packaged = {
-        "final_model": final_model,
-        "evaluated_model": evaluated_model,
-        "train": train,
-        "validation": validation,
-        "test": test,
-        "recipe": recipe,
+        "fitted": fitted,
         "threshold": threshold,
         "metrics": metrics,
         "reference": modelling.profile_reference(COLUMNS, model_input, predictions, as_of, window),
         "evaluation": evaluation.collect_evaluation(
-            COLUMNS, SCREENING, predictions, metrics, slices, importance, seconds, costs
+            COLUMNS, SCREENING, predictions, metrics, slices, importance, fitted, costs
         ),
         "as_of": as_of,
-        "code": CODE,
-        "seed": seed,
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
-        "data_hash": data_hash,
     }
     candidate = modelling.package_candidate(COLUMNS, **packaged)
-    return Trained(recipe, trials, tuned, predictions, seconds, packaged, candidate)
+    return Trained(recipe, trials, tuned, predictions, fitted, packaged, candidate)
 
 
 @pytest.fixture(scope="session")

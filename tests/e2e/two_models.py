@@ -20,6 +20,7 @@ from kedro.runner import SequentialRunner
 
 from flight_delays.pipelines import gate, modelling, release
 from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.project import open_project
 from kedro_mlops.gate.behaviour import Behaviour
 from kedro_mlops.prediction_log.contract import PredictionColumns
@@ -107,7 +108,9 @@ def entries_of(contract: type[Contract], log: type[Contract], store: str) -> dic
         "known_predictions": None,
         "known_candidate": None,
         "incumbent": None,
-        "data_screening": {"tables": []},
+        "data_screening": ScreeningAccount(
+            passed=True, max_quarantine_share=0, largest_share=0, tables=[]
+        ),
         "params:behaviour": Behaviour(n_rows=100, invariance=[], direction=[]),
     }
 

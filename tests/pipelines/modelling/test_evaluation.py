@@ -34,9 +34,7 @@ X, Y = COLUMNS.features, COLUMNS.label
 
 @pytest.fixture(scope="module")
 def importance(trained, windows, modelling_params):
-    return measure_importance(
-        COLUMNS, trained.packaged["evaluated_model"], windows[2], modelling_params, 0
-    )
+    return measure_importance(COLUMNS, trained.fitted, windows[2], modelling_params, 0)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +44,9 @@ def slices(trained, bootstrap):
 
 def test_predictions_are_those_of_the_model_measured_and_of_the_baselines(trained, windows):
     train, validation, test = windows
-    model = trained.packaged["evaluated_model"]
+    model = trained.fitted.evaluated
 
-    predictions = predict_test(COLUMNS, model, train, validation, test, 0.25, seed=0)
+    predictions = predict_test(COLUMNS, trained.fitted, train, validation, test, 0.25, seed=0)
 
     np.testing.assert_array_equal(predictions["probability"], probability(model, test[X]))
     assert_series_equal(
@@ -65,9 +63,7 @@ def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windo
     train, validation, test = windows
     flipped = test.assign(**{Y: 1 - test[Y]})
 
-    predictions = predict_test(
-        COLUMNS, trained.packaged["evaluated_model"], train, validation, flipped, 0.25, seed=0
-    )
+    predictions = predict_test(COLUMNS, trained.fitted, train, validation, flipped, 0.25, seed=0)
 
     assert_frame_equal(predictions[BASELINES], trained.predictions[BASELINES])
 
@@ -150,9 +146,7 @@ def test_importance_names_every_feature_the_most_important_first(importance):
 def test_a_feature_that_says_nothing_has_no_importance(trained, windows, modelling_params):
     constant = windows[2].assign(distance_mi=1000.0)
 
-    importance = measure_importance(
-        COLUMNS, trained.packaged["evaluated_model"], constant, modelling_params, seed=0
-    )
+    importance = measure_importance(COLUMNS, trained.fitted, constant, modelling_params, seed=0)
 
     distance = importance.set_index("feature").loc["distance_mi"]
     assert distance["importance"] == pytest.approx(0, abs=1e-12)
@@ -160,28 +154,32 @@ def test_a_feature_that_says_nothing_has_no_importance(trained, windows, modelli
 
 
 def test_importance_with_one_seed_is_one_result(trained, windows, modelling_params, importance):
-    again = measure_importance(
-        COLUMNS, trained.packaged["evaluated_model"], windows[2], modelling_params, 0
-    )
+    again = measure_importance(COLUMNS, trained.fitted, windows[2], modelling_params, 0)
 
     assert_frame_equal(again, importance)
 
 
-def footprint_of(candidate, test):
-    return measure_footprint(COLUMNS, candidate, test, training_seconds=1.5, tolerance=1e-9)
+@pytest.fixture
+def footprint_of(trained):
+    """Measure what a candidate takes, on rows of the test window."""
+    return lambda candidate, test: measure_footprint(
+        COLUMNS, candidate, test, trained.fitted, tolerance=1e-9
+    )
 
 
-def test_the_footprint_says_what_the_candidate_takes(trained, windows, tmp_path):
+def test_the_footprint_says_what_the_candidate_takes(footprint_of, trained, windows, tmp_path):
     trained.candidate.write(tmp_path)
 
     footprint = footprint_of(trained.candidate, windows[2])
 
-    assert footprint.training_seconds == 1.5
+    assert footprint.training_seconds == trained.fitted.training_seconds
     assert footprint.n_training_rows == sum(len(rows) for rows in windows)
     assert footprint.model_bytes == (tmp_path / "model.skops").stat().st_size
 
 
-def test_a_row_is_timed_in_the_form_that_would_serve_it(trained, boosted, windows, configured):
+def test_a_row_is_timed_in_the_form_that_would_serve_it(
+    footprint_of, trained, boosted, windows, configured
+):
     slow = footprint_of(trained.candidate, windows[2])
 
     quick = footprint_of(boosted, windows[2])
@@ -191,7 +189,9 @@ def test_a_row_is_timed_in_the_form_that_would_serve_it(trained, boosted, window
     assert slow.one_row_milliseconds < configured("gate")["max_one_row_milliseconds"]
 
 
-def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(trained, windows):
+def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(
+    footprint_of, trained, windows
+):
     quiet = footprint_of(trained.candidate, windows[2])
     n_busy = 4 * (os.cpu_count() or 1)
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]

@@ -54,18 +54,18 @@ def create_pipeline() -> Pipeline:
                     "contract", "families", *WINDOWS, "recipe", "known_candidate", PARAMS, SEED,
                     CODE,
                 ],
-                ["evaluated_model", "final_model", "training_seconds", "data_hash"],
+                "fitted",
             ),
             Node(
                 predict_test,
-                ["contract", "evaluated_model", *WINDOWS, "threshold", SEED],
+                ["contract", "fitted", *WINDOWS, "threshold", SEED],
                 "test_predictions",
             ),
             Node(evaluate, ["contract", "test_predictions", BOOTSTRAP], "metrics"),
             Node(evaluate_slices, ["contract", "test_predictions", BOOTSTRAP], "slice_metrics"),
             Node(
                 measure_importance,
-                ["contract", "evaluated_model", "test", PARAMS, SEED],
+                ["contract", "fitted", "test", PARAMS, SEED],
                 "feature_importance",
             ),
             Node(
@@ -85,22 +85,21 @@ def create_pipeline() -> Pipeline:
                 collect_evaluation,
                 [
                     "contract", "data_screening", "test_predictions", "metrics", "slice_metrics",
-                    "feature_importance", "training_seconds", COSTS,
+                    "feature_importance", "fitted", COSTS,
                 ],
                 "evaluation",
             ),
             Node(
                 package_candidate,
                 [
-                    "contract", "final_model", "evaluated_model", *WINDOWS, "recipe", "threshold",
-                    "metrics", "reference_profile", "evaluation", "params:as_of", CODE, SEED,
-                    "parameters", "data_hash",
+                    "contract", "fitted", "threshold", "metrics", "reference_profile",
+                    "evaluation", "params:as_of", "parameters",
                 ],
                 "candidate",
             ),
             Node(
                 measure_footprint,
-                ["contract", "candidate", "test", "training_seconds", "params:release.tolerance"],
+                ["contract", "candidate", "test", "fitted", "params:release.tolerance"],
                 "candidate_footprint",
             ),
         ],

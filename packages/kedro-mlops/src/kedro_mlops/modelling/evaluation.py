@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
@@ -39,7 +38,7 @@ from kedro_mlops.models.preprocessing import informative
 from kedro_mlops.reporting import charts
 from kedro_mlops.serving.model import ServedModel
 
-from .nodes import Modelling
+from .nodes import Fitted, Modelling
 
 BASELINES = ["base_rate", "shallow_tree"]
 # the models whose ROC curve is kept, and the columns of their scores
@@ -59,7 +58,7 @@ LATENCY_ROWS, LATENCY_REPEATS = 5, 10
 
 def predict_test(
     contract: Columns,
-    evaluated_model: Pipeline,
+    fitted: Fitted,
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
@@ -80,7 +79,7 @@ def predict_test(
         known[contract.features], known[contract.label]
     )
     kept = list(dict.fromkeys([*contract.row_index, *contract.segments, contract.label]))
-    scores = probability(evaluated_model, test[contract.features])
+    scores = probability(fitted.evaluated, test[contract.features])
     return test[kept].assign(
         probability=scores,
         decision=scores >= threshold,
@@ -144,13 +143,13 @@ def _slice(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[
 
 
 def measure_importance(
-    contract: Columns, evaluated_model: Pipeline, test: pd.DataFrame, params: Modelling, seed: int
+    contract: Columns, fitted: Fitted, test: pd.DataFrame, params: Modelling, seed: int
 ) -> pd.DataFrame:
     """How much log loss grows when one feature is shuffled, on rows of the test window."""
     rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
     with parallel_config("threading", n_jobs=params.n_workers):
         result = permutation_importance(
-            evaluated_model,
+            fitted.evaluated,
             rows[contract.features],
             rows[contract.label],
             scoring="neg_log_loss",
@@ -188,7 +187,7 @@ def measure_footprint(
     contract: Columns,
     candidate: ModelPackage,
     test: pd.DataFrame,
-    training_seconds: float,
+    fitted: Fitted,
     tolerance: float,
 ) -> Footprint:
     """Training time, size on disk, and the time that one row takes in the form that would serve.
@@ -197,7 +196,7 @@ def measure_footprint(
         contract: What the model is about.
         candidate: The model just trained.
         test: Real rows, by which the form that serves is proved.
-        training_seconds: What its training took.
+        fitted: What its training took.
         tolerance: Of that proof.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -206,7 +205,7 @@ def measure_footprint(
     rows = test[[field.name for field in plan.fields]].head(LATENCY_ROWS).astype(object)
     seconds = _seconds_a_row(served, rows.where(rows.notna(), None).to_numpy().tolist())
     return Footprint(
-        training_seconds=training_seconds,
+        training_seconds=fitted.training_seconds,
         n_training_rows=candidate.metadata.n_training_rows,
         model_bytes=len(dump_estimator(candidate.estimator)),
         engine=plan.engine,
@@ -238,7 +237,7 @@ def collect_evaluation(
     metrics: Measured,
     slices: pd.DataFrame,
     importance: pd.DataFrame,
-    training_seconds: float,
+    fitted: Fitted,
     costs: Costs,
 ) -> Evaluation:
     """What was found of the data and of the candidate, and is to travel with it."""
@@ -260,7 +259,7 @@ def collect_evaluation(
         },
         cost=_thinned(threshold=thresholds, cost=cost),
         costs=costs.model_dump(),
-        training_seconds=training_seconds,
+        training_seconds=fitted.training_seconds,
     )
 
 

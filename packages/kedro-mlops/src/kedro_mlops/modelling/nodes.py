@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import ibis
@@ -66,6 +67,33 @@ class CodeVersion(Parameters):
     def lineage_of(self, data_hash: str) -> Lineage:
         """Where a model comes from that this code trains on some rows."""
         return Lineage(**self.model_dump(), data_hash=data_hash)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The winner, fitted twice, and what it was fitted by and to.
+
+    Attributes:
+        evaluated: The model that is measured, fitted on all that precedes the test window.
+        final: The one that would serve, fitted up to the as-of moment.
+        training_seconds: What it took to train that one.
+        recipe: Family and hyperparameters of both.
+        seed: Of both.
+        lineage: The code, and the rows that ``final`` has learned from.
+        n_rows: The number of these.
+        left_out: Features of which nothing could be learned from them, and why.
+        evaluated_until: The first day of the test window.
+    """
+
+    evaluated: Pipeline
+    final: Pipeline
+    training_seconds: float
+    recipe: Hyperparameters
+    seed: int
+    lineage: Lineage
+    n_rows: int
+    left_out: dict[str, str]
+    evaluated_until: pd.Timestamp
 
 
 def split_windows(
@@ -162,27 +190,31 @@ def fit_winner(
     params: Modelling,
     seed: int,
     code: CodeVersion,
-) -> tuple[Pipeline, Pipeline, float, str]:
+) -> Fitted:
     """Refit the winner twice, at the same time if there are workers for it.
 
     Unless the candidate that is known is of the same features, rows, recipe, seed and code: then
     the two are taken as they were fitted.
-
-    Returns:
-        The model that is measured, fitted on all that precedes the test window; the one that would
-        serve, fitted up to the as-of moment; the seconds it took to train that one; and the hash of
-        the rows that it has learned from.
     """
-    data_hash = hash_rows(train, validation, test)
-    known = _fitted_before(contract, known_candidate, recipe, test, data_hash, seed, code)
-    if known is not None:
-        return *known, data_hash
-    with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
-        (evaluated, _), (final, seconds) = parallel(
-            delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *windows)
-            for windows in ([train, validation], [train, validation, test])
-        )
-    return evaluated, final, seconds, data_hash
+    windows = [train, validation, test]
+    lineage = code.lineage_of(hash_rows(*windows))
+    models = _fitted_before(contract, known_candidate, recipe, test, lineage, seed, code)
+    if models is None:
+        with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
+            (evaluated, _), (final, seconds) = parallel(
+                delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *rows)
+                for rows in (windows[:2], windows)
+            )
+        models = evaluated, final, seconds
+    return Fitted(
+        *models,
+        recipe=recipe,
+        seed=seed,
+        lineage=lineage,
+        n_rows=sum(map(len, windows)),
+        left_out=left_out(contract, pd.concat(windows)),
+        evaluated_until=_first_day(contract, test),
+    )
 
 
 def _fitted_before(
@@ -190,7 +222,7 @@ def _fitted_before(
     known: ModelPackage | None,
     recipe: Hyperparameters,
     test: pd.DataFrame,
-    data_hash: str,
+    lineage: Lineage,
     seed: int,
     code: CodeVersion,
 ) -> tuple[Pipeline, Pipeline, float] | None:
@@ -200,7 +232,7 @@ def _fitted_before(
     metadata, evaluated, final = known.metadata, known.evaluated, known.estimator
     seconds = known.evaluation.training_seconds if known.evaluation else None
     same = (
-        metadata.lineage == code.lineage_of(data_hash)
+        metadata.lineage == lineage
         and metadata.family == recipe["family"]
         and metadata.hyperparameters == recipe["hyperparameters"]
         and metadata.seed == seed
@@ -284,51 +316,43 @@ def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration
 
 def package_candidate(
     contract: Columns,
-    final_model: Pipeline,
-    evaluated_model: Pipeline,
-    train: pd.DataFrame,
-    validation: pd.DataFrame,
-    test: pd.DataFrame,
-    recipe: Hyperparameters,
+    fitted: Fitted,
     threshold: float,
     metrics: Measured,
     reference: Reference,
     evaluation: Evaluation,
     as_of: AsOf,
-    code: CodeVersion,
-    seed: int,
     parameters: dict[str, Any],
-    data_hash: str,
 ) -> ModelPackage:
     """Put the model together with all that must travel with it.
 
     Raises:
         ProjectError: if that is of another day: another training has begun since.
     """
-    fitted_hash = content_hash(final_model)
+    fitted_hash = content_hash(fitted.final)
     identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
     metadata = Metadata(
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
         content_hash=fitted_hash,
-        family=recipe["family"],
-        hyperparameters=recipe["hyperparameters"],
+        family=fitted.recipe["family"],
+        hyperparameters=fitted.recipe["hyperparameters"],
         features=contract.features,
-        left_out=left_out(contract, pd.concat([train, validation, test])),
+        left_out=fitted.left_out,
         threshold=threshold,
         as_of=as_of.moment,
         trained_until=as_of.moment,
-        evaluated_until=_first_day(contract, test),
-        n_training_rows=len(train) + len(validation) + len(test),
+        evaluated_until=fitted.evaluated_until,
+        n_training_rows=fitted.n_rows,
         metrics=metrics.candidate,
-        lineage=code.lineage_of(data_hash),
-        seed=seed,
+        lineage=fitted.lineage,
+        seed=fitted.seed,
         parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
     )
     package = ModelPackage(
-        final_model,
+        fitted.final,
         metadata,
         reference,
-        evaluated=evaluated_model,
+        evaluated=fitted.evaluated,
         evaluation=evaluation,
     )
     package.check_dates()
