@@ -9,9 +9,10 @@ from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.measures.metrics import (
     CALIBRATION_BINS,
     DECISION_METRICS,
-    METRICS,
+    PROBABILITY_METRICS,
     Bootstrap,
     Costs,
+    brier_score,
     calibration_curve,
     cheapest_threshold,
     confusion,
@@ -64,7 +65,7 @@ def test_a_metric_of_weighted_rows_is_scikit_learns(name, rows):
     y, p, *weights = arrays(rows)
     assume(all(0 < y @ w < w.sum() for w in weights))
 
-    values = METRICS[name](y, p, np.array(weights))
+    values = PROBABILITY_METRICS[name](y, p, np.array(weights))
 
     assert values == pytest.approx([SKLEARN[name](y, p, w) for w in weights], abs=1e-12)
 
@@ -128,7 +129,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins(rows):
     y, p, weight, _ = arrays(rows)
     weight += 1
 
-    [value] = METRICS["calibration_error"](y, p, weight[None])
+    [value] = PROBABILITY_METRICS["calibration_error"](y, p, weight[None])
 
     expected = 0.0
     for i in range(CALIBRATION_BINS):
@@ -162,7 +163,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_calibration_curve(rows):
 
     curve = calibration_curve(pd.Series(y), p)
 
-    [error] = METRICS["calibration_error"](y, p, np.ones((1, len(y))))
+    [error] = PROBABILITY_METRICS["calibration_error"](y, p, np.ones((1, len(y))))
     gaps = (curve["observed"] - curve["predicted"]).abs()
     assert error == pytest.approx(np.average(gaps, weights=curve["n_rows"]))
 
@@ -171,7 +172,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_calibration_curve(rows):
 def test_a_ranking_metric_is_not_defined_without_positives(name):
     y, p = np.array([1.0, 0.0, 0.0]), np.array([0.9, 0.5, 0.1])
 
-    without, with_them = METRICS[name](y, p, np.array([[0.0, 1, 1], [1, 1, 1]]))
+    without, with_them = PROBABILITY_METRICS[name](y, p, np.array([[0.0, 1, 1], [1, 1, 1]]))
 
     assert np.isnan(without)
     assert with_them == 1
@@ -181,7 +182,7 @@ def test_an_interval_holds_the_value_and_narrows_with_less_confidence(month):
     wide = measure(*month, BOOTSTRAP)
     narrow = measure(*month, BOOTSTRAP.model_copy(update={"confidence": 0.5}))
 
-    for name in METRICS:
+    for name in PROBABILITY_METRICS:
         assert wide[name].value == narrow[name].value
         assert wide[name].low < narrow[name].low < narrow[name].high < wide[name].high
     assert wide["roc_auc"].low < wide["roc_auc"].value < wide["roc_auc"].high
@@ -202,7 +203,7 @@ def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
 
     once, ten_times = measure(y, p, days, BOOTSTRAP), measure(*tenfold, BOOTSTRAP)
 
-    for name in METRICS:
+    for name in PROBABILITY_METRICS:
         assert dict(ten_times[name]) == pytest.approx(dict(once[name]))
 
 
@@ -215,7 +216,7 @@ def test_metrics_that_one_class_does_not_define_are_left_out(month):
 
 
 def test_only_the_metrics_asked_for_are_measured(month):
-    assert list(measure(*month, BOOTSTRAP, ("brier_score",))) == ["brier_score"]
+    assert list(measure(*month, BOOTSTRAP, {"brier_score": brier_score})) == ["brier_score"]
 
 
 @given(days=st.lists(st.integers(0, 5), min_size=1, max_size=20), seed=st.integers(0, 99))
@@ -248,7 +249,7 @@ def test_the_auc_on_chances_is_that_of_as_many_labels_as_they_promise():
     repeated = np.repeat(p, 10)
     labels = np.concatenate([np.arange(10) < 10 * chance for chance in p]).astype(float)
 
-    [on_chances] = METRICS["roc_auc"](p, p, np.ones((1, 3)))
+    [on_chances] = PROBABILITY_METRICS["roc_auc"](p, p, np.ones((1, 3)))
 
     assert on_chances == pytest.approx(sklearn_metrics.roc_auc_score(labels, repeated))
 

@@ -110,6 +110,40 @@ def test_a_model_of_the_owners_family_answers_as_it_did_in_batch(
     assert answered == pytest.approx(scored["probability"].tolist(), abs=1e-9)
 
 
+def test_a_metric_of_the_owner_is_measured_judged_and_told(extended: Project) -> None:
+    data, name = extended.folder / "data/sample", "lift_of_top_tenth"
+    metrics, decision = (
+        read(extended, f"06_models/{n}.json") for n in ("metrics", "gate_decision")
+    )
+    performance = read(extended, "08_reporting/performance.json")
+
+    pages = [
+        (data / f"08_reporting/{page}.html").read_text()
+        for page in ("model_card", "monitoring_report")
+    ]
+
+    measured = metrics["candidate"][name]
+    assert 1.2 < measured["low"] < measured["value"] < measured["high"]
+    assert metrics["base_rate"][name]["value"] == 1
+    [check] = [check for check in decision["checks"] if check["name"] == f"{name} floor"]
+    assert (check["passed"], check["value"], check["limit"]) == (True, measured["value"], 1.2)
+    assert performance["metrics"][name]["value"] > 1
+    assert performance["reference"][name] == measured
+    assert all("lift of top tenth" in page for page in pages)
+
+
+def test_a_limit_of_a_metric_that_there_is_not_stops_a_run_before_it_trains(
+    extended: Project,
+) -> None:
+    limit = "gate.at_least.lift_of_top_half=1"
+
+    refused = extended.run(f"kedro run --env sample --params {limit}")
+
+    assert refused.returncode == 1
+    assert "There is no metric 'lift_of_top_half'. Did you mean" in refused.stderr
+    assert "tune" not in refused.stdout
+
+
 def test_what_the_owner_adds_to_answers_is_in_all_of_them(
     service: httpx.Client, scored: pd.DataFrame
 ) -> None:

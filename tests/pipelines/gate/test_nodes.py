@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -14,8 +13,10 @@ from flight_delays.contracts import Observation
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
-from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge
+from kedro_mlops.gate.checks import metric_checks
+from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge, read_limits
 from kedro_mlops.measures.evaluation import Footprint
+from kedro_mlops.measures.metrics import METRICS, Metrics
 from kedro_mlops.modelling.evaluation import evaluate, evaluate_slices
 from kedro_mlops.models.package import probability
 from kedro_mlops.models.preprocessing import tree_preprocessing
@@ -202,8 +203,23 @@ def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
 
 
 def test_a_limit_on_a_metric_that_does_not_exist_is_refused():
-    with pytest.raises(ValidationError, match=r"no metric 'roc_acu'. Did you mean 'roc_auc'"):
-        Gate(**(NO_LIMITS | {"at_least": {"roc_acu": 0.6}}))
+    limits = Gate(**(NO_LIMITS | {"at_least": {"roc_acu": 0.6}}))
+
+    with pytest.raises(ProjectError, match=r"at_least: .* 'roc_acu'. Did you mean 'roc_auc'"):
+        read_limits(limits, METRICS)
+
+
+def test_limits_on_metrics_that_exist_are_taken_as_they_are():
+    own = Metrics({"own": METRICS.of_probabilities["log_loss"]}, METRICS.of_decisions)
+    limits = Gate(**(NO_LIMITS | {"at_most": {"own": 0.6, "precision": 1}}))
+
+    assert read_limits(limits, own) is limits
+
+
+def test_a_metric_that_is_not_defined_is_within_no_limit():
+    checks = metric_checks({}, {"roc_auc": 0.5}, {"log_loss": 0.7})
+
+    assert [check.passed for check in checks] == [False, False]
 
 
 def test_the_champion_itself_trained_again_changes_nothing(ask, package):

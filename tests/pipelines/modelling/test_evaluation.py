@@ -12,7 +12,7 @@ from flight_delays.contracts import Observation
 from flight_delays.pipelines.modelling.pipeline import PLOTS
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.evaluation import Window
-from kedro_mlops.measures.metrics import DECISION_METRICS, METRICS
+from kedro_mlops.measures.metrics import DECISION_METRICS, PROBABILITY_METRICS
 from kedro_mlops.modelling.evaluation import (
     BASELINES,
     MAX_POINTS,
@@ -75,8 +75,8 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
 
     candidate = metrics.candidate
     assert set(metrics.baselines) == {*BASELINES}
-    assert set(candidate) == {*METRICS, *DECISION_METRICS}
-    assert all(set(measured) == {*METRICS} for measured in metrics.baselines.values())
+    assert set(candidate) == {*PROBABILITY_METRICS, *DECISION_METRICS}
+    assert all(set(measured) == {*PROBABILITY_METRICS} for measured in metrics.baselines.values())
     for measured in (candidate, *metrics.baselines.values()):
         assert all(m.low <= m.value <= m.high for m in measured.values())
     assert candidate["log_loss"].value == pytest.approx(log_loss(rows[Y], rows["probability"]))

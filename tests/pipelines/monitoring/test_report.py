@@ -15,7 +15,7 @@ from kedro_datasets.pandas import CSVDataset
 from flight_delays.pipelines.monitoring import create_pipeline
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.core.wording import metric_name
-from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.measures.metrics import METRICS, Bootstrap, Costs
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import Trial
 from kedro_mlops.monitoring.nodes import Monitoring
@@ -66,6 +66,7 @@ def watch(
             "data_screening": screened(),
             "past_windows": pd.DataFrame(),
             "past_trials": pd.DataFrame(),
+            "metric_functions": METRICS,
             "last_trained": None,
             "params:as_of": as_of,
             "params:horizon": horizon,

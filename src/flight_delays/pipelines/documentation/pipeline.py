@@ -8,7 +8,7 @@ from kedro_mlops.framework.pipelines import named_pipeline
 
 def create_pipeline() -> Pipeline:
     """Render the data dictionary and the model card."""
-    card = ["contract", "champion", "params:model_card"]
+    card = ["contract", "champion", "params:model_card", "metric_functions"]
     return named_pipeline(
         "documentation",
         [

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.gate.behaviour import check_behaviour, read_suite
-from kedro_mlops.gate.nodes import admit, check_candidate, judge, record
+from kedro_mlops.gate.nodes import admit, check_candidate, judge, read_limits, record
 
 
 def create_pipeline() -> Pipeline:
@@ -13,6 +13,7 @@ def create_pipeline() -> Pipeline:
         "gate",
         [
             Node(admit, ["candidate", "train", "validation", "test"], "admitted"),
+            Node(read_limits, ["params:gate", "metric_functions"], "gate_limits"),
             Node(read_suite, ["contract", "params:behaviour"], "behaviour_suite"),
             Node(
                 check_behaviour,
@@ -23,7 +24,7 @@ def create_pipeline() -> Pipeline:
                 check_candidate,
                 [
                     "contract", "admitted", "test_predictions", "metrics", "slice_metrics",
-                    "single_feature_auc", "behaviour", "candidate_footprint", "params:gate",
+                    "single_feature_auc", "behaviour", "candidate_footprint", "gate_limits",
                     "params:bootstrap",
                 ],
                 "candidate_checks",

@@ -61,7 +61,11 @@ def create_pipeline() -> Pipeline:
                 ["contract", "fitted", *WINDOWS, "threshold", SEED],
                 "test_predictions",
             ),
-            Node(evaluate, ["contract", "test_predictions", BOOTSTRAP], "metrics"),
+            Node(
+                evaluate,
+                ["contract", "test_predictions", BOOTSTRAP, "metric_functions"],
+                "metrics",
+            ),
             Node(evaluate_slices, ["contract", "test_predictions", BOOTSTRAP], "slice_metrics"),
             Node(
                 measure_importance,

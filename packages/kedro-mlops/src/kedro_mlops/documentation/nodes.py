@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kedro_mlops.contract.columns import FINITE, Column, Columns, Task
 from kedro_mlops.core.time_params import Parameters
-from kedro_mlops.measures.metrics import DECISION_METRICS
+from kedro_mlops.measures.metrics import METRICS, Metrics
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.preprocessing import TREATMENT
 from kedro_mlops.reporting import charts
@@ -44,7 +44,12 @@ def render_dictionary(contracts: list[Columns]) -> str:
     return render_page("data_dictionary", tables=[_describe(table) for table in contracts])
 
 
-def render_card(contract: Columns, champion: ModelPackage, people: ModelCard) -> str:
+def render_card(
+    contract: Columns,
+    champion: ModelPackage,
+    people: ModelCard,
+    metrics: Metrics = METRICS,
+) -> str:
     """Render the champion's model card; personal columns do not appear on it.
 
     All that it says of the model was measured when the model was a candidate, and has travelled
@@ -57,7 +62,7 @@ def render_card(contract: Columns, champion: ModelPackage, people: ModelCard) ->
         evaluation=champion.evaluation,
         people=people,
         plots=[charts.embed(plot) for plot in _draw(champion)],
-        decision_metrics=list(DECISION_METRICS),
+        decision_metrics=list(metrics.of_decisions),
         plotly_js=charts.script(),
         label=contract[contract.label],
         task=contract.task,

@@ -43,13 +43,13 @@ def metric_checks(
     measured: dict[str, Interval], at_least: dict[str, float], at_most: dict[str, float]
 ) -> list[Check]:
     """Floors and ceilings of the metrics on the test window."""
-    values = {name: interval.value for name, interval in measured.items()}
-    floors = [
-        Check.at_least(f"{name} floor", values[name], limit) for name, limit in at_least.items()
-    ]
-    ceilings = [
-        Check.at_most(f"{name} ceiling", values[name], limit) for name, limit in at_most.items()
-    ]
+
+    def value(name: str) -> float:
+        # one that these rows do not define is not measured, and within no limit
+        return measured[name].value if name in measured else np.nan
+
+    floors = [Check.at_least(f"{name} floor", value(name), at_least[name]) for name in at_least]
+    ceilings = [Check.at_most(f"{name} ceiling", value(name), at_most[name]) for name in at_most]
     return [*floors, *ceilings]
 
 

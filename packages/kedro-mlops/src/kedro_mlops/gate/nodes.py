@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Check
@@ -14,7 +14,7 @@ from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import DECISION_METRICS, METRICS, Bootstrap
+from kedro_mlops.measures.metrics import Bootstrap, Metrics
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
 
@@ -63,14 +63,20 @@ class Gate(Parameters):
     )
     require_approval: bool = Field(description="Whether a person promotes, not the gate")
 
-    @field_validator("at_least", "at_most")
-    @classmethod
-    def _of_known_metrics(cls, limits: dict[str, float]) -> dict[str, float]:
-        known = [*METRICS, *DECISION_METRICS]
-        for name in limits:
-            if name not in known:
-                raise ValueError(f"There is no metric '{name}'. {suggestion(name, known)}")
-        return limits
+
+def read_limits(params: Gate, metrics: Metrics) -> Gate:
+    """The limits, each of which is of a metric that there is.
+
+    Raises:
+        ProjectError: if one is not.
+    """
+    for group in ("at_least", "at_most"):
+        for name in getattr(params, group):
+            if name not in metrics.names:
+                raise ProjectError(
+                    f"gate.{group}: There is no metric '{name}'. {suggestion(name, metrics.names)}"
+                )
+    return params
 
 
 def admit(

@@ -7,6 +7,7 @@ weight for every row, and a metric takes all resamples at once: ``weights`` has 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -90,15 +91,13 @@ def flagged_share(y: Floats, decided: Floats, weights: Floats) -> Floats:  # noq
     return _weighted_mean(decided, weights)
 
 
-# of probabilities
-METRICS: Mapping[str, Metric] = {
+PROBABILITY_METRICS: Mapping[str, Metric] = {
     "log_loss": log_loss,
     "roc_auc": roc_auc,
     "average_precision": average_precision,
     "brier_score": brier_score,
     "calibration_error": calibration_error,
 }
-# of decisions, 0 or 1
 DECISION_METRICS: Mapping[str, Metric] = {
     "precision": precision,
     "recall": recall,
@@ -107,12 +106,33 @@ DECISION_METRICS: Mapping[str, Metric] = {
 }
 
 
+@dataclass(frozen=True)
+class Metrics:
+    """What models are measured by.
+
+    Attributes:
+        of_probabilities: Functions of labels, probabilities and weights, by their names.
+        of_decisions: Functions of labels, decisions (0 or 1) and weights.
+    """
+
+    of_probabilities: Mapping[str, Metric]
+    of_decisions: Mapping[str, Metric]
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called."""
+        return [*self.of_probabilities, *self.of_decisions]
+
+
+METRICS = Metrics(PROBABILITY_METRICS, DECISION_METRICS)
+
+
 def measure(
     y: pd.Series,
     p: Floats,
     days: pd.Series,
     bootstrap: Bootstrap,
-    names: tuple[str, ...] = tuple(METRICS),
+    metrics: Mapping[str, Metric] = PROBABILITY_METRICS,
 ) -> dict[str, Interval]:
     """Metrics with bootstrap intervals.
 
@@ -121,27 +141,32 @@ def measure(
         p: Probabilities of class 1, shape (n_rows,).
         days: The day of each row, shape (n_rows,).
         bootstrap: Number of resamples, confidence and seed.
-        names: The metrics wanted.
+        metrics: The metrics wanted.
 
     Returns:
         For each metric ``value``, ``low`` and ``high``. A metric that these rows do not define,
         such as ROC AUC on one class, is left out, and so is one without an interval.
     """
-    return _measured({name: METRICS[name] for name in names}, y, p, days, bootstrap)
+    return _measured(metrics, y, p, days, bootstrap)
 
 
 def measure_decisions(
-    y: pd.Series, decided: NDArray[np.bool_], days: pd.Series, bootstrap: Bootstrap
+    y: pd.Series,
+    decided: NDArray[np.bool_],
+    days: pd.Series,
+    bootstrap: Bootstrap,
+    metrics: Mapping[str, Metric] = DECISION_METRICS,
 ) -> dict[str, Interval]:
-    """Precision, recall, F1 and share flagged, as ``measure`` does.
+    """Precision, recall, F1 and share flagged, or what else is wanted, as ``measure`` does.
 
     Args:
         y: Labels, 0 or 1, shape (n_rows,).
         decided: Whether each row is flagged, shape (n_rows,).
         days: The day of each row.
         bootstrap: Number of resamples, confidence and seed.
+        metrics: The metrics wanted.
     """
-    return _measured(DECISION_METRICS, y, decided.astype(np.float64), days, bootstrap)
+    return _measured(metrics, y, decided.astype(np.float64), days, bootstrap)
 
 
 def _measured(

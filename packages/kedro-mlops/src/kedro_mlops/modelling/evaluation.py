@@ -22,14 +22,18 @@ from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, Window
 from kedro_mlops.measures.metrics import (
+    METRICS,
     Bootstrap,
     Costs,
+    Metrics,
     calibration_curve,
     confusion,
     cost_curve,
     flatten,
+    log_loss,
     measure,
     measure_decisions,
+    roc_auc,
     roc_curve,
 )
 from kedro_mlops.models.families import shallow_tree
@@ -44,7 +48,7 @@ BASELINES = ["base_rate", "shallow_tree"]
 # the models whose ROC curve is kept, and the columns of their scores
 CURVES = {"model": "probability", "shallow_tree": "shallow_tree"}
 DIGITS = 6
-SLICE_METRICS = ("log_loss", "roc_auc")
+SLICE_METRICS = {"log_loss": log_loss, "roc_auc": roc_auc}
 SLICE_COLUMNS = [
     *("segment", "value", "n_rows", "positive_share"),
     *(f"{metric}{end}" for metric in SLICE_METRICS for end in ("", "_low", "_high")),
@@ -88,17 +92,22 @@ def predict_test(
     )
 
 
-def evaluate(contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap) -> Measured:
+def evaluate(
+    contract: Columns,
+    predictions: pd.DataFrame,
+    bootstrap: Bootstrap,
+    metrics: Metrics = METRICS,
+) -> Measured:
     """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
     days = predictions[contract.event_time].dt.normalize()
     decided = predictions["decision"].to_numpy()
     label = predictions[contract.label]
     scored, *baselines = (
-        measure(label, predictions[column].to_numpy(), days, bootstrap)
+        measure(label, predictions[column].to_numpy(), days, bootstrap, metrics.of_probabilities)
         for column in ("probability", *BASELINES)
     )
     return Measured(
-        candidate=scored | measure_decisions(label, decided, days, bootstrap),
+        candidate=scored | measure_decisions(label, decided, days, bootstrap, metrics.of_decisions),
         **dict(zip(BASELINES, baselines, strict=True)),
         window=Window(
             n_rows=len(predictions),

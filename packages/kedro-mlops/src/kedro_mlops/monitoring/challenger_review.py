@@ -16,10 +16,12 @@ from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.measures.metrics import (
     Bootstrap,
     Costs,
+    log_loss,
     measure,
     paired_difference,
     percentile_interval,
     resampled_mean,
+    roc_auc,
     row_costs,
     unpaired_difference,
 )
@@ -219,10 +221,11 @@ def _figures(
         return Figures(model_version=version, n_rows=0)
     label, day = rows[contract.label], rows["day"]
     cost = row_costs(label.to_numpy(bool), rows["decision"].to_numpy(bool), costs)
+    compared = {"log_loss": log_loss, "roc_auc": roc_auc}
     return Figures(
         model_version=version,
         n_rows=len(rows),
-        **measure(label, rows[SCORE].to_numpy(), day, bootstrap, ("log_loss", "roc_auc")),
+        **measure(label, rows[SCORE].to_numpy(), day, bootstrap, compared),
         cost=percentile_interval(resampled_mean(cost, day, bootstrap), bootstrap),
     )
 

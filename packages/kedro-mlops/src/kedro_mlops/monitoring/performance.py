@@ -1,5 +1,7 @@
 """How the champion does: on the labels that are known, and by estimate where they are not yet."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,10 +12,14 @@ from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import (
     METRICS,
     Bootstrap,
+    Metric,
+    Metrics,
     confusion,
     flatten,
+    log_loss,
     measure,
     measure_decisions,
+    roc_auc,
 )
 from kedro_mlops.models.package import ModelPackage
 
@@ -21,7 +27,7 @@ from .findings import Performance, Watched
 from .nodes import SCORE, Monitoring
 
 # the expected value of these is had by putting the expected label in the place of the label
-ESTIMATED = ("log_loss", "roc_auc")
+ESTIMATED = {"log_loss": log_loss, "roc_auc": roc_auc}
 WINDOW_METRICS = [
     f"{prefix}{metric}{end}"
     for prefix in ("", "estimated_")
@@ -44,6 +50,7 @@ def measure_performance(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
+    metrics: Metrics = METRICS,
 ) -> Performance:
     """Metrics on the labels known so far, with intervals and label coverage, and an estimate.
 
@@ -69,7 +76,8 @@ def measure_performance(
         unknown_because=unknown_because,
         metrics={}
         if unknown_because
-        else _realised(contract, known, bootstrap) | _decided(contract, known, bootstrap),
+        else _realised(contract, known, bootstrap, metrics.of_probabilities)
+        | _decided(contract, known, bootstrap, metrics.of_decisions),
         confusion={} if unknown_because else confusion(*_decisions(contract, known)),
         estimated=_estimated(contract, labelled, champion, bootstrap) if can_estimate else {},
         reference=metadata.metrics,
@@ -163,17 +171,22 @@ def _realised(
     contract: Columns,
     known: pd.DataFrame,
     bootstrap: Bootstrap,
-    names: tuple[str, ...] = tuple(METRICS),
+    metrics: Mapping[str, Metric],
 ) -> dict[str, Interval]:
     days = known[contract.event_time].dt.normalize()
     return measure(
-        known[contract.label].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, names
+        known[contract.label].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, metrics
     )
 
 
-def _decided(contract: Columns, known: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Interval]:
+def _decided(
+    contract: Columns,
+    known: pd.DataFrame,
+    bootstrap: Bootstrap,
+    metrics: Mapping[str, Metric],
+) -> dict[str, Interval]:
     days = known[contract.event_time].dt.normalize()
-    return measure_decisions(*_decisions(contract, known), days, bootstrap)
+    return measure_decisions(*_decisions(contract, known), days, bootstrap, metrics)
 
 
 def _decisions(contract: Columns, known: pd.DataFrame) -> tuple[pd.Series, NDArray[np.bool_]]:
