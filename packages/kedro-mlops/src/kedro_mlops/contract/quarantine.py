@@ -107,7 +107,7 @@ def judge_screening(params: Screening, *accounts: TableAccount) -> ScreeningAcco
         passed=largest <= params.max_quarantine_share,
         max_quarantine_share=params.max_quarantine_share,
         largest_share=largest,
-        tables=accounts,
+        tables=list(accounts),
     )
 
 

@@ -49,13 +49,7 @@ class Evaluation(Artefact):
 
 
 class Measured(Artefact):
-    """Metrics on the test window: of the candidate, and of each baseline under its own name.
-
-    Attributes:
-        candidate: Of probabilities and of decisions, with intervals.
-        window: The rows that they are of.
-        confusion: Rows by what they are and whether the candidate flags them.
-    """
+    """Metrics on the test window: of the candidate, and of each baseline under its own name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, Interval]]

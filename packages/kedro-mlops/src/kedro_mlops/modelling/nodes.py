@@ -75,13 +75,8 @@ class Fitted:
 
     Attributes:
         evaluated: The model that is measured, fitted on all that precedes the test window.
-        final: The one that would serve, fitted up to the as-of moment.
-        training_seconds: What it took to train that one.
-        recipe: Family and hyperparameters of both.
-        seed: Of both.
-        lineage: The code, and the rows that ``final`` has learned from.
-        n_rows: The number of these.
-        left_out: Features of which nothing could be learned from them, and why.
+        final: The one that would serve, fitted up to the as-of moment: what follows is of its rows.
+        left_out: Features of which nothing could be learned, and why.
         evaluated_until: The first day of the test window.
     """
 

@@ -19,15 +19,9 @@ class Decision(Artefact):
         outcome: ``promote``; ``await_approval``, a person is to promote it; ``keep``, the champion
             stays because the candidate is not better, or was rolled back; ``block``, the candidate
             is not fit to serve; or ``rollback``, a person returned to an earlier champion.
-        candidate: The version that was judged, or chosen.
-        champion_before: The version that served then, if one did.
-        as_of: The day as of which the candidate was trained.
         decided_by: The gate, or the login of a person.
-        decided_at: The moment: of the gate's world, or that of a person.
-        reasons: Why, in sentences.
-        checks: What was found of the candidate.
-        from_version: Of a rollback, what it left; in a file, ``from``.
-        to: Of a rollback, what it returned to.
+        from_version: What a rollback left; in a file, ``from``.
+        to: What it returned to.
     """
 
     outcome: Outcome

@@ -1,6 +1,5 @@
 """What monitoring decides and says: retrain or wait, stop or continue a trial, and alerts."""
 
-from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field
@@ -44,17 +43,9 @@ class Guard(Artefact):
 
 
 class RetrainDecision(Artefact):
-    """Retrain or wait.
+    """Retrain or wait, and what it would be if there were no guards.
 
-    Attributes:
-        outcome: What to do.
-        without_guards: What to do if there were no guards.
-        decided_at: The moment until which the data was looked at; none where it could not be.
-        model_version: The champion.
-        reasons: Why, in sentences.
-        rules: Each rule that was asked.
-        guards: Each guard that was asked.
-        drifted: Columns that drifted in some window.
+    It is of the moment until which the data was looked at; of none where it could not be.
     """
 
     outcome: Literal["retrain", "wait"]
@@ -69,12 +60,12 @@ class RetrainDecision(Artefact):
     @classmethod
     def weigh(
         cls,
-        rules: Sequence[Rule],
-        guards: Sequence[Guard],
+        rules: list[Rule],
+        guards: list[Guard],
         *,
         decided_at: str | None = None,
         model_version: str | None = None,
-        drifted: Sequence[str] = (),
+        drifted: list[str] | None = None,
     ) -> Self:
         """Any rule may ask for retraining, any guard refuse it; bad data is told in any case."""
         fired = [rule for rule in rules if rule.fired]
@@ -91,7 +82,7 @@ class RetrainDecision(Artefact):
             reasons=[one.reason for one in said],
             rules=rules,
             guards=guards,
-            drifted=drifted,
+            drifted=drifted or [],
         )
 
 
@@ -106,18 +97,10 @@ class Figures(Artefact):
 
 
 class TrialDecision(Artefact):
-    """Whether a challenger that is tried on live rows may go on.
+    """Whether a challenger that is tried on live rows may go on; ``none`` where there is none.
 
-    Attributes:
-        outcome: ``none`` where nothing is on trial.
-        reasons: Why, in sentences.
-        challenger: Its version.
-        variant: How it is tried.
-        champion: The champion's figures.
-        challenger_metrics: The challenger's.
-        difference: In log loss, challenger minus champion.
-        decided_at: The moment until which was looked.
-        stopped: Every version that was stopped, now or before.
+    The difference is in log loss, challenger minus champion; ``stopped`` is every version that was,
+    now or before.
     """
 
     outcome: Literal["stop", "continue", "none"]

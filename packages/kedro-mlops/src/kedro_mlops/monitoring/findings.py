@@ -26,13 +26,8 @@ class ColumnSkew(Artefact):
 class Skew(Artefact):
     """The inputs that the champion was served with, against those built offline.
 
-    Attributes:
-        n_served: Rows that it has answered.
-        n_compared: Those of them that were built again offline.
-        n_unknown: Those that are not in the model input.
-        share: Of the compared rows, those whose looked-up features differ.
-        answered: How many of the last hour's rows another model answered as champion.
-        columns: Each column that was compared.
+    ``share`` is that of the compared rows whose looked-up features differ; ``n_unknown`` rows are
+    not in the model input.
     """
 
     n_served: int
@@ -68,20 +63,12 @@ class Watched(Artefact):
 
 
 class Performance(Artefact):
-    """How the champion does.
+    """How the champion does in the days of a horizon.
 
     Attributes:
-        model: The champion of then.
-        first_day: Of the horizon.
-        last_day: Of the horizon.
-        n_predictions: Rows that were scored.
-        n_labelled: Those whose label is known.
-        label_coverage: The share of those.
-        labels: The account of the labels, by ``join_labels``.
+        labels: The account of them, by ``join_labels``.
         new_labels: Labels that became known since the champion was trained.
-        unknown_because: Why the labels say nothing, if they do not.
-        metrics: On the labels known so far; empty where they say nothing.
-        confusion: Rows by what they are and whether they are flagged; likewise.
+        metrics: Empty, as is ``confusion``, where ``unknown_because`` says why.
         estimated: Without labels; empty where there are too few predictions even for that.
         reference: On the test window.
     """

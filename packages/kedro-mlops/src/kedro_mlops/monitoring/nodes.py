@@ -221,7 +221,7 @@ def measure_skew(
         answered=_who_answered(answered, champion),
         columns=[
             ColumnSkew(
-                column=name,
+                column=str(name),
                 source="looked up" if name in looked_up else "sent",
                 n_differ=n_differ,
             )

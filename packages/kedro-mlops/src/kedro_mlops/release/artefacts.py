@@ -12,18 +12,9 @@ class Bento(Artefact):
 
 
 class ProvenRelease(Artefact):
-    """A Bento that works with the features, and answers as, batch scoring does.
+    """A Bento that works with the same features and answers as batch scoring does, by its tag.
 
-    Attributes:
-        bento: Its tag.
-        model: The tag of the champion's model in it.
-        engine: What computes that one's probabilities.
-        challenger: The tag of the challenger in it.
-        labels: The lineage.
-        rows_compared: Real rows that it was asked for.
-        features_compared: What it worked with, column by column.
-        largest_difference: From batch scoring, in probability.
-        tolerance: What was accepted.
+    The difference is in probability; ``labels`` are the lineage.
     """
 
     bento: str
