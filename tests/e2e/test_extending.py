@@ -22,11 +22,24 @@ INPUTS = Columns.of(Inputs)
 ONLY = {"lightgbm": 1}
 
 
-def extensions(page: str) -> list[tuple[str, str]]:
-    """The code of the page, and the file that the words before it name."""
-    parts = re.split(r"^```(?:python|yaml)\n(.*?)^```$", page, flags=re.M | re.S)
-    names = [re.findall(r"`([\w/]+\.(?:py|yml))`", words)[-1] for words in parts[:-1:2]]
-    return list(zip(names, parts[1::2], strict=True))
+def extensions(page: str) -> list[tuple[str, str, str]]:
+    """The code of the page, its kind, and the file that the words before it name."""
+    words, *parts = re.split(r"^```(python|yaml|diff)\n(.*?)^```$", page, flags=re.M | re.S)
+    found = []
+    for kind, code, after in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        found.append((re.findall(r"`([\w/]+\.(?:py|yml))`", words)[-1], kind, code))
+        words = after
+    return found
+
+
+def patched(text: str, changes: str) -> str:
+    """The text after changes, each a few lines with what is taken out and what comes in."""
+    for change in changes.strip("\n").split("\n\n"):
+        lines = [(line[:1], f"{line[1:]}\n") for line in change.splitlines()]
+        old = "".join(line for sign, line in lines if sign != "+")
+        assert text.count(old) == 1, old
+        text = text.replace(old, "".join(line for sign, line in lines if sign != "-"))
+    return text
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -38,12 +51,17 @@ def merged(old: Any, new: Any) -> Any:
 
 def extend(folder: Path) -> None:
     """Put the code into the project; what is said in YAML is added to what the file says."""
-    for name, code in extensions((folder / "docs/extending.md").read_text()):
+    for name, kind, code in extensions((folder / "docs/extending.md").read_text()):
         file = folder / name if name.startswith("conf/") else folder / "src/flight_delays" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        known = yaml.safe_load(file.read_text()) if file.suffix == ".yml" and file.exists() else {}
-        added = yaml.safe_load(code) if known else None
-        file.write_text(yaml.safe_dump(merged(known, added), sort_keys=False) if known else code)
+        known = file.read_text() if file.exists() else ""
+        if kind == "diff":
+            file.write_text(patched(known, code))
+        elif kind == "yaml" and known:
+            both = merged(yaml.safe_load(known), yaml.safe_load(code))
+            file.write_text(yaml.safe_dump(both, sort_keys=False))
+        else:
+            file.write_text(code)
 
 
 def try_only(folder: Path, n_trials: dict[str, int]) -> None:
@@ -85,6 +103,10 @@ def scored(extended: Project) -> pd.DataFrame:
 
 def read(project: Project, name: str) -> Any:
     return json.loads((project.folder / "data/sample" / name).read_text())
+
+
+def test_the_code_of_the_page_keeps_the_projects_rules(extended: Project) -> None:
+    extended.must("ruff format --check src && ruff check src && lint-imports --no-cache")
 
 
 def test_a_family_of_the_owner_is_tuned_promoted_and_released(extended: Project) -> None:
@@ -142,6 +164,47 @@ def test_a_limit_of_a_metric_that_there_is_not_stops_a_run_before_it_trains(
     assert refused.returncode == 1
     assert "There is no metric 'lift_of_top_half'. Did you mean" in refused.stderr
     assert "tune" not in refused.stdout
+
+
+def test_a_check_of_the_owner_is_passed_or_blocks(extended: Project) -> None:
+    gate = "kedro run --env sample --pipelines=gate"
+    [passed] = _named("alarms", read(extended, "06_models/gate_decision.json")["checks"])
+
+    extended.must(f"{gate} --params alarms.max_flagged_share=0.001")
+
+    decision = read(extended, "06_models/gate_decision.json")
+    [failed] = _named("alarms", decision["checks"])
+    extended.must(gate)
+    assert (passed["passed"], passed["limit"]) == (True, 0.6)
+    assert (failed["passed"], failed["limit"]) == (False, 0.001)
+    assert failed["value"] == passed["value"] > 0.001
+    assert decision["outcome"] == "block"
+    assert decision["reasons"][0].startswith("Failed: alarms")
+
+
+def test_a_measure_of_the_owner_asks_for_retraining_or_refuses_it(extended: Project) -> None:
+    look = "kedro run --env sample --pipelines=monitoring --params retraining.cooldown_days=0"
+    usual = read(extended, "08_reporting/retrain_decision.json")
+
+    extended.must(f"{look},watch.max_alarm_share=0")
+    asked = read(extended, "08_reporting/retrain_decision.json")
+    figures = (extended.folder / "data/sample/08_reporting/monitoring.prom").read_text()
+    extended.must(f"{look},watch.max_alarm_share=0,watch.max_storm_share=0")
+    refused = read(extended, "08_reporting/retrain_decision.json")
+
+    report = (extended.folder / "data/sample/08_reporting/monitoring_report.html").read_text()
+    assert [rule["fired"] for rule in usual["rules"] if rule["rule"] == "alarms"] == [False]
+    assert [guard["refused"] for guard in usual["guards"] if guard["guard"] == "storms"] == [False]
+    assert (asked["outcome"], refused["outcome"]) == ("retrain", "wait")
+    assert any("of the rows were flagged; 0% are allowed." in said for said in asked["reasons"])
+    assert refused["without_guards"] == "retrain"
+    assert any("of the rows were in a storm" in said for said in refused["reasons"])
+    assert re.search(r'model_retraining_rule_fired\{.*rule="alarms"\} 1', figures)
+    assert "guard: storms" in report
+
+
+def _named(name: str, checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [check for check in checks if check["name"] == name]
 
 
 def test_what_the_owner_adds_to_answers_is_in_all_of_them(

@@ -142,6 +142,7 @@ def judge(
     predictions: pd.DataFrame,
     params: Gate,
     bootstrap: Bootstrap,
+    *more: Check,
 ) -> Decision:
     """Decide whether the candidate is promoted, kept out, or blocked.
 
@@ -154,12 +155,14 @@ def judge(
         predictions: The candidate's probabilities on them.
         params: Limits and tolerances.
         bootstrap: How intervals are computed.
+        more: Checks of the project's own, that it had to pass, too.
 
     Raises:
         ProjectError: if the predictions are not those of the test window.
     """
     if not test[contract.keys].equals(predictions[contract.keys]):
         raise _of_another_run(candidate, MEASURED)
+    checks = [*checks, *more]
     failed = [f"Failed: {check.name} ({check.detail})." for check in checks if not check.passed]
     if failed:
         verdict = Verdict("block", failed)

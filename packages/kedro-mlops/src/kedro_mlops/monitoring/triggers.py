@@ -49,16 +49,24 @@ def decide(
     as_of: AsOf,
     horizon: Horizon,
     params: Retraining,
+    *more: Rule | Guard,
 ) -> RetrainDecision:
     """Retrain or wait.
 
     Any rule may ask for retraining; bad data vetoes it, and so soon after a retraining it waits,
-    unless a person demands it.
+    unless a person demands it. Rules and guards of the project's own are weighed with these.
     """
     now = as_of.after(horizon.days)
     return RetrainDecision.weigh(
-        _rules(performance, windows, past_windows, champion, now, params),
-        [_bad_data(quality), _cooldown(champion, last_trained, now, params)],
+        [
+            *_rules(performance, windows, past_windows, champion, now, params),
+            *(one for one in more if isinstance(one, Rule)),
+        ],
+        [
+            _bad_data(quality),
+            _cooldown(champion, last_trained, now, params),
+            *(one for one in more if isinstance(one, Guard)),
+        ],
         decided_at=now.isoformat(),
         model_version=champion.version,
         drifted=_names(windows),
