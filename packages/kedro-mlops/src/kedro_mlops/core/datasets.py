@@ -81,12 +81,15 @@ class ModelJSONDataset(JSONDataset):
     """A Pydantic model in the code, plain JSON in the file.
 
     Args:
+        filepath: The file.
         model: Import path of the model's class.
-        options: Those of Kedro's ``JSONDataset``.
+        metadata: Ignored by Kedro, read by plugins.
     """
 
-    def __init__(self, *, model: str, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
         self._model = model
 
     def load(self) -> BaseModel:
