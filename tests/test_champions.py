@@ -18,6 +18,7 @@ from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.documentation.nodes import ModelCard
 from kedro_mlops.gate.nodes import record as record_verdict
+from kedro_mlops.measures.metrics import METRICS
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.release.nodes import elect
@@ -78,6 +79,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
             ),
             "model_card": TextDataset(filepath=str(tmp_path / "card.html")),
             "contract": MemoryDataset(COLUMNS),
+            "metric_functions": MemoryDataset(METRICS),
             "params:model_card": MemoryDataset(WORDS),
         }
     )
