@@ -16,6 +16,7 @@ from kedro_mlops.cli.commands import cli
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.quarantine import refuse_bad_data
 from kedro_mlops.contract.rules import column_rules, row_key
+from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
 from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import in_environment
@@ -23,6 +24,7 @@ from kedro_mlops.export.fields import fields_of
 from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.modelling import tuning
 from kedro_mlops.modelling.nodes import split_windows
+from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.monitoring.nodes import take_predictions
 from kedro_mlops.replay.driver import ticks
 from kedro_mlops.scoring.nodes import score
@@ -100,26 +102,31 @@ def test_the_day_that_is_named_is_one(engineered, engineering_params, horizon):
 
 
 def test_a_larger_share_in_quarantine_lets_the_tables_pass():
-    account = {
-        "n_quarantined": 5, "n_read": 100, "share": 0.05, "contract": "Raw", "rules": [],
-    }  # fmt: skip
-    screening = {"max_quarantine_share": 0.01, "tables": [account]}
+    account = TableAccount(
+        contract="Raw", n_read=100, n_valid=95, n_quarantined=5, share=0.05, rules=[]
+    )
+    said = {"passed": False, "largest_share": account.share, "tables": [account]}
+    screening = ScreeningAccount(max_quarantine_share=0.01, **said)
 
     with pytest.raises(BadDataError, match=r"screening\.max_quarantine_share=0\.01"):
         refuse_bad_data(screening)
 
-    refuse_bad_data(screening | {"max_quarantine_share": account["share"]})
+    refuse_bad_data(screening.model_copy(update={"max_quarantine_share": account.share}))
 
 
 def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_params):
     train, validation, _ = windows
     misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
 
-    said = said_by(tuning.tune, COLUMNS, train, validation, pd.DataFrame(), None, misspelt, 0, CODE)
+    said = said_by(
+        tuning.tune, COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, misspelt, 0, CODE
+    )
 
     [meant] = re.findall(r"Did you mean '(\w+)'", said)
     followed = misspelt.model_copy(update={"n_trials": {meant: 1}})
-    recipe, *_ = tuning.tune(COLUMNS, train, validation, pd.DataFrame(), None, followed, 0, CODE)
+    recipe, *_ = tuning.tune(
+        COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, followed, 0, CODE
+    )
     assert recipe["family"] == meant
 
 
