@@ -7,11 +7,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
 from tests.deploy.conftest import Tool
 from tests.deploy.metrics import DEPLOY, RULES, alerts, metrics_named, metrics_of
-from tests.factories import tiny_package
+from tests.factories import performance_of, quality_of, screened, skew_of, tiny_package
 
 CASES = RULES.with_name("rules_test.yml")
 CONFIG = RULES.with_name("prometheus.yml")
@@ -113,13 +114,14 @@ def test_what_is_asked_for_is_there() -> None:
 
 def _written_by_monitoring() -> set[str]:
     window = dict.fromkeys(WINDOW_COLUMNS, 0.5) | {"drifted": True, "drifted_columns": "size"}
+    rule = Rule(rule="age", fired=False, value=None, limit=None, reason="So.")
     text = expose(
-        {"label_coverage": 1.0},
+        performance_of(label_coverage=1.0),
         pd.DataFrame([window]),
-        {"checks": []},
-        {"share": 0.0},
-        {"largest_share": 0.0},
-        {"outcome": "wait", "decided_at": "2013-05-01", "rules": [{"rule": "age", "fired": False}]},
+        quality_of(),
+        skew_of(0.0),
+        screened(largest_share=0.0),
+        RetrainDecision.weigh([rule], [], decided_at="2013-05-01"),
         tiny_package(version="v1"),
     )
     return {s.name for family in text_string_to_metric_families(text) for s in family.samples}
