@@ -1,8 +1,8 @@
 """A built Bento, served on a free port of this machine for as long as it is asked."""
 
+import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+import psutil
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
@@ -21,6 +22,7 @@ from kedro_mlops.models.released import engine_first
 from kedro_mlops.prediction_log.datasets import read_log
 
 HOST = "127.0.0.1"
+STOP_SECONDS = 10
 
 
 class BentoServer:
@@ -41,6 +43,7 @@ class BentoServer:
         self._timeout = start_timeout_seconds
         self._feature_store_url = feature_store_url
         self._url = f"http://{HOST}:{_free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._scratch = tempfile.TemporaryDirectory()
@@ -63,26 +66,21 @@ class BentoServer:
                 "CHALLENGER_MODE": "off",
             }
         )
-        with self._output.open("wb") as output:
-            # a session of its own, so that the server's workers can be stopped with it
-            self._process = subprocess.Popen(  # noqa: S603
-                command, env=environment, stdout=output, stderr=output, start_new_session=True
-            )
         try:
-            self._wait_until_ready()
+            with self._output.open("wb") as output:
+                # a session of its own: Ctrl-C is for us, and we end it
+                self._process = subprocess.Popen(  # noqa: S603
+                    command, env=environment, stdout=output, stderr=output, start_new_session=True
+                )
+            self._wait_until_ready(self._process)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        if self._process is not None:
+            end_with_workers(self._process)
         self._scratch.cleanup()
 
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -106,9 +104,9 @@ class BentoServer:
         rows: pd.DataFrame = read_log(self.log_folder, contract).to_pandas()
         return rows.astype({column.name: column.pandas_dtype for column in contract.all})
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self._timeout
-        while time.monotonic() < deadline and self._process.poll() is None:
+        while time.monotonic() < deadline and process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self._url}/readyz", timeout=1):  # noqa: S310
                     return
@@ -118,6 +116,22 @@ class BentoServer:
             f"The Bento {self._tag} did not get ready within {self._timeout:g} s "
             f"(release.start_timeout_seconds); it said:\n{self._output.read_text()[-2000:]}"
         )
+
+
+def end_with_workers(server: subprocess.Popen[bytes]) -> None:
+    """End a server and its workers, which are sessions of their own and may outlive it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        arbiter = psutil.Process(server.pid)
+        arbiter.suspend()  # else it may start a worker that nobody has counted
+        family = [arbiter, *arbiter.children(recursive=True)]
+        arbiter.terminate()
+        arbiter.resume()
+        _, outlived = psutil.wait_procs(family, STOP_SECONDS)
+        for process in outlived:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(outlived, STOP_SECONDS)
+    server.wait()
 
 
 def _free_port() -> int:
