@@ -32,7 +32,7 @@ from kedro_mlops.modelling import evaluation, tuning
 from kedro_mlops.modelling import nodes as modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 from tests.factories import COLUMNS, screened, tiny_package
 
 configure_project("flight_delays")
@@ -44,7 +44,7 @@ SCREENING = screened(("RawFlights", 1200, 7))
 
 
 # end-to-end tests that have a copy of the project of their own, beside the others
-SERVED = ("test_fuzz.py", "test_image.py", "test_scrape.py", "test_serving.py", "test_trial.py")
+SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "scrape", "serving"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -289,14 +289,14 @@ def boosted(windows: list[pd.DataFrame]) -> ModelPackage:
 @pytest.fixture(scope="session")
 def released(
     boosted: ModelPackage, windows: list[pd.DataFrame], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Plan]:
-    """The folder of that model in the form that serves it, and its plan."""
+) -> tuple[Path, ServingSpec]:
+    """The folder of that model in the form that serves it, and its spec."""
     folder = tmp_path_factory.mktemp("released")
     observation = Columns.of(Observation)
     label = observation[observation.label].description
-    plan = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder, "flight_delays", label)
-    plan.write(folder)
-    return folder, plan
+    spec = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder, "flight_delays", label)
+    spec.write(folder)
+    return folder, spec
 
 
 @pytest.fixture(scope="session")

@@ -40,8 +40,14 @@ from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preproce
 from kedro_mlops.models.stand_in import as_arrays
 from kedro_mlops.monitoring.findings import Answered, Performance, Quality, Skew, Watched
 from kedro_mlops.release.artefacts import ProvenRelease
-from kedro_mlops.runtime.encoding import Column as ArrayColumn
-from kedro_mlops.runtime.serving_spec import ENGINE_FILES, PLAN_LABEL, Encoding, Plan, hash_of
+from kedro_mlops.runtime.encoding import ArrayColumn
+from kedro_mlops.runtime.serving_spec import (
+    ENGINE_FILES,
+    SPEC_LABEL,
+    Encoding,
+    ServingSpec,
+    hash_of,
+)
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 LOGGED = PREDICTION.without_personal()
@@ -292,7 +298,7 @@ def arrays_of(rows: pd.DataFrame, columns: Columns) -> dict[str, ArrayColumn]:
     return as_arrays(rows, {name: columns[name].kind for name in columns.features})
 
 
-def plan_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> Plan:
+def spec_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> ServingSpec:
     """What a service is told of a contract; keyword arguments replace the rest."""
     columns = Columns.of(contract)
     times = [column.name for column in columns.all if column.role.event_time]
@@ -312,15 +318,15 @@ def plan_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> Plan:
         "engine_reason": "It is a test.",
         "encoding": Encoding({}, [], []),
     }
-    return Plan(**{**said, **changes})
+    return ServingSpec(**{**said, **changes})
 
 
-def write_plan(version: str, folder: Path, **changes: Any) -> str:
-    """A released model that is whole, but no model; what its plan hashes to."""
+def write_spec(version: str, folder: Path, **changes: Any) -> str:
+    """A released model that is whole, but no model; what its spec hashes to."""
     name = ENGINE_FILES[changes.get("engine", "scikit-learn")]
     (folder / name).write_bytes(version.encode())
     files = {name: hash_of(version.encode())}
-    return plan_of(model_version=version, files=files, **changes).write(folder)
+    return spec_of(model_version=version, files=files, **changes).write(folder)
 
 
 def write_bento(home: Path, release: str, *models: str) -> None:
@@ -331,7 +337,7 @@ def write_bento(home: Path, release: str, *models: str) -> None:
     (folder / "bento.yaml").write_text(yaml.safe_dump({"services": services}))
 
 
-def write_labels(folder: Path, plan_sha256: str) -> None:
+def write_labels(folder: Path, spec_sha256: str) -> None:
     """What BentoML's store has beside the files of a model, as far as it is read."""
-    labels = {PLAN_LABEL: plan_sha256, "as_of": "2013-01-13"}
+    labels = {SPEC_LABEL: spec_sha256, "as_of": "2013-01-13"}
     (folder / "model.yaml").write_text(yaml.safe_dump({"labels": labels}))

@@ -13,9 +13,9 @@ from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.core.errors import BadDataError, ProjectError
 from kedro_mlops.framework.bad_data import NAMESPACE, as_bad_data
 from kedro_mlops.framework.hooks import ProjectHooks
-from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
+from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 
-AGE = Rule(rule="age", fired=True, value=91, limit=90, reason="It is old.")
+AGE = Trigger(rule="age", fired=True, value=91, limit=90, reason="It is old.")
 BEFORE = RetrainDecision.weigh([AGE], [])
 
 

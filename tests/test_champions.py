@@ -21,19 +21,19 @@ from kedro_mlops.gate.nodes import record as record_verdict
 from kedro_mlops.measures.metrics import METRICS
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.release.nodes import elect
 from kedro_mlops.release.nodes import promote as record_release
-from kedro_mlops.runtime.serving_spec import MODEL, PLAN_LABEL, hash_of
+from kedro_mlops.release.nodes import select_model
+from kedro_mlops.runtime.serving_spec import MODEL, SPEC_LABEL, hash_of
 from tests.factories import (
     COLUMNS,
     decided,
     of_another_scikit_learn,
-    plan_of,
     released_as,
+    spec_of,
     tiny_package,
     write_bento,
     write_labels,
-    write_plan,
+    write_spec,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
@@ -96,8 +96,8 @@ def promoted(catalog: DataCatalog, models: dict[str, ModelPackage]) -> Callable[
             decision = decided("promote", f"2013-{name}", champion_before=before)
             catalog.save("candidate", models[name])
             catalog.save("gate_decision", decision)
-            elected = elect(models[name], incumbent, decision)
-            catalog.save("champion", record_release(elected, released_as(f"bento:{name}")))
+            selected = select_model(models[name], incumbent, decision)
+            catalog.save("champion", record_release(selected, released_as(f"bento:{name}")))
 
     return promote_each
 
@@ -118,7 +118,7 @@ def stored(store: Path) -> Path:
     for name in "abc":
         folder = store / f"2013-{name}"
         folder.mkdir(parents=True)
-        write_labels(folder, write_plan(folder.name, folder))
+        write_labels(folder, write_spec(folder.name, folder))
     return store
 
 
@@ -127,13 +127,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models whose releases were built, by a pipeline that only says so."""
     releases: list[str] = []
 
-    def build(elected: ModelPackage) -> ModelPackage:
-        releases.append(elected.version)
-        return record_release(elected, released_as(f"anew:{elected.version}"))
+    def build(selected: ModelPackage) -> ModelPackage:
+        releases.append(selected.version)
+        return record_release(selected, released_as(f"anew:{selected.version}"))
 
     steps = [
-        Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-        Node(build, "elected", "champion"),
+        Node(select_model, ["candidate", "incumbent", "gate_decision"], "selected"),
+        Node(build, "selected", "champion"),
     ]
     monkeypatch.setitem(pipelines, "release", Pipeline(steps))
     return releases
@@ -320,13 +320,13 @@ def test_a_roll_back_to_what_is_no_way_back_is_refused(catalog, promoted, stored
 
 
 def exchange(folder: Path) -> str:
-    write_plan("2013-x", folder)
+    write_spec("2013-x", folder)
     return "is not the file that was released"
 
 
 def halve(folder: Path) -> str:
     (folder / MODEL).write_bytes(b"half")
-    return "is not the file that plan.json describes"
+    return "is not the file that serving_spec.json describes"
 
 
 def lose(folder: Path) -> str:
@@ -383,7 +383,7 @@ def test_a_release_without_its_hash_is_not_served(catalog, promoted, stored):
     promoted("a")
     (stored / "2013-a/model.yaml").write_text("labels: {}")
 
-    with pytest.raises(ProjectError, match=rf"{PLAN_LABEL}.*is missing"):
+    with pytest.raises(ProjectError, match=rf"{SPEC_LABEL}.*is missing"):
         release_of(catalog)
 
 
@@ -393,8 +393,8 @@ def test_a_release_with_another_threshold_than_the_champion_is_not_served(
     promoted("a")
     folder = stored / "2013-a"
     files = {MODEL: hash_of((folder / MODEL).read_bytes())}
-    plan = plan_of(model_version="2013-a", threshold=0.9, files=files)
-    write_labels(folder, plan.write(folder))
+    spec = spec_of(model_version="2013-a", threshold=0.9, files=files)
+    write_labels(folder, spec.write(folder))
 
     with pytest.raises(ProjectError, match="holds another model"):
         release_of(catalog)
@@ -402,7 +402,7 @@ def test_a_release_with_another_threshold_than_the_champion_is_not_served(
 
 def test_a_release_with_another_model_is_built_again(catalog, promoted, stored, built):
     promoted("a", "b")
-    write_labels(stored / "2013-a", write_plan("2013-c", stored / "2013-a"))
+    write_labels(stored / "2013-a", write_spec("2013-c", stored / "2013-a"))
 
     roll_back(catalog, None, None)
 
@@ -420,13 +420,13 @@ def test_a_release_that_is_lost_is_built_again(catalog, promoted, store, built):
 def test_a_release_that_cannot_be_built_again_leaves_the_champion(
     catalog, promoted, store, monkeypatch
 ):
-    def fail(elected: ModelPackage) -> None:
+    def fail(selected: ModelPackage) -> None:
         raise ProjectError("It answers otherwise.")
 
     promoted("a", "b")
     steps = [
-        Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-        Node(fail, "elected", "champion"),
+        Node(select_model, ["candidate", "incumbent", "gate_decision"], "selected"),
+        Node(fail, "selected", "champion"),
     ]
     monkeypatch.setitem(pipelines, "release", Pipeline(steps))
 

@@ -196,14 +196,14 @@ def test_what_was_left_out_tells_nothing_of_the_label_and_has_no_importance(dead
 def test_the_compiled_model_takes_it_and_does_not_use_it(candidate, windows, tmp_path):
     alive = windows[2]
 
-    plan = export(candidate, INPUTS, alive, 1e-9, tmp_path)
-    served = ServedModel(tmp_path, plan, n_threads=1)
+    spec = export(candidate, INPUTS, alive, 1e-9, tmp_path)
+    served = ServedModel(tmp_path, spec, n_threads=1)
 
-    assert plan.engine == "compiled trees"
-    assert WIND not in plan.encoding.numbers
-    assert ORIGIN not in plan.encoding.categories
-    assert {WIND, RAIN, ORIGIN} <= {field.name for field in plan.fields}
-    names = [field.name for field in plan.fields]
+    assert spec.engine == "compiled trees"
+    assert WIND not in spec.encoding.numbers
+    assert ORIGIN not in spec.encoding.categories
+    assert {WIND, RAIN, ORIGIN} <= {field.name for field in spec.fields}
+    names = [field.name for field in spec.fields]
     rows = alive.head(20)
     values = rows[names].astype(object).where(rows[names].notna(), None).to_numpy().tolist()
     answers = [served.score(row) for row in values]

@@ -84,10 +84,10 @@ def test_every_link_leads_somewhere(root):
     ("link", "nowhere"),
     [
         ("docs/serving.md", False),
-        ("docs/serving.md#live-trials", False),
+        ("docs/serving.md#a-challenger-on-live-traffic", False),
         ("#two-commands", False),
         ("docs/watching.md", True),
-        ("docs/serving.md#live-trial", True),
+        ("docs/serving.md#a-challenger-on-live", True),
         ("#two-command", True),
     ],
 )

@@ -28,7 +28,7 @@ EDITS = {
 }
 
 # what each column of a numeric kind is asked to be, one row each
-TRIED = [-1e9, -50.0, 0.5, 30.0, 90.0, 150.0, 1e9]
+KEEPS_AS_CHALLENGER = [-1e9, -50.0, 0.5, 30.0, 90.0, 150.0, 1e9]
 PROBE = """
 import json
 import re
@@ -236,7 +236,7 @@ def probes(
         )
         make(edits, folder)
         done = subprocess.run(
-            [sys.executable, "-c", PROBE, json.dumps(TRIED)],
+            [sys.executable, "-c", PROBE, json.dumps(KEEPS_AS_CHALLENGER)],
             cwd=folder,
             env=inherited | {"PYTHONPATH": os.pathsep.join([str(folder), str(root)])},
             capture_output=True,

@@ -17,7 +17,7 @@ from kedro_mlops.core.datasets import HistoryDataset
 from kedro_mlops.framework.pipelines import LazyPipeline
 from kedro_mlops.gate.nodes import record
 from kedro_mlops.models.datasets import ModelPackageDataset
-from tests.factories import decided, tiny_package, write_bento, write_labels, write_plan
+from tests.factories import decided, tiny_package, write_bento, write_labels, write_spec
 
 HEAVY = [
     "IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "psutil", "scipy",
@@ -89,7 +89,7 @@ def project(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
     write_bento(folder / "bentoml", RELEASE, "model:2013-a")
     stored = folder / "bentoml/models/model/2013-a"
     stored.mkdir(parents=True)
-    write_labels(stored, write_plan("2013-a", stored))
+    write_labels(stored, write_spec("2013-a", stored))
     return folder
 
 

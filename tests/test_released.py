@@ -6,9 +6,9 @@ import pytest
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import UnloadableError, is_mute
-from kedro_mlops.models.released import model_folder, models_of, plan_of
+from kedro_mlops.models.released import model_folder, models_of, spec_of
 from kedro_mlops.models.stand_in import with_stand_in
-from kedro_mlops.runtime.serving_spec import PLAN, TREES, hash_of
+from kedro_mlops.runtime.serving_spec import SPEC, TREES, hash_of
 from tests.factories import of_another_scikit_learn, write_bento, write_labels
 
 BENTO = "bento:1"
@@ -31,7 +31,7 @@ def stored(released, home):
     folder.mkdir(parents=True)
     for path in released[0].iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    write_labels(folder, hash_of((folder / PLAN).read_bytes()))
+    write_labels(folder, hash_of((folder / SPEC).read_bytes()))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_the_store_is_where_bentoml_has_it(stored, released, said, monkeypatch, 
         monkeypatch.delenv("BENTOML_HOME")
 
     assert models_of(BENTO) == [model_folder(MODEL)] == [stored]
-    assert plan_of(stored) == released[1]
+    assert spec_of(stored) == released[1]
 
 
 def test_a_release_that_is_not_there_is_named_with_the_next_step(home):
@@ -104,7 +104,7 @@ def test_a_model_that_is_not_there_is_named_with_the_next_step(home):
     [folder] = models_of(BENTO)
 
     with pytest.raises(ProjectError, match=r"model/1/model\.yaml is missing.*pipelines=release"):
-        plan_of(folder)
+        spec_of(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"services: [", b"\xff\x00", b"services: [{models: 1}]"])

@@ -54,21 +54,21 @@ sys.meta_path.insert(0, Blocked())
 
 import flight_delays
 import kedro_mlops.serving.service
-from kedro_mlops.runtime.serving_spec import Plan
-from kedro_mlops.serving.app_state import Desk, JSON_TYPE
+from kedro_mlops.runtime.serving_spec import ServingSpec
+from kedro_mlops.serving.app_state import AppState, JSON_TYPE
 from kedro_mlops.serving.settings import Settings
 
 folder = Path("model")
 settings = Settings(
     feature_store_url="sqlite:///online.db", prediction_log_dir="log", max_rows=100, threads=1
 )
-desk = Desk(folder, Plan.read(folder, sys.argv[1]), None, settings)
+state = AppState(folder, ServingSpec.read(folder, sys.argv[1]), None, settings)
 body = Path("rows.json").read_bytes()
-completed = desk.predictor.store.complete_all(desk.reader.read(body))
+completed = state.predictor.store.complete_all(state.reader.read(body))
 print(flight_delays.__file__)
 print(kedro_mlops.__file__)
-print(desk.predictor.answer(completed).decode())
-print(desk.answer_large(JSON_TYPE, body, JSON_TYPE).body.decode())
+print(state.predictor.answer(completed).decode())
+print(state.answer_large(JSON_TYPE, body, JSON_TYPE).body.decode())
 """
 
 
@@ -193,14 +193,14 @@ def test_the_bento_serves_without_any_library_that_it_does_not_need(
     (folder / "model").mkdir()
     served = boosted if engine == "compiled trees" else package
     inputs = Columns.of(contracts.Inputs)
-    plan = export(served, inputs, windows[-1], 1e-9, folder / "model")
+    spec = export(served, inputs, windows[-1], 1e-9, folder / "model")
     asked = real_rows.head(3)
     sent = asked[[column.name for column in inputs.sent]]
     (folder / "rows.json").write_text(json.dumps({"rows": json_records(sent)}))
     blocked = TRAINING_LIBRARIES + (LEARNING_LIBRARIES if engine == "compiled trees" else ())
 
     done = subprocess.run(
-        [sys.executable, "-c", SERVE.format(blocked=blocked), plan.write(folder / "model")],
+        [sys.executable, "-c", SERVE.format(blocked=blocked), spec.write(folder / "model")],
         cwd=folder,
         env=os.environ
         | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"}
@@ -214,7 +214,7 @@ def test_the_bento_serves_without_any_library_that_it_does_not_need(
     owner, engine_at, one_by_one, together = done.stdout.splitlines()
     assert owner == str(folder / OWNER / "__init__.py")
     assert Path(engine_at).is_relative_to(wheel)
-    assert plan.engine == engine
+    assert spec.engine == engine
     # there is no online store: what is looked up is missing
     expected = served.predict(asked.assign(**{c.name: np.nan for c in inputs.looked_up}))
     for answers in (one_by_one, together):

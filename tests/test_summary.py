@@ -2,13 +2,14 @@ from typing import Any
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.framework.summary import summarise
-from kedro_mlops.monitoring.decisions import RetrainDecision, Rule, TrialDecision
+from kedro_mlops.monitoring.decisions import ChallengerDecision, RetrainDecision, Trigger
 from tests.conftest import Trained
 from tests.factories import decided, performance_of, released_as, screened
 
 INTERVAL = Interval(value=0.7, low=0.6, high=0.8)
 YOUNG, OLD = (
-    Rule(rule="age", fired=fired, value=None, limit=None, reason="So.") for fired in (False, True)
+    Trigger(rule="age", fired=fired, value=None, limit=None, reason="So.")
+    for fired in (False, True)
 )
 
 
@@ -42,13 +43,13 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
 
 def test_a_trial_is_spoken_of_if_there_is_one() -> None:
     said = {"decided_at": "2013-08-01T00:00:00", "challenger": "v2", "stopped": []}
-    trial = TrialDecision(outcome="stop", reasons=["It is surely worse."], **said)
-    none = TrialDecision(outcome="none", reasons=["There is no challenger on trial."], **said)
+    trial = ChallengerDecision(outcome="stop", reasons=["It is surely worse."], **said)
+    none = ChallengerDecision(outcome="none", reasons=["There is no challenger on trial."], **said)
 
-    assert summarise({"trial_decision": trial}).splitlines()[0] == (
-        "Trial      stop: It is surely worse."
+    assert summarise({"challenger_decision": trial}).splitlines()[0] == (
+        "Challenger stop: It is surely worse."
     )
-    assert "Trial" not in summarise({"trial_decision": none})
+    assert "Challenger" not in summarise({"challenger_decision": none})
 
 
 def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
+from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
 from tests.deploy.conftest import Tool
@@ -114,7 +114,7 @@ def test_what_is_asked_for_is_there() -> None:
 
 def _written_by_monitoring() -> set[str]:
     window = dict.fromkeys(WINDOW_COLUMNS, 0.5) | {"drifted": True, "drifted_columns": "size"}
-    rule = Rule(rule="age", fired=False, value=None, limit=None, reason="So.")
+    rule = Trigger(rule="age", fired=False, value=None, limit=None, reason="So.")
     text = expose(
         performance_of(label_coverage=1.0),
         pd.DataFrame([window]),

@@ -248,16 +248,16 @@ def test_a_personal_column_is_looked_up_by_and_goes_no_further(
         name: sorted(set(re.findall(r"\b[0-9A-Z]{5,6}\b", text)) & tails)[:5]
         for name, text in said.items()
     }
-    # the contract's example, which the plan of the release repeats
-    [plan] = [name for name in said if name.endswith("plan.json")]
-    assert found.pop(plan) == [answers.schema["example"]["tail_number"]]
+    # the contract's example, which the serving spec of the release repeats
+    [spec] = [name for name in said if name.endswith("serving_spec.json")]
+    assert found.pop(spec) == [answers.schema["example"]["tail_number"]]
 
     assert len(tails) > 2000
     assert _logged(edited.prediction_log)["plane_year"].notna().all()
     assert {name: values for name, values in found.items() if values} == {}
-    # callers send it, and it is looked up by, as the plan of the release says
+    # callers send it, and it is looked up by, as the serving spec of the release says
     named = [path.name for path in files for _, text in _texts(path) if "tail_number" in text]
-    assert named == ["plan.json"]
+    assert named == ["serving_spec.json"]
 
 
 def test_a_refusal_names_a_personal_column_and_keeps_its_value_to_itself(

@@ -22,7 +22,7 @@ from kedro_mlops.contract.columns import Columns
 from tests.e2e.asking import ARROW, JSON, as_json, logged
 from tests.e2e.load import load
 from tests.e2e.project import HOST, Loop, Running, free_port, is_ready
-from tests.factories import plan_of
+from tests.factories import spec_of
 from tests.serving.hostile import ARROW_BODIES, JSON_BODIES
 
 KEY, NEXT_KEY = "the-first-key-of-the-tests", "the-second-key-of-the-tests"
@@ -210,7 +210,7 @@ def _half_sent(service: Service) -> Iterator[None]:
 def test_what_it_is_given_to_bear_never_takes_more_memory_than_deploy_gives_it(
     service: Service,
 ) -> None:
-    fields = plan_of().sent
+    fields = spec_of().sent
     row = {field.name: field.example for field in fields}
     long = [row | {"tail_number": f"{i:0250}"} for i in range(10_000)]
     bodies = [
@@ -286,9 +286,9 @@ def _ids(service: Service) -> list[str]:
 
 
 def _plan_is_changed(model: Path) -> None:
-    plan = json.loads((model / "plan.json").read_text())
-    plan["threshold"] = 0.99
-    (model / "plan.json").write_text(json.dumps(plan))
+    spec = json.loads((model / "serving_spec.json").read_text())
+    spec["threshold"] = 0.99
+    (model / "serving_spec.json").write_text(json.dumps(spec))
 
 
 def _trees_are_changed(model: Path) -> None:
@@ -321,6 +321,6 @@ def test_it_does_not_start_with_changed_files_nor_for_everyone_without_keys(
     said = {name: attempt.stderr for name, attempt in attempts.items()}
     assert set(statuses.values()) == {1}, said
     assert not [text for text in said.values() if "Traceback" in text or "Error: " not in text]
-    assert "plan.json is not the file that was released" in said["plan"]
-    assert "trees.so is not the file that plan.json describes" in said["trees"]
+    assert "serving_spec.json is not the file that was released" in said["plan"]
+    assert "trees.so is not the file that serving_spec.json describes" in said["trees"]
     assert "Set API_KEYS or API_KEYS_FILE, or serve with --host 127.0.0.1" in said["public"]

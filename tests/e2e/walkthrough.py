@@ -255,7 +255,7 @@ def dry_run(project: Project, *typed: str) -> None:
         "benchmarks.soak",
         "benchmarks.faults",
     ]
-    assert all(tool in plan for tool, plan in zip(tools, planned, strict=True))
+    assert all(tool in spec for tool, spec in zip(tools, planned, strict=True))
 
 
 # in this order, in one copy of the project

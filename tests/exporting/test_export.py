@@ -17,7 +17,7 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.models.package import load_estimator
 from kedro_mlops.models.preprocessing import tree_preprocessing
 from kedro_mlops.runtime.encoding import encode_rows
-from kedro_mlops.runtime.serving_spec import MODEL, PLAN, TREES, Plan, hash_of
+from kedro_mlops.runtime.serving_spec import MODEL, SPEC, TREES, ServingSpec, hash_of
 from kedro_mlops.runtime.trees import Trees
 from tests.factories import arrays_of, fitted, observations, tiny_package
 
@@ -36,11 +36,11 @@ def program(folder, name, script):
 
 
 def test_compiled_trees_are_equal_to_scikit_learn_on_every_row(released, boosted, engineered):
-    folder, plan = released
+    folder, spec = released
     rows = engineered.model_input.to_pandas()
 
-    matrix = encode_rows(arrays_of(rows, COLUMNS), plan.encoding)
-    served = Trees(folder / TREES, plan.encoding.width).predict(matrix)
+    matrix = encode_rows(arrays_of(rows, COLUMNS), spec.encoding)
+    served = Trees(folder / TREES, spec.encoding.width).predict(matrix)
 
     expected = boosted.predict(rows)
     np.testing.assert_allclose(served, expected, rtol=0, atol=1e-12)
@@ -50,37 +50,37 @@ def test_compiled_trees_are_equal_to_scikit_learn_on_every_row(released, boosted
 
 
 def test_a_plan_says_what_serves_and_where_it_comes_from(released, boosted, windows):
-    folder, plan = released
+    folder, spec = released
 
-    assert plan.engine == "compiled trees"
+    assert spec.engine == "compiled trees"
     assert re.fullmatch(
         rf"Equal to scikit-learn on {len(windows[-1]):,} rows, (within .*|to the last bit)\.",
-        plan.engine_reason,
+        spec.engine_reason,
     )
-    assert sorted(path.name for path in folder.iterdir()) == [PLAN, TREES]
-    assert plan.files == {TREES: hash_of((folder / TREES).read_bytes())}
-    assert (plan.model_version, plan.threshold) == (boosted.version, boosted.metadata.threshold)
-    assert plan.features == boosted.metadata.features
-    assert plan.event_time == COLUMNS.event_time
-    assert [field.name for field in plan.fields] == [
+    assert sorted(path.name for path in folder.iterdir()) == [SPEC, TREES]
+    assert spec.files == {TREES: hash_of((folder / TREES).read_bytes())}
+    assert (spec.model_version, spec.threshold) == (boosted.version, boosted.metadata.threshold)
+    assert spec.features == boosted.metadata.features
+    assert spec.event_time == COLUMNS.event_time
+    assert [field.name for field in spec.fields] == [
         column.name for column in (*COLUMNS.sent, *COLUMNS.looked_up)
     ]
-    assert Plan.read(folder, hash_of((folder / PLAN).read_bytes())) == plan
+    assert ServingSpec.read(folder, hash_of((folder / SPEC).read_bytes())) == spec
 
 
 def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
     package = tiny_package("logistic_regression")
 
-    plan = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
+    spec = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
 
-    assert plan.engine == "scikit-learn"
-    assert plan.engine_reason == (
+    assert spec.engine == "scikit-learn"
+    assert spec.engine_reason == (
         "LogisticRegression is not compiled; trees of HistGradientBoostingClassifier are."
     )
-    assert plan.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
+    assert spec.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
     # what it has seen is known all the same
-    assert plan.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
-    assert set(plan.encoding.categories["carrier"]) == set(ROWS["carrier"])
+    assert spec.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
+    assert set(spec.encoding.categories["carrier"]) == set(ROWS["carrier"])
     served = load_estimator((tmp_path / MODEL).read_bytes())
     np.testing.assert_array_equal(
         served.predict_proba(ROWS[package.metadata.features])[:, 1], package.predict(ROWS)
@@ -89,11 +89,11 @@ def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
 
 def falls_back(folder, package=None, rows=ROWS, tolerance=TOLERANCE):
     """Why scikit-learn serves a model of trees; nothing else of the attempt may be left."""
-    plan = export(package or tiny_package(), COLUMNS, rows, tolerance, folder)
-    assert plan.engine == "scikit-learn"
+    spec = export(package or tiny_package(), COLUMNS, rows, tolerance, folder)
+    assert spec.engine == "scikit-learn"
     assert [path.name for path in folder.iterdir()] == [MODEL]
-    assert list(plan.files) == [MODEL]
-    return plan.engine_reason
+    assert list(spec.files) == [MODEL]
+    return spec.engine_reason
 
 
 def test_without_compiler_scikit_learn_serves(tmp_path, monkeypatch):
@@ -203,9 +203,9 @@ def test_a_contract_without_categories_is_compiled_too(tmp_path):
     estimator.fit(rows[["number"]], rows["number"] > 40)
     package = replace(tiny_package(features=["number"]), estimator=estimator)
 
-    plan = export(package, columns, rows, TOLERANCE, tmp_path)
+    spec = export(package, columns, rows, TOLERANCE, tmp_path)
 
-    assert (plan.engine, plan.encoding.numbers) == ("compiled trees", ["number"])
+    assert (spec.engine, spec.encoding.numbers) == ("compiled trees", ["number"])
 
 
 def test_another_model_of_trees_is_served_by_scikit_learn(tmp_path):

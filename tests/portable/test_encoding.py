@@ -13,7 +13,7 @@ from kedro_mlops.export.fields import fields_of
 from kedro_mlops.export.serving_form import encoding_of
 from kedro_mlops.models.preprocessing import tree_preprocessing
 from kedro_mlops.runtime.encoding import calendar, encode_rows, row_encoder, unseen_categories
-from tests.factories import arrays_of, plan_of
+from tests.factories import arrays_of, spec_of
 
 MOMENTS = [
     "2013-07-15T00:00:00", "2013-07-15T23:59:59.999999", "1969-12-31T23:59:00",
@@ -60,7 +60,7 @@ def parcels(n_rows=60, seed=0):
 
 
 def fitted(contract, rows):
-    """A plan as an export makes it, and the preprocessing."""
+    """A spec as an export makes it, and the preprocessing."""
     columns = Columns.of(contract)
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
@@ -69,8 +69,8 @@ def fitted(contract, rows):
     estimator = Pipeline([("preprocessing", tree_preprocessing(columns)), ("model", model)])
     estimator.fit(rows[columns.features], np.arange(len(rows)) % 2)
     encoding = encoding_of(estimator)
-    plan = plan_of(contract, fields=fields_of(columns, encoding.categories), encoding=encoding)
-    return plan, estimator[0]
+    spec = spec_of(contract, fields=fields_of(columns, encoding.categories), encoding=encoding)
+    return spec, estimator[0]
 
 
 def as_values(rows, names):
@@ -83,23 +83,23 @@ def as_values(rows, names):
     ]
 
 
-def three_ways(plan, preprocessing, columns, rows):
+def three_ways(spec, preprocessing, columns, rows):
     """The matrices of the table, of single rows and of scikit-learn."""
-    names = [field.name for field in plan.fields]
-    table = encode_rows(arrays_of(rows, columns), plan.encoding)
-    encode = row_encoder(plan)
+    names = [field.name for field in spec.fields]
+    table = encode_rows(arrays_of(rows, columns), spec.encoding)
+    encode = row_encoder(spec)
     single = np.array([encode(values)[0] for values in as_values(rows, names)], dtype=float)
     return table, single, preprocessing.transform(rows[columns.features])
 
 
 def test_a_table_single_rows_and_scikit_learn_encode_alike():
-    plan, preprocessing = fitted(Parcel, parcels())
+    spec, preprocessing = fitted(Parcel, parcels())
     rows = parcels(200, seed=1)
     rows.loc[::7, "depot"] = "moon"
 
-    table, single, expected = three_ways(plan, preprocessing, COLUMNS, rows)
+    table, single, expected = three_ways(spec, preprocessing, COLUMNS, rows)
 
-    assert plan.encoding.width == expected.shape[1] == 10
+    assert spec.encoding.width == expected.shape[1] == 10
     assert np.isnan(expected).any(axis=0).tolist().count(True) == 4
     assert (expected == -1).any()
     np.testing.assert_array_equal(table, expected)
@@ -118,14 +118,14 @@ def test_real_rows_are_encoded_alike(released, boosted, real_rows):
 
 
 def test_only_categories_that_are_there_and_were_not_seen_are_named():
-    plan, _ = fitted(Parcel, parcels())
+    spec, _ = fitted(Parcel, parcels())
     rows = parcels(4).assign(
         depot=pd.array(["north", None, "moon", ""], "str"), kind=["box", "sphere", "tube", "sphere"]
     )
 
-    unseen = unseen_categories(arrays_of(rows, COLUMNS), plan.encoding.categories)
-    encode = row_encoder(plan)
-    singly = [encode(values)[1] for values in as_values(rows, [f.name for f in plan.fields])]
+    unseen = unseen_categories(arrays_of(rows, COLUMNS), spec.encoding.categories)
+    encode = row_encoder(spec)
+    singly = [encode(values)[1] for values in as_values(rows, [f.name for f in spec.fields])]
 
     assert {name: mask.tolist() for name, mask in unseen.items()} == {
         "depot": [False, False, True, True],
@@ -135,15 +135,15 @@ def test_only_categories_that_are_there_and_were_not_seen_are_named():
 
 
 def test_where_all_was_seen_nothing_is_named():
-    plan, _ = fitted(Parcel, parcels())
+    spec, _ = fitted(Parcel, parcels())
 
-    assert unseen_categories(arrays_of(parcels(), COLUMNS), plan.encoding.categories) == {}
+    assert unseen_categories(arrays_of(parcels(), COLUMNS), spec.encoding.categories) == {}
 
 
 def test_a_missing_category_that_training_met_is_none_that_was_seen():
-    plan, _ = fitted(Parcel, parcels())
+    spec, _ = fitted(Parcel, parcels())
 
-    assert plan.encoding.categories == {"depot": ["north", "south"], "kind": ["box", "tube"]}
+    assert spec.encoding.categories == {"depot": ["north", "south"], "kind": ["box", "tube"]}
 
 
 @settings(max_examples=200, deadline=None)

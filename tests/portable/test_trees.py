@@ -25,8 +25,8 @@ def expected(boosted, matrix):
 
 @pytest.fixture
 def trees(released):
-    folder, plan = released
-    return Trees(folder / TREES, plan.encoding.width)
+    folder, spec = released
+    return Trees(folder / TREES, spec.encoding.width)
 
 
 def test_probabilities_are_those_of_scikit_learn(trees, matrix, expected):
@@ -44,19 +44,19 @@ def test_single_rows_get_the_very_same_as_tables(trees, matrix):
 
 @pytest.mark.parametrize("n_rows", [1, MIN_ROWS_A_THREAD * 2 - 1, MIN_ROWS_A_THREAD * 7 + 3])
 def test_threads_share_a_table_and_change_nothing(released, matrix, trees, n_rows):
-    folder, plan = released
-    many = np.resize(matrix, (n_rows, plan.encoding.width))
+    folder, spec = released
+    many = np.resize(matrix, (n_rows, spec.encoding.width))
 
-    shared = Trees(folder / TREES, plan.encoding.width, n_threads=4).predict(many)
+    shared = Trees(folder / TREES, spec.encoding.width, n_threads=4).predict(many)
 
     np.testing.assert_array_equal(shared, trees.predict(many))
 
 
 def test_tables_may_come_from_several_threads_at_once(released, matrix, trees):
-    folder, plan = released
-    many = np.resize(matrix, (5_000, plan.encoding.width))
+    folder, spec = released
+    many = np.resize(matrix, (5_000, spec.encoding.width))
     expected = trees.predict(many)
-    shared = Trees(folder / TREES, plan.encoding.width, n_threads=2)
+    shared = Trees(folder / TREES, spec.encoding.width, n_threads=2)
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: shared.predict(many), range(8)))

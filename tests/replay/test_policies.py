@@ -10,7 +10,7 @@ import pytest
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.decision import Decision, Outcome
-from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
+from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 from kedro_mlops.replay.nodes import ORACLE
 from kedro_mlops.replay.policies import live_tick
 from kedro_mlops.replay.world import Tick, World
@@ -39,7 +39,7 @@ class Lived(Tick):
         windows = pd.DataFrame({"drifted": [True, False], "drifted_columns": ["size, shape", ""]})
         windows = windows.assign(log_loss=[0.5, 0.6], estimated_log_loss=[0.6, 0.3])
         fired = overrides["says"] == "retrain"
-        rule = Rule(rule="age", fired=fired, value=None, limit=None, reason="It says so.")
+        rule = Trigger(rule="age", fired=fired, value=None, limit=None, reason="It says so.")
         return RetrainDecision.weigh([rule], []), windows
 
     def rows(self, champion: str) -> pd.DataFrame:

@@ -14,13 +14,13 @@ import prometheus_client
 import pytest
 import uvicorn
 
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 from kedro_mlops.serving.additions import Additions
-from kedro_mlops.serving.app_state import Desk
+from kedro_mlops.serving.app_state import AppState
 from kedro_mlops.serving.fast_lane import GuardedProtocol
-from kedro_mlops.serving.gateway import Front
+from kedro_mlops.serving.gateway import Gateway
 from kedro_mlops.serving.settings import Settings
-from tests.factories import plan_of
+from tests.factories import spec_of
 
 
 class Heard:
@@ -61,20 +61,20 @@ def fresh_metrics() -> Iterator[Callable[[], None]]:
 
 
 @pytest.fixture
-def desk(
-    released: tuple[Path, Plan],
+def state(
+    released: tuple[Path, ServingSpec],
     online_store: str,
     tmp_path: Path,
     fresh_metrics: Callable[[], None],
-) -> Iterator[Callable[..., Desk]]:
-    """Makes a desk; keyword arguments are settings, or what else it takes. One at a time."""
-    made: list[Desk] = []
+) -> Iterator[Callable[..., AppState]]:
+    """Makes an app state; keyword arguments are settings, or what else it takes. One at a time."""
+    made: list[AppState] = []
 
     def make(
-        challenger: tuple[Path, Plan] | None = None,
+        challenger: tuple[Path, ServingSpec] | None = None,
         additions: Additions | None = None,
         **changes: Any,
-    ) -> Desk:
+    ) -> AppState:
         fresh_metrics()
         said = {
             "feature_store_url": online_store,
@@ -82,7 +82,7 @@ def desk(
             "threads": 2,
         }
         told = Settings(**{**said, **changes})
-        made.append(Desk(*released, challenger, told, additions=additions))
+        made.append(AppState(*released, challenger, told, additions=additions))
         return made[-1]
 
     yield make
@@ -164,7 +164,7 @@ async def inner_app(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[dict[bool, Running]]:
-    """The guarded protocol before an application that has the front too, as BentoML's has; and
+    """The guarded protocol before an application that has the gateway too, as BentoML's has; and
     that application alone, through uvicorn's own protocol. What they serve is ``SERVED``."""
     wrap, GuardedProtocol.wrap = GuardedProtocol.wrap, staticmethod(cache(_front))
     app = _front(inner_app)
@@ -175,19 +175,19 @@ def servers() -> Iterator[dict[bool, Running]]:
     GuardedProtocol.wrap = wrap
 
 
-SERVED: list[Desk] = []
+SERVED: list[AppState] = []
 
 
-def _front(app: Any) -> Front:
-    return Front(app, lambda: SERVED[0] if SERVED else None)
+def _front(app: Any) -> Gateway:
+    return Gateway(app, lambda: SERVED[0] if SERVED else None)
 
 
 @pytest.fixture
 def serve(servers: dict[bool, Running]) -> Iterator[Callable[..., Running]]:
-    """Serves a desk, or none while the service starts, through the guarded protocol or without."""
+    """Serves an app's state, or none while the service starts; guarded or not."""
 
-    def start(desk: Desk | None, guarded: bool = True) -> Running:
-        SERVED[:] = [desk] if desk else []
+    def start(state: AppState | None, guarded: bool = True) -> Running:
+        SERVED[:] = [state] if state else []
         return servers[guarded]
 
     yield start
@@ -197,4 +197,4 @@ def serve(servers: dict[bool, Running]) -> Iterator[Callable[..., Running]]:
 @pytest.fixture(scope="session")
 def example() -> dict[str, Any]:
     """A row as a caller sends it."""
-    return {field.name: field.example for field in plan_of().sent}
+    return {field.name: field.example for field in spec_of().sent}

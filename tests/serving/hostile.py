@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from kedro_mlops.runtime.serving_spec import Field, Plan
+from kedro_mlops.runtime.serving_spec import Field, ServingSpec
 from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
@@ -159,9 +159,9 @@ def _measure(name: str, read: Callable[[bytes], Any], body: bytes) -> None:
 
 
 if __name__ == "__main__":
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
-    table_reader = readers(plan.sent)
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingSpec)
+    table_reader = readers(spec.sent)
     for name, make in JSON_BODIES.items():
         _measure(name, table_reader.read_json, make(MAX_BODY - 100))
     for name, build in ARROW_BODIES.items():
-        _measure(name, table_reader.read_arrow, build(plan.sent))
+        _measure(name, table_reader.read_arrow, build(spec.sent))

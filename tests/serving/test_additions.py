@@ -35,19 +35,19 @@ NAMES = [function.__name__ for function in FUNCTIONS]
 
 
 @pytest.fixture
-def adding(desk):
-    return desk(additions=Additions(FUNCTIONS))
+def adding(state):
+    return state(additions=Additions(FUNCTIONS))
 
 
 @pytest.fixture
 def body(real_rows, adding):
-    names = [field.name for field in adding.predictor.model.plan.sent]
+    names = [field.name for field in adding.predictor.model.spec.sent]
     return json.dumps({"rows": json_records(real_rows[names])}).encode()
 
 
-def one_by_one(desk, body):
-    rows = desk.predictor.store.complete_all(desk.reader.read(body))
-    return json.loads(desk.predictor.answer(rows))["predictions"]
+def one_by_one(state, body):
+    rows = state.predictor.store.complete_all(state.reader.read(body))
+    return json.loads(state.predictor.answer(rows))["predictions"]
 
 
 def test_what_is_added_is_in_every_answer_in_whatever_form(adding, body):
@@ -88,8 +88,8 @@ def test_what_is_added_is_documented_with_its_type_and_its_docstring(adding, bod
         jsonschema.validate(answer, schema)
 
 
-def test_without_additions_answers_are_as_they_were(desk, example):
-    plain = desk()
+def test_without_additions_answers_are_as_they_were(state, example):
+    plain = state()
     body = json.dumps({"rows": [example]}).encode()
 
     [answer] = one_by_one(plain, body)
@@ -99,13 +99,13 @@ def test_without_additions_answers_are_as_they_were(desk, example):
     assert large.keys() == answer.keys()
 
 
-def test_nothing_is_logged_of_what_cannot_be_answered(desk, example):
+def test_nothing_is_logged_of_what_cannot_be_answered(state, example):
     def late(probabilities, decisions):
         if 0.75 not in probabilities:
             raise RuntimeError("it does not work today")
         return decisions
 
-    broken = desk(additions=Additions([late]))
+    broken = state(additions=Additions([late]))
     body = json.dumps({"rows": [example]}).encode()
 
     with pytest.raises(RuntimeError, match="not work today"):
@@ -116,14 +116,14 @@ def test_nothing_is_logged_of_what_cannot_be_answered(desk, example):
     assert broken.predictor.log.n_bytes == 0
 
 
-def test_what_is_added_is_tried_before_anybody_asks(desk):
+def test_what_is_added_is_tried_before_anybody_asks(state):
     asked = []
 
     def heard(probabilities, decisions):
         asked.append(len(probabilities))
         return decisions
 
-    warm_up(desk(additions=Additions([heard])))
+    warm_up(state(additions=Additions([heard])))
 
     assert asked[-1] > 2
 

@@ -13,18 +13,18 @@ from kedro_mlops.contract.columns import Contract, Lookup, column
 from kedro_mlops.feature_store import reader as features
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
-from kedro_mlops.feature_store.ttl_cache import Recent
+from kedro_mlops.feature_store.ttl_cache import TTLCache
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.serving.bulk_features import complete_table
 from kedro_mlops.serving.json_columns import columns_of
-from tests.factories import plan_of
+from tests.factories import spec_of
 
-PLAN = plan_of()
-SENT = [field.name for field in PLAN.sent]
-LOOKED_UP = [field.name for field in PLAN.looked_up]
-RATES = [field.name for field in PLAN.looked_up if field.source.daily]
+SPEC = spec_of()
+SENT = [field.name for field in SPEC.sent]
+LOOKED_UP = [field.name for field in SPEC.looked_up]
+RATES = [field.name for field in SPEC.looked_up if field.source.daily]
 NOON = datetime.fromisoformat("2013-07-01T12:00")
-DEPARTURE = SENT.index(PLAN.event_time)
+DEPARTURE = SENT.index(SPEC.event_time)
 RATE_BY_DAY = {"2013-07-01": 0.1, "2013-07-03": 0.3, "2013-07-04": 0.4, "2013-07-06": None}
 
 
@@ -56,8 +56,8 @@ def store_url(tmp_path_factory):
     return dataset.load()
 
 
-def store_at(url, heard, plan=PLAN, **settings):
-    return FeatureStore(plan, StoreSettings(**{"url": url, "max_age_days": 7} | settings), heard)
+def store_at(url, heard, spec=SPEC, **settings):
+    return FeatureStore(spec, StoreSettings(**{"url": url, "max_age_days": 7} | settings), heard)
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def store(store_url, heard):
 
 def row(moment="2013-07-03T12:00", **changes):
     """A row as the reader of requests gives it."""
-    sent = {field.name: field.example for field in PLAN.sent}
-    sent |= {PLAN.event_time: datetime.fromisoformat(str(moment))} | changes
+    sent = {field.name: field.example for field in SPEC.sent}
+    sent |= {SPEC.event_time: datetime.fromisoformat(str(moment))} | changes
     return tuple(sent.values())
 
 
@@ -242,7 +242,7 @@ def test_no_more_is_kept_than_may_be(store_url, heard):
 
 @pytest.mark.parametrize("length", [1, 250])
 def test_keys_are_kept_by_what_they_take_in_memory(length):
-    kept, max_bytes = Recent(10**6, 60), 10**6
+    kept, max_bytes = TTLCache(10**6, 60), 10**6
     tracemalloc.start()
 
     for first in range(0, 10_000, 500):
@@ -257,7 +257,7 @@ def test_keys_are_kept_by_what_they_take_in_memory(length):
 def test_what_is_kept_goes_as_quickly_however_much_has_gone():
     """The first of a dictionary is found the more slowly the more were before it."""
     n_kept, seconds = 80_000, []
-    kept = Recent(550 * n_kept, 60)
+    kept = TTLCache(550 * n_kept, 60)
 
     for prefix in "ab":
         entries = {(f"{prefix}{i}", None): ((), {}) for i in range(n_kept)}
@@ -270,7 +270,7 @@ def test_what_is_kept_goes_as_quickly_however_much_has_gone():
 
 
 def test_what_is_kept_may_change_while_somebody_looks_for_what_is_old():
-    kept, stopped, wrong = Recent(2_000_000, 60), threading.Event(), []
+    kept, stopped, wrong = TTLCache(2_000_000, 60), threading.Event(), []
 
     def change():
         i = 0
@@ -394,7 +394,7 @@ def test_every_kind_of_value_is_held_against_the_contract(tmp_path, heard):
     )
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
     dataset.save({"stock": stock})
-    store = store_at(dataset.load(), heard, plan_of(Stock))
+    store = store_at(dataset.load(), heard, spec_of(Stock))
 
     found = store.complete_all([(NOON, product) for product in stock.index])
 
@@ -480,12 +480,12 @@ def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard):
 def by_table(store, rows):
     """Rows completed as one table: for each row its looked-up values and what is missing."""
     columns, missing = complete_table(
-        columns_of(rows, store.plan.sent),
+        columns_of(rows, store.spec.sent),
         store,
-        store.plan.event_time,
+        store.spec.event_time,
         SENT,
     )
-    names = [field.name for field in store.plan.looked_up]
+    names = [field.name for field in store.spec.looked_up]
     values = np.column_stack([np.asarray(columns[name], dtype=float) for name in names])
     return [[None if np.isnan(v) else v for v in row] for row in values.tolist()], by_row(missing)
 
@@ -542,8 +542,8 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
     )
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{file}"})
     dataset.save({"products": products})
-    plan = plan_of(Product)
-    store = store_at(dataset.load(), heard, plan)
+    spec = spec_of(Product)
+    store = store_at(dataset.load(), heard, spec)
     rows = [
         (datetime.fromisoformat("2013-07-01"), product)
         for product in ("ball", "bat", "net", None, "ball")
@@ -551,7 +551,7 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
 
     singly = store.complete_all(rows)
     columns, reasons = complete_table(
-        columns_of(rows, plan.sent), store, "moment", ["moment", "product"]
+        columns_of(rows, spec.sent), store, "moment", ["moment", "product"]
     )
     missing = by_row(reasons)
 
@@ -566,7 +566,7 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
 
 
 def test_fields_of_the_same_table_and_key_are_read_at_once():
-    groups = features.groups_of(PLAN)
+    groups = features.groups_of(SPEC)
 
     assert [group.table for group in groups] == [
         "carrier_features", "origin_features", "destination_features", "plane_features",

@@ -12,11 +12,11 @@ import pytest
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from tests.conftest import Engineered
-from tests.factories import plan_of
+from tests.factories import spec_of
 from tests.serving.conftest import Heard
 
-PLAN = plan_of()
-SENT = [field.name for field in PLAN.sent]
+SPEC = spec_of()
+SENT = [field.name for field in SPEC.sent]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, engineered: Engineered) -> Ite
 
 
 def store(url: str, seconds: float = 5) -> FeatureStore:
-    return FeatureStore(PLAN, StoreSettings(url, timeout_seconds=seconds), Heard())
+    return FeatureStore(SPEC, StoreSettings(url, timeout_seconds=seconds), Heard())
 
 
 def rows_of(table: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -46,7 +46,7 @@ def test_postgres_answers_as_sqlite_does(
 ) -> None:
     rows = rows_of(real_rows)
     days = ("0001-01-01", "0001-01-09", "2050-01-01", "9999-12-31")
-    place = SENT.index(PLAN.event_time)
+    place = SENT.index(SPEC.event_time)
     odd = [(*rows[0][:place], datetime.fromisoformat(d), *rows[0][place + 1 :]) for d in days]
 
     found, expected = (one.complete_all([*rows, *odd]) for one in (store(url), store(online_store)))

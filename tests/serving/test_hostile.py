@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kedro_mlops.serving.settings import Settings
-from tests.factories import plan_of
+from tests.factories import spec_of
 from tests.serving.hostile import ARROW_BODIES, JSON_BODIES, readers, verdict
 
 SETTINGS = Settings()
@@ -29,7 +29,7 @@ def measured(pytestconfig):
     done = subprocess.run(
         command,
         cwd=pytestconfig.rootpath,
-        input=msgspec.json.encode(plan_of()),
+        input=msgspec.json.encode(spec_of()),
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -58,7 +58,7 @@ def nothing_else_to_collect() -> Iterator[None]:
 @pytest.mark.parametrize("name", JSON_BODIES)
 @pytest.mark.parametrize("way", ["one by one", "together"])
 def test_what_is_twice_as_large_takes_no_more_than_twice_as_long(name, way):
-    make, table_reader = JSON_BODIES[name], readers(plan_of().sent)
+    make, table_reader = JSON_BODIES[name], readers(spec_of().sent)
     read = table_reader.read_json if way == "together" else table_reader._rows.read
 
     def seconds(n):

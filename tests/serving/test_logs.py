@@ -71,7 +71,7 @@ def test_of_a_flood_of_others_the_first_lines_are_written_too(others, monkeypatc
         logging.getLogger("asyncio").error("garbage")
     logging.getLogger("uvicorn.error").warning("another")
     clock.now += 1
-    logs.RequestLog().tell()
+    logs.RequestLog().flush()
 
     said = others()
     assert said[:-1] == ["[ERROR] garbage"] * logs.MOST_OF_ONE + ["[WARNING] another"]
@@ -114,7 +114,7 @@ def test_of_a_flood_the_first_lines_are_written_and_how_many_were_not(said):
         log.write("id", status, "reason", "/predict", 0)
     at_once = said()
     clock.now += 1
-    log.tell()
+    log.flush()
     log.write("later", 422, "invalid", "/predict", 0)
 
     statuses = [line["status"] for line in at_once]

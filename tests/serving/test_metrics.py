@@ -15,7 +15,7 @@ from kedro_mlops.serving import metrics as module
 from kedro_mlops.serving.answers import Answer
 from kedro_mlops.serving.bulk_answers import By, TableAnswers
 from kedro_mlops.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
-from tests.factories import plan_of
+from tests.factories import spec_of
 
 ANSWERS = [
     Answer("a", 0.05, False, "v1", {"wind": "no_key"}, []),
@@ -61,7 +61,7 @@ metrics.in_progress.inc()
 metrics.log_bytes.set(int(sys.argv[1]))
 metrics.dropped(5)
 metrics.dropped(7)
-metrics.tell()
+metrics.flush()
 """
 GATHER = """
 from prometheus_client import CollectorRegistry, generate_latest
@@ -86,7 +86,7 @@ def test_rows_are_counted_alike_one_by_one_and_together(metrics):
     for answer in ANSWERS:
         metrics.answered(answer, "champion")
     metrics.answered_many(as_table(ANSWERS, "canary"))
-    metrics.tell()
+    metrics.flush()
 
     for variant in ("champion", "canary"):
         model = {"model_version": "v1", "variant": variant}
@@ -107,7 +107,7 @@ def test_what_was_told_is_not_told_again(metrics):
     metrics.feature_age("table", 3)
     before = told("feature_store_lookups_total", table="table", result="read")
     for _ in range(3):
-        metrics.tell()
+        metrics.flush()
 
     assert before == 0
     assert told("feature_store_lookups_total", table="table", result="read") == 1
@@ -123,7 +123,7 @@ def test_what_the_log_removed_is_counted_from_its_total(metrics):
 
 
 def test_the_models_and_what_the_challenger_does_are_told(metrics):
-    metrics.models(plan_of(model_version="v1"), "champion", 123.0)
+    metrics.models(spec_of(model_version="v1"), "champion", 123.0)
     metrics.switched("shadow")
     metrics.switched("off")
 

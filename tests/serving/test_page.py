@@ -22,8 +22,8 @@ LABEL = OBSERVATION[OBSERVATION.label].description
 
 
 @pytest.fixture
-def document(desk):
-    return json.loads(desk().docs["/docs.json"].body)
+def document(state):
+    return json.loads(state().docs["/docs.json"].body)
 
 
 def test_the_title_says_what_the_service_predicts(document):
@@ -33,8 +33,8 @@ def test_the_title_says_what_the_service_predicts(document):
     assert document["info"]["description"].startswith(LABEL)
 
 
-def test_the_page_has_the_title_of_the_document_and_loads_only_what_is_there(desk, serve):
-    server = serve(desk())
+def test_the_page_has_the_title_of_the_document_and_loads_only_what_is_there(state, serve):
+    server = serve(state())
 
     response, document = server.ask("GET", "/"), server.ask("GET", "/docs.json").said
 
@@ -48,8 +48,8 @@ def test_the_page_has_the_title_of_the_document_and_loads_only_what_is_there(des
         assert (ASSETS / Path(place).name).is_file()
 
 
-def test_no_style_of_the_page_hides_the_title(desk):
-    text = desk().docs["/"].body.decode()
+def test_no_style_of_the_page_hides_the_title(state):
+    text = state().docs["/"].body.decode()
 
     styles = [(ASSETS / name).read_text() for name in re.findall(r"[\w-]+\.css", text)]
 
@@ -62,9 +62,9 @@ def test_a_title_is_text_and_no_html():
     assert b"<title>a &lt; b</title>" in page("a < b")
 
 
-def test_every_example_of_a_request_is_answered(desk, serve, document):
+def test_every_example_of_a_request_is_answered(state, serve, document):
     said = document["paths"]["/predict"]["post"]
-    server = serve(desk())
+    server = serve(state())
 
     examples = said["requestBody"]["content"][JSON]["examples"]
     bodies = [example["value"] for example in examples.values()]
@@ -96,8 +96,8 @@ def test_every_example_is_as_its_schema_says(document):
     assert n_checked > 20
 
 
-def test_every_error_has_an_example_of_its_own_which_is_what_is_said(desk, serve, example):
-    one = desk(api_keys=KEY, max_body_megabytes=0.02)
+def test_every_error_has_an_example_of_its_own_which_is_what_is_said(state, serve, example):
+    one = state(api_keys=KEY, max_body_megabytes=0.02)
     document = json.loads(one.docs["/docs.json"].body)
     server, key = serve(one), {"authorization": f"Bearer {KEY}"}
     first = next(iter(example))
@@ -129,8 +129,8 @@ def test_every_error_has_an_example_of_its_own_which_is_what_is_said(desk, serve
 
 
 @pytest.mark.parametrize("path", ["/info", "/livez", "/readyz", "/metrics"])
-def test_the_method_of_an_example_is_one_that_is_answered(desk, serve, document, path):
-    response = serve(desk()).ask("DELETE", path)
+def test_the_method_of_an_example_is_one_that_is_answered(state, serve, document, path):
+    response = serve(state()).ask("DELETE", path)
 
     responses = document["paths"][path]["get"]["responses"]
     assert responses["405"]["content"][PROBLEM]["example"]["detail"] == response.said["detail"]

@@ -13,14 +13,14 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.serving import app_state as desks
 from kedro_mlops.serving import logs
 from kedro_mlops.serving.warm_up import warm_up
-from tests.serving.test_front import logged, problem_of
+from tests.serving.test_gateway import logged, problem_of
 
 
 @pytest.fixture
-def watched(desk, monkeypatch):
+def watched(state, monkeypatch):
     """A desk that is watched, often, by a loop in a thread of its own."""
     monkeypatch.setattr(desks, "WATCH_SECONDS", 0.02)
-    one, loop = desk(), asyncio.new_event_loop()
+    one, loop = state(), asyncio.new_event_loop()
     task = loop.create_task(one.watch())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -62,8 +62,8 @@ def test_it_is_ready_only_while_predictions_can_be_logged_although_nobody_asks(
     soon(lambda: server.ask("GET", "/readyz").status == 200)
 
 
-def test_that_it_is_not_ready_is_no_invalid_request_and_can_be_seen(desk, serve):
-    one = desk()
+def test_that_it_is_not_ready_is_no_invalid_request_and_can_be_seen(state, serve):
+    one = state()
     one.unready = "The service is warming up; try again."
 
     refused = serve(one).ask("GET", "/readyz")
@@ -74,10 +74,10 @@ def test_that_it_is_not_ready_is_no_invalid_request_and_can_be_seen(desk, serve)
     assert one.metrics.invalid.labels("unready")._value.get() == 0
 
 
-def test_who_asks_whether_it_is_ready_is_no_line_in_the_log(desk, serve, caplog, monkeypatch):
+def test_who_asks_whether_it_is_ready_is_no_line_in_the_log(state, serve, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger(logs.SERVICE), "propagate", True)
     caplog.set_level(logging.INFO, logs.SERVICE)
-    one = desk()
+    one = state()
     one.unready = "The service is warming up; try again."
 
     statuses = [serve(one).ask("GET", path).status for path in ("/readyz", "/nothing")]
@@ -91,15 +91,15 @@ def test_who_asks_whether_it_is_ready_is_no_line_in_the_log(desk, serve, caplog,
     assert paths() == ["/nothing"]
 
 
-def test_a_look_at_the_log_leaves_nothing(desk, tmp_path):
-    one = desk()
+def test_a_look_at_the_log_leaves_nothing(state, tmp_path):
+    one = state()
 
     one.predictor.log.check()
 
     assert list((tmp_path / "log").iterdir()) == []
 
 
-def test_a_log_that_has_no_room_for_more_is_none(desk, tmp_path, monkeypatch):
+def test_a_log_that_has_no_room_for_more_is_none(state, tmp_path, monkeypatch):
     """The size of files is limited, as a full disk would."""
     script = (
         "import resource, signal; from pathlib import Path;"
@@ -116,13 +116,13 @@ def test_a_log_that_has_no_room_for_more_is_none(desk, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_warms_it_up_is_neither_logged_nor_counted(desk, tmp_path):
-    one = desk()
+def test_what_warms_it_up_is_neither_logged_nor_counted(state, tmp_path):
+    one = state()
 
     warm_up(one)
 
     assert logged(tmp_path) == []
-    one.metrics.tell()
+    one.metrics.flush()
     counts = [
         sample.value
         for metric in (one.metrics.predictions, one.metrics.missing, one.metrics.unseen)
@@ -136,15 +136,15 @@ def test_what_is_warm_need_not_be_imported(released, online_store, tmp_path):
     script = f"""
 import sys
 from pathlib import Path
-from kedro_mlops.runtime.serving_spec import Plan, hash_of
-from kedro_mlops.serving.app_state import Desk, JSON_TYPE
+from kedro_mlops.runtime.serving_spec import ServingSpec, hash_of
+from kedro_mlops.serving.app_state import AppState, JSON_TYPE
 from kedro_mlops.serving.settings import Settings
 from kedro_mlops.serving.warm_up import warm_up
 import msgspec
 folder = Path({str(released[0])!r})
-plan = Plan.read(folder, hash_of((folder / "plan.json").read_bytes()))
+plan = ServingSpec.read(folder, hash_of((folder / "serving_spec.json").read_bytes()))
 settings = Settings(feature_store_url={online_store!r}, prediction_log_dir={str(tmp_path)!r})
-desk = Desk(folder, plan, None, settings)
+desk = AppState(folder, plan, None, settings)
 warm_up(desk)
 before = set(sys.modules)
 row = {{field.name: field.example for field in plan.sent}}

@@ -16,7 +16,7 @@ from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
 from kedro_mlops.serving.validation_errors import MAX_ERRORS, validation_errors
-from tests.factories import plan_of
+from tests.factories import spec_of
 
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 MAX_ROWS = 1000
@@ -68,7 +68,7 @@ WHITE = st.sampled_from(["", " ", "\n", "\t ", "\r\n"])
 
 @cache
 def reader(contract):
-    return RowReader(plan_of(contract).sent, MAX_ROWS)
+    return RowReader(spec_of(contract).sent, MAX_ROWS)
 
 
 @cache
@@ -82,7 +82,7 @@ def body_of(*rows):
 
 @cache
 def table_reader(contract):
-    return TableReader(plan_of(contract).sent, reader(contract), MAX_ROWS)
+    return TableReader(spec_of(contract).sent, reader(contract), MAX_ROWS)
 
 
 def accepted(contract, body):
@@ -100,7 +100,7 @@ def accepted_as_table(contract, body):
         columns = table_reader(contract).read_json(body)
     except BadRequestError:
         return None
-    fields = plan_of(contract).sent
+    fields = spec_of(contract).sent
     rows = zip(*(plain(columns[field.name], field) for field in fields), strict=True)
     return [[(type(value), value) for value in row] for row in rows]
 
@@ -116,7 +116,7 @@ def plain(column, field):
 
 def rounded(rows, contract):
     """The judge's rows, with integers that may be missing as exact as floats are."""
-    inexact = [field.integer and field.nullable for field in plan_of(contract).sent]
+    inexact = [field.integer and field.nullable for field in spec_of(contract).sent]
     return rows and [
         [(int, int(float(v))) if odd and v is not None else (t, v) for odd, (t, v) in pairs]
         for pairs in (zip(inexact, row, strict=True) for row in rows)
@@ -135,7 +135,7 @@ def judged(contract, body):
     if not isinstance(rows, list) or not 0 < len(rows) <= MAX_ROWS:
         return None
     right, wrong = validation_errors(reader(contract).model, rows, frozenset())
-    names = [field.name for field in plan_of(contract).sent]
+    names = [field.name for field in spec_of(contract).sent]
     values = [[getattr(row, name) for name in names] for row in right]
     return None if wrong else [[(type(value), value) for value in row] for row in values]
 
@@ -176,12 +176,12 @@ def pairs(draw, field):
 
 @st.composite
 def rows_as_text(draw, contract):
-    members = [draw(pairs(field)) for field in plan_of(contract).sent]
+    members = [draw(pairs(field)) for field in spec_of(contract).sent]
     change = draw(st.integers(0, 12))
     if change == 0:
         members += [draw(st.sampled_from(members))]
     if change == 1:
-        members += [draw(pairs(draw(st.sampled_from(plan_of(contract).sent))))]
+        members += [draw(pairs(draw(st.sampled_from(spec_of(contract).sent))))]
     if change == 2:
         members.remove(draw(st.sampled_from(members)))
     if change == 3:
@@ -258,17 +258,17 @@ def test_no_escape_hides_a_key_that_comes_twice(contract, hidden):
 
 
 def test_real_rows_are_read_by_the_decoder_as_they_are(real_rows, monkeypatch):
-    plan = plan_of()
-    sent = real_rows[[field.name for field in plan.sent]]
-    quick = RowReader(plan.sent, MAX_ROWS)
-    monkeypatch.setattr(quick, "judged", None)
+    spec = spec_of()
+    sent = real_rows[[field.name for field in spec.sent]]
+    answer_fast = RowReader(spec.sent, MAX_ROWS)
+    monkeypatch.setattr(answer_fast, "judged", None)
 
-    rows = quick.read(body_of(*json_records(sent)))
+    rows = answer_fast.read(body_of(*json_records(sent)))
 
     read = pd.DataFrame(rows, columns=sent.columns)
     pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)
-    table = TableReader(plan.sent, quick, MAX_ROWS).read_json(body_of(*json_records(sent)))
-    columns = {field.name: plain(table[field.name], field) for field in plan.sent}
+    table = TableReader(spec.sent, answer_fast, MAX_ROWS).read_json(body_of(*json_records(sent)))
+    columns = {field.name: plain(table[field.name], field) for field in spec.sent}
     read = pd.DataFrame(columns, columns=sent.columns)
     pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)
 

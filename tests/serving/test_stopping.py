@@ -11,7 +11,7 @@ from kedro_mlops.serving import stopping
 from kedro_mlops.serving.fast_lane import GuardedProtocol
 from kedro_mlops.serving.stopping import DrainingServer
 from tests.serving.conftest import inner_app, read_all
-from tests.serving.test_front import request_of, statuses
+from tests.serving.test_gateway import request_of, statuses
 
 N_CALLERS = 50
 ASK = request_of(b"", path="/livez", method="GET")

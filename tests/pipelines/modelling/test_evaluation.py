@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_sco
 from flight_delays.contracts import Observation
 from flight_delays.pipelines.modelling.pipeline import PLOTS
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.measures.evaluation import Window
+from kedro_mlops.measures.evaluation import MeasuredRows
 from kedro_mlops.measures.metrics import DECISION_METRICS, PROBABILITY_METRICS
 from kedro_mlops.modelling.evaluation import (
     BASELINES,
@@ -90,7 +90,7 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
         "true_negatives": int((~rows["decision"] & (rows[Y] == 0)).sum()),
     }
     assert metrics.baselines["base_rate"]["roc_auc"].value == 0.5
-    assert metrics.window == Window(
+    assert metrics.window == MeasuredRows(
         n_rows=len(rows),
         positive_share=rows[Y].mean(),
         first_day="2013-03-18",

@@ -10,7 +10,7 @@ import pytest
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring.challenger_review import Trial
+from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Performance, Quality
 from kedro_mlops.monitoring.nodes import Monitoring, join_labels, measure_quality
@@ -35,8 +35,10 @@ def retraining(configured: Callable[..., dict[str, Any]]) -> Retraining:
 
 
 @pytest.fixture(scope="session")
-def trial(configured: Callable[..., dict[str, Any]]) -> Trial:
-    return Trial(**(configured("monitoring", "trial") | {"min_labelled_rows": 100}))
+def trial(configured: Callable[..., dict[str, Any]]) -> ChallengerReview:
+    return ChallengerReview(
+        **(configured("monitoring", "challenger_review") | {"min_labelled_rows": 100})
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,20 @@
 from kedro_mlops.core.artefacts import Check
 from kedro_mlops.monitoring.alerts import raise_alerts
-from kedro_mlops.monitoring.decisions import Alert, Guard, RetrainDecision, Rule
+from kedro_mlops.monitoring.decisions import Alert, Guard, RetrainDecision, Trigger
 from tests.factories import performance_of, quality_of, skew_of
 
 GOOD, SERVED, LABELS = quality_of(Check.at_most("skew", 0, 0.1)), skew_of(), performance_of()
 COUNTED = LABELS.labels | {"repeated": 12, "pending": 5}
-FIRED = Rule(rule="performance", fired=True, value=0.6, limit=0.5, reason="Log loss 0.6 is worse.")
-YOUNG = Rule(rule="age", fired=False, value=3, limit=90, reason="It is young.")
+FIRED = Trigger(
+    rule="performance", fired=True, value=0.6, limit=0.5, reason="Log loss 0.6 is worse."
+)
+YOUNG = Trigger(rule="age", fired=False, value=3, limit=90, reason="It is young.")
 REFUSED = Guard(guard="cooldown", refused=True, reason="The last training was yesterday.")
 
 
-def decision_of(*said: Rule | Guard) -> RetrainDecision:
+def decision_of(*said: Trigger | Guard) -> RetrainDecision:
     return RetrainDecision.weigh(
-        [YOUNG, *(one for one in said if isinstance(one, Rule))],
+        [YOUNG, *(one for one in said if isinstance(one, Trigger))],
         [Guard.of_data(None), *(one for one in said if isinstance(one, Guard))],
         decided_at="2013-05-01T00:00:00",
         model_version="v1",

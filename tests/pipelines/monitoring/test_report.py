@@ -17,7 +17,7 @@ from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.core.wording import metric_name
 from kedro_mlops.measures.metrics import METRICS, Bootstrap, Costs
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring.challenger_review import Trial
+from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
 from kedro_mlops.scoring.nodes import score
@@ -48,7 +48,7 @@ def watch(
     retraining: Retraining,
     bootstrap: Bootstrap,
     costs: Costs,
-    trial: Trial,
+    trial: ChallengerReview,
 ) -> Watch:
     """Runs all nodes; what they are given may be replaced by name, labels by what they become."""
 
@@ -65,7 +65,7 @@ def watch(
             "champion": package,
             "data_screening": screened(),
             "past_windows": pd.DataFrame(),
-            "past_trials": pd.DataFrame(),
+            "past_challenger_reviews": pd.DataFrame(),
             "metric_functions": METRICS,
             "last_trained": None,
             "params:as_of": as_of,
@@ -73,7 +73,7 @@ def watch(
             "params:window": window,
             "params:monitoring": params,
             "params:retraining": retraining,
-            "params:trial": trial,
+            "params:challenger_review": trial,
             "params:costs": costs,
             "params:bootstrap": bootstrap,
         } | replaced
@@ -327,7 +327,7 @@ def test_the_report_shows_a_trial_and_is_silent_where_there_is_none(
 
     made = watch(served_predictions=ibis.union(champions, shadows))
 
-    trial, page = made["trial_decision"], text_of(made)
+    trial, page = made["challenger_decision"], text_of(made)
     assert trial.outcome == "stop"
     assert trial.reasons[0] in page
     assert '<span class="failed">stop</span>' in made["monitoring_report"]

@@ -12,7 +12,7 @@ from kedro_mlops.models.families import FAMILIES, Families
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.released import bento_folder, model_folder, models_of
 from kedro_mlops.release import nodes
-from kedro_mlops.release.nodes import Release, build_bento, elect, promote
+from kedro_mlops.release.nodes import Release, build_bento, promote, select_model
 from kedro_mlops.release.requirements import export_requirements
 from tests.factories import (
     decided,
@@ -21,7 +21,7 @@ from tests.factories import (
     tiny_package,
     write_bento,
     write_labels,
-    write_plan,
+    write_spec,
 )
 
 CANDIDATE, INCUMBENT = tiny_package(seed=1), replace(tiny_package(seed=2), base="then")
@@ -34,73 +34,75 @@ def decision(outcome: Outcome, by: str = "gate", **fields: Any) -> Decision:
 
 @pytest.mark.parametrize("made", [decision("promote"), decision("rollback", by="ann")])
 def test_who_was_chosen_is_elected_with_the_decision_on_record(made: Decision) -> None:
-    elected = elect(CANDIDATE, INCUMBENT, made)
+    selected = select_model(CANDIDATE, INCUMBENT, made)
 
-    assert elected.version == CANDIDATE.version
-    assert elected.metadata.decision == made
-    assert elected.base == INCUMBENT.base
+    assert selected.version == CANDIDATE.version
+    assert selected.metadata.decision == made
+    assert selected.base == INCUMBENT.base
 
 
 @pytest.mark.parametrize("outcome", ["keep", "block", "await_approval"])
 def test_otherwise_the_champion_stays_as_it_is(outcome: Outcome) -> None:
-    elected = elect(CANDIDATE, INCUMBENT, decision(outcome))
+    selected = select_model(CANDIDATE, INCUMBENT, decision(outcome))
 
-    assert elected is INCUMBENT
+    assert selected is INCUMBENT
 
 
 def test_a_champion_that_cannot_answer_waits_for_a_person_with_what_the_gate_said() -> None:
     with pytest.raises(ProjectError, match=r"^It had to be so\.$"):
-        elect(CANDIDATE, of_another_scikit_learn(INCUMBENT), decision("await_approval"))
+        select_model(CANDIDATE, of_another_scikit_learn(INCUMBENT), decision("await_approval"))
 
 
 def test_a_decision_about_another_candidate_elects_nobody_new() -> None:
     about_another = decision("promote", candidate="20130101-another")
 
-    elected = elect(CANDIDATE, INCUMBENT, about_another)
+    selected = select_model(CANDIDATE, INCUMBENT, about_another)
 
-    assert elected is INCUMBENT
+    assert selected is INCUMBENT
 
 
 def test_a_promotion_that_was_carried_out_is_not_carried_out_again() -> None:
     champion = CANDIDATE.with_record(decision=decision("promote", by="ann"))
 
-    elected = elect(CANDIDATE, champion, decision("promote"))
+    selected = select_model(CANDIDATE, champion, decision("promote"))
 
-    assert elected is champion
+    assert selected is champion
 
 
 def test_the_first_champion_follows_nobody() -> None:
     first = decision("promote", champion_before=None)
 
-    elected = elect(replace(CANDIDATE, base="of the candidate"), None, first)
+    selected = select_model(replace(CANDIDATE, base="of the candidate"), None, first)
 
-    assert elected.base is None
-    assert elected.metadata.withdrawn == []
+    assert selected.base is None
+    assert selected.metadata.withdrawn == []
 
 
 def test_a_model_that_is_rolled_back_is_withdrawn_with_those_before_it() -> None:
     incumbent = INCUMBENT.with_record(withdrawn=["older"])
 
-    elected = elect(CANDIDATE, incumbent, decision("rollback", by="ann"))
+    selected = select_model(CANDIDATE, incumbent, decision("rollback", by="ann"))
 
-    assert elected.metadata.withdrawn == ["older", INCUMBENT.version]
+    assert selected.metadata.withdrawn == ["older", INCUMBENT.version]
 
 
 def test_what_was_withdrawn_stays_so_under_the_next_champion() -> None:
-    elected = elect(CANDIDATE, INCUMBENT.with_record(withdrawn=["older"]), decision("promote"))
+    selected = select_model(
+        CANDIDATE, INCUMBENT.with_record(withdrawn=["older"]), decision("promote")
+    )
 
-    assert elected.metadata.withdrawn == ["older"]
+    assert selected.metadata.withdrawn == ["older"]
 
 
 @pytest.mark.parametrize(("by", "elects"), [("gate", INCUMBENT), ("ann", CANDIDATE)])
 def test_a_withdrawn_model_is_promoted_by_a_person_only(by: str, elects: ModelPackage) -> None:
     incumbent = INCUMBENT.with_record(withdrawn=["older", CANDIDATE.version])
 
-    elected = elect(CANDIDATE, incumbent, decision("promote", by))
+    selected = select_model(CANDIDATE, incumbent, decision("promote", by))
 
     withdrawn = {"gate": ["older", CANDIDATE.version], "ann": ["older"]}[by]
-    assert elected.version == elects.version
-    assert elected.metadata.withdrawn == withdrawn
+    assert selected.version == elects.version
+    assert selected.metadata.withdrawn == withdrawn
 
 
 @pytest.mark.parametrize("serving", [INCUMBENT, None])
@@ -110,17 +112,17 @@ def test_a_decision_against_another_champion_is_refused(serving: ModelPackage | 
     with pytest.raises(
         ProjectError, match=r"judged against 20120101-before, but .* serves now.*gate,release"
     ):
-        elect(CANDIDATE, serving, outdated)
+        select_model(CANDIDATE, serving, outdated)
 
 
 def test_without_champion_a_blocked_candidate_is_an_error_with_the_reasons() -> None:
     with pytest.raises(ProjectError, match=r"no champion yet.*It had to be so\..*parameters_gate"):
-        elect(CANDIDATE, None, decision("block"))
+        select_model(CANDIDATE, None, decision("block"))
 
 
 def test_without_champion_a_candidate_that_awaits_approval_is_an_error_with_the_reasons() -> None:
     with pytest.raises(ProjectError, match=r"no champion yet.*It had to be so\.$"):
-        elect(CANDIDATE, None, decision("await_approval"))
+        select_model(CANDIDATE, None, decision("await_approval"))
 
 
 def test_the_champion_says_which_release_serves_it() -> None:
@@ -143,7 +145,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for tag, engine in ((BOOSTED, "compiled trees"), (LINEAR, "scikit-learn")):
         folder = model_folder(tag)
         folder.mkdir(parents=True)
-        write_labels(folder, write_plan("1", folder, engine=engine, family="logistic_regression"))
+        write_labels(folder, write_spec("1", folder, engine=engine, family="logistic_regression"))
 
 
 def packages(families: Families, champion: str, challenger: str) -> set[str]:

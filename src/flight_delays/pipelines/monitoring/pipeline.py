@@ -96,10 +96,11 @@ def create_pipeline() -> Pipeline:
             Node(
                 judge_trial,
                 [
-                    "contract", "served_predictions", "model_input", "champion", "past_trials",
-                    *MOMENTS, "params:trial", "params:costs", BOOTSTRAP,
+                    "contract", "served_predictions", "model_input", "champion",
+                    "past_challenger_reviews", *MOMENTS, "params:challenger_review",
+                    "params:costs", BOOTSTRAP,
                 ],
-                ["trial_decision", "trial_history"],
+                ["challenger_decision", "challenger_reviews"],
             ),
             Node(
                 expose,
@@ -118,7 +119,7 @@ def create_pipeline() -> Pipeline:
                 render_report,
                 [
                     "retrain_decision", "data_quality", "serving_skew", "performance",
-                    "trial_decision", "drift", *PLOTS, "champion",
+                    "challenger_decision", "drift", *PLOTS, "champion",
                 ],
                 "monitoring_report",
                 tags=["of_champion"],  # rendered anew when the champion moves

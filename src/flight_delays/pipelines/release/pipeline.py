@@ -5,9 +5,9 @@ from kedro.pipeline import Node, Pipeline
 from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.release.nodes import (
     build_bento,
-    elect,
     pack_engine,
     promote,
+    select_model,
     store_challenger,
     store_model,
     verify,
@@ -18,15 +18,15 @@ PARAMS = "params:release"
 
 
 def create_pipeline() -> Pipeline:
-    """Elect, store, build, verify, promote."""
+    """Select, store, build, verify, promote."""
     return named_pipeline(
         "release",
         [
-            Node(elect, ["candidate", "incumbent", "gate_decision"], "elected"),
-            Node(store_model, ["contract", "elected", "test", PARAMS], "model_tag"),
+            Node(select_model, ["candidate", "incumbent", "gate_decision"], "selected"),
+            Node(store_model, ["contract", "selected", "test", PARAMS], "model_tag"),
             Node(
                 store_challenger,
-                ["contract", "candidate", "elected", "gate_decision", "test", PARAMS],
+                ["contract", "candidate", "selected", "gate_decision", "test", PARAMS],
                 "challenger_tag",
             ),
             Node(
@@ -35,17 +35,17 @@ def create_pipeline() -> Pipeline:
             Node(pack_engine, None, "wheel_hash"),
             Node(
                 build_bento,
-                ["model_tag", "challenger_tag", "elected", "requirements", "wheel_hash", PARAMS],
+                ["model_tag", "challenger_tag", "selected", "requirements", "wheel_hash", PARAMS],
                 "bento",
             ),
             Node(
                 verify,
                 [
-                    "contract", "log_contract", "bento", "elected", "test", "online_store",
+                    "contract", "log_contract", "bento", "selected", "test", "online_store",
                     PARAMS, "params:seed",
                 ],
                 "release",
             ),
-            Node(promote, ["elected", "release"], "champion"),
+            Node(promote, ["selected", "release"], "champion"),
         ],
     )  # fmt: skip

@@ -17,7 +17,7 @@ from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.models.decision import GATE, Decision, Outcome
 from kedro_mlops.models.metadata import Metadata
-from kedro_mlops.models.released import BUILD_AGAIN, models_of, plan_of
+from kedro_mlops.models.released import BUILD_AGAIN, models_of, spec_of
 
 if TYPE_CHECKING:
     from kedro_mlops.models.package import ModelPackage
@@ -202,7 +202,7 @@ def roll_back(
             answer here.
     """
     from kedro_mlops.models.package import UnloadableError, is_mute  # noqa: PLC0415 - heavy
-    from kedro_mlops.release.nodes import elect  # noqa: PLC0415
+    from kedro_mlops.release.nodes import select_model  # noqa: PLC0415
 
     history = champions(catalog)
     current = history[0]
@@ -219,7 +219,7 @@ def roll_back(
         with alone or nullcontext():
             _release(catalog, package, decision)
     else:
-        catalog.save(CHAMPION, elect(package, current.package(), decision))
+        catalog.save(CHAMPION, select_model(package, current.package(), decision))
     return champions(catalog)[0]
 
 
@@ -294,11 +294,11 @@ def _release(catalog: Catalog, package: "ModelPackage", decision: Decision) -> N
 def release_problem(metadata: Metadata) -> str | None:
     """Why a champion's release cannot serve as it is; nothing if it can."""
     try:
-        plans = [plan_of(model) for model in models_of(str(metadata.release))]
+        specs = [spec_of(model) for model in models_of(str(metadata.release))]
     except ProjectError as error:
         return str(error)
     if (metadata.version, metadata.threshold) not in [
-        (p.model_version, p.threshold) for p in plans
+        (p.model_version, p.threshold) for p in specs
     ]:
         return (
             f"The release {metadata.release} in BentoML's store holds another model. {BUILD_AGAIN}"

@@ -104,14 +104,14 @@ def _example_row(contract: "Columns") -> dict[str, Any]:
 def _serving_environment(context: Any) -> dict[str, str]:
     """What the service is told."""
     data = data_folder(context)
-    trial = context.params["live_trial"]
+    challenger = context.params["challenger"]
     return {
         "FEATURE_STORE_URL": context.catalog.load("online_store"),
         "PREDICTION_LOG_DIR": str(data / "07_model_output/prediction_log"),
-        "TRIAL_DECISION_FILE": str(data / "06_models/trial_decision.json"),
+        "CHALLENGER_DECISION_FILE": str(data / "06_models/challenger_decision.json"),
         # an unquoted `off` is YAML's false
-        "CHALLENGER_MODE": str(trial["mode"] or "off"),
-        "CHALLENGER_SHARE": str(trial["share"]),
+        "CHALLENGER_MODE": str(challenger["mode"] or "off"),
+        "CHALLENGER_SHARE": str(challenger["share"]),
         "OMP_NUM_THREADS": "1",
     }
 

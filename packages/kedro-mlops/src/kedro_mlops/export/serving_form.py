@@ -14,7 +14,14 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.package import ModelPackage, Unloadable, UnloadableError, dump_estimator
 from kedro_mlops.models.stand_in import as_arrays
 from kedro_mlops.runtime.encoding import encode_rows
-from kedro_mlops.runtime.serving_spec import MODEL, TREES, Encoding, EngineName, Plan, hash_of
+from kedro_mlops.runtime.serving_spec import (
+    MODEL,
+    TREES,
+    Encoding,
+    EngineName,
+    ServingSpec,
+    hash_of,
+)
 from kedro_mlops.runtime.trees import Trees
 
 from .compiled import NotEqualError, compile_trees
@@ -33,7 +40,7 @@ def export(
     folder: Path,
     name: str = "",
     predicts: str = "",
-) -> Plan:
+) -> ServingSpec:
     """Write the files that serve a model into an empty folder.
 
     Args:
@@ -46,7 +53,7 @@ def export(
         predicts: What the label says, in words.
 
     Returns:
-        The plan, which is not written yet.
+        The serving spec, which is not written yet.
 
     Raises:
         UnloadableError: if the model cannot be loaded.
@@ -66,7 +73,7 @@ def export(
         (folder / MODEL).write_bytes(dump_estimator(estimator))
     files = {path.name: hash_of(path.read_bytes()) for path in sorted(folder.iterdir())}
     metadata = package.metadata
-    return Plan(
+    return ServingSpec(
         model_version=metadata.version,
         family=metadata.family,
         as_of=metadata.as_of.isoformat(),

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from kedro_mlops.runtime.field_types import value_judge
-from kedro_mlops.runtime.serving_spec import Field, Plan, Source
+from kedro_mlops.runtime.serving_spec import Field, ServingSpec, Source
 
-from .ttl_cache import Entry, Key, Recent
+from .ttl_cache import Entry, Key, TTLCache
 
 logger = logging.getLogger(__name__)
 
@@ -114,15 +114,15 @@ class FeatureStore:
     the contract is missing, too.
     """
 
-    plan: Plan
+    spec: ServingSpec
     settings: StoreSettings
     observer: Observer
     groups: list[Group] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.groups = groups_of(self.plan)
+        self.groups = groups_of(self.spec)
         n_bytes, seconds = self.settings.cache_bytes, self.settings.cache_seconds
-        self._caches = [Recent(n_bytes, seconds) for _ in self.groups]
+        self._caches = [TTLCache(n_bytes, seconds) for _ in self.groups]
         self._nothing = [group.missing(NO_KEY) for group in self.groups]
         self._sources = list(zip(self.groups, self._caches, self._nothing, strict=True))
         self._engine: Any = None
@@ -281,9 +281,9 @@ def _completed(values: Sequence[Any], entries: Iterable[Entry]) -> Completed:
     return completed, missing
 
 
-def groups_of(plan: Plan) -> list[Group]:
+def groups_of(spec: ServingSpec) -> list[Group]:
     """Group the looked-up fields by the table and key that they come from."""
-    place = {name: position for position, name in enumerate(f.name for f in plan.sent)}
+    place = {name: position for position, name in enumerate(f.name for f in spec.sent)}
 
     def source(field: Field) -> Source:
         assert field.source is not None
@@ -293,13 +293,13 @@ def groups_of(plan: Plan) -> list[Group]:
         Group(
             table=table,
             by=place[by],
-            day=place[plan.event_time] if daily else None,
+            day=place[spec.event_time] if daily else None,
             names=tuple(field.name for field in fields),
             columns=tuple(source(field).column for field in fields),
             judges=tuple(map(_judge, fields)),
         )
         for (table, by, daily), grouped in groupby(
-            plan.looked_up, key=lambda f: (source(f).table, source(f).by, source(f).daily)
+            spec.looked_up, key=lambda f: (source(f).table, source(f).by, source(f).daily)
         )
         if (fields := list(grouped))
     ]

@@ -25,7 +25,7 @@ class _Kept:
         self.asked = asked
 
 
-class Recent:
+class TTLCache:
     """Entries for as long as they are taken for true; those that were read first go first.
 
     For any number of threads; getting, which is most of it, takes no lock.

@@ -11,7 +11,7 @@ from kedro_mlops.core.wording import in_environment, interval_text, measured_tex
 from kedro_mlops.measures.evaluation import Measured
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring.decisions import RetrainDecision, TrialDecision
+from kedro_mlops.monitoring.decisions import ChallengerDecision, RetrainDecision
 from kedro_mlops.monitoring.findings import Performance
 from kedro_mlops.release.artefacts import ProvenRelease
 
@@ -23,7 +23,7 @@ ARTEFACTS = (
     "gate_decision",
     "release",
     "performance",
-    "trial_decision",
+    "challenger_decision",
     "retrain_decision",
     "monitoring_report",
     "model_card",
@@ -54,7 +54,7 @@ def summarise(
 
 
 def _nothing_on_trial(name: str, artefact: Any) -> bool:
-    return name == "trial_decision" and artefact.outcome == "none"
+    return name == "challenger_decision" and artefact.outcome == "none"
 
 
 def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool) -> str:
@@ -112,7 +112,7 @@ def _metrics(metrics: Measured) -> str:
     )
 
 
-def _decision(decision: Decision | TrialDecision | RetrainDecision) -> str:
+def _decision(decision: Decision | ChallengerDecision | RetrainDecision) -> str:
     return f"{decision.outcome}: {' '.join(decision.reasons)}"
 
 
@@ -144,7 +144,7 @@ _LINES: dict[str, tuple[str, Any]] = {
     "gate_decision": ("Gate", _decision),
     "release": ("Released", _release),
     "performance": ("Watched", _performance),
-    "trial_decision": ("Trial", _decision),
+    "challenger_decision": ("Challenger", _decision),
     "retrain_decision": ("Retrain?", _decision),
     "monitoring_report": ("Report", str),
     "model_card": ("Card", str),

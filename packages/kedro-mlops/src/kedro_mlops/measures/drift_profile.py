@@ -42,7 +42,7 @@ class Bin(NamedTuple):
     mean: float
 
 
-Tally = dict[str, dict[str, Bin]]
+BinCounts = dict[str, dict[str, Bin]]
 
 
 def profile(
@@ -88,7 +88,7 @@ def tally_windows(
     edges: dict[str, list[float]],
     categorical: list[str],
     window: ir.IntegerValue | None = None,
-) -> dict[int, Tally]:
+) -> dict[int, BinCounts]:
     """Count a table in the bins of a reference, window by window, in one query.
 
     Returns:
@@ -107,7 +107,7 @@ def tally_windows(
         for name, (bins, values) in binned.items()
     ]
     names = [*edges, *categorical]
-    tallies: dict[int, Tally] = {}
+    tallies: dict[int, BinCounts] = {}
     for row in ibis.union(*parts).order_by("window", "column", "bin").to_pyarrow().to_pylist():
         tally = tallies.setdefault(row["window"], {name: {} for name in names})
         mean = np.nan if row["mean"] is None else float(row["mean"])
@@ -115,7 +115,7 @@ def tally_windows(
     return tallies
 
 
-def compare(reference: Profile, tally: Tally) -> pd.DataFrame:
+def compare(reference: Profile, tally: BinCounts) -> pd.DataFrame:
     """Compare the rows that were counted with a reference profile, column by column.
 
     Returns:
@@ -187,9 +187,9 @@ def _category_bin(values: ir.Column) -> ir.StringColumn:
     return text.endswith(MISSING).ifelse(ibis.literal("\\") + text, text)
 
 
-def _total(tallies: list[Tally], names: list[str]) -> Tally:
+def _total(tallies: list[BinCounts], names: list[str]) -> BinCounts:
     """The tally of all windows together."""
-    whole: Tally = {name: {} for name in names}
+    whole: BinCounts = {name: {} for name in names}
     for tally in tallies:
         for name, bins in tally.items():
             for key, added in bins.items():
@@ -199,7 +199,7 @@ def _total(tallies: list[Tally], names: list[str]) -> Tally:
     return whole
 
 
-def _normal(windows: list[Tally], spread: dict[str, float]) -> dict[str, dict[str, float]]:
+def _normal(windows: list[BinCounts], spread: dict[str, float]) -> dict[str, dict[str, float]]:
     """How far windows were from all that preceded them, at most; the oldest only precede."""
     if len(windows) < 2:
         return {}

@@ -5,7 +5,7 @@ from pydantic import ConfigDict, Field
 from kedro_mlops.core.artefacts import Artefact, Interval
 
 
-class Window(Artefact):
+class MeasuredRows(Artefact):
     """The rows that a model was measured on."""
 
     n_rows: int
@@ -35,7 +35,7 @@ class Evaluation(Artefact):
     """
 
     screened: Table
-    window: Window
+    window: MeasuredRows
     baselines: dict[str, dict[str, Interval]]
     calibration: Table
     slices: Table
@@ -55,7 +55,7 @@ class Measured(Artefact):
     __pydantic_extra__: dict[str, dict[str, Interval]]
 
     candidate: dict[str, Interval]
-    window: Window
+    window: MeasuredRows
     confusion: dict[str, int]
 
     @property

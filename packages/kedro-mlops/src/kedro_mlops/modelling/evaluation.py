@@ -20,7 +20,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
-from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, Window
+from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
 from kedro_mlops.measures.metrics import (
     METRICS,
     Bootstrap,
@@ -109,7 +109,7 @@ def evaluate(
     return Measured(
         candidate=scored | measure_decisions(label, decided, days, bootstrap, metrics.of_decisions),
         **dict(zip(BASELINES, baselines, strict=True)),
-        window=Window(
+        window=MeasuredRows(
             n_rows=len(predictions),
             positive_share=label.mean(),
             first_day=str(days.min().date()),
@@ -209,15 +209,15 @@ def measure_footprint(
         tolerance: Of that proof.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        plan = export(candidate, contract.inputs, test, tolerance, Path(scratch))
-        served = ServedModel(Path(scratch), plan, 1, load=lambda _: candidate.estimator)
-    rows = test[[field.name for field in plan.fields]].head(LATENCY_ROWS).astype(object)
+        spec = export(candidate, contract.inputs, test, tolerance, Path(scratch))
+        served = ServedModel(Path(scratch), spec, 1, load=lambda _: candidate.estimator)
+    rows = test[[field.name for field in spec.fields]].head(LATENCY_ROWS).astype(object)
     seconds = _seconds_a_row(served, rows.where(rows.notna(), None).to_numpy().tolist())
     return Footprint(
         training_seconds=fitted.training_seconds,
         n_training_rows=candidate.metadata.n_training_rows,
         model_bytes=len(dump_estimator(candidate.estimator)),
-        engine=plan.engine,
+        engine=spec.engine,
         one_row_milliseconds=seconds * 1000,
     )
 

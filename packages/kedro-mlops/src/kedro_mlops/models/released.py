@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
+from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
 
 BUILD_AGAIN = "Build it again: `kedro run --pipelines=release`."
 
@@ -66,13 +66,13 @@ def models_of(release: str) -> list[Path]:
     return [model_folder(model.tag) for service in bento.services for model in service.models]
 
 
-def plan_of(folder: Path) -> Plan:
+def spec_of(folder: Path) -> ServingSpec:
     """What a model in the store is served by.
 
     Raises:
         ProjectError: if the model is not in the store, or a file is not the one that was released.
     """
-    return Plan.read(folder, _read(folder / "model.yaml", _Model).labels.get(PLAN_LABEL))
+    return ServingSpec.read(folder, _read(folder / "model.yaml", _Model).labels.get(SPEC_LABEL))
 
 
 def _folder(kind: str, tag: str) -> Path:

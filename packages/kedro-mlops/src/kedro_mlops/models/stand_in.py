@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.runtime.encoding import Coded, Column, encode_rows
-from kedro_mlops.runtime.serving_spec import TREES, Kind, Plan
+from kedro_mlops.runtime.encoding import ArrayColumn, Coded, encode_rows
+from kedro_mlops.runtime.serving_spec import TREES, Kind, ServingSpec
 from kedro_mlops.runtime.trees import Trees
 
 from .families import Families
 from .package import ModelPackage, Unloadable, trusted_types
-from .released import models_of, plan_of
+from .released import models_of, spec_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,24 +40,24 @@ def with_stand_in(package: ModelPackage) -> ModelPackage:
         return package
     try:
         for folder in models_of(release):
-            plan = plan_of(folder)
-            if plan.model_version == package.version and plan.engine == "compiled trees":
-                stand_in = _compiled(folder, plan)
+            spec = spec_of(folder)
+            if spec.model_version == package.version and spec.engine == "compiled trees":
+                stand_in = _compiled(folder, spec)
                 return replace(package, estimator=replace(model, stand_in=stand_in))
     except ProjectError as error:
         logger.warning("%s", error)
     return package
 
 
-def _compiled(folder: Path, plan: Plan) -> "Callable[[pd.DataFrame], NDArray[np.float64]]":
-    kinds = {field.name: field.kind for field in plan.fields if field.name in plan.features}
-    trees = Trees(folder / TREES, plan.encoding.width)
-    return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), plan.encoding))
+def _compiled(folder: Path, spec: ServingSpec) -> "Callable[[pd.DataFrame], NDArray[np.float64]]":
+    kinds = {field.name: field.kind for field in spec.fields if field.name in spec.features}
+    trees = Trees(folder / TREES, spec.encoding.width)
+    return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), spec.encoding))
 
 
-def as_arrays(rows: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, Column]:
+def as_arrays(rows: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, ArrayColumn]:
     """The columns of a table, whose kinds are given, as the encoding takes them."""
-    arrays: dict[str, Column] = {}
+    arrays: dict[str, ArrayColumn] = {}
     for name, kind in kinds.items():
         values = rows[name]
         if kind == "categorical":

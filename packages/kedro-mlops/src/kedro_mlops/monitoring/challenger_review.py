@@ -27,7 +27,7 @@ from kedro_mlops.measures.metrics import (
 )
 from kedro_mlops.models.package import ModelPackage
 
-from .decisions import Figures, TrialDecision
+from .decisions import ChallengerDecision, Figures
 from .nodes import CHAMPION, SCORE, known_labels
 
 SHADOW = "shadow"
@@ -35,7 +35,7 @@ READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "dec
 NONE = "There is no challenger on trial."
 
 
-class Trial(Parameters):
+class ChallengerReview(Parameters):
     """When a challenger that is tried on live rows is stopped."""
 
     min_labelled_rows: int = Field(gt=0, description="Of each model; fewer say nothing")
@@ -65,13 +65,13 @@ def judge_trial(
     served: ir.Table,
     model_input: ir.Table,
     champion: ModelPackage,
-    past_trials: pd.DataFrame,
+    past_challenger_reviews: pd.DataFrame,
     as_of: AsOf,
     horizon: Horizon,
-    params: Trial,
+    params: ChallengerReview,
     costs: Costs,
     bootstrap: Bootstrap,
-) -> tuple[TrialDecision, pd.DataFrame]:
+) -> tuple[ChallengerDecision, pd.DataFrame]:
     """Compare the newest challenger with the champion, on live rows of the horizon with labels.
 
     What a shadow said is compared on the same rows. A canary had rows of its own: it is compared
@@ -82,13 +82,13 @@ def judge_trial(
         The decision, and what later decisions look back at.
     """
     now = as_of.after(horizon.days).isoformat()
-    stopped = _stopped(past_trials)
+    stopped = _stopped(past_challenger_reviews)
     rows = _live_rows(contract, served, as_of, horizon)
     contest = _contest(
         contract, rows, champion, known_labels(contract, model_input, as_of, horizon).cache()
     )
     if contest is None:
-        found = _without_challenger(past_trials, champion)
+        found = _without_challenger(past_challenger_reviews, champion)
     else:
         difference = _difference(contract, contest, params, bootstrap)
         found = {
@@ -103,7 +103,7 @@ def judge_trial(
         }
     if found["outcome"] == "stop":
         stopped[found["challenger"]] = " ".join(found["reasons"])
-    decision = TrialDecision(**found, decided_at=now, stopped=sorted(stopped))
+    decision = ChallengerDecision(**found, decided_at=now, stopped=sorted(stopped))
     return decision, _as_record(decision)
 
 
@@ -153,7 +153,7 @@ def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.Dat
 
 
 def _difference(
-    contract: Columns, contest: Contest, params: Trial, bootstrap: Bootstrap
+    contract: Columns, contest: Contest, params: ChallengerReview, bootstrap: Bootstrap
 ) -> Interval | None:
     """Challenger's log loss minus champion's; nothing where the rows say nothing."""
     if _too_few(contest, params):
@@ -167,7 +167,7 @@ def _difference(
     )
 
 
-def _too_few(contest: Contest, params: Trial) -> str | None:
+def _too_few(contest: Contest, params: ChallengerReview) -> str | None:
     n_rows = min(len(contest.challenger), len(contest.champion))
     n_days = min(contest.challenger["day"].nunique(), contest.champion["day"].nunique())
     if n_rows >= params.min_labelled_rows and n_days >= params.min_days:
@@ -181,7 +181,7 @@ def _too_few(contest: Contest, params: Trial) -> str | None:
 
 
 def _outcome(
-    contest: Contest, difference: Interval | None, stopped: dict[str, str], params: Trial
+    contest: Contest, difference: Interval | None, stopped: dict[str, str], params: ChallengerReview
 ) -> dict[str, Any]:
     if contest.version in stopped:
         return {"outcome": "stop", "reasons": [stopped[contest.version]]}
@@ -230,7 +230,7 @@ def _figures(
     )
 
 
-def _as_record(decision: TrialDecision) -> pd.DataFrame:
+def _as_record(decision: ChallengerDecision) -> pd.DataFrame:
     row = {
         "decided_at": decision.decided_at,
         "challenger": decision.challenger or "",

@@ -1,4 +1,4 @@
-"""What monitoring decides and says: retrain or wait, stop or continue a trial, and alerts."""
+"""What monitoring decides and says: retrain or wait, stop or continue a challenger, and alerts."""
 
 from typing import Literal, Self
 
@@ -18,7 +18,7 @@ class Alert(Artefact):
     message: str
 
 
-class Rule(Artefact):
+class Trigger(Artefact):
     """What may ask for retraining, and whether it does."""
 
     rule: str
@@ -53,14 +53,14 @@ class RetrainDecision(Artefact):
     decided_at: str | None
     model_version: str | None
     reasons: list[str]
-    rules: list[Rule]
+    rules: list[Trigger]
     guards: list[Guard]
     drifted: list[str]
 
     @classmethod
     def weigh(
         cls,
-        rules: list[Rule],
+        rules: list[Trigger],
         guards: list[Guard],
         *,
         decided_at: str | None = None,
@@ -87,7 +87,7 @@ class RetrainDecision(Artefact):
 
 
 class Figures(Artefact):
-    """How one of the two models of a trial did on its labelled rows, where there are some."""
+    """How one of two models that are compared did on its labelled rows, where there are some."""
 
     model_version: str
     n_rows: int
@@ -96,7 +96,7 @@ class Figures(Artefact):
     cost: Interval | None = Field(None, exclude_if=is_none)
 
 
-class TrialDecision(Artefact):
+class ChallengerDecision(Artefact):
     """Whether a challenger that is tried on live rows may go on; ``none`` where there is none.
 
     The difference is in log loss, challenger minus champion; ``stopped`` is every version that was,

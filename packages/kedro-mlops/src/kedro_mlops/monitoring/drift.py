@@ -9,7 +9,13 @@ import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
-from kedro_mlops.measures.drift_profile import MEASURES, Tally, compare, tally_windows, windows_back
+from kedro_mlops.measures.drift_profile import (
+    MEASURES,
+    BinCounts,
+    compare,
+    tally_windows,
+    windows_back,
+)
 from kedro_mlops.measures.drift_reference import Profile
 from kedro_mlops.models.package import ModelPackage
 
@@ -77,7 +83,7 @@ def _bins_of(profiles: dict[str, Profile]) -> tuple[dict[str, list[float]], list
     return edges, [name for p in profiles.values() for name in p.counts if name not in p.edges]
 
 
-def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> pd.DataFrame:
+def _judge(kind: str, reference: Profile, tally: BinCounts, params: Monitoring) -> pd.DataFrame:
     """Compare, and set each measure beside its limit."""
     table = compare(reference, {name: tally[name] for name in reference.counts})
     normal = pd.DataFrame.from_dict(reference.normal, orient="index", columns=list(MEASURES))

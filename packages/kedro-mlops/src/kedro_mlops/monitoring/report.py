@@ -11,7 +11,7 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
 
-from .decisions import RetrainDecision, TrialDecision
+from .decisions import ChallengerDecision, RetrainDecision
 from .findings import Performance, Quality, Skew
 from .nodes import SCORE
 
@@ -60,7 +60,7 @@ def render_report(
     quality: Quality,
     skew: Skew,
     performance: Performance,
-    trial: TrialDecision,
+    review: ChallengerDecision,
     drift: pd.DataFrame,
     performance_plot: go.Figure,
     live_calibration_plot: go.Figure,
@@ -79,7 +79,7 @@ def render_report(
         quality=quality,
         skew=skew,
         performance=performance,
-        trial=trial,
+        review=review,
         # a CSV file has no empty texts
         drift=_newest(drift).head(DRIFT_ROWS).fillna({"in_words": ""}).to_dict(orient="records"),
         n_windows=drift["window_end"].nunique(),

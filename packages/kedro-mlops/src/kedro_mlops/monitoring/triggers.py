@@ -7,7 +7,7 @@ from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.core.wording import interval_text
 from kedro_mlops.models.package import ModelPackage
 
-from .decisions import DEMAND, Guard, RetrainDecision, Rule
+from .decisions import DEMAND, Guard, RetrainDecision, Trigger
 from .findings import Performance, Quality
 
 
@@ -49,7 +49,7 @@ def decide(
     as_of: AsOf,
     horizon: Horizon,
     params: Retraining,
-    *more: Rule | Guard,
+    *more: Trigger | Guard,
 ) -> RetrainDecision:
     """Retrain or wait.
 
@@ -60,7 +60,7 @@ def decide(
     return RetrainDecision.weigh(
         [
             *_rules(performance, windows, past_windows, champion, now, params),
-            *(one for one in more if isinstance(one, Rule)),
+            *(one for one in more if isinstance(one, Trigger)),
         ],
         [
             _bad_data(quality),
@@ -92,7 +92,7 @@ def _rules(
     champion: ModelPackage,
     now: pd.Timestamp,
     params: Retraining,
-) -> list[Rule]:
+) -> list[Trigger]:
     rules = [_demand(params)]
     if params.lost_performance:
         rules.append(_performance(performance))
@@ -105,13 +105,13 @@ def _rules(
     return rules
 
 
-def _demand(params: Retraining) -> Rule:
+def _demand(params: Retraining) -> Trigger:
     nobody = "No person has asked for a retraining."
     reason = f"It is demanded: {params.demand}." if params.demand else nobody
     return _rule(DEMAND, bool(params.demand), None, None, reason)
 
 
-def _performance(performance: Performance) -> Rule:
+def _performance(performance: Performance) -> Trigger:
     """Fires if even the lower end of the loss is beyond the upper end of the measured one."""
     limit = performance.reference["log_loss"].high
     realised = performance.metrics.get("log_loss")
@@ -130,13 +130,13 @@ def _performance(performance: Performance) -> Rule:
     )
 
 
-def _age(champion: ModelPackage, now: pd.Timestamp, limit: int) -> Rule:
+def _age(champion: ModelPackage, now: pd.Timestamp, limit: int) -> Trigger:
     days = max((now - champion.metadata.as_of).days, 0)
     reason = f"The champion is {days} days old; {limit} are allowed."
     return _rule("age", days > limit, days, limit, reason)
 
 
-def _new_labels(performance: Performance, champion: ModelPackage, limit: float) -> Rule:
+def _new_labels(performance: Performance, champion: ModelPackage, limit: float) -> Trigger:
     share = performance.new_labels / champion.metadata.n_training_rows
     reason = (
         f"{performance.new_labels:,} labels became known since the champion was trained, "
@@ -147,7 +147,7 @@ def _new_labels(performance: Performance, champion: ModelPackage, limit: float) 
 
 def _drift(
     windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage, params: DriftTrigger
-) -> Rule:
+) -> Trigger:
     """Fires if the newest window has drifted, and enough of the newest ones."""
     seen = pd.concat([_before(windows, past, champion), windows], ignore_index=True)
     newest = seen.sort_values("window_start").tail(params.windows)
@@ -204,5 +204,5 @@ def _names(windows: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _rule(name: str, fired: bool, value: float | None, limit: float | None, reason: str) -> Rule:
-    return Rule(rule=name, fired=fired, value=value, limit=limit, reason=reason)
+def _rule(name: str, fired: bool, value: float | None, limit: float | None, reason: str) -> Trigger:
+    return Trigger(rule=name, fired=fired, value=value, limit=limit, reason=reason)

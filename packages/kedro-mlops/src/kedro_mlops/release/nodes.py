@@ -1,4 +1,4 @@
-"""From an elected model to a proven Bento, and only then to a champion."""
+"""From a selected model to a proven Bento, and only then to a champion."""
 
 import hashlib
 import logging
@@ -27,8 +27,8 @@ from kedro_mlops.export.fields import fields_of
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.package import ModelPackage, is_mute
-from kedro_mlops.models.released import bento_folder, model_folder, models_of, plan_of
-from kedro_mlops.runtime.serving_spec import PLAN_LABEL
+from kedro_mlops.models.released import bento_folder, model_folder, models_of, spec_of
+from kedro_mlops.runtime.serving_spec import SPEC_LABEL
 
 from .artefacts import Bento, ProvenRelease
 from .requirements import ENGINE
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 WHEELS = Path("build/wheels")
 # the outcomes that change the champion, and those that leave a candidate worth trying
-MOVES = ("promote", "rollback")
-TRIED = ("keep", "await_approval")
+CHANGES_CHAMPION = ("promote", "rollback")
+KEEPS_AS_CHALLENGER = ("keep", "await_approval")
 
 
 class Release(Parameters):
@@ -58,7 +58,7 @@ class Release(Parameters):
     )
 
 
-def elect(
+def select_model(
     candidate: ModelPackage, incumbent: ModelPackage | None, decision: Decision
 ) -> ModelPackage:
     """The model that should serve: the one that was promoted or returned to, else the champion.
@@ -84,13 +84,13 @@ def elect(
             "`kedro run --pipelines=gate,release`."
         )
     withdrawn = _withdrawn(decision, candidate, incumbent)
-    elected = candidate.with_record(decision=decision, withdrawn=withdrawn)
-    return replace(elected, base=incumbent.base if incumbent else None)
+    selected = candidate.with_record(decision=decision, withdrawn=withdrawn)
+    return replace(selected, base=incumbent.base if incumbent else None)
 
 
 def _moves(decision: Decision, candidate: ModelPackage, incumbent: ModelPackage | None) -> bool:
     """Whether the decision makes the candidate champion."""
-    if decision.outcome not in MOVES or decision.candidate != candidate.version:
+    if decision.outcome not in CHANGES_CHAMPION or decision.candidate != candidate.version:
         return False
     if incumbent is None or decision.decided_by != GATE:
         return True
@@ -120,41 +120,41 @@ def _withdrawn(
 
 
 def store_model(
-    contract: Columns, elected: ModelPackage, test: pd.DataFrame, params: Release
+    contract: Columns, selected: ModelPackage, test: pd.DataFrame, params: Release
 ) -> str:
     """Put the model, in the form that serves it, into BentoML's model store, once.
 
     Args:
         contract: What the model is about.
-        elected: The model.
+        selected: The model.
         test: Real rows, by all of which the form is proved.
         params: The tolerance of the proof.
 
     Returns:
         The model's tag, ``name:version``; the version says which model, contract and export.
     """
-    tag = f"{params.name}:{elected.version}-{_export_hash(contract, elected, params)[:8]}"
+    tag = f"{params.name}:{selected.version}-{_export_hash(contract, selected, params)[:8]}"
     if _is_stored(tag):
         return tag
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         predicts = contract[contract.label].description
-        plan = export(
-            elected, contract.inputs, test, params.tolerance, folder, params.name, predicts
+        spec = export(
+            selected, contract.inputs, test, params.tolerance, folder, params.name, predicts
         )
-        labels = _labels(elected) | {PLAN_LABEL: plan.write(folder), "engine": plan.engine}
+        labels = _labels(selected) | {SPEC_LABEL: spec.write(folder), "engine": spec.engine}
         with bentoml.models.create(tag, labels=labels) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
-    slow = "" if plan.engine == "compiled trees" else ", many times slower"
+    slow = "" if spec.engine == "compiled trees" else ", many times slower"
     level = logging.WARNING if slow else logging.INFO
-    logger.log(level, "Served by %s%s: %s", plan.engine, slow, plan.engine_reason)
+    logger.log(level, "Served by %s%s: %s", spec.engine, slow, spec.engine_reason)
     return tag
 
 
 def store_challenger(
     contract: Columns,
     candidate: ModelPackage,
-    elected: ModelPackage,
+    selected: ModelPackage,
     decision: Decision,
     test: pd.DataFrame,
     params: Release,
@@ -164,9 +164,9 @@ def store_challenger(
     Returns:
         Its tag; empty if none travels with the release.
     """
-    if not params.challenger or candidate.version == elected.version:
+    if not params.challenger or candidate.version == selected.version:
         return ""
-    if decision.candidate != candidate.version or decision.outcome not in TRIED:
+    if decision.candidate != candidate.version or decision.outcome not in KEEPS_AS_CHALLENGER:
         logger.info("%s is not tried: the gate blocked it", candidate.version)
         return ""
     return store_model(contract, candidate, test, params)
@@ -178,7 +178,7 @@ def _is_stored(tag: str) -> bool:
     if not folder.exists():
         return False
     try:
-        plan_of(folder)
+        spec_of(folder)
     except ProjectError:
         logger.warning("The stored model %s is damaged and is stored again", tag)
         shutil.rmtree(folder)
@@ -186,10 +186,10 @@ def _is_stored(tag: str) -> bool:
     return True
 
 
-def _export_hash(contract: Columns, elected: ModelPackage, params: Release) -> str:
+def _export_hash(contract: Columns, selected: ModelPackage, params: Release) -> str:
     """SHA-256 of what decides the exported files, from the model to code and compiler."""
     said = (
-        elected.version, fields_of(contract.inputs), contract[contract.label].description,
+        selected.version, fields_of(contract.inputs), contract[contract.label].description,
         params.tolerance, bool(compiler()),
     )  # fmt: skip
     digest = hashlib.sha256(repr(said).encode())
@@ -219,7 +219,7 @@ def pack_engine() -> str:
 def build_bento(
     model_tag: str,
     challenger_tag: str,
-    elected: ModelPackage,
+    selected: ModelPackage,
     requirements: str,
     wheel_hash: str,
     params: Release,
@@ -229,14 +229,14 @@ def build_bento(
     The version in its tag says which model and which code.
     """
     parts = (model_tag, challenger_tag, requirements, wheel_hash)
-    version = f"{elected.version}-{_content_hash(*parts)[:8]}"
+    version = f"{selected.version}-{_content_hash(*parts)[:8]}"
     name = params.name.replace("_", "-")
     tag = f"{name}:{version}"
     bento = Bento(tag=tag, model=model_tag, challenger=challenger_tag or None)
     if _is_built(tag):
         return bento
     logger.info("Building %s", tag)
-    labels = [part for k, v in _labels(elected).items() for part in ("--label", f"{k}={v}")]
+    labels = [part for k, v in _labels(selected).items() for part in ("--label", f"{k}={v}")]
     command = [
         sys.executable, "-m", "bentoml", "build", "--quiet",
         "--name", name, "--version", version, "--arg", f"model={model_tag}",
@@ -264,7 +264,7 @@ def verify(
     contract: Columns,
     logged: Columns,
     bento: Bento,
-    elected: ModelPackage,
+    selected: ModelPackage,
     rows: pd.DataFrame,
     feature_store_url: str,
     params: Release,
@@ -276,7 +276,7 @@ def verify(
         contract: What the model is about.
         logged: The contract of the prediction log.
         bento: The Bento to prove.
-        elected: The model it should hold.
+        selected: The model it should hold.
         rows: Real rows, of which some are asked for.
         feature_store_url: The online store; its features must be those the rows have.
         params: Number of rows, tolerance, time to start.
@@ -286,7 +286,7 @@ def verify(
         ProjectError: if the Bento does not start, or answers otherwise than batch scoring.
     """
     asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
-    expected = elected.predict(asked)
+    expected = selected.predict(asked)
     sent = [column.name for column in contract.inputs.sent]
     with BentoServer(bento.tag, feature_store_url, params.start_timeout_seconds) as server:
         answers = server.predict(json_records(asked[sent]))
@@ -307,9 +307,9 @@ def verify(
     return ProvenRelease(
         bento=bento.tag,
         model=bento.model,
-        engine=plan_of(model_folder(bento.model)).engine,
+        engine=spec_of(model_folder(bento.model)).engine,
         challenger=bento.challenger,
-        labels=_labels(elected),
+        labels=_labels(selected),
         rows_compared=len(asked),
         features_compared=features,
         largest_difference=difference,
@@ -341,9 +341,9 @@ def _compare_features(
     return names
 
 
-def promote(elected: ModelPackage, release: ProvenRelease) -> ModelPackage:
-    """The elected model, now that its release is proven: the champion."""
-    return elected.with_record(release=release.bento)
+def promote(selected: ModelPackage, release: ProvenRelease) -> ModelPackage:
+    """The selected model, now that its release is proven: the champion."""
+    return selected.with_record(release=release.bento)
 
 
 def _labels(package: ModelPackage) -> dict[str, str]:

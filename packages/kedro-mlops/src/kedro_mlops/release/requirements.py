@@ -10,7 +10,7 @@ import uv
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.models.families import Families, Family
-from kedro_mlops.models.released import model_folder, plan_of
+from kedro_mlops.models.released import model_folder, spec_of
 
 ENGINE = "kedro-mlops"
 LOCK = "uv.lock"
@@ -24,11 +24,11 @@ def export_requirements(families: Families, model_tag: str, challenger_tag: str)
         model_tag: The stored model of the champion.
         challenger_tag: That of the challenger, if any.
     """
-    plans = [plan_of(model_folder(tag)) for tag in filter(None, [model_tag, challenger_tag])]
-    slow = [plan for plan in plans if plan.engine == "scikit-learn"]
+    specs = [spec_of(model_folder(tag)) for tag in filter(None, [model_tag, challenger_tag])]
+    slow = [spec for spec in specs if spec.engine == "scikit-learn"]
     extras = ["serving", *(["scikit-learn"] if slow else [])]
     lines = _export(f"--package={ENGINE}", *(f"--extra={extra}" for extra in extras))
-    more = {name for plan in slow for name in _family(families, plan.family).packages}
+    more = {name for spec in slow for name in _family(families, spec.family).packages}
     return "\n".join(dict.fromkeys([*lines, *(_pinned(more) if more else [])])) + "\n"
 
 

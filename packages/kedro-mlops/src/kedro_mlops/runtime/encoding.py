@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .serving_spec import Encoding, Plan
+from .serving_spec import Encoding, ServingSpec
 
 UNKNOWN_CATEGORY = -1
 MINUTE = np.timedelta64(1, "m")
@@ -47,8 +47,8 @@ class Coded(NamedTuple, Generic[T]):
 
 
 # text is coded, and may be missing
-Column = Coded[str | None] | NDArray[Any]
-Arrays = Mapping[str, Column]
+ArrayColumn = Coded[str | None] | NDArray[Any]
+Arrays = Mapping[str, ArrayColumn]
 
 
 def unseen_categories(
@@ -88,19 +88,19 @@ def encode_rows(columns: Arrays, encoding: Encoding) -> NDArray[np.float64]:
     return np.column_stack(parts).astype(np.float64, copy=False)
 
 
-def row_encoder(plan: Plan) -> RowEncoder:
+def row_encoder(spec: ServingSpec) -> RowEncoder:
     """A function that does for one row what ``encode_rows`` does for many.
 
-    It takes the values in the order of the plan's fields, and returns the numbers and the names of
+    It takes the values in the order of the spec's fields, and returns the numbers and the names of
     the categorical features whose category the model has not seen.
     """
-    place = {field.name: position for position, field in enumerate(plan.fields)}
+    place = {field.name: position for position, field in enumerate(spec.fields)}
     tables = [
         (place[name], name, {category: float(code) for code, category in enumerate(categories)})
-        for name, categories in plan.encoding.categories.items()
+        for name, categories in spec.encoding.categories.items()
     ]
-    moments = [place[name] for name in plan.encoding.moments]
-    numbers = [place[name] for name in plan.encoding.numbers]
+    moments = [place[name] for name in spec.encoding.moments]
+    numbers = [place[name] for name in spec.encoding.numbers]
 
     def encode(values: Sequence[Any]) -> tuple[list[float], list[str]]:
         numbers_of_row: list[float] = []

@@ -17,13 +17,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from . import serving_spec as plan
+from . import serving_spec as spec
 
 # longest text of a field
 MAX_TEXT = 256
 
 
-def request_model(fields: list[plan.Field]) -> type[BaseModel]:
+def request_model(fields: list[spec.Field]) -> type[BaseModel]:
     """A Pydantic model of the fields that a caller sends.
 
     Bounds, allowed values, patterns, descriptions and examples are those of the contract; unknown
@@ -35,7 +35,7 @@ def request_model(fields: list[plan.Field]) -> type[BaseModel]:
     return create_model("Row", __config__=config, **members)
 
 
-def value_judge(field: plan.Field) -> Callable[[Any], Any]:
+def value_judge(field: spec.Field) -> Callable[[Any], Any]:
     """The judge of a single value, which returns it as the contract has it.
 
     It raises a ``ValueError`` if the value breaks the contract.
@@ -44,7 +44,7 @@ def value_judge(field: plan.Field) -> Callable[[Any], Any]:
     return judge
 
 
-def _member(field: plan.Field) -> Any:
+def _member(field: spec.Field) -> Any:
     whole = [BeforeValidator(_integral)] if field.integer else []
     limited: Any = Annotated[_type(field), Field(**_limits(field)), *whole, *_refusals(field)]
     annotation = limited | None if field.nullable else limited
@@ -52,7 +52,7 @@ def _member(field: plan.Field) -> Any:
     return annotation, Field(default, description=field.description)
 
 
-def _limits(field: plan.Field) -> dict[str, Any]:
+def _limits(field: spec.Field) -> dict[str, Any]:
     limits = dict(field.rules)
     if field.kind in ("numeric", "boolean"):
         limits["strict"] = True
@@ -63,7 +63,7 @@ def _limits(field: plan.Field) -> dict[str, Any]:
     return limits
 
 
-def _refusals(field: plan.Field) -> list[Any]:
+def _refusals(field: spec.Field) -> list[Any]:
     refusals: list[Any] = []
     if field.forbidden:
         documented = Field(json_schema_extra={"not": {"enum": field.forbidden}})
@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _type(field: plan.Field) -> Any:
+def _type(field: spec.Field) -> Any:
     if field.kind == "categorical" and field.allowed is not None:
         return Literal[tuple(field.allowed)]
     if field.kind == "numeric":

@@ -3,7 +3,7 @@
 A release writes it from the contract and the fitted model; the service reads nothing else, so it
 needs neither pandas nor Pandera, and cannot disagree with what the model was trained on.
 
-``plan.json``    the fields, the look-ups, the encoding, and the SHA-256 of every other file
+``serving_spec.json``    the fields, the look-ups, the encoding, and the SHA-256 of every other file
 ``trees.so``     the model as compiled trees, or
 ``model.skops``  the scikit-learn pipeline, where there is no compiled form that is its equal
 """
@@ -16,11 +16,11 @@ import msgspec
 
 from kedro_mlops.core.errors import ProjectError
 
-PLAN = "plan.json"
+SPEC = "serving_spec.json"
 TREES = "trees.so"
 MODEL = "model.skops"
-# the label of a stored model that says what its plan hashes to
-PLAN_LABEL = "plan_sha256"
+# the label of a stored model that says what its spec hashes to
+SPEC_LABEL = "spec_sha256"
 
 Kind = Literal["numeric", "categorical", "datetime", "boolean"]
 EngineName = Literal["compiled trees", "scikit-learn"]
@@ -82,7 +82,7 @@ class Encoding(msgspec.Struct, frozen=True):
         return len(self.categories) + 2 * len(self.moments) + len(self.numbers)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that the service knows of its model.
 
     Attributes:
@@ -131,38 +131,38 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, folder: Path, sha256: str | None) -> Self:
-        """Read the plan in a folder, and make sure that its files are what it says.
+        """Read the serving spec in a folder, and make sure that its files are what it says.
 
         Args:
             folder: Where the files are.
-            sha256: What the plan's own bytes must hash to; nothing is known without it.
+            sha256: What the spec's own bytes must hash to; nothing is known without it.
 
         Raises:
             ProjectError: if a file, or a hash, is missing, damaged or not what was released.
         """
         if not sha256:
             raise _refusal(
-                folder, f"the label {PLAN_LABEL}, which says what {PLAN} was, is missing"
+                folder, f"the label {SPEC_LABEL}, which says what {SPEC} was, is missing"
             )
         try:
-            data = (folder / PLAN).read_bytes()
-            plan = msgspec.json.decode(data, type=cls)
-            found = {name: hash_of((folder / name).read_bytes()) for name in plan.files}
+            data = (folder / SPEC).read_bytes()
+            spec = msgspec.json.decode(data, type=cls)
+            found = {name: hash_of((folder / name).read_bytes()) for name in spec.files}
         except (OSError, msgspec.MsgspecError) as error:
             raise _refusal(folder, f"it cannot be read: {error}") from error
         if hash_of(data) != sha256:
-            raise _refusal(folder, f"{PLAN} is not the file that was released")
-        if ENGINE_FILES[plan.engine] not in plan.files:
-            raise _refusal(folder, f"{PLAN} has no hash of {ENGINE_FILES[plan.engine]}")
-        for name, expected in plan.files.items():
+            raise _refusal(folder, f"{SPEC} is not the file that was released")
+        if ENGINE_FILES[spec.engine] not in spec.files:
+            raise _refusal(folder, f"{SPEC} has no hash of {ENGINE_FILES[spec.engine]}")
+        for name, expected in spec.files.items():
             if found[name] != expected:
-                raise _refusal(folder, f"{name} is not the file that {PLAN} describes")
-        return plan
+                raise _refusal(folder, f"{name} is not the file that {SPEC} describes")
+        return spec
 
     def write(self, folder: Path) -> str:
         """Write it beside its files; return the SHA-256 of what was written."""
         data = msgspec.json.format(msgspec.json.encode(self), indent=1)
-        (folder / PLAN).write_bytes(data)
+        (folder / SPEC).write_bytes(data)
         return hash_of(data)
 
 

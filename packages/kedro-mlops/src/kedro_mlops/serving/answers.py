@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 
 class Answer(msgspec.Struct):
@@ -44,10 +44,10 @@ MADE = (
 Recorder = Callable[[Sequence[Any], Answer, str, datetime], Any]
 
 
-def recorder(plan: Plan) -> Recorder:
+def recorder(spec: ServingSpec) -> Recorder:
     """A function that makes a record of the prediction log, without personal data."""
-    logged = [field.name for field in plan.fields if not field.personal]
-    places = [i for i, field in enumerate(plan.fields) if not field.personal]
+    logged = [field.name for field in spec.fields if not field.personal]
+    places = [i for i, field in enumerate(spec.fields) if not field.personal]
     record: Any = msgspec.defstruct("Record", [*logged, *MADE])
     pick: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*places)
 

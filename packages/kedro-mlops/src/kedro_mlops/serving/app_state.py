@@ -10,15 +10,15 @@ from typing import NamedTuple
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.prediction_log.writer import PredictionLog
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .additions import Additions
 from .batcher import LookupBatcher
 from .bulk_answers import write_arrow, write_json
 from .bulk_reading import TableReader
-from .challenger import Trial, TrialSettings
+from .challenger import Challenger, ChallengerSettings
 from .keys import ApiKeys, listening, refuse_if_open
-from .limits import Check, Room, no_limit
+from .limits import DeadlineCheck, Room, no_deadline
 from .logs import RequestLog
 from .metrics import Metrics
 from .model import BUILT_IN, Load, ServedModel
@@ -51,13 +51,13 @@ class Reply(NamedTuple):
     refused: str = ""
 
 
-class Desk:
+class AppState:
     """Reads, predicts, and knows who may ask.
 
     Args:
         folder: The released model.
-        plan: What is known of it; its files have been verified.
-        challenger: Folder and plan of the challenger, if the release carries one.
+        spec: What is known of it; its files have been verified.
+        challenger: Folder and serving spec of the challenger, if the release carries one.
         settings: What the environment says.
         load: Reads a model that scikit-learn serves.
         additions: What answers have besides, if a project adds something.
@@ -69,8 +69,8 @@ class Desk:
     def __init__(
         self,
         folder: Path,
-        plan: Plan,
-        challenger: tuple[Path, Plan] | None,
+        spec: ServingSpec,
+        challenger: tuple[Path, ServingSpec] | None,
         settings: Settings,
         load: Load = BUILT_IN,
         additions: Additions | None = None,
@@ -86,31 +86,31 @@ class Desk:
         self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         refuse_if_open(self.keys, listening())
         self.metrics = Metrics()
-        self.metrics.start(plan, challenger[1] if challenger else None)
+        self.metrics.start(spec, challenger[1] if challenger else None)
         self.log = RequestLog()
-        self.reader = RowReader(plan.sent, settings.max_rows)
-        self.table_reader = TableReader(plan.sent, self.reader, settings.max_rows)
-        self.info = json.dumps(_info(plan)).encode()
-        openapi = json.dumps(document(plan, self.reader, settings, additions)).encode()
+        self.reader = RowReader(spec.sent, settings.max_rows)
+        self.table_reader = TableReader(spec.sent, self.reader, settings.max_rows)
+        self.info = json.dumps(_info(spec)).encode()
+        openapi = json.dumps(document(spec, self.reader, settings, additions)).encode()
         self.docs = {
-            "/": Reply(200, page(title(plan)), HTML, PAGE),
+            "/": Reply(200, page(title(spec)), HTML, PAGE),
             "/docs.json": Reply(200, openapi, JSON),
         }
-        model = ServedModel(folder, plan, settings.n_threads, load)
-        self.metrics.models(plan, "champion", _moment(plan))
+        model = ServedModel(folder, spec, settings.n_threads, load)
+        self.metrics.models(spec, "champion", _moment(spec))
         self.predictor = Predictor(
             model,
-            FeatureStore(plan, _store(settings), self.metrics),
+            FeatureStore(spec, _store(settings), self.metrics),
             _log(settings),
             self.metrics,
-            self._trial(model, challenger),
+            self._challenger(model, challenger),
             additions,
         )
 
         self.look_ups = LookupBatcher(self.predictor.store.complete_all)
 
     def answer_large(
-        self, kind: bytes, body: bytes, accept: bytes, check: Check = no_limit
+        self, kind: bytes, body: bytes, accept: bytes, check_deadline: DeadlineCheck = no_deadline
     ) -> Reply:
         """Answer a large request, from reading to writing. Blocks; thread-safe.
 
@@ -118,19 +118,19 @@ class Desk:
             kind: The type of the body.
             body: Of the request.
             accept: What the answer may be.
-            check: Called between steps: it raises an error if nobody waits any more.
+            check_deadline: Called between steps: it raises an error if nobody waits any more.
         """
-        check()
+        check_deadline()
         if kind == ARROW:
-            columns = self.table_reader.read_arrow(body, check)
+            columns = self.table_reader.read_arrow(body, check_deadline)
         else:
-            columns = self.table_reader.read_json(body, check)
-        answers = self.predictor.answer_table(columns, check)
+            columns = self.table_reader.read_json(body, check_deadline)
+        answers = self.predictor.answer_table(columns, check_deadline)
         if ARROW in accept or (kind == ARROW and b"json" not in accept):
             return Reply(200, write_arrow(answers), ARROW)
         return Reply(200, write_json(answers), JSON)
 
-    async def tell(self) -> None:
+    async def flush(self) -> None:
         """Keep the metrics up to date, until it is cancelled."""
         while True:
             await asyncio.sleep(TELL_SECONDS)
@@ -167,30 +167,34 @@ class Desk:
         self.metrics.ready.set(not self.unready)
         self.metrics.log_bytes.set(log.n_bytes)
         self.metrics.dropped(log.n_dropped_bytes)
-        self.metrics.tell()
-        self.log.tell()
+        self.metrics.flush()
+        self.log.flush()
 
     def close(self) -> None:
         """Close the prediction log, and bring the metrics up to date."""
         self.predictor.log.close()
-        self.metrics.tell()
+        self.metrics.flush()
 
-    def _trial(self, model: ServedModel, challenger: tuple[Path, Plan] | None) -> Trial | None:
+    def _challenger(
+        self, model: ServedModel, challenger: tuple[Path, ServingSpec] | None
+    ) -> Challenger | None:
         settings = self.settings
         if challenger is None:
             self.metrics.switched("off")
             return None
-        folder, plan = challenger
-        self.metrics.models(plan, "challenger", _moment(plan))
-        how = TrialSettings(
+        folder, spec = challenger
+        self.metrics.models(spec, "challenger", _moment(spec))
+        how = ChallengerSettings(
             mode=settings.challenger_mode,  # type: ignore[arg-type]
             share=settings.challenger_share,
-            decision_file=Path(settings.trial_decision_file)
-            if settings.trial_decision_file
+            decision_file=Path(settings.challenger_decision_file)
+            if settings.challenger_decision_file
             else None,
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
-        return Trial(model, ServedModel(folder, plan, 1, self._load), how, self.metrics.switched)
+        return Challenger(
+            model, ServedModel(folder, spec, 1, self._load), how, self.metrics.switched
+        )
 
 
 def _store(settings: Settings) -> StoreSettings:
@@ -210,21 +214,21 @@ def _log(settings: Settings) -> PredictionLog:
     )
 
 
-def _moment(plan: Plan) -> float:
-    return datetime.fromisoformat(plan.as_of).replace(tzinfo=UTC).timestamp()
+def _moment(spec: ServingSpec) -> float:
+    return datetime.fromisoformat(spec.as_of).replace(tzinfo=UTC).timestamp()
 
 
-def _info(plan: Plan) -> dict[str, object]:
+def _info(spec: ServingSpec) -> dict[str, object]:
     """What serves, and how good it was."""
     return {
-        "model_version": plan.model_version,
-        "family": plan.family,
-        "as_of": plan.as_of,
-        "threshold": plan.threshold,
-        "metrics": plan.metrics,
-        "confusion": plan.confusion,
-        "git_commit": plan.git_commit,
-        "data_hash": plan.data_hash,
-        "engine": plan.engine,
-        "engine_reason": plan.engine_reason,
+        "model_version": spec.model_version,
+        "family": spec.family,
+        "as_of": spec.as_of,
+        "threshold": spec.threshold,
+        "metrics": spec.metrics,
+        "confusion": spec.confusion,
+        "git_commit": spec.git_commit,
+        "data_hash": spec.data_hash,
+        "engine": spec.engine,
+        "engine_reason": spec.engine_reason,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import Coded, Column
+from kedro_mlops.runtime.encoding import ArrayColumn, Coded
 from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
 
@@ -89,7 +89,7 @@ def _is_null(found: "pa.DataType") -> bool:
     return bool(types.is_null(found.value_type if types.is_dictionary(found) else found))
 
 
-def as_column(table: "pa.Table", field: Field) -> Column:
+def as_column(table: "pa.Table", field: Field) -> ArrayColumn:
     """A column as the model takes it, missing everywhere if it is not there.
 
     Raises:
@@ -109,7 +109,7 @@ def as_column(table: "pa.Table", field: Field) -> Column:
         ) from error
 
 
-def _read_numbers(column: "pa.ChunkedArray", field: Field) -> Column:
+def _read_numbers(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
     from pyarrow import types  # noqa: PLC0415
 
     column.validate(full=True)
@@ -120,7 +120,7 @@ def _read_numbers(column: "pa.ChunkedArray", field: Field) -> Column:
     return numbers
 
 
-def _read_moments(column: "pa.ChunkedArray", field: Field) -> Column:
+def _read_moments(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
     column.validate(full=True)
     if _is_null(column.type):
         return np.full(len(column), np.datetime64("NaT", "us"))
@@ -133,20 +133,20 @@ def _read_moments(column: "pa.ChunkedArray", field: Field) -> Column:
     return moments.astype("datetime64[us]")
 
 
-def _read_truths(column: "pa.ChunkedArray", _: Field) -> Column:
+def _read_truths(column: "pa.ChunkedArray", _: Field) -> ArrayColumn:
     column.validate(full=True)
     truths: NDArray[Any] = column.cast("uint8").cast("float64").to_numpy()
     return truths
 
 
-def _read_texts(column: "pa.ChunkedArray", field: Field) -> Column:
+def _read_texts(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
     import pyarrow as pa  # noqa: PLC0415
 
     chunks = [_texts(chunk, field) for chunk in column.chunks]
     return as_coded(pa.chunked_array(chunks, pa.string()).combine_chunks())
 
 
-_READ: dict[str, Callable[["pa.ChunkedArray", Field], Column]] = {
+_READ: dict[str, Callable[["pa.ChunkedArray", Field], ArrayColumn]] = {
     "numeric": _read_numbers,
     "categorical": _read_texts,
     "datetime": _read_moments,

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from .limits import Check
+from .limits import DeadlineCheck
 from .refusals import BadRequestError
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ class Messages:
 
     Args:
         body: The stream.
-        check: Called between steps.
+        check_deadline: Called between steps.
     """
 
-    def __init__(self, body: bytes, check: Check) -> None:
+    def __init__(self, body: bytes, check_deadline: DeadlineCheck) -> None:
         self._body = body
-        self._check = check
+        self._check = check_deadline
         self._max_bytes = MAX_TABLE_BYTES + TABLE_BYTES_PER_BYTE * len(body)
         self._n_bytes = 0
 
@@ -87,7 +87,7 @@ def read_stream(
     body: bytes,
     check_schema: Callable[["pa.Schema"], None],
     check_count: Callable[[int], None],
-    check: Check,
+    check_deadline: DeadlineCheck,
 ) -> "pa.Table":
     """An Arrow IPC stream as a table, which shares the memory of the body.
 
@@ -95,14 +95,14 @@ def read_stream(
         body: The stream.
         check_schema: Refuses columns that there may not be; called before the rest is looked at.
         check_count: Refuses more rows than there may be.
-        check: Called between steps.
+        check_deadline: Called between steps.
 
     Raises:
         BadRequestError: if it is none, is compressed, or becomes more than may be.
     """
     import pyarrow as pa  # noqa: PLC0415
 
-    messages = Messages(body, check)
+    messages = Messages(body, check_deadline)
     try:
         check_schema(messages.schema())
         return messages.table(check_count)

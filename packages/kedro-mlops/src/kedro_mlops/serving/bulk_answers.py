@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import Arrays, Coded, Column
+from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
 
 from .additions import as_json
 from .answers import MADE, missing_text
@@ -54,8 +54,8 @@ def score_table(
     return TableAnswers(
         ids=new_ids(n_rows),
         probabilities=probabilities,
-        decisions=probabilities >= model.plan.threshold,
-        models=Coded(np.zeros(n_rows, np.int64), [By(model.plan.model_version, variant)]),
+        decisions=probabilities >= model.spec.threshold,
+        models=Coded(np.zeros(n_rows, np.int64), [By(model.spec.model_version, variant)]),
         missing=missing,
         unseen=unseen_by_row(unseen, n_rows),
     )
@@ -126,7 +126,7 @@ def both(first: "pa.Table", second: "pa.Table") -> "pa.Table":
     return pa.concat_tables([first, second]).unify_dictionaries().combine_chunks()
 
 
-def _arrow(column: Column) -> "pa.Array":
+def _arrow(column: ArrayColumn) -> "pa.Array":
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(column, Coded):

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from kedro_mlops.feature_store.reader import FeatureStore, Group
 from kedro_mlops.feature_store.ttl_cache import Entry
-from kedro_mlops.runtime.encoding import Arrays, Coded, Column
+from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_columns import pairs
-from .limits import Check, no_limit
+from .limits import DeadlineCheck, no_deadline
 
 
 def complete_table(
@@ -21,27 +21,27 @@ def complete_table(
     store: FeatureStore,
     event_time: str,
     names: Sequence[str],
-    check: Check = no_limit,
-) -> tuple[dict[str, Column], Coded[dict[str, str]]]:
+    check_deadline: DeadlineCheck = no_deadline,
+) -> tuple[dict[str, ArrayColumn], Coded[dict[str, str]]]:
     """Add the looked-up columns.
 
     Args:
-        columns: The columns that were sent, named ``names`` in the order of the plan's fields.
+        columns: The columns that were sent, named ``names`` in the order of the spec's fields.
         store: Where the others are looked up.
         event_time: The column that says for which day.
         names: See above.
-        check: Called before each look-up.
+        check_deadline: Called before each look-up.
 
     Returns:
         All the columns, and per row why values are missing.
     """
     completed = dict(columns)
-    kinds = {field.name: field for field in store.plan.looked_up}
+    kinds = {field.name: field for field in store.spec.looked_up}
     moments = np.asarray(columns[event_time])
     days = _days(moments)
     missing: Coded[dict[str, str]] = Coded(np.zeros(len(moments), np.int64), [{}])
     for number, group in enumerate(store.groups):
-        check()
+        check_deadline()
         entities = columns[names[group.by]]
         assert isinstance(entities, Coded)
         found = _found(store, number, group, entities, days)
@@ -82,7 +82,7 @@ def _distinct(reasons: Coded[dict[str, str]]) -> Coded[dict[str, str]]:
     return Coded(np.array(codes)[reasons.codes], [dict(items) for items in place])
 
 
-def _looked_up(values: Sequence[Any], field: Field, place: NDArray[np.int64]) -> Column:
+def _looked_up(values: Sequence[Any], field: Field, place: NDArray[np.int64]) -> ArrayColumn:
     """A looked-up column from its distinct values; numbers that were not found are NaN."""
     if field.kind in ("numeric", "boolean"):
         return np.array(values, dtype=np.float64)[place]

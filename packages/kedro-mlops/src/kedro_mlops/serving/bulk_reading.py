@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import Coded, Column
+from kedro_mlops.runtime.encoding import ArrayColumn, Coded
 from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_columns import as_column, check_schema
 from .arrow_stream import read_stream
 from .json_columns import Columns, by_name, columns_of, inexact, member, read_all
-from .limits import Check, no_limit
+from .limits import DeadlineCheck, no_deadline
 from .reading import RowReader, hides_colons, left_to_judge, request_decoder
 from .refusals import BadRequestError
 
@@ -44,33 +44,33 @@ class TableReader:
         self._max_rows = max_rows
         self._decode = request_decoder([member(field) for field in fields], max_rows)
 
-    def read_json(self, body: bytes, check: Check = no_limit) -> Columns:
+    def read_json(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> Columns:
         """The columns of ``{"rows": [...]}``.
 
         Args:
             body: Of the request.
-            check: Called between steps.
+            check_deadline: Called between steps.
 
         Raises:
             BadRequestError: if it is not JSON, or a row breaks the contract.
         """
-        columns = self._read_at_once(body, check)
+        columns = self._read_at_once(body, check_deadline)
         if columns is None:
-            columns = columns_of(self._rows.judged(body, check), self._fields)
+            columns = columns_of(self._rows.judged(body, check_deadline), self._fields)
         return columns
 
-    def _read_at_once(self, body: bytes, check: Check) -> Columns | None:
+    def _read_at_once(self, body: bytes, check_deadline: DeadlineCheck) -> Columns | None:
         """The columns of a request that is right beyond doubt; None for any other."""
         # each row begins with one: there is to be an end to what the decoder makes
         if body.count(b"{") > 1 + self._max_rows:
             return None
         try:
             rows = self._decode(body).rows
-            check()
+            check_deadline()
             read = read_all(map(msgspec.structs.astuple, rows), self._fields)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
             return None
-        check()
+        check_deadline()
         # a key that comes twice shows as a colon more than there should be
         n_keys = len(rows) * len(read) - sum(column.n_left_out for column in read)
         n_colons = 1 + n_keys + sum(column.n_colons for column in read)
@@ -83,28 +83,31 @@ class TableReader:
             return None
         return columns
 
-    def read_arrow(self, body: bytes, check: Check = no_limit) -> Columns:
+    def read_arrow(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> Columns:
         """The columns of an Arrow IPC stream.
 
         Args:
             body: Of the request.
-            check: Called between steps.
+            check_deadline: Called between steps.
 
         Raises:
             BadRequestError: if it is none, or its rows break the contract.
         """
         table = read_stream(
-            body, lambda schema: check_schema(schema, self._fields), self._rows.check_count, check
+            body,
+            lambda schema: check_schema(schema, self._fields),
+            self._rows.check_count,
+            check_deadline,
         )
         if not table.num_rows:
             raise BadRequestError(422, "shape", "The table has no rows; send at least one.")
         columns: Columns = {}
         for field in self._fields:
-            check()
+            check_deadline()
             columns[field.name] = as_column(table, field)
         suspects = np.flatnonzero(self._suspects(columns)).tolist()
         for first in range(0, len(suspects), ROWS_A_TRIAL):
-            check()
+            check_deadline()
             numbers = suspects[first : first + ROWS_A_TRIAL]
             rows = [{f.name: _json(columns[f.name], i, f) for f in self._fields} for i in numbers]
             self._rows.refuse(rows, numbers)
@@ -122,7 +125,7 @@ class TableReader:
         return suspects
 
 
-def _json(column: Column, row: int, field: Field) -> Any:
+def _json(column: ArrayColumn, row: int, field: Field) -> Any:
     """A value as JSON has it."""
     if isinstance(column, Coded):
         return column.values[column.codes[row]]
@@ -134,7 +137,7 @@ def _json(column: Column, row: int, field: Field) -> Any:
     return bool(value) if field.kind == "boolean" and value is not None else value
 
 
-def _breaks(column: Column, field: Field) -> NDArray[np.bool_] | bool:
+def _breaks(column: ArrayColumn, field: Field) -> NDArray[np.bool_] | bool:
     """Which rows may break the contract; these are then judged like any others."""
     if isinstance(column, Coded):
         judged = left_to_judge(field)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.runtime.encoding import Arrays, Coded, Column
+from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
 
 from .bulk_answers import TableAnswers, score_table
 from .model import Scored, ServedModel
@@ -32,7 +32,7 @@ HASHES = 2**32
 
 
 @dataclass(frozen=True)
-class TrialSettings:
+class ChallengerSettings:
     """How a challenger is tried.
 
     Attributes:
@@ -64,27 +64,27 @@ class TrialSettings:
             raise ProjectError(f"CHALLENGER_SHARE is {self.share:g}; choose between 0 and 1.")
 
 
-class Trial:
+class Challenger:
     """The challenger, what it does, and whether it still may."""
 
     def __init__(
         self,
         champion: ServedModel,
         challenger: ServedModel,
-        settings: TrialSettings,
+        settings: ChallengerSettings,
         switched: Callable[[str], None],
     ) -> None:
-        fields, others = champion.plan.fields, challenger.plan.fields
+        fields, others = champion.spec.fields, challenger.spec.fields
         if [(f.name, f.kind, f.source) for f in fields] != [
             (f.name, f.kind, f.source) for f in others
         ]:
             raise ProjectError(
-                f"{challenger.plan.model_version} cannot be tried beside "
-                f"{champion.plan.model_version}: they read other fields. Release the challenger "
+                f"{challenger.spec.model_version} cannot be tried beside "
+                f"{champion.spec.model_version}: they read other fields. Release the challenger "
                 "from the same contract."
             )
-        self.challenger = challenger
-        self.version = challenger.plan.model_version
+        self.model = challenger
+        self.version = challenger.spec.model_version
         self.mode: Mode = settings.mode
         self._champion = champion
         self._settings = settings
@@ -108,7 +108,7 @@ class Trial:
         """What the challenger says, or None where it fails; then the champion answers."""
         start = time.perf_counter()
         try:
-            probability, unseen = self.challenger.score(values)
+            probability, unseen = self.model.score(values)
             failed = not 0 <= probability <= 1
         except Exception:
             logger.exception("The challenger %s failed", self.version)
@@ -119,7 +119,7 @@ class Trial:
 
     def takes_all(self, columns: Arrays) -> NDArray[np.bool_]:
         """The same of many rows: which of them are the canary's to answer."""
-        fields = self._champion.plan.fields
+        fields = self._champion.spec.fields
         values = [_plain(columns[fields[place].name]) for place in self._keys]
         keys = ("\x1f".join(map(str, row)) for row in zip(*values, strict=True))
         hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys), np.int64)
@@ -131,7 +131,7 @@ class Trial:
         """What the challenger says of many rows, or None where it fails."""
         answers = None
         try:
-            answers = score_table(self.challenger, variant, columns, missing)
+            answers = score_table(self.model, variant, columns, missing)
             failed = not ((answers.probabilities >= 0) & (answers.probabilities <= 1)).all()
         except Exception:
             logger.exception("The challenger %s failed", self.version)
@@ -181,7 +181,7 @@ class Trial:
         logger.error("The challenger %s is switched off: %s", self.version, reason)
         record = {
             "challenger": self.version,
-            "champion": self._champion.plan.model_version,
+            "champion": self._champion.spec.model_version,
             "mode": self.mode,
             "reason": reason,
             "switched_off_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -208,7 +208,7 @@ class Trial:
             self.mode = "off"
 
 
-def _plain(column: Column) -> list[Any]:
+def _plain(column: ArrayColumn) -> list[Any]:
     """The values as single rows have them."""
     if isinstance(column, Coded):
         return [column.values[code] for code in column.codes.tolist()]

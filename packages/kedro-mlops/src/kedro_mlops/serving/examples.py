@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .additions import Additions
 from .problem_details import problem
@@ -25,10 +25,10 @@ DETAILS = {
 }
 
 
-def requests(plan: Plan) -> dict[str, Any]:
+def requests(spec: ServingSpec) -> dict[str, Any]:
     """Bodies that are accepted, each with a summary."""
-    whole = {field.name: field.example for field in plan.sent}
-    needed = {field.name: field.example for field in plan.sent if not field.nullable}
+    whole = {field.name: field.example for field in spec.sent}
+    needed = {field.name: field.example for field in spec.sent if not field.nullable}
     return {
         "whole": {"summary": "One row, with all that may be sent", "value": {"rows": [whole]}},
         "needed": {"summary": "One row, with what is needed", "value": {"rows": [needed]}},
@@ -36,25 +36,25 @@ def requests(plan: Plan) -> dict[str, Any]:
     }
 
 
-def answer(plan: Plan, additions: Additions) -> dict[str, Any]:
+def answer(spec: ServingSpec, additions: Additions) -> dict[str, Any]:
     """The answer to one row, of which something that is looked up was not found."""
     prediction = {
         "prediction_id": EXAMPLE_ID,
-        "probability": plan.threshold,
+        "probability": spec.threshold,
         "decision": True,
-        "model_version": plan.model_version,
-        "missing_features": {field.name: "unknown_key" for field in plan.looked_up[:1]},
+        "model_version": spec.model_version,
+        "missing_features": {field.name: "unknown_key" for field in spec.looked_up[:1]},
         "unseen_categories": [],
         **additions.example,
     }
     return {"predictions": [prediction]}
 
 
-def errors(plan: Plan, reader: RowReader, settings: Settings, method: str) -> dict[int, Any]:
+def errors(spec: ServingSpec, reader: RowReader, settings: Settings, method: str) -> dict[int, Any]:
     """An error of each status, where the method is the one that is needed."""
-    row = {field.name: field.example for field in plan.sent}
+    row = {field.name: field.example for field in spec.sent}
     # no field takes a list
-    wrong = row | {plan.sent[0].name: []}
+    wrong = row | {spec.sent[0].name: []}
     found = [
         _refusal(reader, b'{"rows": ['),
         _refusal(reader, json.dumps({"rows": [wrong, row | {"unknown": 1}]}).encode()),

@@ -1,12 +1,12 @@
 """uvicorn's HTTP protocol, with three differences.
 
-Requests meet the service's front before anything else, not behind six of BentoML's middlewares,
+Requests meet the gateway before anything else, not behind six of BentoML's middlewares,
 which cost more than the prediction. A small one that has come in a piece, and for which all is at
 hand, is answered on the spot: a task, an event and two system calls cost more than it, too. And
 whatever a caller does or leaves undone comes to an end, in time and in size; uvicorn would wait.
 
 ``install`` puts it in place, where uvicorn is as it was when this was written; where not, or where
-requests are to be traced, BentoML's own way is taken, with the front as one of its middlewares.
+requests are to be traced, BentoML's own way is taken, with the gateway as one of its middlewares.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Phase:
 
     NEXT = "a request"
     HEADERS = "its headers, of a bearable size"
-    ANSWER = "the front, which has times of its own"
+    ANSWER = "the gateway, which has times of its own"
     REST = "the rest of a body that is already answered"
     END = "the caller to close it: one that is still sending would see a reset, and no answer"
 
@@ -88,18 +88,18 @@ class Untaken:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """A connection that comes to an end, and whose requests meet the front first."""
+    """A connection that comes to an end, and whose requests meet the gateway first."""
 
     wrap: Callable[[Any], Any] | None = None
     untaken = Untaken()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # the front counts and logs
+        # the gateway counts and logs
         self.access_log = False
         if GuardedProtocol.wrap is not None:
             self.app = GuardedProtocol.wrap(self.app)
-        self._quick = getattr(self.app, "quick", None)
+        self._answer_fast = getattr(self.app, "quick", None)
         # the body so far of a request that may be answered on the spot
         self._short: bytearray | None = None
         self._draining = False
@@ -183,7 +183,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_headers, self._n_bytes = False, 0
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode()
-        elif self._quick is not None and self._may_be_quick():
+        elif self._answer_fast is not None and self._may_answer_fast():
             self._short = bytearray()
         else:
             self._begin()
@@ -206,8 +206,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._n_bytes = 0
         if self._short is not None:
             body, self._short = bytes(self._short), None
-            assert self._quick is not None
-            answer = self._quick(self.headers, body)
+            assert self._answer_fast is not None
+            answer = self._answer_fast(self.headers, body)
             if answer is not None:
                 headers = [part for pair in self.server_state.default_headers for part in pair]
                 head = b"HTTP/1.1 200 OK\r\n" + b"%b: %b\r\n" * (len(headers) // 2)
@@ -218,7 +218,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._begin(body)
         super().on_message_complete()
 
-    def _may_be_quick(self) -> bool:
+    def _may_answer_fast(self) -> bool:
         return bool(
             self.url == PREDICT
             and not self._waits()

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from kedro_mlops.core.errors import ProjectError
 
 from .answers import identifiers
-from .app_state import ARROW, JSON_TYPE, Desk, Reply
+from .app_state import ARROW, JSON_TYPE, AppState, Reply
 from .limits import OutOfTimeError, Share, deadline
 from .problem_details import JSON, PAGE, PROBLEM, SECURITY, Headers, problem
 from .refusals import BadRequestError
@@ -56,17 +56,17 @@ QUICK_HEADERS, REFUSED_HEADERS = (
 WELL_FORMED = re.compile(rb"[\w.-]{1,64}")
 
 
-class Front:
+class Gateway:
     """The outermost application of the service.
 
     Args:
         app: The application behind it.
-        desk: Gives what answers, once the service has started; None before.
+        state: Gives what answers, once the service has started; None before.
     """
 
-    def __init__(self, app: App, desk: Callable[[], Desk | None]) -> None:
+    def __init__(self, app: App, state: Callable[[], AppState | None]) -> None:
         self._app = app
-        self._desk = desk
+        self._desk = state
         self._new_id = identifiers()
         self._threads = ThreadPoolExecutor(N_THREADS, "large")
 
@@ -79,35 +79,35 @@ class Front:
         await self._answer(scope, receive, send)
         return None
 
-    def quick(self, headers: Headers, body: bytes) -> bytes | None:
+    def answer_fast(self, headers: Headers, body: bytes) -> bytes | None:
         """Answer a small request for predictions at once, if it is right and all is at hand.
 
         Returns:
             The rest of the headers and the body; None where there is more to it.
         """
         start = time.perf_counter()
-        desk, found = self._desk(), dict(headers)
+        state, found = self._desk(), dict(headers)
         plain = found.get(b"content-type") == JSON_TYPE and b"content-encoding" not in found
         if (
-            desk is None
+            state is None
             or not plain
             or len(body) > LARGE_BODY
             or ARROW in found.get(b"accept", b"")
         ):
             return None
-        if desk.in_progress >= desk.settings.max_waiting:
+        if state.in_progress >= state.settings.max_waiting:
             return None
         try:
-            _check_key(desk, PREDICT, found)
+            _check_key(state, PREDICT, found)
             # what is not right beyond doubt is judged by another thread
-            rows = desk.reader.read_at_once(body)
-            completed = None if rows is None else desk.predictor.complete(rows)
-            answer = None if completed is None else desk.predictor.answer(completed)
+            rows = state.reader.read_at_once(body)
+            completed = None if rows is None else state.predictor.complete(rows)
+            answer = None if completed is None else state.predictor.answer(completed)
         except Exception:  # noqa: BLE001 - the long way says what is wrong, and logs it
             return None
         if answer is None:
             return None
-        desk.metrics.request(PREDICT, 200, time.perf_counter() - start)
+        state.metrics.request(PREDICT, 200, time.perf_counter() - start)
         return QUICK_HEADERS % (len(answer), self._request_id(found), answer)
 
     def refuse(self, error: BadRequestError) -> bytes:
@@ -116,10 +116,10 @@ class Front:
         Returns:
             The rest of the headers and the body.
         """
-        desk, request_id = self._desk(), self._new_id()
+        state, request_id = self._desk(), self._new_id()
         reply = _error(error, request_id, 0)
-        if desk is not None:
-            _tell(desk, "other", reply, request_id, 0)
+        if state is not None:
+            _tell(state, "other", reply, request_id, 0)
         return REFUSED_HEADERS % (len(reply.body), request_id.encode(), reply.body)
 
     def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
@@ -132,25 +132,25 @@ class Front:
         start = time.perf_counter()
         path, headers = scope["path"], dict(scope["headers"])
         request_id = self._request_id(headers).decode()
-        desk = self._desk()
-        if desk is None:
+        state = self._desk()
+        if state is None:
             starting = BadRequestError(503, "starting", "The service is starting; try again.")
             await _send(send, _error(starting, request_id, 0), request_id)
             return
-        desk.in_progress += 1
-        share = Share(desk.room)
+        state.in_progress += 1
+        share = Share(state.room)
         try:
-            reply = await self._reply(desk, scope, headers, receive, send, request_id, share)
+            reply = await self._reply(state, scope, headers, receive, send, request_id, share)
         finally:
-            desk.in_progress -= 1
+            state.in_progress -= 1
             share.give_back()
         if reply is not None:
             await _send(send, reply, request_id)
-            _tell(desk, path, reply, request_id, time.perf_counter() - start)
+            _tell(state, path, reply, request_id, time.perf_counter() - start)
 
     async def _reply(
         self,
-        desk: Desk,
+        state: AppState,
         scope: Scope,
         headers: Mapping[bytes, bytes],
         receive: Receive,
@@ -161,15 +161,15 @@ class Front:
         """What to answer; None if it has been answered, or nobody waits for it."""
         path, body = scope["path"], b""
         try:
-            _check_key(desk, path, headers)
+            _check_key(state, path, headers)
             if path != PREDICT:
-                return await self._others(desk, scope, receive, send)
+                return await self._others(state, scope, receive, send)
             _check_method(scope, "POST")
-            if desk.in_progress > desk.settings.max_waiting:
+            if state.in_progress > state.settings.max_waiting:
                 raise BadRequestError(503, "overloaded", "Too many requests; try again in a while.")
             kind = _content_type(headers)
-            body = await _body(receive, headers, desk, share)
-            return await self._predict(desk, kind, body, headers)
+            body = await _body(receive, headers, state, share)
+            return await self._predict(state, kind, body, headers)
         except BadRequestError as error:
             # kept with its frames, it would keep the body until garbage is collected
             refusal = error.with_traceback(None)
@@ -177,55 +177,59 @@ class Front:
             return None
         except ProjectError as error:
             logger.error("%s: %s", request_id, error, extra={"request_id": request_id})
-            desk.metrics.child(desk.metrics.log_failures).inc()
+            state.metrics.child(state.metrics.log_failures).inc()
             refusal = BadRequestError(503, "unlogged", "Predictions cannot be logged at present.")
         except Exception:
             logger.exception("%s: it failed", request_id, extra={"request_id": request_id})
             refusal = BadRequestError(500, "bug", "It is logged.")
         if path != READY:
-            desk.metrics.child(desk.metrics.invalid, refusal.reason).inc()
+            state.metrics.child(state.metrics.invalid, refusal.reason).inc()
         return _error(refusal, request_id, len(body))
 
     async def _predict(
-        self, desk: Desk, kind: bytes, body: bytes, headers: Mapping[bytes, bytes]
+        self, state: AppState, kind: bytes, body: bytes, headers: Mapping[bytes, bytes]
     ) -> Reply:
         accept = headers.get(b"accept", b"*/*")
-        check = deadline(desk.settings.request_seconds)
+        check = deadline(state.settings.request_seconds)
         if kind != JSON_TYPE or len(body) > LARGE_BODY or ARROW in accept:
-            memory = desk.settings.memory_for(len(body))
-            return await self._apart(desk, memory, desk.answer_large, kind, body, accept, check)
-        rows = desk.reader.read_at_once(body)
+            memory = state.settings.memory_for(len(body))
+            return await self._apart(state, memory, state.answer_large, kind, body, accept, check)
+        rows = state.reader.read_at_once(body)
         if rows is None:
-            rows = await self._apart(desk, SMALL_MEMORY, desk.reader.judged, body, check)
-        completed = desk.predictor.complete(rows)
+            rows = await self._apart(state, SMALL_MEMORY, state.reader.judged, body, check)
+        completed = state.predictor.complete(rows)
         if completed is None:
-            completed = await _in_time(desk.look_ups.complete(rows), desk)
-        return Reply(200, desk.predictor.answer(completed), JSON)
+            completed = await _in_time(state.look_ups.complete(rows), state)
+        return Reply(200, state.predictor.answer(completed), JSON)
 
-    async def _apart(self, desk: Desk, memory: int, work: Callable[..., T], *arguments: Any) -> T:
+    async def _apart(
+        self, state: AppState, memory: int, work: Callable[..., T], *arguments: Any
+    ) -> T:
         """Let another thread do it, as soon as one is free, if there is the memory for it."""
-        share = Share(desk.room)
+        share = Share(state.room)
         share.take(memory)
         future = self._threads.submit(work, *arguments)
         # it takes memory until it ends, also if nobody waits for it any more
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(share.give_back))
-        return await _in_time(asyncio.wrap_future(future), desk)
+        return await _in_time(asyncio.wrap_future(future), state)
 
-    async def _others(self, desk: Desk, scope: Scope, receive: Receive, send: Send) -> Reply | None:
+    async def _others(
+        self, state: AppState, scope: Scope, receive: Receive, send: Send
+    ) -> Reply | None:
         """Pages, health and metrics."""
         path = scope["path"]
         if path == INFO:
             _check_method(scope, "GET", "POST")
-            return Reply(200, desk.info, JSON)
+            return Reply(200, state.info, JSON)
         if path in DOCS:
             _check_method(scope, "GET", "HEAD")
-            return desk.docs[path]
+            return state.docs[path]
         if path not in INNER and not path.startswith(ASSETS):
             raise BadRequestError(404, "path", f"There is nothing at {path[:100]}; see / .")
         _check_method(scope, "GET", "HEAD")
-        if path == READY and desk.unready:
-            raise BadRequestError(503, "unready", desk.unready)
+        if path == READY and state.unready:
+            raise BadRequestError(503, "unready", state.unready)
         await self._inner(scope, receive, send)
         return None
 
@@ -240,23 +244,23 @@ class Front:
         await self._app({**scope, PASSED: True}, receive, secured)
 
 
-def _tell(desk: Desk, path: str, reply: Reply, request_id: str, seconds: float) -> None:
+def _tell(state: AppState, path: str, reply: Reply, request_id: str, seconds: float) -> None:
     """Log a refusal, and count the request."""
-    # who waits until it is ready asks often; that it no longer is, the desk says itself
+    # who waits until it is ready asks often; that it no longer is, the state says itself
     if reply.refused not in ("", "unready"):
-        desk.log.write(request_id, reply.status, reply.refused, path, seconds)
+        state.log.write(request_id, reply.status, reply.refused, path, seconds)
     known = path if path in (PREDICT, INFO, *INNER, *DOCS) else "other"
-    desk.metrics.request(known, reply.status, seconds)
+    state.metrics.request(known, reply.status, seconds)
 
 
 class _DisconnectedError(Exception):
     """The caller has gone."""
 
 
-def _check_key(desk: Desk, path: str, headers: Mapping[bytes, bytes]) -> None:
-    if not desk.keys.needed or _switch(path) in desk.opened:
+def _check_key(state: AppState, path: str, headers: Mapping[bytes, bytes]) -> None:
+    if not state.keys.needed or _switch(path) in state.opened:
         return
-    if not desk.keys.knows(headers.get(b"authorization")):
+    if not state.keys.knows(headers.get(b"authorization")):
         raise BadRequestError(401, "key", "Send a valid key: `Authorization: Bearer <key>`.")
 
 
@@ -285,14 +289,14 @@ def _content_type(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 async def _body(
-    receive: Receive, headers: Mapping[bytes, bytes], desk: Desk, share: Share
+    receive: Receive, headers: Mapping[bytes, bytes], state: AppState, share: Share
 ) -> bytes:
     """The request's body, as long as it is not too large, nor too slow."""
-    declared, limit = headers.get(b"content-length"), desk.settings.max_body
+    declared, limit = headers.get(b"content-length"), state.settings.max_body
     if declared is not None and int(declared) > limit:
         raise _too_large(limit)
     try:
-        async with asyncio.timeout(desk.settings.request_seconds):
+        async with asyncio.timeout(state.settings.request_seconds):
             return await _received(receive, limit, share)
     except TimeoutError:
         raise BadRequestError(408, "slow", "The body took too long to arrive.") from None
@@ -318,9 +322,9 @@ def _too_large(limit: int) -> BadRequestError:
     )
 
 
-async def _in_time(future: Awaitable[T], desk: Desk) -> T:
+async def _in_time(future: Awaitable[T], state: AppState) -> T:
     try:
-        return await asyncio.wait_for(future, desk.settings.request_seconds)
+        return await asyncio.wait_for(future, state.settings.request_seconds)
     except (TimeoutError, OutOfTimeError):
         raise BadRequestError(503, "timeout", "It took too long; try again.") from None
 

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import Column
+from kedro_mlops.runtime.encoding import ArrayColumn
 from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
 
@@ -29,7 +29,7 @@ LEFT_OUT = {
 TEXT = Annotated[str, Meta(max_length=MAX_TEXT)]
 TYPES: dict[str, Any] = {"categorical": TEXT, "datetime": TEXT, "boolean": bool}
 
-Columns = dict[str, Column]
+Columns = dict[str, ArrayColumn]
 
 
 def member(field: Field) -> tuple[Any, ...]:
@@ -46,7 +46,7 @@ class Read(NamedTuple):
         n_colons: Colons in its texts.
     """
 
-    values: Column
+    values: ArrayColumn
     n_left_out: int
     n_colons: int
 

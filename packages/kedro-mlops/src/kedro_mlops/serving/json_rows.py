@@ -19,7 +19,7 @@ NEAR_CUT = 8
 
 
 def rows_of(
-    body: bytes, max_rows: int, max_length: int, check: Callable[[], None]
+    body: bytes, max_rows: int, max_length: int, check_deadline: Callable[[], None]
 ) -> Iterator[Any]:
     """The rows of ``{"rows": [...]}``.
 
@@ -27,7 +27,7 @@ def rows_of(
         body: UTF-8.
         max_rows: Rows that there may be.
         max_length: Characters that a row may have.
-        check: Called before each row.
+        check_deadline: Called before each row.
 
     Raises:
         BadRequestError: where it is something else, or a key comes twice.
@@ -35,7 +35,7 @@ def rows_of(
     text = _text(body)
     place = _first(text, max_length)
     for number in range(max_rows):
-        check()
+        check_deadline()
         row, place = _row(text, place, max_length, number)
         yield row
         place = _skip(text, place)

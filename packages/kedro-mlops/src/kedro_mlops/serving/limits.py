@@ -6,25 +6,25 @@ from collections.abc import Callable
 from .refusals import BadRequestError
 
 # raises OutOfTimeError once there is no time left; long work calls it between its steps
-Check = Callable[[], None]
+DeadlineCheck = Callable[[], None]
 
 
 class OutOfTimeError(Exception):
     """Nobody waits for the work any more."""
 
 
-def deadline(seconds: float) -> Check:
+def deadline(seconds: float) -> DeadlineCheck:
     """A check that fails when so many seconds have passed from now."""
     end = time.monotonic() + seconds
 
-    def check() -> None:
+    def check_deadline() -> None:
         if time.monotonic() > end:
             raise OutOfTimeError
 
-    return check
+    return check_deadline
 
 
-def no_limit() -> None:
+def no_deadline() -> None:
     """The check of work that nobody waits for."""
 
 

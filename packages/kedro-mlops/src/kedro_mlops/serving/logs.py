@@ -52,11 +52,11 @@ class Flood(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line passes."""
-        self.tell()
+        self.flush()
         self._n_lines[record.name] += 1
         return self._n_lines[record.name] <= MOST_OF_ONE
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Say, when a second is over, how many lines were left out in it."""
         now = int(self._clock())
         if now == self._second:
@@ -105,7 +105,7 @@ class RequestLog:
 
     def write(self, request_id: str, status: int, reason: str, path: str, seconds: float) -> None:
         """Say what became of a request."""
-        self.tell()
+        self.flush()
         if not self._takes(status):
             self._left_out += 1
             return
@@ -122,9 +122,9 @@ class RequestLog:
             },
         )  # fmt: skip
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Say, when a second is over, how many lines were left out in it."""
-        _flood.tell()
+        _flood.flush()
         now = int(self._clock())
         if now == self._second:
             return

@@ -7,7 +7,7 @@ import numpy as np
 
 from kedro_mlops.feature_store.reader import MISSING
 from kedro_mlops.runtime.encoding import Coded
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .answers import Answer
 from .bulk_answers import TableAnswers
@@ -33,7 +33,7 @@ NONE = "none"
 T = TypeVar("T")
 
 
-class Tally:
+class BufferedMetric:
     """What is still to be told to a metric; telling it each time would take longer than adding."""
 
     def __init__(self, metric: Any) -> None:
@@ -53,7 +53,7 @@ class Tally:
         """Add values, for a histogram."""
         self._values += values
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Bring the metric up to date."""
         if self._n:
             n, self._n = self._n, 0.0
@@ -67,7 +67,7 @@ class Metrics:
     """The metrics of one process.
 
     Made when the service starts: BentoML says only then where processes share their metrics. What
-    is counted is told to them several times a second (``tell``).
+    is counted is told to them several times a second (``flush``).
     """
 
     def __init__(self) -> None:
@@ -140,22 +140,24 @@ class Metrics:
             "challenger_failures", "Rows that the challenger failed to score", ["model_version"]
         )
         self._dropped = 0
-        self._tallies: dict[tuple[Any, ...], Tally] = {}
+        self._tallies: dict[tuple[Any, ...], BufferedMetric] = {}
 
-    def child(self, metric: Any, *labels: str) -> Tally:
+    def child(self, metric: Any, *labels: str) -> BufferedMetric:
         """A counter or histogram with its labels."""
         key = (metric, *labels)
         found = self._tallies.get(key)
         if found is None:
-            found = self._tallies[key] = Tally(metric.labels(*labels) if labels else metric)
+            found = self._tallies[key] = BufferedMetric(
+                metric.labels(*labels) if labels else metric
+            )
         return found
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Bring all metrics up to date."""
         for tally in list(self._tallies.values()):
-            tally.tell()
+            tally.flush()
 
-    def start(self, champion: Plan, challenger: Plan | None) -> None:
+    def start(self, champion: ServingSpec, challenger: ServingSpec | None) -> None:
         """Begin at 0 with all that can be named: the first of a kind would not be a rise."""
         self.child(self.seconds, PREDICT)
         for status in STATUSES:
@@ -175,9 +177,9 @@ class Metrics:
         for decision in ("true", "false"):
             self.child(self.predictions, version, variant, decision)
 
-    def _start_inputs(self, plan: Plan) -> None:
+    def _start_inputs(self, spec: ServingSpec) -> None:
         self.child(self.lookups, "all", "hit")
-        for field in plan.fields:
+        for field in spec.fields:
             if field.source is not None:
                 for reason in MISSING:
                     self.child(self.missing, field.name, reason)
@@ -188,10 +190,10 @@ class Metrics:
             elif field.kind == "categorical" and field.accept_unseen:
                 self.child(self.unseen, field.name)
 
-    def models(self, plan: Plan, variant: str, trained: float) -> None:
+    def models(self, spec: ServingSpec, variant: str, trained: float) -> None:
         """A model is at hand."""
-        self.info.labels(plan.model_version, variant, plan.family, plan.engine).set(1)
-        self.trained.labels(plan.model_version, variant).set(trained)
+        self.info.labels(spec.model_version, variant, spec.family, spec.engine).set(1)
+        self.trained.labels(spec.model_version, variant).set(trained)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request has been answered."""

@@ -1,4 +1,4 @@
-"""A released model: from completed rows to probabilities, by the engine that its plan names."""
+"""A released model: from completed rows to probabilities, by the engine that its spec names."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from kedro_mlops.core.declared import declared
 from kedro_mlops.models.metadata import FAMILIES
 from kedro_mlops.runtime.encoding import (
+    ArrayColumn,
     Arrays,
     Coded,
-    Column,
     encode_rows,
     row_encoder,
     unseen_categories,
 )
-from kedro_mlops.runtime.serving_spec import MODEL, TREES, Plan
+from kedro_mlops.runtime.serving_spec import MODEL, TREES, ServingSpec
 from kedro_mlops.runtime.trees import Trees
 
 # a probability, and the categorical features whose category the model has not seen
@@ -51,21 +51,23 @@ class ServedModel:
 
     Args:
         folder: Its files.
-        plan: What is known of it.
+        spec: What is known of it.
         n_threads: How many score a table of compiled trees.
         load: Reads it, where scikit-learn serves it.
 
     Attributes:
-        plan: What is known of it.
-        score: Scores one row, given in the order of the plan's fields.
+        spec: What is known of it.
+        score: Scores one row, given in the order of the spec's fields.
     """
 
-    def __init__(self, folder: Path, plan: Plan, n_threads: int, load: Load = BUILT_IN) -> None:
-        self.plan = plan
+    def __init__(
+        self, folder: Path, spec: ServingSpec, n_threads: int, load: Load = BUILT_IN
+    ) -> None:
+        self.spec = spec
         self.score: Callable[[Sequence[Any]], Scored]
-        if plan.engine == "compiled trees":
-            self._trees = Trees(folder / TREES, plan.encoding.width, n_threads)
-            encode, predict = row_encoder(plan), self._trees.row_predictor()
+        if spec.engine == "compiled trees":
+            self._trees = Trees(folder / TREES, spec.encoding.width, n_threads)
+            encode, predict = row_encoder(spec), self._trees.row_predictor()
 
             def score(values: Sequence[Any]) -> Scored:
                 row, unseen = encode(values)
@@ -80,18 +82,18 @@ class ServedModel:
         self, columns: Arrays
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
         """Probabilities, shape (n_rows,), and per feature which categories it has not seen."""
-        if self.plan.engine == "compiled trees":
-            probabilities = self._trees.predict(encode_rows(columns, self.plan.encoding))
+        if self.spec.engine == "compiled trees":
+            probabilities = self._trees.predict(encode_rows(columns, self.spec.encoding))
         else:
             probabilities = self._estimate(columns)
-        return probabilities, unseen_categories(columns, self.plan.encoding.categories)
+        return probabilities, unseen_categories(columns, self.spec.encoding.categories)
 
     def _score_slowly(self, values: Sequence[Any]) -> Scored:
-        row: dict[str, Column] = {
+        row: dict[str, ArrayColumn] = {
             field.name: Coded(np.zeros(1, np.int64), [value])
             if field.kind == "categorical"
             else np.array([value], dtype=object)
-            for field, value in zip(self.plan.fields, values, strict=True)
+            for field, value in zip(self.spec.fields, values, strict=True)
         }
         [probability], unseen = self.score_table(row)
         return float(probability), list(unseen)
@@ -99,8 +101,8 @@ class ServedModel:
     def _estimate(self, columns: Arrays) -> NDArray[np.float64]:
         import pandas as pd  # noqa: PLC0415 - only where scikit-learn serves
 
-        dtypes = {field.name: _DTYPES[field.kind] for field in self.plan.fields}
-        names = self.plan.features
+        dtypes = {field.name: _DTYPES[field.kind] for field in self.spec.fields}
+        names = self.spec.features
         rows = pd.DataFrame({name: _plain(columns[name]) for name in names})
         rows = rows.astype({name: dtypes[name] for name in names})
         return np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
@@ -114,7 +116,7 @@ _DTYPES = {
 }
 
 
-def _plain(column: Column) -> NDArray[Any]:
+def _plain(column: ArrayColumn) -> NDArray[Any]:
     if isinstance(column, Coded):
         return np.array(column.values, dtype=object)[column.codes]
     return column

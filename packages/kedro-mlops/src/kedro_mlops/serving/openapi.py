@@ -1,9 +1,9 @@
-"""The service's OpenAPI document, made from the plan: what is really accepted and answered."""
+"""The service's OpenAPI document, made from the serving spec: what is really taken and answered."""
 
 from typing import Any
 
 from kedro_mlops.feature_store.reader import MISSING
-from kedro_mlops.runtime.serving_spec import Plan
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from . import examples
 from .additions import Additions
@@ -95,7 +95,7 @@ ERRORS = {
 
 
 def document(
-    plan: Plan, reader: RowReader, settings: Settings, additions: Additions
+    spec: ServingSpec, reader: RowReader, settings: Settings, additions: Additions
 ) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     answer = ANSWER | {
@@ -128,7 +128,7 @@ def document(
     open_: dict[str, Any] = {"security": []}
 
     def errors(method: str, *statuses: int) -> dict[str, Any]:
-        said = examples.errors(plan, reader, settings, method)
+        said = examples.errors(spec, reader, settings, method)
         return {str(status): _problem(status, said[status]) for status in statuses}
 
     def secured(switch: str) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def document(
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": title(plan),
-            "version": plan.model_version,
-            "description": f"{plan.predicts}\n\n{DESCRIPTION}",
+            "title": title(spec),
+            "version": spec.model_version,
+            "description": f"{spec.predicts}\n\n{DESCRIPTION}",
         },
         "paths": {
             "/predict": {
@@ -151,7 +151,7 @@ def document(
                         "content": {
                             "application/json": {
                                 "schema": rows,
-                                "examples": examples.requests(plan),
+                                "examples": examples.requests(spec),
                             },
                             "application/vnd.apache.arrow.stream": arrow,
                         },
@@ -162,7 +162,7 @@ def document(
                             "content": {
                                 "application/json": {
                                     "schema": answers,
-                                    "example": examples.answer(plan, additions),
+                                    "example": examples.answer(spec, additions),
                                 },
                                 "application/vnd.apache.arrow.stream": arrow,
                             },
@@ -213,11 +213,11 @@ def document(
     }
 
 
-def title(plan: Plan) -> str:
+def title(spec: ServingSpec) -> str:
     """The service's name, and what it predicts."""
-    name = (plan.name or "predictions").replace("_", " ").capitalize()
+    name = (spec.name or "predictions").replace("_", " ").capitalize()
     # what follows a semicolon is said of missing values
-    return f"{name}: {plan.predicts.partition(';')[0] or 'predictions of the champion'}"
+    return f"{name}: {spec.predicts.partition(';')[0] or 'predictions of the champion'}"
 
 
 def _problem(status: int, example: dict[str, Any]) -> dict[str, Any]:

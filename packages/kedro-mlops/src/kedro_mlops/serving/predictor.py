@@ -14,8 +14,8 @@ from .additions import Additions
 from .answers import Answer, Answers, identifiers, recorder, utc_now
 from .bulk_answers import TableAnswers, both, logged_table, mixed, score_table
 from .bulk_features import complete_table
-from .challenger import Trial
-from .limits import Check, no_limit
+from .challenger import Challenger
+from .limits import DeadlineCheck, no_deadline
 from .metrics import Metrics
 from .model import ServedModel
 from .reading import Values
@@ -32,7 +32,7 @@ class Predictor:
         store: Where features are looked up.
         log: The prediction log.
         metrics: What is counted.
-        trial: The challenger, if there is one.
+        challenger: The challenger, if there is one.
         additions: What a project's answers have besides.
     """
 
@@ -42,20 +42,20 @@ class Predictor:
         store: FeatureStore,
         log: PredictionLog,
         metrics: Metrics,
-        trial: Trial | None,
+        challenger: Challenger | None,
         additions: Additions,
     ) -> None:
         self.model = model
         self.store = store
         self.log = log
-        self.trial = trial
+        self.challenger = challenger
         self.additions = additions
         self._metrics = metrics
-        self._threshold = model.plan.threshold
-        self._version = model.plan.model_version
-        self._record = recorder(model.plan)
+        self._threshold = model.spec.threshold
+        self._version = model.spec.model_version
+        self._record = recorder(model.spec)
         self._new_id = identifiers()
-        self._logged = [field.name for field in model.plan.fields if not field.personal]
+        self._logged = [field.name for field in model.spec.fields if not field.personal]
         self._encoder = msgspec.json.Encoder()
 
     def complete(self, rows: Sequence[Values]) -> list[Completed] | None:
@@ -80,7 +80,7 @@ class Predictor:
         records: list[Any] = []
         for values, missing in rows:
             variant = "champion"
-            if self.trial is None or self.trial.mode == "off":
+            if self.challenger is None or self.challenger.mode == "off":
                 answer = self._score(values, missing)
             else:
                 answer, variant = self._score_in_trial(values, missing, records, now)
@@ -93,26 +93,30 @@ class Predictor:
             self._metrics.answered(answer, variant)
         return self._encoder.encode(told)
 
-    def answer_table(self, columns: Arrays, check: Check = no_limit) -> TableAnswers:
+    def answer_table(
+        self, columns: Arrays, check_deadline: DeadlineCheck = no_deadline
+    ) -> TableAnswers:
         """Look up, score, log and count many rows. Blocks; thread-safe.
 
         Args:
             columns: What was sent.
-            check: Called between steps, and never once they are logged.
+            check_deadline: Called between steps, and never once they are logged.
 
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
         """
-        plan, now = self.model.plan, utc_now()
-        sent = [field.name for field in plan.sent]
-        completed, missing = complete_table(columns, self.store, plan.event_time, sent, check)
+        spec, now = self.model.spec, utc_now()
+        sent = [field.name for field in spec.sent]
+        completed, missing = complete_table(
+            columns, self.store, spec.event_time, sent, check_deadline
+        )
         ours = score_table(self.model, "champion", completed, missing)
         answers, shadow = self._table_in_trial(ours, completed)
         more = self.additions.of(answers.probabilities, answers.decisions)
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))
-        check()
+        check_deadline()
         if logged.num_rows < MIN_TABLE_ROWS:
             self.log.append(self._encoder.encode_lines(logged.to_pylist()), now.date())
         else:
@@ -124,26 +128,26 @@ class Predictor:
         self, ours: TableAnswers, columns: Arrays
     ) -> tuple[TableAnswers, TableAnswers | None]:
         """The answers, and what a shadow says, which goes to the log alone."""
-        trial = self.trial
-        if trial is None:
+        challenger = self.challenger
+        if challenger is None:
             return ours, None
-        trial.look()
-        mode = trial.mode
+        challenger.look()
+        mode = challenger.mode
         if mode == "off":
             return ours, None
-        theirs = trial.score_table(mode, columns, ours.missing)
+        theirs = challenger.score_table(mode, columns, ours.missing)
         if theirs is None:
             self._count(self._metrics.challenger_failures, len(ours.ids))
             return ours, None
         if mode == "canary":
-            return mixed(ours, theirs, trial.takes_all(columns)), None
+            return mixed(ours, theirs, challenger.takes_all(columns)), None
         self._count(self._metrics.compared, len(ours.ids))
         self._count(self._metrics.disagreements, int((ours.decisions != theirs.decisions).sum()))
         return ours, theirs
 
     def _count(self, metric: Any, n_rows: int) -> None:
-        assert self.trial is not None
-        self._metrics.child(metric, self.trial.version).inc(n_rows)
+        assert self.challenger is not None
+        self._metrics.child(metric, self.challenger.version).inc(n_rows)
 
     def _score(self, values: Sequence[Any], missing: dict[str, str]) -> Answer:
         probability, unseen = self.model.score(values)
@@ -154,16 +158,16 @@ class Predictor:
         self, values: Sequence[Any], missing: dict[str, str], records: list[Any], now: Any
     ) -> tuple[Answer, str]:
         """The answer and who gave it; what a shadow says goes to the records alone."""
-        trial = self.trial
-        assert trial is not None
-        trial.look()
-        takes = trial.takes(values)
+        challenger = self.challenger
+        assert challenger is not None
+        challenger.look()
+        takes = challenger.takes(values)
         if takes and (theirs := self._challenge(values, missing)) is not None:
             return theirs, "canary"
         start = time.perf_counter()
         ours = self._score(values, missing)
-        trial.champion_took(time.perf_counter() - start)
-        if trial.mode == "shadow":
+        challenger.champion_took(time.perf_counter() - start)
+        if challenger.mode == "shadow":
             theirs = self._challenge(values, missing)
             if theirs is not None:
                 records.append(self._record(values, theirs, "shadow", now))
@@ -172,12 +176,12 @@ class Predictor:
         return ours, "champion"
 
     def _challenge(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
-        trial = self.trial
-        assert trial is not None
-        scored = trial.score(values)
+        challenger = self.challenger
+        assert challenger is not None
+        scored = challenger.score(values)
         if scored is None:
             self._count(self._metrics.challenger_failures, 1)
             return None
         probability, unseen = scored
-        decision = probability >= trial.challenger.plan.threshold
-        return Answer(self._new_id(), probability, decision, trial.version, missing, unseen)
+        decision = probability >= challenger.model.spec.threshold
+        return Answer(self._new_id(), probability, decision, challenger.version, missing, unseen)

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kedro_mlops.runtime import serving_spec as plan
+from kedro_mlops.runtime import serving_spec as spec
 from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
 
 from .json_rows import rows_of, too_many_rows
-from .limits import Check, no_limit
+from .limits import DeadlineCheck, no_deadline
 from .refusals import BadRequestError, Problem
 from .validation_errors import MAX_ERRORS, validation_errors
 
@@ -37,7 +37,7 @@ class RowReader:
         max_rows: Rows that one request may have.
     """
 
-    def __init__(self, fields: list[plan.Field], max_rows: int) -> None:
+    def __init__(self, fields: list[spec.Field], max_rows: int) -> None:
         self._fields = fields
         self._max_rows = max_rows
         self._max_length = FIELD_LENGTH * (1 + len(fields))
@@ -48,25 +48,27 @@ class RowReader:
         kinds = {kind: [i for i, f in enumerate(fields) if f.kind == kind] for kind in _COLONS}
         self._texts, self._moments = kinds["categorical"], kinds["datetime"]
         self._nullable_moments = [i for i in self._moments if fields[i].nullable]
-        self._checks = [check for i, f in enumerate(fields) for check in _checks(i, f)]
+        self._checks = [
+            check_deadline for i, f in enumerate(fields) for check_deadline in _checks(i, f)
+        ]
 
     @property
     def model(self) -> Any:
         """The Pydantic model of a row, for documentation."""
         return self._judge
 
-    def read(self, body: bytes, check: Check = no_limit) -> list[Values]:
+    def read(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> list[Values]:
         """The rows of a request.
 
         Args:
             body: Of the request.
-            check: Called before each row that is judged.
+            check_deadline: Called before each row that is judged.
 
         Raises:
             BadRequestError: if it is not JSON, or a row breaks the contract.
         """
         read = self.read_at_once(body)
-        return self.judged(body, check) if read is None else read
+        return self.judged(body, check_deadline) if read is None else read
 
     def read_at_once(self, body: bytes) -> list[Values] | None:
         """The rows of a request that is right beyond doubt; None for any other."""
@@ -105,24 +107,26 @@ class RowReader:
 
     def _keep(self, rows: list[Values]) -> bool:
         """Whether the rows keep the rules that the decoder does not know."""
-        for position, check in self._checks:
+        for position, check_deadline in self._checks:
             for values in rows:
-                if values[position] is not None and not check(values[position]):
+                if values[position] is not None and not check_deadline(values[position]):
                     return False
         return True
 
-    def judged(self, body: bytes, check: Check = no_limit) -> list[Values]:
+    def judged(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> list[Values]:
         """Let the judge say what is wrong, or that nothing is."""
         if body.count(b"{") > 1 + self._max_rows:
             # too many rows are refused before any of them is judged
-            deque(self._rows_of(body, check), maxlen=0)
-        right, wrong = validation_errors(self._judge, self._rows_of(body, check), self._personal)
+            deque(self._rows_of(body, check_deadline), maxlen=0)
+        right, wrong = validation_errors(
+            self._judge, self._rows_of(body, check_deadline), self._personal
+        )
         if wrong:
             raise _refusal(wrong)
         return [self._values(row) for row in right]
 
-    def _rows_of(self, body: bytes, check: Check) -> Iterator[Any]:
-        return rows_of(body, self._max_rows, self._max_length, check)
+    def _rows_of(self, body: bytes, check_deadline: DeadlineCheck) -> Iterator[Any]:
+        return rows_of(body, self._max_rows, self._max_length, check_deadline)
 
     def refuse(self, rows: list[dict[str, Any]], numbers: list[int]) -> None:
         """Say what is wrong with rows, given their numbers in the request.
@@ -168,13 +172,13 @@ def _values_of(names: list[str]) -> Callable[[Any], Values]:
 _COLONS = ("categorical", "datetime")
 
 
-def _member(field: plan.Field) -> tuple[Any, ...]:
+def _member(field: spec.Field) -> tuple[Any, ...]:
     if field.nullable:
         return field.name, _type(field) | None | UnsetType, UNSET
     return field.name, _type(field)
 
 
-def _type(field: plan.Field) -> Any:
+def _type(field: spec.Field) -> Any:
     if field.allowed is not None and field.kind == "categorical":
         return Literal[tuple(field.allowed)]
     if field.kind == "numeric":
@@ -186,7 +190,7 @@ def _type(field: plan.Field) -> Any:
     return Annotated[str, Meta(max_length=MAX_TEXT, pattern=field.rules.get("pattern"))]
 
 
-def _bounds(field: plan.Field) -> dict[str, Any]:
+def _bounds(field: spec.Field) -> dict[str, Any]:
     """The bounds, of which the decoder takes one at each end."""
     bounds = dict(field.rules)
     for strict, loose in (("gt", "ge"), ("lt", "le")):
@@ -195,7 +199,7 @@ def _bounds(field: plan.Field) -> dict[str, Any]:
     return bounds
 
 
-def _checks(position: int, field: plan.Field) -> Iterable[tuple[int, Callable[[Any], bool]]]:
+def _checks(position: int, field: spec.Field) -> Iterable[tuple[int, Callable[[Any], bool]]]:
     """What the decoder cannot check; where one fails, the judge decides."""
     if "pattern" in field.rules:
         # Python's `$` matches before a line break at the end
@@ -209,7 +213,7 @@ def _checks(position: int, field: plan.Field) -> Iterable[tuple[int, Callable[[A
         yield position, frozenset(field.allowed).__contains__
 
 
-def left_to_judge(field: plan.Field) -> bool:
+def left_to_judge(field: spec.Field) -> bool:
     """Whether a field has rules that only the judge knows: few contracts have these."""
     if field.kind == "datetime" and (field.allowed is not None or field.forbidden):
         return True

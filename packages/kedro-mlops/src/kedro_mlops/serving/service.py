@@ -1,7 +1,7 @@
 """The BentoML service that a release contains.
 
 BentoML starts it, builds it, checks its health and serves its pages and metrics; requests for
-predictions are answered by the front, which stands before BentoML's application.
+predictions are answered by the gateway, which stands before BentoML's application.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from pydantic import BaseModel
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.metadata import FAMILIES
-from kedro_mlops.runtime.serving_spec import PLAN_LABEL, Plan
+from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
 
 from . import logs
 from .additions import Addition, Additions
-from .app_state import JSON_TYPE, Desk
+from .app_state import JSON_TYPE, AppState
 from .fast_lane import install
-from .gateway import App, Front
+from .gateway import App, Gateway
 from .keys import ApiKeys, refuse_if_open
 from .model import Load, ServedModel, loader
 from .settings import Settings
@@ -49,15 +49,15 @@ class Arguments(BaseModel):
     challenger: str = ""
 
 
-_desks: list[Desk] = []
+_desks: list[AppState] = []
 
 
-def _desk() -> Desk | None:
+def _desk() -> AppState | None:
     return _desks[0] if _desks else None
 
 
 def _front(app: App) -> App:
-    return Front(app, _desk)
+    return Gateway(app, _desk)
 
 
 def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition] = ()) -> Any:
@@ -85,39 +85,39 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             settings = Settings.from_environment()
             logs.configure(settings.log_format)
             challenger = _verified(self.challenger) if arguments.challenger else None
-            self.desk = Desk(*_verified(self.model), challenger, settings, load, additions)
-            _desks[:] = [self.desk]
+            self.state = AppState(*_verified(self.model), challenger, settings, load, additions)
+            _desks[:] = [self.state]
             _rest_collector()
 
         @bentoml.on_startup
         async def keep_up(self) -> None:
             """Keep metrics, features and readiness up to date while the service runs."""
-            work = self.desk.tell(), self.desk.refresh(), self.get_ready()
+            work = self.state.flush(), self.state.refresh(), self.get_ready()
             self.tasks = [asyncio.create_task(one) for one in work]
 
         async def get_ready(self) -> None:
             """Be ready once the first requests need not wait, and as long as they are answered."""
-            self.desk.unready = "The service is warming up; try again."
+            self.state.unready = "The service is warming up; try again."
             try:
-                await asyncio.to_thread(warm_up, self.desk)
+                await asyncio.to_thread(warm_up, self.state)
             except Exception:
                 logger.exception("The first requests will take longer: it could not be warmed up")
             _rest_collector()
-            await self.desk.watch()
+            await self.state.watch()
 
         @bentoml.api
         def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
             """Probability and decision for each row."""
             body = msgspec.json.encode({"rows": rows})
             answer: dict[str, Any] = msgspec.json.decode(
-                self.desk.answer_large(JSON_TYPE, body, JSON_TYPE).body
+                self.state.answer_large(JSON_TYPE, body, JSON_TYPE).body
             )
             return answer
 
         @bentoml.api
         def info(self) -> dict[str, Any]:
             """The model that serves, and its metrics on the test window."""
-            found: dict[str, Any] = msgspec.json.decode(self.desk.info)
+            found: dict[str, Any] = msgspec.json.decode(self.state.info)
             return found
 
         @bentoml.on_shutdown
@@ -126,10 +126,10 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             _desks.clear()
             for task in self.tasks:
                 task.cancel()
-            self.desk.close()
+            self.state.close()
 
     install(_front)
-    PredictionService.add_asgi_middleware(Front, desk=_desk)  # type: ignore[attr-defined]
+    PredictionService.add_asgi_middleware(Gateway, state=_desk)  # type: ignore[attr-defined]
     _look_before_serving(tags, load)
     return PredictionService
 
@@ -166,6 +166,6 @@ def _look_before_serving(tags: Sequence[str], load: Load) -> None:
         raise SystemExit(f"Error: {error}") from error
 
 
-def _verified(model: Any) -> tuple[Path, Plan]:
+def _verified(model: Any) -> tuple[Path, ServingSpec]:
     folder = Path(model.path)
-    return folder, Plan.read(folder, model.info.labels.get(PLAN_LABEL))
+    return folder, ServingSpec.read(folder, model.info.labels.get(SPEC_LABEL))

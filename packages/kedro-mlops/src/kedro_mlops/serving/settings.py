@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         threads: Threads that score a large request; all cores if 0.
         challenger_mode: ``off``, ``shadow`` or ``canary``.
         challenger_share: Share of the keys that a canary answers.
-        trial_decision_file: Where monitoring says what it thinks of the challenger.
+        challenger_decision_file: Where monitoring says what it thinks of the challenger.
         log_format: ``text`` for people, ``json`` for what collects logs.
     """
 
@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     challenger_mode: str = "off"
     challenger_share: float = 0.1
-    trial_decision_file: str = ""
+    challenger_decision_file: str = ""
     log_format: LogFormat = "text"
 
     def __post_init__(self) -> None:

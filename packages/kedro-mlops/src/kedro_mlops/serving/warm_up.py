@@ -3,27 +3,27 @@
 import msgspec
 
 from .answers import utc_now
-from .app_state import Desk
+from .app_state import AppState
 from .bulk_answers import logged_table, score_table, write_arrow, write_json
 from .bulk_features import complete_table
 
 N_ROWS = 10
 
 
-def warm_up(desk: Desk) -> None:
+def warm_up(state: AppState) -> None:
     """Answer a table of the contract's examples, of which nothing is logged or counted. Blocks.
 
     Raises:
         BadRequestError: if the examples are no right row.
     """
-    model, store = desk.predictor.model, desk.predictor.store
-    row = {field.name: field.example for field in model.plan.sent}
-    columns = desk.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
-    names = [field.name for field in model.plan.sent]
-    completed, missing = complete_table(columns, store, model.plan.event_time, names)
+    model, store = state.predictor.model, state.predictor.store
+    row = {field.name: field.example for field in model.spec.sent}
+    columns = state.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
+    names = [field.name for field in model.spec.sent]
+    completed, missing = complete_table(columns, store, model.spec.event_time, names)
     answers = score_table(model, "champion", completed, missing)
     logged_table(completed, names, answers, utc_now()).to_pylist()
-    more = desk.predictor.additions.of(answers.probabilities, answers.decisions)
+    more = state.predictor.additions.of(answers.probabilities, answers.decisions)
     answers = answers._replace(more=more)
     write_json(answers)
     write_arrow(answers)

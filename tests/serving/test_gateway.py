@@ -12,7 +12,7 @@ import pytest
 from flight_delays.contracts import Prediction
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.prediction_log.datasets import read_log
-from kedro_mlops.serving import gateway as front
+from kedro_mlops.serving import gateway
 from kedro_mlops.serving.gateway import LARGE_BODY
 from kedro_mlops.serving.refusals import BadRequestError
 
@@ -63,8 +63,8 @@ GUARDED = pytest.mark.parametrize("guarded", [True, False])
 
 
 @GUARDED
-def test_a_row_is_answered_and_logged(desk, serve, example, tmp_path, guarded):
-    server = serve(desk(), guarded)
+def test_a_row_is_answered_and_logged(state, serve, example, tmp_path, guarded):
+    server = serve(state(), guarded)
 
     response = server.predict(example)
 
@@ -79,15 +79,15 @@ def test_a_row_is_answered_and_logged(desk, serve, example, tmp_path, guarded):
 
 
 @GUARDED
-def test_what_is_counted_is_counted_once(desk, serve, example, guarded):
-    one = desk()
+def test_what_is_counted_is_counted_once(state, serve, example, guarded):
+    one = state()
     server = serve(one, guarded)
 
     server.predict(example)
     server.predict(example | {"carrier": "ZZ"})
 
     def counted():
-        one.metrics.tell()
+        one.metrics.flush()
         return [one.metrics.requests.labels("/predict", s)._value.get() for s in ("200", "422")]
 
     # it is counted when it has been sent
@@ -109,9 +109,9 @@ def test_nothing_is_served_before_the_desk_is_there(serve, example):
         assert response.headers["retry-after"] == "1"
 
 
-def test_a_browser_loads_nothing_from_elsewhere_for_the_page(desk, serve):
+def test_a_browser_loads_nothing_from_elsewhere_for_the_page(state, serve):
     """BentoML's own page would load a tracker."""
-    policy = serve(desk()).ask("GET", "/").headers["content-security-policy"]
+    policy = serve(state()).ask("GET", "/").headers["content-security-policy"]
 
     assert policy.startswith("default-src 'self';")
     assert "http" not in policy
@@ -119,8 +119,8 @@ def test_a_browser_loads_nothing_from_elsewhere_for_the_page(desk, serve):
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "/../etc/passwd", "/info.json"])
-def test_an_unknown_path_is_not_found(desk, serve, path):
-    problem_of(serve(desk()).ask("GET", path), 404, path)
+def test_an_unknown_path_is_not_found(state, serve, path):
+    problem_of(serve(state()).ask("GET", path), 404, path)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_an_unknown_path_is_not_found(desk, serve, path):
         ("POST", "/livez"), ("POST", "/metrics"), ("POST", "/docs.json"), ("PUT", "/"),
     ],
 )  # fmt: skip
-def test_another_method_is_refused(desk, serve, method, path):
-    response = serve(desk(open_paths="health,metrics,docs")).ask(method, path)
+def test_another_method_is_refused(state, serve, method, path):
+    response = serve(state(open_paths="health,metrics,docs")).ask(method, path)
 
     assert response.status == 405
     if method != "HEAD":
@@ -148,8 +148,8 @@ def test_another_method_is_refused(desk, serve, method, path):
         ("/nothing", "health,metrics,docs", 401),
     ],
 )  # fmt: skip
-def test_without_key_only_what_is_open_is_answered(desk, serve, path, open_paths, status):
-    server = serve(desk(api_keys=KEY, open_paths=open_paths))
+def test_without_key_only_what_is_open_is_answered(state, serve, path, open_paths, status):
+    server = serve(state(api_keys=KEY, open_paths=open_paths))
 
     without, with_key = (server.ask("GET", path, **h) for h in ({}, {"authorization": BEARER}))
 
@@ -159,8 +159,8 @@ def test_without_key_only_what_is_open_is_answered(desk, serve, path, open_paths
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong-key-of-16-characters", KEY, f"Basic {KEY}"])
-def test_predictions_need_a_key_that_is_known(desk, serve, example, tmp_path, given):
-    server = serve(desk(api_keys=f"another-key-of-16-characters,{KEY}"))
+def test_predictions_need_a_key_that_is_known(state, serve, example, tmp_path, given):
+    server = serve(state(api_keys=f"another-key-of-16-characters,{KEY}"))
     headers = {"authorization": given} if given else {}
 
     refused, answered = (
@@ -182,20 +182,20 @@ def test_predictions_need_a_key_that_is_known(desk, serve, example, tmp_path, gi
         ({"content_type": JSON, "content_encoding": "gzip"}, "without compression"),
     ],
 )
-def test_a_body_of_another_kind_is_refused(desk, serve, headers, said):
-    problem_of(serve(desk()).ask("POST", "/predict", b"{}", **headers), 415, said)
+def test_a_body_of_another_kind_is_refused(state, serve, headers, said):
+    problem_of(serve(state()).ask("POST", "/predict", b"{}", **headers), 415, said)
 
 
 @pytest.mark.parametrize("kind", [JSON, "application/json; charset=utf-8", "Application/JSON"])
-def test_the_kind_of_a_body_may_be_written_as_http_allows(desk, serve, example, kind):
+def test_the_kind_of_a_body_may_be_written_as_http_allows(state, serve, example, kind):
     body = json.dumps({"rows": [example]}).encode()
 
-    assert serve(desk()).ask("POST", "/predict", body, content_type=kind).status == 200
+    assert serve(state()).ask("POST", "/predict", body, content_type=kind).status == 200
 
 
 @pytest.mark.parametrize("n_rows", [1, 200])
-def test_what_is_refused_is_not_kept_until_garbage_is_collected(desk, serve, example, n_rows):
-    server = serve(desk())
+def test_what_is_refused_is_not_kept_until_garbage_is_collected(state, serve, example, n_rows):
+    server = serve(state())
     gc.collect()
     gc.disable()
 
@@ -209,8 +209,8 @@ def test_what_is_refused_is_not_kept_until_garbage_is_collected(desk, serve, exa
     gc.enable()
 
 
-def test_rows_that_break_the_contract_are_named(desk, serve, example, tmp_path):
-    response = serve(desk()).predict(example, example | {"carrier": "ZZ"})
+def test_rows_that_break_the_contract_are_named(state, serve, example, tmp_path):
+    response = serve(state()).predict(example, example | {"carrier": "ZZ"})
 
     [error] = problem_of(response, 422, "Rows break the contract")["errors"]
     assert (error["row"], error["field"], error["value"]) == (1, "carrier", '"ZZ"')
@@ -218,29 +218,29 @@ def test_rows_that_break_the_contract_are_named(desk, serve, example, tmp_path):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 10_000])
-def test_what_is_no_json_is_malformed(desk, serve, body):
-    problem_of(serve(desk()).ask("POST", "/predict", body, content_type=JSON), 400, "The body is")
+def test_what_is_no_json_is_malformed(state, serve, body):
+    problem_of(serve(state()).ask("POST", "/predict", body, content_type=JSON), 400, "The body is")
 
 
-def test_without_length_a_body_is_empty(desk, serve):
-    answered = serve(desk()).send(request_of(b"", "connection: close"))
+def test_without_length_a_body_is_empty(state, serve):
+    answered = serve(state()).send(request_of(b"", "connection: close"))
 
     assert statuses(answered) == [400]
 
 
-def test_a_body_may_come_in_chunks(desk, serve, example):
+def test_a_body_may_come_in_chunks(state, serve, example):
     body = json.dumps({"rows": [example]}).encode()
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in (body[:7], body[7:9], body[9:]))
 
-    answered = serve(desk()).send(
+    answered = serve(state()).send(
         request_of(chunks + b"0\r\n\r\n", "transfer-encoding: chunked", "connection: close")
     )
 
     assert statuses(answered) == [200]
 
 
-def test_a_body_that_says_it_is_too_large_is_not_read(desk, serve):
-    answered = serve(desk(max_body_megabytes=0.01)).send(request_of(b"", "content-length: 10001"))
+def test_a_body_that_says_it_is_too_large_is_not_read(state, serve):
+    answered = serve(state(max_body_megabytes=0.01)).send(request_of(b"", "content-length: 10001"))
 
     assert statuses(answered) == [413]
     assert b"A request may have 10,000 bytes" in answered
@@ -248,8 +248,8 @@ def test_a_body_that_says_it_is_too_large_is_not_read(desk, serve):
 
 
 @pytest.mark.parametrize("n_chunks", [1, 20])
-def test_a_body_in_chunks_is_cut_where_it_is_too_large(desk, serve, n_chunks):
-    server = serve(desk(max_body_megabytes=0.01))
+def test_a_body_in_chunks_is_cut_where_it_is_too_large(state, serve, n_chunks):
+    server = serve(state(max_body_megabytes=0.01))
     chunk = b" " * (20_000 // n_chunks)
     chunks = (b"%x\r\n%b\r\n" % (len(chunk), chunk)) * n_chunks
 
@@ -258,24 +258,26 @@ def test_a_body_in_chunks_is_cut_where_it_is_too_large(desk, serve, n_chunks):
     assert statuses(answered) == [413]
 
 
-def test_a_body_of_just_the_limit_is_read(desk, serve, example):
+def test_a_body_of_just_the_limit_is_read(state, serve, example):
     body = json.dumps({"rows": [example]}).encode().ljust(10_000)
 
-    response = serve(desk(max_body_megabytes=0.01)).ask("POST", "/predict", body, content_type=JSON)
+    response = serve(state(max_body_megabytes=0.01)).ask(
+        "POST", "/predict", body, content_type=JSON
+    )
 
     assert response.status == 200
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "1, 2", "99999999999999999999999"])
-def test_a_length_that_is_none_is_refused(desk, serve, length):
-    answered = serve(desk()).send(request_of(b"", f"content-length: {length}"))
+def test_a_length_that_is_none_is_refused(state, serve, length):
+    answered = serve(state()).send(request_of(b"", f"content-length: {length}"))
 
     assert statuses(answered) in ([400], [413])
     assert b"Traceback" not in answered
 
 
-def test_a_body_that_is_slow_is_cut(desk, serve):
-    server = serve(desk(request_seconds=0.3))
+def test_a_body_that_is_slow_is_cut(state, serve):
+    server = serve(state(request_seconds=0.3))
     start = time.perf_counter()
 
     answered = server.send(request_of(b"{", "content-length: 1000"))
@@ -285,8 +287,8 @@ def test_a_body_that_is_slow_is_cut(desk, serve):
     assert time.perf_counter() - start < 3
 
 
-def test_a_caller_who_leaves_harms_nobody(desk, serve, example, tmp_path):
-    server = serve(desk())
+def test_a_caller_who_leaves_harms_nobody(state, serve, example, tmp_path):
+    server = serve(state())
     with server.connect() as connection:
         connection.sendall(request_of(b"{", "content-length: 1000"))
 
@@ -294,8 +296,8 @@ def test_a_caller_who_leaves_harms_nobody(desk, serve, example, tmp_path):
     assert len(logged(tmp_path)) == 1
 
 
-def test_a_request_id_is_echoed_or_made(desk, serve, example):
-    server = serve(desk())
+def test_a_request_id_is_echoed_or_made(state, serve, example):
+    server = serve(state())
 
     given = server.predict(example, x_request_id="ours-1.2_3")
     bad = [server.predict(example, x_request_id=i) for i in ("a b", "x" * 65, "<script>")]
@@ -308,8 +310,8 @@ def test_a_request_id_is_echoed_or_made(desk, serve, example):
     assert refused.said["request_id"] == "ours-2"
 
 
-def test_a_head_has_no_body(desk, serve):
-    server = serve(desk(open_paths="health,docs"))
+def test_a_head_has_no_body(state, serve):
+    server = serve(state(open_paths="health,docs"))
 
     heads = [server.ask("HEAD", path) for path in ("/livez", "/docs.json")]
     bodies = [server.ask("GET", path) for path in ("/livez", "/docs.json")]
@@ -319,8 +321,8 @@ def test_a_head_has_no_body(desk, serve):
         assert head.headers["content-length"] == str(len(body.body)) != "0"
 
 
-def test_info_and_documents_say_what_serves(desk, serve, released):
-    server = serve(desk())
+def test_info_and_documents_say_what_serves(state, serve, released):
+    server = serve(state())
 
     info, document = server.ask("GET", "/info").said, server.ask("GET", "/docs.json").said
 
@@ -329,8 +331,8 @@ def test_info_and_documents_say_what_serves(desk, serve, released):
     assert info == server.ask("POST", "/info").said
 
 
-def test_requests_on_one_connection_are_answered_in_turn(desk, serve, example, tmp_path):
-    server = serve(desk())
+def test_requests_on_one_connection_are_answered_in_turn(state, serve, example, tmp_path):
+    server = serve(state())
     first, second = (example | {"flight_number": number} for number in (1, 2))
 
     answered = server.send(
@@ -346,8 +348,8 @@ def test_requests_on_one_connection_are_answered_in_turn(desk, serve, example, t
     assert [line["flight_number"] for line in logged(tmp_path)] == [1, 2]
 
 
-def test_a_connection_is_kept(desk, serve, example):
-    server = serve(desk())
+def test_a_connection_is_kept(state, serve, example):
+    server = serve(state())
     with server.connect() as connection:
         for _ in range(3):
             connection.sendall(whole(example))
@@ -355,8 +357,8 @@ def test_a_connection_is_kept(desk, serve, example):
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
-def test_too_many_requests_in_progress_are_told_to_come_back(desk, serve, example):
-    server = serve(desk(max_waiting=1))
+def test_too_many_requests_in_progress_are_told_to_come_back(state, serve, example):
+    server = serve(state(max_waiting=1))
     with server.connect() as waiting:
         waiting.sendall(request_of(b"{", "content-length: 1000"))
         time.sleep(0.2)
@@ -375,9 +377,9 @@ def large(example):
 
 
 def test_large_requests_are_as_many_as_there_is_memory_for_and_small_ones_do_not_wait(
-    desk, serve, example, monkeypatch
+    state, serve, example, monkeypatch
 ):
-    one, go_on = desk(request_megabytes=30, max_body_megabytes=0.5), threading.Event()
+    one, go_on = state(request_megabytes=30, max_body_megabytes=0.5), threading.Event()
     answer = one.answer_large
 
     def slowly(*arguments):
@@ -402,8 +404,8 @@ def test_large_requests_are_as_many_as_there_is_memory_for_and_small_ones_do_not
     assert one.room.n_free == one.settings.request_memory
 
 
-def test_bodies_that_are_still_coming_take_of_the_memory_too(desk, serve, example):
-    one = desk(request_megabytes=30, max_body_megabytes=0.5)
+def test_bodies_that_are_still_coming_take_of_the_memory_too(state, serve, example):
+    one = state(request_megabytes=30, max_body_megabytes=0.5)
     server, body = serve(one), b" " * 400_000
     with contextlib.ExitStack() as slow:
         for _ in range(30):
@@ -423,9 +425,9 @@ def test_bodies_that_are_still_coming_take_of_the_memory_too(desk, serve, exampl
 
 @pytest.mark.parametrize("body", [b"{", b'{"rows": [{}]}', b'{"rows": [{"carrier": "ZZ"}]}'])
 def test_what_is_not_right_at_first_sight_is_judged_by_another_thread(
-    desk, serve, example, monkeypatch, body
+    state, serve, example, monkeypatch, body
 ):
-    one, names = desk(), []
+    one, names = state(), []
     judged = one.reader.judged
 
     def watched(*arguments):
@@ -446,10 +448,10 @@ def test_what_is_not_right_at_first_sight_is_judged_by_another_thread(
 
 @pytest.mark.parametrize("n_rows", [20, 200])
 def test_work_ends_at_the_deadline_and_not_only_the_waiting(
-    desk, serve, example, monkeypatch, tmp_path, n_rows
+    state, serve, example, monkeypatch, tmp_path, n_rows
 ):
     """A thread that goes on after the answer takes the time of others."""
-    one, judged = desk(request_seconds=0.3), []
+    one, judged = state(request_seconds=0.3), []
     model = one.reader.model
     validate = model.model_validate_json
 
@@ -470,8 +472,8 @@ def test_work_ends_at_the_deadline_and_not_only_the_waiting(
     assert logged(tmp_path) == []
 
 
-def test_a_large_request_that_takes_too_long_is_given_up(desk, serve, example, monkeypatch):
-    one, go_on = desk(request_seconds=0.2), threading.Event()
+def test_a_large_request_that_takes_too_long_is_given_up(state, serve, example, monkeypatch):
+    one, go_on = state(request_seconds=0.2), threading.Event()
     monkeypatch.setattr(one, "answer_large", lambda *_: go_on.wait(5))
 
     response = serve(one).predict(*large(example))
@@ -480,15 +482,15 @@ def test_a_large_request_that_takes_too_long_is_given_up(desk, serve, example, m
     problem_of(response, 503, "It took too long")
 
 
-def test_more_rows_than_may_be_are_refused(desk, serve, example):
-    server = serve(desk(max_rows=2))
+def test_more_rows_than_may_be_are_refused(state, serve, example):
+    server = serve(state(max_rows=2))
 
     assert server.predict(example, example).status == 200
     problem_of(server.predict(example, example, example), 422, "more rows than the 2")
 
 
-def test_while_the_store_is_down_rows_are_answered_without_it(desk, serve, example, tmp_path):
-    server = serve(desk(feature_store_url=f"sqlite:///{tmp_path}/nowhere.db"))
+def test_while_the_store_is_down_rows_are_answered_without_it(state, serve, example, tmp_path):
+    server = serve(state(feature_store_url=f"sqlite:///{tmp_path}/nowhere.db"))
 
     [answer] = server.predict(example).said["predictions"]
 
@@ -499,8 +501,8 @@ def test_while_the_store_is_down_rows_are_answered_without_it(desk, serve, examp
 
 
 @pytest.mark.parametrize("n_rows", [1, 100])
-def test_what_cannot_be_logged_is_not_answered(desk, serve, example, tmp_path, n_rows):
-    server = serve(desk())
+def test_what_cannot_be_logged_is_not_answered(state, serve, example, tmp_path, n_rows):
+    server = serve(state())
     (tmp_path / "log").rename(tmp_path / "gone")
     (tmp_path / "log").touch()
 
@@ -515,8 +517,10 @@ def test_what_cannot_be_logged_is_not_answered(desk, serve, example, tmp_path, n
 
 
 @pytest.mark.parametrize("n_rows", [1, 100])
-def test_a_bug_is_logged_and_not_shown(desk, serve, example, tmp_path, caplog, monkeypatch, n_rows):
-    one = desk()
+def test_a_bug_is_logged_and_not_shown(
+    state, serve, example, tmp_path, caplog, monkeypatch, n_rows
+):
+    one = state()
 
     def fail(*_):
         raise RuntimeError("a secret of the model")
@@ -532,8 +536,8 @@ def test_a_bug_is_logged_and_not_shown(desk, serve, example, tmp_path, caplog, m
     assert logged(tmp_path) == []
 
 
-def test_other_protocols_are_not_spoken(desk, serve):
-    answered = serve(desk(api_keys=KEY)).send(
+def test_other_protocols_are_not_spoken(state, serve):
+    answered = serve(state(api_keys=KEY)).send(
         b"GET /predict HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
         b"sec-websocket-version: 13\r\nsec-websocket-key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
     )
@@ -542,8 +546,8 @@ def test_other_protocols_are_not_spoken(desk, serve):
     assert KEY.encode() not in answered
 
 
-def test_strange_values_never_are_a_bug(desk, serve, example):
-    server = serve(desk())
+def test_strange_values_never_are_a_bug(state, serve, example):
+    server = serve(state())
     deep: object = []
     for _ in range(300):
         deep = [deep]
@@ -560,4 +564,4 @@ def test_strange_values_never_are_a_bug(desk, serve, example):
 
 
 def test_every_path_that_the_front_lets_pass_has_a_switch():
-    assert set(front.INNER.values()) == {"health", "metrics", "docs"}
+    assert set(gateway.INNER.values()) == {"health", "metrics", "docs"}

@@ -16,10 +16,10 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving.app_state import STOPPED
-from kedro_mlops.serving.challenger import Trial, TrialSettings
+from kedro_mlops.serving.challenger import Challenger, ChallengerSettings
 from kedro_mlops.serving.model import ServedModel
 from kedro_mlops.serving.predictor import MIN_TABLE_ROWS
-from tests.factories import plan_of, tiny_package
+from tests.factories import spec_of, tiny_package
 
 LOGGED = Columns.of(Prediction).without_personal()
 CHALLENGER = "20130113-challenger"
@@ -30,9 +30,9 @@ def challenger(windows, tmp_path_factory):
     """Another model, released from the same contract."""
     folder = tmp_path_factory.mktemp("challenger")
     package = tiny_package(version=CHALLENGER, evaluated=False, threshold=0.5)
-    plan = export(package, Columns.of(Inputs), windows[-1], 1e-9, folder)
-    plan.write(folder)
-    return folder, plan
+    spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, folder)
+    spec.write(folder)
+    return folder, spec
 
 
 @pytest.fixture
@@ -50,15 +50,15 @@ def trial(champion, challenger, tmp_path):
             "record_file": tmp_path / STOPPED, "window": 20, "look_seconds": 0,
         }  # fmt: skip
         model = model or ServedModel(*challenger, 1)
-        return Trial(champion, model, TrialSettings(**said | changes), switched)
+        return Challenger(champion, model, ChallengerSettings(**said | changes), switched)
 
     return make
 
 
 def values_of(**changes):
-    plan = plan_of()
-    sent = {field.name: field.example for field in plan.sent}
-    sent |= {plan.event_time: datetime.fromisoformat("2013-07-15T17:30")} | changes
+    spec = spec_of()
+    sent = {field.name: field.example for field in spec.sent}
+    sent |= {spec.event_time: datetime.fromisoformat("2013-07-15T17:30")} | changes
     return (*sent.values(), None, None, None, None, None)
 
 
@@ -74,9 +74,9 @@ def recorded(tmp_path):
 
 
 def test_a_shadow_never_answers_and_is_logged_beside_the_champion(
-    desk, challenger, example, tmp_path, released
+    state, challenger, example, tmp_path, released
 ):
-    one = desk(challenger, challenger_mode="shadow")
+    one = state(challenger, challenger_mode="shadow")
 
     answers = answers_of(one, example, 20)
 
@@ -92,12 +92,12 @@ def test_a_shadow_never_answers_and_is_logged_beside_the_champion(
     first = [shadow.iloc[0].get(name) for name in fields]
     first = [None if pd.isna(value) else value for value in first]
     assert shadow.iloc[0]["probability"] == expected(first)[0]
-    one.metrics.tell()
+    one.metrics.flush()
     assert one.metrics.compared.labels(CHALLENGER)._value.get() == 20
 
 
-def test_a_canary_answers_its_share_and_says_so(desk, challenger, example, tmp_path):
-    one = desk(challenger, challenger_mode="canary", challenger_share=0.3)
+def test_a_canary_answers_its_share_and_says_so(state, challenger, example, tmp_path):
+    one = state(challenger, challenger_mode="canary", challenger_share=0.3)
 
     answers = answers_of(one, example, 200) + answers_of(one, example, 200)
 
@@ -120,9 +120,9 @@ def large(one, example, n_rows, **changes):
 
 
 def test_of_a_large_request_the_canary_answers_the_same_rows_as_of_small_ones(
-    desk, challenger, example, tmp_path
+    state, challenger, example, tmp_path
 ):
-    one = desk(challenger, challenger_mode="canary", challenger_share=0.3)
+    one = state(challenger, challenger_mode="canary", challenger_share=0.3)
     made = ("prediction_id",)
 
     singly, together = answers_of(one, example, 200), large(one, example, 200)
@@ -138,7 +138,7 @@ def test_of_a_large_request_the_canary_answers_the_same_rows_as_of_small_ones(
         line = by_id.loc[answer["prediction_id"]]
         assert line["model_version"] == answer["model_version"]
         assert (line["variant"] == "canary") == (answer["model_version"] == CHALLENGER)
-    one.metrics.tell()
+    one.metrics.flush()
     predictions = one.metrics.predictions
     n_theirs = sum(answer["model_version"] == CHALLENGER for answer in together)
     counted = [
@@ -149,9 +149,9 @@ def test_of_a_large_request_the_canary_answers_the_same_rows_as_of_small_ones(
 
 
 def test_of_a_large_request_a_shadow_says_in_the_log_what_it_says_of_small_ones(
-    desk, challenger, example, tmp_path, released
+    state, challenger, example, tmp_path, released
 ):
-    one = desk(challenger, challenger_mode="shadow")
+    one = state(challenger, challenger_mode="shadow")
 
     singly, together = answers_of(one, example, 50), large(one, example, 50)
 
@@ -163,12 +163,12 @@ def test_of_a_large_request_a_shadow_says_in_the_log_what_it_says_of_small_ones(
     assert (shadows.count() == 2).all()
     assert (shadows.max() == shadows.min()).all()
     assert log["prediction_id"].is_unique
-    one.metrics.tell()
+    one.metrics.flush()
     assert one.metrics.compared.labels(CHALLENGER)._value.get() == 100
 
 
-def test_what_a_shadow_says_of_a_table_is_logged_with_it(desk, challenger, example, tmp_path):
-    one = desk(challenger, challenger_mode="shadow")
+def test_what_a_shadow_says_of_a_table_is_logged_with_it(state, challenger, example, tmp_path):
+    one = state(challenger, challenger_mode="shadow")
 
     answers = large(one, example, MIN_TABLE_ROWS, tail_number=None, destination="QQQ")
 
@@ -186,11 +186,11 @@ def test_what_a_shadow_says_of_a_table_is_logged_with_it(desk, challenger, examp
 
 
 def test_a_challenger_that_fails_on_a_large_request_leaves_it_to_the_champion_and_is_switched_off(
-    desk, challenger, example, tmp_path, released, monkeypatch
+    state, challenger, example, tmp_path, released, monkeypatch
 ):
-    one = desk(challenger, challenger_mode="canary", challenger_share=0.99)
-    trial = one.predictor.trial
-    monkeypatch.setattr(trial.challenger, "score_table", None)
+    one = state(challenger, challenger_mode="canary", challenger_share=0.99)
+    trial = one.predictor.challenger
+    monkeypatch.setattr(trial.model, "score_table", None)
 
     first = large(one, example, 30)
     trial._next_look = 0
@@ -198,7 +198,7 @@ def test_a_challenger_that_fails_on_a_large_request_leaves_it_to_the_champion_an
 
     versions = {answer["model_version"] for answer in [*first, *second]}
     assert versions == {released[1].model_version}
-    one.metrics.tell()
+    one.metrics.flush()
     assert one.metrics.challenger_failures.labels(CHALLENGER)._value.get() == 30
     assert trial.mode == "off"
     assert "failed on" in recorded(tmp_path / "log")["reason"]
@@ -245,11 +245,11 @@ def failing(_):
 
 @pytest.mark.parametrize("score", [failing, lambda _: (float("nan"), []), lambda _: (1.5, [])])
 def test_a_challenger_that_fails_is_switched_off_and_the_champion_answers(
-    desk, challenger, example, tmp_path, released, score, monkeypatch
+    state, challenger, example, tmp_path, released, score, monkeypatch
 ):
-    one = desk(challenger, challenger_mode="canary", challenger_share=0.9)
-    trial = one.predictor.trial
-    monkeypatch.setattr(trial.challenger, "score", score)
+    one = state(challenger, challenger_mode="canary", challenger_share=0.9)
+    trial = one.predictor.challenger
+    monkeypatch.setattr(trial.model, "score", score)
 
     first = answers_of(one, example, 20)
     trial._next_look = 0
@@ -261,7 +261,7 @@ def test_a_challenger_that_fails_is_switched_off_and_the_champion_answers(
     assert record["challenger"] == CHALLENGER
     assert record["mode"] == "canary"
     assert "failed on" in record["reason"]
-    one.metrics.tell()
+    one.metrics.flush()
     assert one.metrics.challenger_failures.labels(CHALLENGER)._value.get() >= 10
     mode = {m: one.metrics.mode.labels(m)._value.get() for m in ("off", "canary")}
     assert mode == {"off": 1, "canary": 0}
@@ -270,7 +270,7 @@ def test_a_challenger_that_fails_is_switched_off_and_the_champion_answers(
 def test_a_single_failure_switches_nothing_off(trial, monkeypatch):
     one = trial()
     for i in range(20):
-        monkeypatch.setattr(one.challenger, "score", failing if i == 3 else lambda _: (0.5, []))
+        monkeypatch.setattr(one.model, "score", failing if i == 3 else lambda _: (0.5, []))
         one.score(values_of())
         one.look()
 
@@ -279,7 +279,7 @@ def test_a_single_failure_switches_nothing_off(trial, monkeypatch):
 
 def test_a_challenger_that_is_slow_is_switched_off(trial, monkeypatch, tmp_path):
     one = trial(window=5)
-    monkeypatch.setattr(one.challenger, "score", lambda _: (time.sleep(0.005), (0.5, []))[1])
+    monkeypatch.setattr(one.model, "score", lambda _: (time.sleep(0.005), (0.5, []))[1])
 
     for _ in range(5):
         assert one.mode == "canary"
@@ -361,9 +361,9 @@ def test_it_stays_off_after_a_restart_until_the_record_is_removed(trial, tmp_pat
 def test_another_challenger_may_be_tried_after_one_was_switched_off(trial, challenger, tmp_path):
     judge(tmp_path / "decision.json")
     trial().look()
-    folder, plan = challenger
+    folder, spec = challenger
 
-    other = trial(ServedModel(folder, msgspec.structs.replace(plan, model_version="next"), 1))
+    other = trial(ServedModel(folder, msgspec.structs.replace(spec, model_version="next"), 1))
 
     assert other.mode == "canary"
 
@@ -388,9 +388,9 @@ def test_where_the_record_cannot_be_written_it_is_off_all_the_same(trial, tmp_pa
     ],
 )
 def test_a_challenger_of_another_contract_is_refused(trial, challenger, change):
-    folder, plan = challenger
-    other = ServedModel(folder, plan, 1)
-    other.plan = msgspec.structs.replace(plan, fields=change(plan.fields))
+    folder, spec = challenger
+    other = ServedModel(folder, spec, 1)
+    other.spec = msgspec.structs.replace(spec, fields=change(spec.fields))
 
     with pytest.raises(ProjectError, match=f"{CHALLENGER} cannot be tried.*same contract"):
         trial(other)
@@ -408,5 +408,5 @@ def test_a_setting_that_is_none_is_refused(changes, said):
     given = {"mode": "off", "share": 0.5, "decision_file": None, "record_file": Path("x")}
 
     with pytest.raises(ProjectError, match=said):
-        TrialSettings(**given | changes)
-    assert replace(TrialSettings(**given), mode="shadow").mode == "shadow"
+        ChallengerSettings(**given | changes)
+    assert replace(ChallengerSettings(**given), mode="shadow").mode == "shadow"

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kedro_mlops.core.artefacts import Check
-from kedro_mlops.monitoring.decisions import RetrainDecision, Rule
+from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
 from tests.factories import performance_of, quality_of, screened, skew_of, tiny_package
@@ -14,7 +14,7 @@ from tests.factories import performance_of, quality_of, screened, skew_of, tiny_
 Samples = dict[tuple[str, ...], float]
 MAY = 1367366400  # the first moment of 2013-05-01, UTC
 FIRED, SILENT = (
-    Rule(rule=name, fired=fired, value=None, limit=None, reason="So.")
+    Trigger(rule=name, fired=fired, value=None, limit=None, reason="So.")
     for name, fired in (("performance", True), ("age", False))
 )
 DECISION = RetrainDecision.weigh([FIRED, SILENT], [], decided_at="2013-05-01T00:00:00")

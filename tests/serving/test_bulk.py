@@ -18,10 +18,10 @@ from kedro_mlops.serving.app_state import ARROW, JSON_TYPE
 from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
-from tests.factories import plan_of
+from tests.factories import spec_of
 
-PLAN = plan_of()
-SENT = [field.name for field in PLAN.sent]
+SPEC = spec_of()
+SENT = [field.name for field in SPEC.sent]
 LOGGED = Columns.of(Prediction).without_personal()
 NOON = pd.Timestamp("2013-07-15T12:00:00")
 
@@ -50,7 +50,7 @@ def asked(real_rows):
 
 @pytest.mark.parametrize("moment", ["0000-12-31T23:59:59", "10000-01-01T00:00:00"])
 @pytest.mark.parametrize("way", ["json", "arrow"])
-def test_a_moment_that_python_does_not_know_breaks_the_contract(desk, asked, moment, way):
+def test_a_moment_that_python_does_not_know_breaks_the_contract(state, asked, moment, way):
     table = pa.Table.from_pandas(asked[:200], preserve_index=False)
     place = table.column_names.index("scheduled_departure")
     moments = table["scheduled_departure"].to_numpy().astype("datetime64[us]")
@@ -61,14 +61,14 @@ def test_a_moment_that_python_does_not_know_breaks_the_contract(desk, asked, mom
     body = {"json": json.dumps({"rows": records}).encode(), "arrow": stream(table)}[way]
 
     with pytest.raises(BadRequestError) as raised:
-        desk().answer_large({"json": JSON_TYPE, "arrow": ARROW}[way], body, b"*/*")
+        state().answer_large({"json": JSON_TYPE, "arrow": ARROW}[way], body, b"*/*")
 
     assert raised.value.status in (400, 422)
     assert "scheduled_departure" in f"{raised.value.detail} {raised.value.problems}"
 
 
 @pytest.fixture(params=[(10**6, ".jsonl"), (1, ".arrow")], ids=["lines", "tables"])
-def three_ways(desk, asked, tmp_path, request, monkeypatch):
+def three_ways(state, asked, tmp_path, request, monkeypatch):
     """By each way, the answers and the log, where large requests are logged as lines or tables."""
     min_rows, kind = request.param
     monkeypatch.setattr(predictor, "MIN_TABLE_ROWS", min_rows)
@@ -91,7 +91,7 @@ def three_ways(desk, asked, tmp_path, request, monkeypatch):
     found = []
     for way in (one_by_one, together, by_arrow):
         folder = tmp_path / way.__name__
-        one = desk(prediction_log_dir=str(folder))
+        one = state(prediction_log_dir=str(folder))
         found.append((way(one), read_log(folder, LOGGED)))
         expected = ".jsonl" if way is one_by_one else kind
         assert {file.suffix for file in folder.iterdir()} == {expected}
@@ -140,17 +140,17 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     from kedro_mlops.serving.model import ServedModel
     from tests.serving.conftest import Heard
 
-    plan = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)
-    model = ServedModel(tmp_path, plan, 1)
-    store = FeatureStore(plan, StoreSettings("sqlite:///nowhere.db"), Heard())
-    rows = RowReader(plan.sent, 100).read(body_of(asked.head(40)))
+    spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)
+    model = ServedModel(tmp_path, spec, 1)
+    store = FeatureStore(spec, StoreSettings("sqlite:///nowhere.db"), Heard())
+    rows = RowReader(spec.sent, 100).read(body_of(asked.head(40)))
 
     scored = [model.score(values) for values, _ in store.complete_all(rows)]
     singly = [probability for probability, _ in scored]
-    columns, _ = complete_table(columns_of(rows, plan.sent), store, plan.event_time, SENT)
+    columns, _ = complete_table(columns_of(rows, spec.sent), store, spec.event_time, SENT)
     together, unseen = model.score_table(columns)
 
-    missing = asked.head(40).assign(**{field.name: np.nan for field in plan.looked_up})
+    missing = asked.head(40).assign(**{field.name: np.nan for field in spec.looked_up})
     expected = package.predict(missing)
     np.testing.assert_allclose(singly, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(together, expected, rtol=0, atol=1e-12)
@@ -159,8 +159,8 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     assert set(range(0, 40, 9)) <= set(strange) < set(range(40))
 
 
-def test_answers_are_in_arrow_for_who_asks_so(desk, asked):
-    one = desk()
+def test_answers_are_in_arrow_for_who_asks_so(state, asked):
+    one = state()
     table = pa.Table.from_pandas(asked.head(20), preserve_index=False)
 
     by_default = one.answer_large(ARROW, stream(table), b"*/*")
@@ -181,7 +181,7 @@ def table_reader(fields, max_rows=1000):
     return TableReader(fields, RowReader(fields, max_rows), max_rows)
 
 
-READER = table_reader(PLAN.sent)
+READER = table_reader(SPEC.sent)
 
 
 def read(table):
@@ -341,7 +341,7 @@ def test_a_column_without_any_value_may_be_of_no_type(table, as_type):
     without, nothing = table, pa.nulls(8)
     if pa.types.is_dictionary(as_type):
         nothing = pa.DictionaryArray.from_arrays(pa.nulls(8, pa.int8()), pa.nulls(0))
-    optional = [field.name for field in PLAN.sent if field.nullable]
+    optional = [field.name for field in SPEC.sent if field.nullable]
     for name in optional:
         place = without.column_names.index(name)
         without = without.set_column(place, name, nothing)
@@ -409,7 +409,7 @@ def raw(as_type, *parts):
 )
 def test_nothing_that_is_said_of_a_column_quotes_a_personal_value(name, array):
     good = {"name": pa.array(["Ada"]), "born": pa.array([NOON.to_pydatetime()]), "number": [1]}
-    reader = table_reader(plan_of(Private).fields)
+    reader = table_reader(spec_of(Private).fields)
     reader.read_arrow(stream(pa.table(good)))
 
     with pytest.raises(BadRequestError) as refused:
@@ -482,7 +482,7 @@ def test_a_row_far_down_is_judged_like_the_first(name, value):
         "secret": "b",
     }  # fmt: skip
     rows = [dict(good) for _ in range(n_rows)]
-    reader = table_reader(plan_of(Odd).fields)
+    reader = table_reader(spec_of(Odd).fields)
     reader.read_arrow(stream(pa.Table.from_pylist(rows)))
     rows[-1][name] = value
 

@@ -68,7 +68,7 @@ class Trial:
 
     @property
     def decision_file(self) -> Path:
-        return self.folder / "06_models/trial_decision.json"
+        return self.folder / "06_models/challenger_decision.json"
 
     def ask(self, service: httpx.Client, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """In small requests, which are tried."""
@@ -91,7 +91,7 @@ class Trial:
 def _configure(project: Project, mode: str) -> None:
     own = yaml.safe_load((project.folder / "conf/sample/parameters.yml").read_text())
     own["release"]["challenger"] = True
-    own |= {"seed": 1, "live_trial": {"mode": mode, "share": SHARE}}
+    own |= {"seed": 1, "challenger": {"mode": mode, "share": SHARE}}
     # so that it is tried before a person promotes it
     own["gate"] = {"require_approval": True}
     project.with_environment(ENV, DATA, parameters=yaml.safe_dump(own))

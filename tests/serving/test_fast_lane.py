@@ -11,16 +11,16 @@ from uvicorn import config
 from kedro_mlops.serving import fast_lane as protocol
 from kedro_mlops.serving.fast_lane import MAX_HEADER_BYTES, GuardedProtocol, install
 from tests.serving.conftest import read_all
-from tests.serving.test_front import JSON, request_of, statuses, whole
+from tests.serving.test_gateway import JSON, request_of, statuses, whole
 
 SECONDS = 0.4
 
 
 @pytest.fixture
-def server(desk, serve, monkeypatch):
+def server(state, serve, monkeypatch):
     monkeypatch.setattr(protocol, "HEADER_SECONDS", SECONDS)
     monkeypatch.setattr(protocol, "REST_SECONDS", SECONDS)
-    return serve(desk())
+    return serve(state())
 
 
 def dribble(connection, data, pause=0.1):
@@ -172,8 +172,8 @@ def test_a_kept_connection_is_not_kept_by_empty_lines(server, monkeypatch):
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_type": "text/csv"}])
-def test_who_sends_far_too_much_sees_why(desk, serve, headers):
-    server = serve(desk(max_body_megabytes=0.01))
+def test_who_sends_far_too_much_sees_why(state, serve, headers):
+    server = serve(state(max_body_megabytes=0.01))
 
     seen = [
         server.ask("POST", "/predict", b" " * 20_000_000, **{"content_type": JSON} | headers)
@@ -290,8 +290,8 @@ def test_a_body_may_come_byte_by_byte(server, example):
     assert statuses(answered) == [200]
 
 
-def test_what_is_no_request_is_said_logged_and_counted_like_any_other(desk, serve, caplog):
-    one = desk()
+def test_what_is_no_request_is_said_logged_and_counted_like_any_other(state, serve, caplog):
+    one = state()
     server, before = serve(one), counted(one)
     caplog.set_level("INFO", "kedro_mlops.serving.logs")
 
@@ -307,9 +307,9 @@ def test_what_is_no_request_is_said_logged_and_counted_like_any_other(desk, serv
     assert counted(one) == before + 1
 
 
-def counted(desk):
-    desk.metrics.tell()
-    return desk.metrics.requests.labels("other", "400")._value.get()
+def counted(state):
+    state.metrics.flush()
+    return state.metrics.requests.labels("other", "400")._value.get()
 
 
 # small requests are answered on the spot

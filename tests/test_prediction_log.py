@@ -54,7 +54,7 @@ INGEST = """
 import os, random, signal, sys, time
 from pathlib import Path
 from kedro_mlops.prediction_log import parts as log_parts
-from tests.test_served import datasets, run
+from tests.test_prediction_log import datasets, run
 
 log_parts.MAX_PART_BYTES = 50_000
 folder, killed = Path(sys.argv[1]), 0

@@ -11,13 +11,13 @@ from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import Bootstrap, Costs
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring.challenger_review import Trial, judge_trial
-from kedro_mlops.monitoring.decisions import Figures, TrialDecision
+from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_trial
+from kedro_mlops.monitoring.decisions import ChallengerDecision, Figures
 from kedro_mlops.monitoring.nodes import SCORE
 from tests.conftest import Engineered
 from tests.factories import COLUMNS, Y
 
-Decision = TrialDecision
+Decision = ChallengerDecision
 Judge = Callable[..., tuple[Decision, pd.DataFrame]]
 NEVER = pd.DataFrame()
 
@@ -35,7 +35,7 @@ def judge(
     package: ModelPackage,
     as_of: AsOf,
     horizon: Horizon,
-    trial: Trial,
+    trial: ChallengerReview,
     costs: Costs,
     bootstrap: Bootstrap,
 ) -> Judge:
