@@ -1,205 +1,21 @@
-"""What messages advise: that it exists, and that following it helps."""
+"""What messages and pages advise: that it exists, and that following it helps."""
 
 import ast
 import re
 
 import click
-import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
 from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.cli.utils import env_option
 
-from flight_delays.pipelines.data_engineering import nodes as engineering
 from kedro_mlops.cli.commands import cli
-from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.contract.quarantine import refuse_bad_data
-from kedro_mlops.contract.rules import column_rules, row_key
-from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
-from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
-from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.wording import in_environment
-from kedro_mlops.export.fields import fields_of
 from kedro_mlops.framework.error_messages import explained
-from kedro_mlops.modelling import tuning
-from kedro_mlops.modelling.nodes import split_windows
-from kedro_mlops.models.families import FAMILIES
-from kedro_mlops.monitoring.nodes import take_predictions
-from kedro_mlops.replay.driver import ticks
-from kedro_mlops.scoring.nodes import score
-from tests.conftest import CODE
-from tests.factories import COLUMNS, LOGGED
 
 MIN_WORDS = 4
-
-
-def said_by(wrong, *arguments):
-    with pytest.raises(ProjectError) as refused:
-        wrong(*arguments)
-    return str(refused.value)
-
-
-# that it helps: what a message names is changed as it says, and then it passes
-
-
-@pytest.mark.parametrize(
-    ("window", "given"),
-    [
-        ("validation", {"validation_days": 1}),
-        ("test", {"test_days": 1}),
-        ("train", {"validation_days": 60, "test_days": 28}),
-    ],
-)
-def test_each_way_out_of_a_small_window_leads_out(
-    engineered, modelling_params, as_of, window, given
-):
-    small = modelling_params.model_copy(update=given)
-
-    said = said_by(split_windows, COLUMNS, engineered.model_input, as_of, small)
-
-    assert f"The {window} window" in said
-    ways = re.findall(r"(smaller|larger) modelling\.(\w+)", said)
-    assert ("smaller", "min_rows") in ways
-    assert len(ways) >= 2
-    for way, name in ways:
-        there_are = int(re.search(r"has (\d+) labelled rows", said)[1])
-        value = {"min_rows": there_are, "validation_days": 14, "test_days": 14}[name]
-        assert (value < getattr(small, name)) == (way == "smaller")
-        followed = small.model_copy(update={name: value})
-        windows = split_windows(COLUMNS, engineered.model_input, as_of, followed)
-        assert [len(rows) >= followed.min_rows for rows in windows] == [True] * 3
-
-
-def test_an_as_of_with_more_rows_before_it_has_a_training_window(
-    engineered, modelling_params, as_of
-):
-    early = AsOf("2013-01-20")
-
-    said = said_by(split_windows, COLUMNS, engineered.model_input, early, modelling_params)
-
-    assert "The train window" in said
-    assert "an as_of with more rows before it" in said
-    assert split_windows(COLUMNS, engineered.model_input, as_of, modelling_params)
-
-
-def test_where_a_window_has_enough_rows_of_one_class_fewer_are_not_advised(
-    engineered, modelling_params, as_of
-):
-    label = engineered.model_input["late"]
-    punctual = engineered.model_input.filter(label.notnull(), ~label)
-
-    assert "min_rows" not in said_by(split_windows, COLUMNS, punctual, as_of, modelling_params)
-
-
-def test_the_day_that_is_named_is_one(engineered, engineering_params, horizon):
-    land, screened = engineering.land_flights, engineered.screened
-
-    said = said_by(land, screened, AsOf("2014-09-01"), horizon, engineering_params)
-
-    [day] = re.findall(r"`kedro run --params as_of=([\d-]+)`", said)
-    assert land(screened, AsOf(day), horizon, engineering_params).count().execute() > 0
-
-
-def test_a_larger_share_in_quarantine_lets_the_tables_pass():
-    account = TableAccount(
-        contract="Raw", n_read=100, n_valid=95, n_quarantined=5, share=0.05, rules=[]
-    )
-    said = {"passed": False, "largest_share": account.share, "tables": [account]}
-    screening = ScreeningAccount(max_quarantine_share=0.01, **said)
-
-    with pytest.raises(BadDataError, match=r"screening\.max_quarantine_share=0\.01"):
-        refuse_bad_data(screening)
-
-    refuse_bad_data(screening.model_copy(update={"max_quarantine_share": account.share}))
-
-
-def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_params):
-    train, validation, _ = windows
-    misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
-
-    said = said_by(
-        tuning.tune, COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, misspelt, 0, CODE
-    )
-
-    [meant] = re.findall(r"Did you mean '(\w+)'", said)
-    followed = misspelt.model_copy(update={"n_trials": {meant: 1}})
-    recipe, *_ = tuning.tune(
-        COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, followed, 0, CODE
-    )
-    assert recipe["family"] == meant
-
-
-VALUES = {"isin": [1.0], "notin": [1.0], "str_matches": "a"}
-
-
-def declared(name, value):
-    kind = str if name == "str_matches" else float
-    members = {"__annotations__": {"x": kind}, "x": column("X", **{name: value})}
-    return Columns.of(type("Own", (Contract,), members))
-
-
-def enforced(columns):
-    """What the engine and the service make of it."""
-    import ibis
-
-    dtype = "string" if columns["x"].kind == "categorical" else "float64"
-    return [*column_rules(columns, {"x": ibis.table({"x": dtype}, name="t").x})], fields_of(columns)
-
-
-@pytest.mark.parametrize("where", ["engine", "service"])
-def test_every_check_that_is_named_in_place_of_another_can_be_declared(where):
-    unknown = declared("str_length", {"min_value": 1})
-    wrong = enforced if where == "engine" else fields_of
-
-    said = said_by(wrong, unknown)
-
-    names = re.search(r"use one of (.*)\.$", said)[1].split(", ")
-    assert len(names) == 7
-    for name in names:
-        assert enforced(declared(name, VALUES.get(name, 1)))
-
-
-def test_a_key_of_one_column_is_declared_as_is_said():
-    class Alone(Contract):
-        code: str = column("Code", unique=True)
-
-    class Followed(Contract):
-        code: str = column("Code")
-
-        class Config:
-            unique = ("code",)
-
-    with pytest.raises(ContractError, match="say `unique` in the Config of Alone"):
-        row_key(Alone)
-    assert row_key(Followed) == ["code"]
-
-
-def test_every_frequency_that_is_named_is_one():
-    start, end = pd.Timestamp("2013-03-01"), pd.Timestamp("2013-06-01")
-
-    said = said_by(ticks, start, end, "fortnight")
-    none = said_by(ticks, start, pd.Timestamp("2013-03-02"), "MS")
-
-    named = re.findall(r"(\S+) for (?:months|weeks|days)", said)
-    assert len(named) == 3
-    assert all(ticks(start, end, every) for every in named)
-    assert "a later --to, or a shorter --every" in none
-    assert ticks(start, end, "MS")
-    assert ticks(start, pd.Timestamp("2013-03-02"), "1D")
-
-
-def test_predictions_scored_as_is_said_are_watched(engineered, package, as_of, horizon):
-    other = score(COLUMNS, LOGGED, package, engineered.model_input, as_of, Horizon(days=3))
-    later = AsOf(as_of.after(2).date())
-
-    said = said_by(take_predictions, COLUMNS, other, package, later, horizon)
-
-    [(day, days)] = re.findall(r"--params=as_of=([\d-]+),horizon\.days=(\d+)`", said)
-    asked = AsOf(day), Horizon(days=int(days))
-    assert asked == (later, horizon)
-    followed = score(COLUMNS, LOGGED, package, engineered.model_input, *asked)
-    assert take_predictions(COLUMNS, followed, package, *asked).count().execute() > 0
 
 
 # that it exists

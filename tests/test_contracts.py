@@ -1,6 +1,7 @@
 import pandas as pd
 import pandera.pandas as pa
 import pytest
+from example.factories import observations
 
 from flight_delays.contracts import (
     DailyFeatures,
@@ -17,7 +18,6 @@ from flight_delays.contracts import (
 )
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import screen
-from tests.factories import observations
 
 INPUTS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)
 FEATURE_TABLES = {True: Columns.of(DailyFeatures), False: Columns.of(PlaneFeatures)}
@@ -94,7 +94,7 @@ def test_what_became_of_a_flight_is_hindsight():
 
 
 def test_an_observation_is_identified_by_its_keys():
-    rows = observations(5)
+    rows = observations(5, columns=Columns.of(Observation))
     twice = pd.concat([rows, rows.head(1)], ignore_index=True)
 
     assert Observation.to_schema().unique == OBSERVATION.keys

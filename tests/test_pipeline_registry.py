@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from example.factories import decided, tiny_package, write_bento, write_labels, write_spec
 from kedro.io import Version
 from kedro.pipeline import Node, Pipeline
 
@@ -17,7 +18,6 @@ from kedro_mlops.core.datasets import HistoryDataset
 from kedro_mlops.framework.pipelines import LazyPipeline
 from kedro_mlops.gate.nodes import record
 from kedro_mlops.models.datasets import ModelPackageDataset
-from tests.factories import decided, tiny_package, write_bento, write_labels, write_spec
 
 HEAVY = [
     "IPython", "bentoml", "ibis", "numpy", "optuna", "pandas", "plotly", "psutil", "scipy",

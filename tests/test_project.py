@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.framework import project as kedro_project
 
 from kedro_mlops.core import project
 from kedro_mlops.core.project import open_project, project_folder
+from kedro_mlops.documentation.nodes import ModelCard
 
 ROOT = Path(__file__).parents[1]
 # as Airflow's operators do
@@ -102,3 +105,9 @@ def test_the_project_of_an_installed_wheel_is_that_of_the_working_directory(
     monkeypatch.chdir(tmp_path / "own/notebooks")
 
     assert project_folder() == tmp_path / "own"
+
+
+def test_the_model_card_has_its_owners_words(configured: Callable[..., dict[str, Any]]) -> None:
+    words = ModelCard(**configured("documentation", "model_card"))
+
+    assert len(words.limits) >= 4

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 import pytest
 import yaml
+from example.factories import performance_of, quality_of, screened, skew_of, tiny_package
 from prometheus_client.parser import text_string_to_metric_families
 
 from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
@@ -12,7 +13,6 @@ from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
 from tests.deploy.conftest import Tool
 from tests.deploy.metrics import DEPLOY, RULES, alerts, metrics_named, metrics_of
-from tests.factories import performance_of, quality_of, screened, skew_of, tiny_package
 
 CASES = RULES.with_name("rules_test.yml")
 CONFIG = RULES.with_name("prometheus.yml")

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from driving.asking import logged, predict, row_schema
+from driving.project import Loop, Project, free_port, versions
+from driving.readme import request_body
 
 from flight_delays.contracts import Observation
 from kedro_mlops.contract.columns import Columns
-from tests.e2e.asking import logged, predict, row_schema
-from tests.e2e.project import Loop, Project, free_port, versions
-from tests.e2e.readme import request_body
 
 TITLES = ["Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report"]
 TITLES += ["Card", "Next"]

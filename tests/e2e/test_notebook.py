@@ -1,7 +1,6 @@
 import nbformat
+from driving.project import Loop
 from nbclient import NotebookClient
-
-from tests.e2e.project import Loop
 
 
 def test_every_notebook_runs_through_the_catalog(sample_loop: Loop) -> None:

@@ -4,9 +4,9 @@ import re
 from concurrent.futures import Future
 
 import pytest
+from driving.project import Loop
+from driving.readme import commands
 
-from tests.e2e.project import Loop
-from tests.e2e.readme import commands
 from tests.e2e.walkthrough import BENTOML_SERVE, README, VIZ_BUILD
 
 SAMPLE = "kedro run --env sample"

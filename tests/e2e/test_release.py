@@ -1,7 +1,7 @@
 import shutil
 import sqlite3
 
-from tests.e2e.project import Loop, versions
+from driving.project import Loop, versions
 
 
 def test_a_release_that_looks_up_other_features_than_training_is_refused(sample_loop: Loop) -> None:

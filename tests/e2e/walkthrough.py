@@ -10,9 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from tests.e2e.project import Project, is_free, versions
-from tests.e2e.readme import commands, example_answer
+from driving.project import Project, is_free, versions
+from driving.readme import commands, example_answer
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 [CURL] = [command for command in commands(README) if command.startswith("curl")]

@@ -1,0 +1,314 @@
+import gzip
+import io
+import re
+import zipfile
+
+import pandas as pd
+import pytest
+import yaml
+from example.screening import judged, rows_of
+from kedro.io import DataCatalog, DatasetError
+from kedro.validation import DataValidationError
+
+from kedro_mlops.contract.columns import LINE, Contract, column
+from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset
+from kedro_mlops.contract.quarantine import refuse_bad_data, screen
+from kedro_mlops.core.errors import BadDataError
+
+TEXT = "id,name,paid\n1,Ann,2.5\n2,Zoë,3\n3,Bob €,\n"
+ROWS = [["1", "Ann", "2.5"], ["2", "Zoë", "3"], ["3", "Bob €", ""]]
+
+
+class Payment(Contract):
+    """What the files of these tests hold."""
+
+    id: int = column("Number", ge=1)
+    name: str = column("Who pays", nullable=True)
+    paid: float = column("Sum, €", nullable=True)
+
+    class Config:
+        unique = ("id",)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "payments.csv"
+
+
+def loaded(file, **load_args):
+    return CSVTextDataset(filepath=str(file), load_args=load_args).load()
+
+
+def refused(file, **load_args):
+    with pytest.raises(BadFileError) as error:
+        loaded(file, **load_args)
+    assert str(file) in str(error.value)
+    assert isinstance(error.value, BadDataError)
+    return str(error.value)
+
+
+def advised(message):
+    """The arguments that a message tells to write into the catalog."""
+    [told] = re.findall(r"`load_args: (\{.*?\})`", message)
+    return yaml.safe_load(told)
+
+
+ODD_TEXTS = ["00179", "1e5", "True", "inf", "nan", "NULL", "None", "NA", "", " x ", "2013-01-01"]
+
+
+def test_every_cell_is_the_text_that_it_is_in_the_file(file):
+    rows = pd.DataFrame({"id": ODD_TEXTS, "other": ODD_TEXTS[::-1]})
+    rows.to_csv(file, index=False)
+
+    raw = loaded(file)
+
+    assert raw.to_dict("list") == rows.to_dict("list")
+    assert not raw.isna().any(axis=None)
+    assert set(raw.dtypes) == {pd.StringDtype(na_value=float("nan"))}
+
+
+def test_values_may_be_quoted_and_have_lines_and_separators(file):
+    file.write_text('id,name,paid\r\n1,"Ann, ""A""\nof Rye",2\r\n2,5" disk,3')
+
+    raw = loaded(file)
+
+    assert raw["name"].tolist() == ['Ann, "A"\nof Rye', '5" disk']
+
+
+@pytest.mark.parametrize(
+    ("content", "load_args"),
+    [
+        (TEXT.replace(",", ";").encode(), {"sep": ";"}),
+        (TEXT.replace(",", "\t").encode(), {"sep": "\t"}),
+        (TEXT.encode("utf-8-sig"), {}),
+        (TEXT.replace("\n", "\r\n").encode(), {}),
+        (f"made by hand\n{TEXT}".encode(), {"skiprows": 1}),
+        (TEXT.partition("\n")[2].encode(), {"names": ["id", "name", "paid"]}),
+    ],
+)
+def test_a_file_is_read_as_load_args_say(file, content, load_args):
+    file.write_bytes(content)
+
+    raw = loaded(file, **load_args)
+
+    assert raw.columns.tolist() == ["id", "name", "paid"]
+    assert raw.to_numpy().tolist() == ROWS
+
+
+def zipped(content, *names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+ELSEWHERE = {
+    "latin-1": (TEXT.replace("€", "£").encode("latin-1"), "byte 27 is 0xeb, in line 3"),
+    "cp1252": (TEXT.encode("cp1252"), "byte 27 is 0xeb, in line 3"),
+    "late": (b"id,name,paid\n" + b"1,abc,1\n" * 300_000 + b"2,Zo\xeb,1\n", "in line 300,002"),
+    "utf-16": (TEXT.encode("utf-16"), "UTF-16"),
+    "utf-16-le": (TEXT.encode("utf-16-le"), "UTF-16"),
+    "utf-16-be": (TEXT.encode("utf-16-be"), "UTF-16"),
+    "zip": (zipped(TEXT, "payments.txt"), "a zip archive"),
+    "gzip": (gzip.compress(TEXT.encode()), "compressed"),
+    "quote": ((TEXT + '4,"Eve,5\n' + "5,Jim,1\n" * 10).encode(), "a quote in line 5"),
+    "late quote": (
+        (TEXT + '4,"Eve",5\n5,"Jim,1\n' + "6,Liz,1\n" * 300_000).encode(),
+        "a quote in line 6",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_a_file_is_instead_is_said_and_the_advice_works(file, kind):
+    content, place = ELSEWHERE[kind]
+    file.write_bytes(content)
+    message = refused(file)
+
+    raw = loaded(file, **advised(message))
+
+    assert place in message
+    assert raw.columns.tolist() == ["id", "name", "paid"]
+    assert "Zoë" in raw["name"].tolist()
+    assert LINE not in raw
+
+
+def workbook():
+    return zipped("<xml/>", "docProps/app.xml", "xl/workbook.xml", "[Content_Types].xml")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n \n", "is empty"),
+        (workbook(), "an Excel workbook; save it as CSV"),
+        (b"\xd0\xcf\x11\xe0" + bytes(100), "an Excel workbook"),
+        (b"PAR1" + bytes(100), "Parquet; say `type: pandas.ParquetDataset`"),
+        (b"\x7fELF\x02\x01\x00" + bytes(range(256)) * 10, "is no text"),
+        (b"id,name,id\n1,Ann,2\n", "several columns of one name: id"),
+        (TEXT.encode("cp1252") + b"4,\x81,1\n", "latin-1"),
+    ],
+)
+def test_what_is_no_table_of_text_is_named(file, content, words):
+    file.write_bytes(content)
+
+    assert words in refused(file)
+
+
+def test_an_archive_must_hold_one_file(tmp_path):
+    one, two = tmp_path / "one.zip", tmp_path / "two.zip"
+    one.write_bytes(zipped(TEXT, "a.csv"))
+    two.write_bytes(zipped(TEXT, "a.csv", "b.csv"))
+
+    assert loaded(one).to_numpy().tolist() == ROWS
+    assert "several files: a.csv, b.csv" in refused(two)
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz", "bz2", "xz"])
+def test_half_an_archive_is_damaged(tmp_path, kind):
+    whole, half = tmp_path / f"whole.csv.{kind}", tmp_path / f"half.csv.{kind}"
+    pd.DataFrame({"id": range(10_000)}).to_csv(whole, index=False)
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    assert len(loaded(whole)) == 10_000
+    assert "is damaged" in refused(half)
+
+
+def test_a_file_that_is_not_there_is_named(file):
+    with pytest.raises(DatasetError, match=r"payments\.csv"):
+        loaded(file)
+
+
+def test_load_args_that_would_have_no_effect_are_refused(file):
+    with pytest.raises(DatasetError, match=r"has dtype\. It may have sep, encoding"):
+        loaded(file, dtype="str")
+
+
+def test_a_file_from_outside_is_not_written(file):
+    with pytest.raises(DatasetError, match="only read"):
+        CSVTextDataset(filepath=str(file)).save(pd.DataFrame())
+
+
+BROKEN = "id,name,paid\n1,Ann,2\n2,Jim\n3,Bob,1\n4,Eve,1,extra\n5,Liz,x\n6,Ann,7\n"
+
+
+def test_a_line_that_is_no_row_is_quarantined_with_its_text_and_costs_no_other(file):
+    file.write_text(BROKEN)
+
+    valid, quarantined, account = screen(loaded(file), Payment)
+
+    assert [row["id"] for row in rows_of(valid)] == [1, 3, 6]
+    assert [(e["row"], e["column"], e["rule"], e["value"]) for e in rows_of(quarantined)] == [
+        (2, LINE, "has a cell for each column", "2,Jim"),
+        (4, LINE, "has a cell for each column", "4,Eve,1,extra"),
+        (5, "paid", "is numeric", "x"),
+    ]
+    assert (account.n_read, account.n_quarantined) == (6, 3)
+
+
+@pytest.mark.parametrize("load_args", [{"skiprows": 1}, {"names": ["id", "name", "paid"]}])
+def test_rows_are_counted_in_the_file_however_it_begins(file, load_args):
+    file.write_text(BROKEN if "names" in load_args else f"made by hand\n{BROKEN}")
+
+    _, quarantined, _ = screen(loaded(file, **load_args), Payment)
+
+    header = len(load_args.get("names", [])[:1])
+    lines = [e["row"] for e in rows_of(quarantined) if e["column"] == LINE]
+    assert lines == [2 + header, 4 + header]
+
+
+def test_the_text_of_a_line_is_not_shown_where_some_of_it_is_personal(file):
+    class Personal(Payment):
+        name: str = column("Who pays", nullable=True, personal=True)
+
+    file.write_text(BROKEN)
+
+    _, _, account = screen(loaded(file), Personal)
+
+    assert "Jim" not in str(account)
+    with pytest.raises(BadDataError, match="has a cell for each column") as error:
+        refuse_bad_data(judged(0, account))
+    assert "Jim" not in str(error.value)
+
+
+def catalog_of(file, contract="Payment", **load_args):
+    entry = {
+        "type": "kedro_mlops.contract.csv_files.CSVTextDataset",
+        "filepath": str(file),
+        "load_args": load_args,
+        "validator": {
+            "class": "kedro_mlops.contract.validation.RawTableValidator",
+            "on": ["load"],
+            "options": {"contract": f"{__name__}.{contract}"},
+        },
+    }
+    return DataCatalog.from_config({"payments": entry})
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_columns_that_are_separated_otherwise_are_named_and_the_advice_works(file, separator):
+    file.write_text(TEXT.replace(",", separator))
+    with pytest.raises(DataValidationError) as error:
+        catalog_of(file).load("payments")
+    message = str(error.value)
+
+    raw = catalog_of(file, **advised(message)).load("payments")
+
+    assert "payments lacks id, name, paid" in message
+    assert f"id{separator}name{separator}paid" in message
+    assert raw.to_numpy().tolist() == ROWS
+
+
+def test_a_separator_that_is_set_wrongly_is_found_too(file):
+    file.write_text(TEXT)
+    with pytest.raises(DataValidationError) as error:
+        catalog_of(file, sep=";").load("payments")
+
+    assert advised(str(error.value)) == {"sep": ","}
+
+
+def test_columns_that_are_missing_are_named_with_those_that_there_are(file):
+    file.write_text(TEXT.replace("paid", "price"))
+
+    with pytest.raises(DataValidationError) as error:
+        catalog_of(file).load("payments")
+
+    assert "payments lacks paid" in str(error.value)
+    assert "It has id, name, price." in str(error.value)
+
+
+class Person(Contract):
+    name: str = column("Who", personal=True)
+
+
+def test_a_file_without_header_shows_no_personal_value(file):
+    file.write_text("Ann,1\nJim,2\n")
+
+    with pytest.raises(DataValidationError, match="2 columns, none of which is known") as error:
+        catalog_of(file, "Person").load("payments")
+
+    assert "Ann" not in str(error.value)
+
+
+def test_what_is_missing_is_as_the_contract_says(file):
+    file.write_text("id,name,paid\n1,NA,NA\n2,NULL,2\n3,None,\n4,,1\nNA,00179,1\n")
+
+    valid, quarantined, account = screen(loaded(file), Payment)
+
+    assert [(row["name"], row["paid"]) for row in rows_of(valid)] == [
+        (None, None), ("NULL", 2.0), ("None", None), (None, 1.0),
+    ]  # fmt: skip
+    [entry] = rows_of(quarantined)
+    assert (entry["column"], entry["rule"]) == ("id", "not_nullable")
+    assert entry["record"]["name"] == "00179"
+    assert account.n_read == 5
+
+
+def test_the_first_rows_can_be_looked_at(file):
+    file.write_text("name,paid\nAnn,2\nJim\nBob,3\n")
+
+    preview = CSVTextDataset(filepath=str(file)).preview(nrows=1)
+
+    assert (preview["columns"], preview["data"]) == (["name", "paid"], [["Ann", "2"]])

@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pytest
+import yaml
+from example import contracts
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
+from kedro_viz.models.flowchart.nodes import GraphNode
+
+from kedro_mlops.contract.columns import Contract, column
+from kedro_mlops.contract.tables import TableDataset, personal_names
+from kedro_mlops.framework import viz_hooks
+from kedro_mlops.framework.viz_hooks import TableStats
+
+
+class People(Contract):
+    """Whom a row is about."""
+
+    passport: str = column("Number of the passport", personal=True)
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TableDataset:
+    """Ten rows: a number, a moment, a number of a passport, and a whole record."""
+    monkeypatch.setattr(contracts, "People", People, raising=False)
+    personal_names.cache_clear()
+    rows = pd.DataFrame(
+        {
+            "n": [1.5, None, *range(8)],
+            "at": pd.Timestamp("2013-07-15 12:30"),
+            "passport": "P123",
+            "record": [{"passport": "P123"}] * 10,
+        }
+    )
+    dataset = TableDataset(filepath=str(tmp_path / "people.parquet"), file_format="parquet")
+    dataset.save(ibis.memtable(rows))
+    yield dataset
+    personal_names.cache_clear()
+
+
+def test_a_preview_has_some_rows_and_nothing_personal(table):
+    shown = table.preview(nrows=2)
+
+    assert shown == {
+        "index": [0, 1],
+        "columns": ["n", "at"],
+        "data": [[1.5, "2013-07-15T12:30:00"], [None, "2013-07-15T12:30:00"]],
+    }
+    assert "P123" not in json.dumps(table.preview(nrows=9, columns=["passport", "record", "n"]))
+
+
+def test_kedro_viz_shows_the_preview_as_a_table(table):
+    node = GraphNode.create_data_node("people", "people", None, set(), table, None)
+
+    told = DataNodeMetadata(data_node=node)
+
+    assert told.preview_type == "TablePreview"
+    assert len(told.preview["data"]) == 5
+
+
+def test_rows_and_columns_are_added_to_what_kedro_viz_has_counted(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(viz_hooks, "project_folder", lambda: tmp_path)
+    file = tmp_path / ".viz/stats.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"other": {"rows": 3}, "people": {"file_size": 7}}))
+    absent = TableDataset(filepath=str(tmp_path / "none.parquet"), file_format="parquet")
+    catalog = DataCatalog({"people": table, "none": absent, "plain": MemoryDataset(1)})
+    pipeline = Pipeline([Node(lambda *all_: 1, ["people", "plain"], "none", name="run")])
+
+    TableStats().after_pipeline_run(pipeline, catalog)
+
+    size = (tmp_path / "people.parquet").stat().st_size
+    assert json.loads(file.read_text()) == {
+        "other": {"rows": 3},
+        "people": {"file_size": size, "rows": 10, "columns": 4},
+    }
+
+
+def test_where_kedro_viz_counts_nothing_nothing_is_added(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(viz_hooks, "project_folder", lambda: tmp_path)
+
+    TableStats().after_pipeline_run(Pipeline([]), DataCatalog({"people": table}))
+
+    assert not (tmp_path / ".viz").exists()
+
+
+def test_kedro_tells_of_an_entry_by_the_names_of_its_arguments(tmp_path):
+    table = TableDataset(filepath=str(tmp_path / "table.parquet"))
+
+    told = DataCatalog({"table": table}).to_config()[0]["table"]
+
+    assert told["filepath"] == str(tmp_path / "table.parquet")
+    assert yaml.safe_load(yaml.dump(told)) == told

@@ -1,0 +1,1 @@
+"""The real commands, in a copy of the project that the engine is installed in."""

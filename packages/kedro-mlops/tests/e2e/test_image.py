@@ -1,0 +1,180 @@
+"""The image of a release, built and run as a deployment does, by .ci/ and without an engine.
+
+It takes minutes, root and Debian's buildah: continuous integration runs it, and a person who sets
+IMAGE_TEST=1.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from driving.project import HOST, Loop, free_port, is_free
+from driving.readme import request_body
+
+IMAGE = "localhost/flight-delays:test"
+UID = 1034
+KEY = "a-key-for-this-test"
+BASE = "docker.io/library/python:3.11-slim"
+# what the image adds to its base, which is 125 MB large where it is the real one
+ADDED_MEGABYTES = 340
+# on a machine that does much else; three on an idle one
+READY_SECONDS = 30
+REFUSES_SECONDS = 30
+RUN = ".ci/run-image"
+NEVER_INSIDE = (
+    *("kedro", "optuna", "ibis", "duckdb", "pandas", "sklearn", "pandera"),
+    *("skops", "uv", "flight_delays.contracts"),
+)
+LOOK = f"""
+import importlib.util, os, pathlib, sys
+sys.path.insert(0, "src")
+assert importlib.util.find_spec("flight_delays"), "the service is not found"
+assert importlib.util.find_spec("kedro_mlops"), "the engine is not found"
+found = [name for name in {NEVER_INSIDE} if importlib.util.find_spec(name)]
+print(os.getuid(), *found)
+[capable] = [line for line in open("/proc/self/status") if line.startswith("CapBnd")]
+print("may do", int(capable.split()[1], 16))
+uncompiled = [
+    path
+    for path in pathlib.Path("src").rglob("*.py")
+    if not pathlib.Path(importlib.util.cache_from_source(path)).exists()
+]
+print("to be compiled", len(uncompiled))
+for folder in (".", os.environ["HOME"] if "HOME" in os.environ else "/home", "/var/tmp", "/tmp"):
+    try:
+        (pathlib.Path(folder) / "probe").write_text("")
+        print("wrote", folder)
+    except OSError as error:
+        print(type(error).__name__, error.errno)
+"""
+READ_ONLY = 30
+
+JSON = {"Content-Type": "application/json"}
+IN_CI = os.environ.get("CI") == "true"
+pytestmark = [
+    pytest.mark.skipif(
+        not IN_CI and not os.environ.get("IMAGE_TEST"), reason="it takes minutes: set IMAGE_TEST=1"
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="without an engine, only root builds an image"),
+]
+
+
+@pytest.fixture(scope="module")
+def image(sample_loop: Loop) -> Iterator[str]:
+    """The image of the sample environment's champion, by ``make image``."""
+    for tool in ("buildah", "mmdebstrap"):
+        assert shutil.which(tool), f"{tool} is not installed: apt-get install {tool}"
+    project = sample_loop.project
+    project.must(".ci/base-image", timeout=600)
+    project.must(
+        f"make image BACKEND=buildah IMAGE={IMAGE} ARGS='--env sample'",
+        timeout=900,
+        BUILDAH_ISOLATION="chroot",
+    )
+    yield IMAGE
+    project.must(f"buildah rmi {IMAGE}")
+
+
+def test_the_image_says_what_it_is_and_how_big(
+    image: str, sample_loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = json.loads(sample_loop.project.must(f"buildah inspect --type image {image}"))
+
+    size, base = (_megabytes(sample_loop, name) for name in (image, BASE))
+    _state(capsys, f"{image} has {size:.0f} MB, of which its base has {base:.0f} MB")
+    assert size - base < ADDED_MEGABYTES
+    assert told["OCIv1"]["config"]["User"] == "bentoml"
+
+
+def test_nothing_of_training_is_inside_and_nothing_but_tmp_can_be_written(
+    image: str, sample_loop: Loop
+) -> None:
+    (sample_loop.project.folder / "look.py").write_text(LOOK)
+
+    said = sample_loop.project.must(f'{RUN} {image} -- python -c "$(cat look.py)"')
+
+    who, may, compiled, *writes = said.splitlines()
+    assert who == str(UID)
+    assert may == "may do 0"
+    assert compiled == "to be compiled 0"
+    assert writes == [f"OSError {READ_ONLY}"] * 3 + ["wrote /tmp"]
+
+
+def test_it_gets_ready_and_answers_as_the_readme_says(
+    image: str,
+    sample_loop: Loop,
+    readme: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log, port = tmp_path / "log", free_port()
+    log.mkdir()
+    os.chown(log, UID, UID)
+    environment = {
+        "BENTOML_HOME": "/tmp/bentoml",
+        "BENTOML_PORT": port,
+        "FEATURE_STORE_URL": "sqlite:////store/online.db",
+        "PREDICTION_LOG_DIR": "/prediction_log",
+        "API_KEYS": KEY,
+    }
+    command = " ".join(
+        [
+            f"exec {RUN} {image} --volume {sample_loop.data}/04_feature:/store",
+            f"--volume {log}:/prediction_log",
+            *(f"{name}={value}" for name, value in environment.items()),
+        ]
+    )
+
+    began = time.monotonic()
+    with sample_loop.project.served(command, port) as client:
+        seconds = time.monotonic() - began
+        _state(capsys, f"{image} was ready after {seconds:.1f} s")
+        assert seconds < READY_SECONDS
+        refused = client.post("/predict", content=request_body(readme), headers=JSON)
+        client.headers["Authorization"] = f"Bearer {KEY}"
+        answer = _post(client, readme)
+        metrics = client.get("/metrics")
+
+    assert refused.status_code == 401
+    [prediction] = answer["predictions"]
+    assert 0 < prediction["probability"] < 1
+    assert metrics.is_success
+    assert "model_predictions_total" in metrics.text
+    written = "".join(file.read_text() for file in log.glob("*.jsonl"))
+    assert prediction["prediction_id"] in written
+    assert is_free(port), f"something still listens on {HOST}:{port}"
+
+
+def test_without_keys_it_says_so_and_ends(image: str, sample_loop: Loop) -> None:
+    done = sample_loop.project.run(
+        f"{RUN} {image} BENTOML_HOME=/tmp/bentoml BENTOML_PORT={free_port()}", REFUSES_SECONDS
+    )
+
+    assert done.returncode != 0
+    assert "Set API_KEYS or API_KEYS_FILE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _megabytes(loop: Loop, image: str) -> float:
+    """The size of an image, as buildah counts."""
+    [built] = json.loads(loop.project.must(f"buildah images --json {image}"))
+    number, unit = built["size"].split()
+    return float(number) * {"MB": 1, "GB": 1000}[unit]
+
+
+def _post(client: httpx.Client, readme: str) -> dict:
+    answered = client.post("/predict", content=request_body(readme), headers=JSON)
+    assert answered.is_success, answered.text
+    return answered.json()
+
+
+def _state(capsys: pytest.CaptureFixture[str], figure: str) -> None:
+    """Let whoever looks at the tests see a figure, also if they pass."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{figure}\n")

@@ -1,0 +1,30 @@
+"""Ingestion of the prediction log, as the pipeline does it."""
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
+
+from kedro_mlops.contract.datasets import ContractDataset
+from kedro_mlops.monitoring.nodes import ingest
+from kedro_mlops.prediction_log.datasets import PredictionLogDataset, ServedPredictionsDataset
+
+
+def datasets(folder: Path) -> dict[str, Any]:
+    """The log in a folder, and what is made of it there."""
+    log = PredictionLogDataset(filepath=str(folder / "log"), served=str(folder / "served"))
+    served = ServedPredictionsDataset(
+        filepath=str(folder / "served"), contract="example.contracts.Prediction"
+    )
+    contract = ContractDataset(contract="example.contracts.Prediction", without_personal=True)
+    return {"log_contract": contract, "prediction_log": log, "served_predictions": served}
+
+
+def run(datasets: dict[str, Any]) -> None:
+    """Ingest once."""
+    node = Node(
+        ingest, ["log_contract", "prediction_log"], "served_predictions", confirms="prediction_log"
+    )
+    SequentialRunner().run(Pipeline([node]), DataCatalog(datasets))

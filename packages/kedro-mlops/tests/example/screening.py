@@ -1,0 +1,14 @@
+"""What is asked of tables that were screened."""
+
+from typing import Any
+
+from kedro_mlops.contract.quarantine import Screening, judge_screening
+from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
+
+
+def rows_of(table: Any) -> list[dict[str, Any]]:
+    return table.to_pyarrow().to_pylist()
+
+
+def judged(limit: float, *accounts: TableAccount) -> ScreeningAccount:
+    return judge_screening(Screening(max_quarantine_share=limit), *accounts)

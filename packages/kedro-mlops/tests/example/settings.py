@@ -1,0 +1,1 @@
+"""Kedro settings of the example: none of its own."""

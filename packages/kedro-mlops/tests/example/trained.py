@@ -1,0 +1,69 @@
+"""What the modelling nodes make of the example."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from example.factories import COLUMNS, screened
+from kedro_mlops.core.time_params import AsOf, Window
+from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.modelling import evaluation, tuning
+from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.models.families import FAMILIES
+from kedro_mlops.models.package import ModelPackage
+
+CODE = modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64)
+SCREENING = screened(("Raw", 1200, 7))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the modelling nodes made of the windows."""
+
+    recipe: dict[str, Any]
+    trials: pd.DataFrame
+    validation_predictions: pd.DataFrame
+    predictions: pd.DataFrame
+    fitted: modelling.Fitted
+    packaged: dict[str, Any]
+    candidate: ModelPackage
+
+
+def model(
+    model_input: ir.Table,
+    windows: list[pd.DataFrame],
+    as_of: AsOf,
+    window: Window,
+    modelling_params: modelling.Modelling,
+    bootstrap: Bootstrap,
+    costs: Costs,
+) -> Trained:
+    """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
+    seed = 0
+    train, validation, test = windows
+    recipe, trials, tuned, _ = tuning.tune(
+        COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
+    )
+    fitted = modelling.fit_winner(
+        COLUMNS, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
+    )
+    threshold = modelling.choose_threshold(COLUMNS, tuned, costs)
+    predictions = evaluation.predict_test(COLUMNS, fitted, train, validation, test, threshold, seed)
+    metrics = evaluation.evaluate(COLUMNS, predictions, bootstrap)
+    slices = evaluation.evaluate_slices(COLUMNS, predictions, bootstrap)
+    importance = evaluation.measure_importance(COLUMNS, fitted, test, modelling_params, seed)
+    packaged = {
+        "fitted": fitted,
+        "threshold": threshold,
+        "metrics": metrics,
+        "reference": modelling.profile_reference(COLUMNS, model_input, predictions, as_of, window),
+        "evaluation": evaluation.collect_evaluation(
+            COLUMNS, SCREENING, predictions, metrics, slices, importance, fitted, costs
+        ),
+        "as_of": as_of,
+        "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
+    }
+    candidate = modelling.package_candidate(COLUMNS, **packaged)
+    return Trained(recipe, trials, tuned, predictions, fitted, packaged, candidate)

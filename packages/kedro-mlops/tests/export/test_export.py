@@ -1,0 +1,235 @@
+import os
+import re
+import shutil
+import stat
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from example.contracts import Inputs
+from example.factories import arrays_of, fitted, observations, tiny_package
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.pipeline import Pipeline
+
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.export import compiled
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.models.package import load_estimator
+from kedro_mlops.models.preprocessing import tree_preprocessing
+from kedro_mlops.runtime.encoding import encode_rows
+from kedro_mlops.runtime.serving_spec import MODEL, SPEC, TREES, ServingSpec, hash_of
+from kedro_mlops.runtime.trees import Trees
+
+COLUMNS = Columns.of(Inputs)
+ROWS = observations(200)
+TOLERANCE = 1e-9
+
+
+def program(folder, name, script):
+    """A program on the path."""
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!{shutil.which('sh')}\n{script}\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return file
+
+
+def test_compiled_trees_are_equal_to_scikit_learn_on_every_row(released, boosted, history):
+    folder, spec = released
+    rows = history.model_input.to_pandas()
+
+    matrix = encode_rows(arrays_of(rows, COLUMNS), spec.encoding)
+    served = Trees(folder / TREES, spec.encoding.width).predict(matrix)
+
+    expected = boosted.predict(rows)
+    np.testing.assert_allclose(served, expected, rtol=0, atol=1e-12)
+    decisions = boosted.decide(expected)
+    assert (boosted.decide(served) == decisions).all()
+    assert 0.05 < decisions.mean() < 0.95
+
+
+def test_a_plan_says_what_serves_and_where_it_comes_from(released, boosted, windows):
+    folder, spec = released
+
+    assert spec.engine == "compiled trees"
+    assert re.fullmatch(
+        rf"Equal to scikit-learn on {len(windows[-1]):,} rows, (within .*|to the last bit)\.",
+        spec.engine_reason,
+    )
+    assert sorted(path.name for path in folder.iterdir()) == [SPEC, TREES]
+    assert spec.files == {TREES: hash_of((folder / TREES).read_bytes())}
+    assert (spec.model_version, spec.threshold) == (boosted.version, boosted.metadata.threshold)
+    assert spec.features == boosted.metadata.features
+    assert spec.event_time == COLUMNS.event_time
+    assert [field.name for field in spec.fields] == [
+        column.name for column in (*COLUMNS.sent, *COLUMNS.looked_up)
+    ]
+    assert ServingSpec.read(folder, hash_of((folder / SPEC).read_bytes())) == spec
+
+
+def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
+    package = tiny_package("logistic_regression")
+
+    spec = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
+
+    assert spec.engine == "scikit-learn"
+    assert spec.engine_reason == (
+        "LogisticRegression is not compiled; trees of HistGradientBoostingClassifier are."
+    )
+    assert spec.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
+    # what it has seen is known all the same
+    assert spec.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
+    assert set(spec.encoding.categories["courier"]) == set(ROWS["courier"])
+    served = load_estimator((tmp_path / MODEL).read_bytes())
+    np.testing.assert_array_equal(
+        served.predict_proba(ROWS[package.metadata.features])[:, 1], package.predict(ROWS)
+    )
+
+
+def falls_back(folder, package=None, rows=ROWS, tolerance=TOLERANCE):
+    """Why scikit-learn serves a model of trees; nothing else of the attempt may be left."""
+    spec = export(package or tiny_package(), COLUMNS, rows, tolerance, folder)
+    assert spec.engine == "scikit-learn"
+    assert [path.name for path in folder.iterdir()] == [MODEL]
+    assert list(spec.files) == [MODEL]
+    return spec.engine_reason
+
+
+def test_without_compiler_scikit_learn_serves(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    (tmp_path / "out").mkdir()
+
+    assert falls_back(tmp_path / "out") == "There is no C compiler here (cc, gcc or clang)."
+
+
+@pytest.mark.parametrize("script", ["echo no room >&2; exit 1", "kill -9 $$"])
+def test_where_the_compiler_fails_scikit_learn_serves_and_its_words_are_told(
+    tmp_path, monkeypatch, script
+):
+    compiler = program(tmp_path / "bin", "cc", script)
+    monkeypatch.setenv("PATH", str(compiler.parent))
+    (tmp_path / "out").mkdir()
+
+    why = falls_back(tmp_path / "out")
+
+    assert why.startswith(f"`{compiler}` failed: ")
+    assert ("no room" in why) == ("no room" in script)
+
+
+def test_where_the_compiler_cannot_be_run_scikit_learn_serves(tmp_path, monkeypatch):
+    compiler = program(tmp_path / "bin", "cc", "")
+    compiler.write_bytes(b"\0no program")
+    monkeypatch.setenv("PATH", str(compiler.parent))
+    (tmp_path / "out").mkdir()
+
+    assert f"`{compiler}` failed" in falls_back(tmp_path / "out")
+
+
+def test_a_compiler_that_makes_what_cannot_be_loaded_is_found_out(tmp_path, monkeypatch):
+    compiler = program(tmp_path / "bin", "cc", f"echo no library > {TREES}")
+    monkeypatch.setenv("PATH", str(compiler.parent))
+    (tmp_path / "out").mkdir()
+
+    assert "cannot be used here" in falls_back(tmp_path / "out")
+
+
+def test_one_run_compiles_a_model_once(tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    compiler = program(
+        tmp_path / "bin", "cc", f'echo called >> {calls}; exec {compiled.compiler()} "$@"'
+    )
+    monkeypatch.setenv("PATH", f"{compiler.parent}:{os.environ['PATH']}")
+    package = tiny_package()
+
+    for folder in (tmp_path / "measured", tmp_path / "released"):
+        folder.mkdir()
+        assert export(package, COLUMNS, ROWS, TOLERANCE, folder).engine == "compiled trees"
+
+    assert calls.read_text() == "called\n"
+    measured, released = (tmp_path / name / TREES for name in ("measured", "released"))
+    assert measured.read_bytes() == released.read_bytes()
+
+
+@pytest.fixture
+def tampered(tmp_path, monkeypatch):
+    """Lets the compiled trees answer something else than the probability."""
+
+    def tamper(answer):
+        source, right = compiled.SOURCE.read_text(), "out[r] = probability(raw[r])"
+        assert right in source
+        wrong = tmp_path / "wrong/trees.c"
+        wrong.parent.mkdir()
+        wrong.write_text(source.replace(right, f"out[r] = {answer}"))
+        monkeypatch.setattr(compiled, "SOURCE", wrong)
+
+    (tmp_path / "out").mkdir()
+    return tamper
+
+
+def test_trees_that_differ_are_found_out(tmp_path, tampered):
+    tampered("probability(raw[r]) + (r == 50 ? 1e-6 : 0.0)")
+
+    why = falls_back(tmp_path / "out")
+
+    assert why.startswith("Compiled, the trees differ from scikit-learn by 1e-06 in probability")
+    assert why.endswith("(release.tolerance=1e-09) and in 0 of 200 decisions.")
+
+
+def test_decisions_must_be_the_same_whatever_the_tolerance(tmp_path, tampered):
+    tampered("1")
+
+    assert "in 0 of 200 decisions" not in falls_back(tmp_path / "out", tolerance=10)
+
+
+def test_trees_that_answer_no_number_are_found_out(tmp_path, tampered):
+    tampered("NAN")
+
+    assert "differ from scikit-learn by nan" in falls_back(tmp_path / "out")
+
+
+class Numbers(Contract):
+    """A contract without any text."""
+
+    moment: pd.Timestamp = column("Moment", event_time=True)
+    number: float = column("Number", feature=True, nullable=True)
+
+
+def test_a_contract_without_categories_is_compiled_too(tmp_path):
+    rows = pd.DataFrame({"moment": pd.Timestamp("2013-07-15"), "number": np.arange(100.0)})
+    columns = Columns.of(Numbers)
+    model = HistGradientBoostingClassifier(max_iter=3)
+    estimator = Pipeline([("preprocessing", tree_preprocessing(columns)), ("model", model)])
+    estimator.fit(rows[["number"]], rows["number"] > 40)
+    package = replace(tiny_package(features=["number"]), estimator=estimator)
+
+    spec = export(package, columns, rows, TOLERANCE, tmp_path)
+
+    assert (spec.engine, spec.encoding.numbers) == ("compiled trees", ["number"])
+
+
+def test_another_model_of_trees_is_served_by_scikit_learn(tmp_path):
+    small = RandomForestClassifier(n_estimators=2, max_depth=2, random_state=0)
+    features = COLUMNS.features
+    estimator = Pipeline([("preprocessing", fitted()[0]), ("model", small)])
+    small.fit(fitted()[0].transform(ROWS[features]), np.arange(len(ROWS)) % 2)
+    package = replace(tiny_package(), estimator=estimator)
+
+    assert falls_back(tmp_path, package).startswith("RandomForestClassifier is not compiled")
+
+
+def test_preprocessing_that_does_more_is_left_to_scikit_learn(tmp_path):
+    from sklearn.compose import ColumnTransformer
+
+    numbers = COLUMNS.features_of_kind("numeric")
+    preprocessing = ColumnTransformer([("own", "passthrough", numbers)])
+    model = HistGradientBoostingClassifier(max_iter=2)
+    estimator = Pipeline([("preprocessing", preprocessing), ("model", model)])
+    estimator.fit(ROWS[COLUMNS.features], np.arange(len(ROWS)) % 2)
+    package = replace(tiny_package(), estimator=estimator)
+
+    assert "preprocessing" in falls_back(tmp_path, package)
+
+
+def test_the_machine_has_a_compiler_for_these_tests():
+    assert compiled.compiler(), f"install gcc; PATH is {os.environ['PATH']}"

@@ -1,0 +1,106 @@
+"""A service's parts, made of a really released model and a real online store."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+from example.factories import spec_of
+from example.http import Running, inner_app
+from example.lookups import Heard
+
+from kedro_mlops.runtime.serving_spec import ServingSpec
+from kedro_mlops.serving.additions import Additions
+from kedro_mlops.serving.app_state import AppState
+from kedro_mlops.serving.fast_lane import GuardedProtocol
+from kedro_mlops.serving.gateway import Gateway
+from kedro_mlops.serving.settings import Settings
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def fresh_metrics() -> Iterator[Callable[[], None]]:
+    """Takes metrics back from Prometheus' registry, which knows each by name and only once."""
+    registry = prometheus_client.REGISTRY
+    known = set(registry._collector_to_names)
+
+    def forget() -> None:
+        for collector in set(registry._collector_to_names) - known:
+            registry.unregister(collector)
+
+    yield forget
+    forget()
+
+
+@pytest.fixture
+def state(
+    released: tuple[Path, ServingSpec],
+    online_store: str,
+    tmp_path: Path,
+    fresh_metrics: Callable[[], None],
+) -> Iterator[Callable[..., AppState]]:
+    """Makes an app state; keyword arguments are settings, or what else it takes. One at a time."""
+    made: list[AppState] = []
+
+    def make(
+        challenger: tuple[Path, ServingSpec] | None = None,
+        additions: Additions | None = None,
+        **changes: Any,
+    ) -> AppState:
+        fresh_metrics()
+        said = {
+            "feature_store_url": online_store,
+            "prediction_log_dir": str(tmp_path / "log"),
+            "threads": 2,
+        }
+        told = Settings(**{**said, **changes})
+        made.append(AppState(*released, challenger, told, additions=additions))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[bool, Running]]:
+    """The guarded protocol before an application that has the gateway too, as BentoML's has; and
+    that application alone, through uvicorn's own protocol. What they serve is ``SERVED``."""
+    wrap, GuardedProtocol.wrap = GuardedProtocol.wrap, staticmethod(cache(_behind_gateway))
+    app = _behind_gateway(inner_app)
+    running = {True: Running(app, http=GuardedProtocol), False: Running(app, http="httptools")}
+    yield running
+    for server in running.values():
+        server.stop()
+    GuardedProtocol.wrap = wrap
+
+
+SERVED: list[AppState] = []
+
+
+def _behind_gateway(app: Any) -> Gateway:
+    return Gateway(app, lambda: SERVED[0] if SERVED else None)
+
+
+@pytest.fixture
+def serve(servers: dict[bool, Running]) -> Iterator[Callable[..., Running]]:
+    """Serves an app's state, or none while the service starts; guarded or not."""
+
+    def start(state: AppState | None, guarded: bool = True) -> Running:
+        SERVED[:] = [state] if state else []
+        return servers[guarded]
+
+    yield start
+    SERVED.clear()
+
+
+@pytest.fixture(scope="session")
+def example() -> dict[str, Any]:
+    """A row as a caller sends it."""
+    return {field.name: field.example for field in spec_of().sent}
