@@ -339,6 +339,19 @@ def test_on_the_spot_or_piece_by_piece_the_answer_is_the_same(server, example):
     assert b"x-request-id: mine" in at_once
 
 
+def test_a_small_request_is_answered_without_a_task_for_it(server, example, monkeypatch):
+    server.send(whole(example))  # what it looks up is at hand from now on
+    begun = []
+    monkeypatch.setattr(
+        GuardedProtocol, "_start_asgi_task", lambda *arguments: begun.append(arguments)
+    )
+
+    answered = server.send(whole(example))
+
+    assert statuses(answered) == [200]
+    assert begun == []
+
+
 @pytest.mark.parametrize("header", ["connection: close", "expect: 100-continue", "accept: */*"])
 def test_a_request_may_ask_for_more_and_is_answered(server, example, header):
     answered = server.send(whole(example, header))

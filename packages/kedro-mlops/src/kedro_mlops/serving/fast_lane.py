@@ -25,7 +25,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from uvicorn import config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .gateway import App
+from .gateway import App, Gateway
 from .refusals import BadRequestError
 from .stopping import DRAIN_SECONDS, DrainingServer
 
@@ -99,7 +99,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.access_log = False
         if GuardedProtocol.wrap is not None:
             self.app = GuardedProtocol.wrap(self.app)
-        self._answer_fast = getattr(self.app, "quick", None)
+        # another application's requests go uvicorn's way
+        self._gateway = self.app if isinstance(self.app, Gateway) else None
         # the body so far of a request that may be answered on the spot
         self._short: bytearray | None = None
         self._draining = False
@@ -183,7 +184,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_headers, self._n_bytes = False, 0
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode()
-        elif self._answer_fast is not None and self._may_answer_fast():
+        elif self._may_answer_fast():
             self._short = bytearray()
         else:
             self._begin()
@@ -206,8 +207,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._n_bytes = 0
         if self._short is not None:
             body, self._short = bytes(self._short), None
-            assert self._answer_fast is not None
-            answer = self._answer_fast(self.headers, body)
+            assert self._gateway is not None
+            answer = self._gateway.answer_fast(self.headers, body)
             if answer is not None:
                 headers = [part for pair in self.server_state.default_headers for part in pair]
                 head = b"HTTP/1.1 200 OK\r\n" + b"%b: %b\r\n" * (len(headers) // 2)
@@ -220,7 +221,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _may_answer_fast(self) -> bool:
         return bool(
-            self.url == PREDICT
+            self._gateway is not None
+            and self.url == PREDICT
             and not self._waits()
             and not (self._draining or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"
@@ -328,8 +330,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.is_closing():
             return
         if not self.flow.write_paused:
-            refuse = getattr(self.app, "refuse", None)
-            rest = NO_BODY if refuse is None else refuse(error)
+            rest = NO_BODY if self._gateway is None else self._gateway.refuse(error)
             self.transport.write(STATUS_LINE[error.status] + b"connection: close\r\n" + rest)
         if self.cycle is not None:
             self.cycle.disconnected = True

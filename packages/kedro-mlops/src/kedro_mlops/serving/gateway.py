@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -79,7 +79,7 @@ class Gateway:
         await self._answer(scope, receive, send)
         return None
 
-    def answer_fast(self, headers: Headers, body: bytes) -> bytes | None:
+    def answer_fast(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes | None:
         """Answer a small request for predictions at once, if it is right and all is at hand.
 
         Returns:
