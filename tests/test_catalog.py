@@ -1,6 +1,8 @@
 """The catalog as a whole, as Kedro resolves it for the default pipeline."""
 
 import json
+import pydoc
+import re
 import subprocess
 import sys
 from functools import cache
@@ -104,3 +106,17 @@ def test_layers_follow_each_other_without_a_cycle(resolved):
 
     assert order.index("raw") < order.index("primary") < order.index("model_input")
     assert order[-1] == "reporting"
+
+
+def test_whatever_code_the_configuration_names_is_there(pytestconfig):
+    files = [*(pytestconfig.rootpath / "conf").glob("*/*.yml")]
+    named = {
+        name
+        for path in files
+        for name in re.findall(r"\b(?:kedro_mlops|flight_delays)\.[\w.]+", path.read_text())
+    }
+
+    missing = {name for name in named if pydoc.locate(name) is None}
+
+    assert len(named) > 30
+    assert missing == set()

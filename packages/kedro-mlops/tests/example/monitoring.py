@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.monitoring.alerts import raise_alerts
-from kedro_mlops.monitoring.challenger_review import judge_trial
+from kedro_mlops.monitoring.challenger_review import judge_challenger
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.nodes import (
     count_new_labels,
@@ -94,7 +94,7 @@ def monitoring_pipeline() -> Pipeline:
                 "alerts",
             ),
             Node(
-                judge_trial,
+                judge_challenger,
                 [
                     "contract", "served_predictions", "model_input", "champion",
                     "past_challenger_reviews", *MOMENTS, "params:challenger_review",

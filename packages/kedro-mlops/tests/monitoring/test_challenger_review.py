@@ -13,7 +13,7 @@ from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import Bootstrap, Costs
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_trial
+from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_challenger
 from kedro_mlops.monitoring.decisions import ChallengerDecision, Figures
 from kedro_mlops.monitoring.nodes import SCORE
 
@@ -45,7 +45,7 @@ def judge(
         *served: pd.DataFrame, past: pd.DataFrame = NEVER, **params: float
     ) -> tuple[Decision, pd.DataFrame]:
         rows = pd.concat(served)[list(predictions.columns)]
-        return judge_trial(
+        return judge_challenger(
             COLUMNS,
             ibis.memtable(rows, schema=predictions.schema()),
             history.model_input,

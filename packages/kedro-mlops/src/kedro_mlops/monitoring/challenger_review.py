@@ -60,7 +60,7 @@ class Contest:
     champion: pd.DataFrame
 
 
-def judge_trial(
+def judge_challenger(
     contract: Columns,
     served: ir.Table,
     model_input: ir.Table,
