@@ -3,10 +3,9 @@
 What only lists versions, or tells of them, waits for no import of pandas.
 """
 
-import contextlib
 import logging
 import shutil
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -70,9 +69,11 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
 
     def read(self, folder: Path, moment: str | None) -> "ModelPackage":
         """Read the version of a moment, from its folder."""
-        from .stand_in import read_saved  # noqa: PLC0415 - heavy
+        from .package import ModelPackage, trusted_types  # noqa: PLC0415 - heavy
+        from .stand_in import with_stand_in  # noqa: PLC0415 - heavy
 
-        return read_saved(folder, moment, declared(self._families))
+        package = ModelPackage.read(folder, trusted_types(declared(self._families)))
+        return replace(with_stand_in(package), base=moment)
 
     def save(self, data: "ModelPackage") -> None:
         """Write a new version, unless it is what the newest version already says.
@@ -84,56 +85,47 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         if self._version is None:
             self._write(data, Path(self._filepath))
             return
-        with self._alone():
-            if self._is_newest(data):
-                logger.info("%s stays as it is: %s", self._filepath.name, data.version)
-                return
-            if self._guarded:
-                self._refuse_if_outdated(data)
-            self._clear_leftovers()
-            self._write(data, Path(self._get_versioned_path(self._next_version())))
-
-    def _write(self, package: "ModelPackage", path: Path) -> None:
-        with new_folder(path) as folder:
-            package.write(folder)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep all other processes from saving; the lock of one that was killed is gone with it."""
         folder = Path(self._filepath)
         folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"), LOCK_TIMEOUT_SECONDS)
         try:
-            held = FileLock(folder.with_name(f"{folder.name}.lock")).acquire(LOCK_TIMEOUT_SECONDS)
+            # the lock of a process that was killed is gone with it
+            with lock:
+                self._save_alone(data)
         except Timeout as error:
             raise ProjectError(
                 f"Another process has been saving to {folder} for {LOCK_TIMEOUT_SECONDS:g} "
                 "seconds. Nothing has changed; look what it is waiting for, and run again."
             ) from error
-        with held:
-            yield
 
-    def _is_newest(self, package: "ModelPackage") -> bool:
-        saved = self.list_versions()
-        if not saved:
-            return False
+    def _save_alone(self, package: "ModelPackage") -> None:
+        """Write a new version, while no other process does."""
+        newest = next(iter(self.list_versions(full_path=False)), None)
+        if newest and self._is_saved(package, Path(self._get_versioned_path(newest))):
+            logger.info("%s stays as it is: %s", self._filepath.name, package.version)
+            return
+        if self._guarded and newest != package.base:
+            raise ProjectError(
+                f"{package.version} was judged against {self._named(package.base)}, but "
+                f"{self._named(newest)} serves since {newest}. Nothing has changed. Look at "
+                "`kedro champion history`, and run the gate again: "
+                "`kedro run --pipelines=gate,release`."
+            )
+        self._clear_leftovers()
+        self._write(package, Path(self._get_versioned_path(_version_after(newest))))
+
+    def _write(self, package: "ModelPackage", path: Path) -> None:
+        with new_folder(path) as folder:
+            package.write(folder)
+
+    def _is_saved(self, package: "ModelPackage", folder: Path) -> bool:
+        """Whether just this package is in a folder."""
         try:
-            if Metadata.read(Path(saved[0])) != package.metadata:
-                return False
-            newest = self.read(Path(saved[0]), None)
+            known = Metadata.read(folder) == package.metadata
+            return known and self.read(folder, None).reference == package.reference
         except ProjectError as error:
             logger.warning("%s", error)
             return False
-        return newest.reference == package.reference
-
-    def _refuse_if_outdated(self, package: "ModelPackage") -> None:
-        newest = next(iter(self.list_versions(full_path=False)), None)
-        if newest == package.base:
-            return
-        raise ProjectError(
-            f"{package.version} was judged against {self._named(package.base)}, but "
-            f"{self._named(newest)} serves since {newest}. Nothing has changed. Look at `kedro "
-            "champion history`, and run the gate again: `kedro run --pipelines=gate,release`."
-        )
 
     def _named(self, saved: str | None) -> str:
         """The model of a saved version."""
@@ -149,15 +141,6 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
             for partial in folder.glob(f"{PARTIAL}*"):
                 shutil.rmtree(partial)
 
-    def _next_version(self) -> str:
-        """The present moment in Kedro's form, or the first one after the newest version."""
-        now = generate_timestamp()
-        newest = next(iter(self.list_versions(full_path=False)), None)
-        if newest is None or newest < now:
-            return now
-        later = datetime.strptime(newest, VERSION_FORMAT) + timedelta(milliseconds=1)  # noqa: DTZ007
-        return f"{later.strftime(VERSION_FORMAT)[:-4]}Z"
-
     def _exists(self) -> bool:
         try:
             return Path(self._get_load_path()).is_dir()
@@ -166,3 +149,12 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
+
+
+def _version_after(newest: str | None) -> str:
+    """The present moment in Kedro's form, or the first one after the newest version."""
+    now = generate_timestamp()
+    if newest is None or newest < now:
+        return now
+    later = datetime.strptime(newest, VERSION_FORMAT) + timedelta(milliseconds=1)  # noqa: DTZ007
+    return f"{later.strftime(VERSION_FORMAT)[:-4]}Z"

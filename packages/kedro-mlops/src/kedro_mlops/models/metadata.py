@@ -3,6 +3,8 @@
 Without the imports of the model itself: who only asks what there is does not wait for them.
 """
 
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -66,26 +68,21 @@ class Metadata(BaseModel):
         Raises:
             ProjectError: if there is none, or it is not what was saved.
         """
-        try:
+        with reading(folder):
             return cls.model_validate_json(read_as_saved(folder, METADATA))
-        except (OSError, ValueError) as error:
-            raise unreadable(folder, error) from error
 
 
-def read_intact(folder: Path) -> tuple[Metadata, bytes]:
-    """Read what is known about a package's model, and the model's bytes, but do not load it.
-
-    Raises:
-        ProjectError: if a file is missing, or is not the one that was saved.
-    """
-    metadata = Metadata.read(folder)
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Say which package cannot be read, what is wrong with it, and what to do."""
     try:
-        model = read_as_saved(folder, MODEL)
+        yield
     except (OSError, ValueError) as error:
-        raise unreadable(folder, error) from error
-    if hash_of(model) != metadata.content_hash:
-        raise unreadable(folder, f"{MODEL} is not the file that {METADATA} describes")
-    return metadata, model
+        raise ProjectError(
+            f"The model in {folder} cannot be read: {error}. Put the files back as they were "
+            "saved, or remove that folder: the version before it then counts; if there is none, "
+            "train anew: `kedro run`."
+        ) from error
 
 
 def saved_at(moment: str) -> datetime:
@@ -125,12 +122,3 @@ def read_if_saved(folder: Path, name: str) -> bytes | None:
     """
     there = name in _sums(folder) or (folder / name).exists()
     return read_as_saved(folder, name) if there else None
-
-
-def unreadable(folder: Path, error: object) -> ProjectError:
-    """Say what is wrong with a package, and what to do."""
-    return ProjectError(
-        f"The model in {folder} cannot be read: {error}. Put the files back as they were saved, or "
-        "remove that folder: the version before it then counts; if there is none, train anew: "
-        "`kedro run`."
-    )

@@ -39,8 +39,7 @@ from .metadata import (
     Metadata,
     read_as_saved,
     read_if_saved,
-    read_intact,
-    unreadable,
+    reading,
 )
 
 if TYPE_CHECKING:
@@ -183,8 +182,11 @@ class ModelPackage:
         Raises:
             ProjectError: if a file is missing, or is not the one that was saved.
         """
-        metadata, model = read_intact(folder)
-        try:
+        metadata = Metadata.read(folder)
+        with reading(folder):
+            model = read_as_saved(folder, MODEL)
+            if hash_of(model) != metadata.content_hash:
+                raise ValueError(f"{MODEL} is not the file that {METADATA} describes")
             evaluated, evaluation = (
                 read_if_saved(folder, name) for name in (EVALUATED, EVALUATION)
             )
@@ -195,10 +197,8 @@ class ModelPackage:
                 evaluated=_load(evaluated, trusted) if evaluated else None,
                 evaluation=Evaluation.model_validate_json(evaluation) if evaluation else None,
             )
-            package.check_dates()
-            return package
-        except (OSError, ValueError) as error:
-            raise unreadable(folder, error) from error
+        package.check_dates()
+        return package
 
 
 def probability(estimator: Model, rows: pd.DataFrame) -> NDArray[np.float64]:

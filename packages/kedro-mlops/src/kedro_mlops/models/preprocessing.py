@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -88,32 +88,26 @@ def _why_left_out(values: pd.Series, kind: Kind) -> str | None:
     return None
 
 
-class Numbers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Truth values as 0.0 and 1.0, missing ones as NaN."""
+class _Columnwise(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A transform that learns nothing of its columns but their names."""
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002
         """Remember the columns."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
         return self
+
+
+class Numbers(OneToOneFeatureMixin, _Columnwise):  # type: ignore[misc]
+    """Truth values as 0.0 and 1.0, missing ones as NaN."""
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Return an array of the shape of X."""
         return X.astype("float64").to_numpy()
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
-        """Name the columns of ``transform``."""
-        return self.feature_names_in_
 
-
-class CalendarFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class CalendarFeatures(_Columnwise):
     """Minute of the day and day of the week of each datetime column."""
-
-    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002
-        """Remember the columns."""
-        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.n_features_in_ = X.shape[1]
-        return self
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Return an array of shape (n_rows, 2 * n_columns): minute (0-1439), weekday (0-6)."""

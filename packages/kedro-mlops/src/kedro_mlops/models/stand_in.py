@@ -14,20 +14,13 @@ from kedro_mlops.runtime.encoding import ArrayColumn, Coded, encode_rows
 from kedro_mlops.runtime.serving_spec import TREES, Kind, ServingSpec
 from kedro_mlops.runtime.trees import Trees
 
-from .families import Families
-from .package import ModelPackage, Unloadable, trusted_types
+from .package import ModelPackage, Unloadable
 from .released import models_of, spec_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
-
-
-def read_saved(folder: Path, moment: str | None, families: Families) -> ModelPackage:
-    """Read a model, the version of a moment if it is versioned, with what stands in for it."""
-    package = ModelPackage.read(folder, trusted_types(families))
-    return replace(with_stand_in(package), base=moment)
 
 
 def with_stand_in(package: ModelPackage) -> ModelPackage:
