@@ -203,7 +203,7 @@ def test_a_bento_is_built_once_and_again_if_it_is_damaged(
         write_bento(tmp_path, built[-1], "model:1")
 
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
-    monkeypatch.setattr(nodes, "_run", build)
+    monkeypatch.setattr(nodes, "run_in_project", build)
     release = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
     as_before = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
     once = list(built)

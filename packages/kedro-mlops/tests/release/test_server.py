@@ -6,7 +6,7 @@ import pytest
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.release import server as server_module
-from kedro_mlops.release.server import BentoServer, end_with_workers
+from kedro_mlops.release.server import end_with_workers, served
 
 # as BentoML's are: in a session of its own
 STARTS_A_WORKER = """
@@ -18,10 +18,11 @@ worker.wait()
 
 
 def test_a_bento_that_does_not_start_is_an_error_that_says_what_it_said() -> None:
-    server = BentoServer("no-such-bento:v1", "sqlite:///nowhere.db", start_timeout_seconds=60)
+    said = r"(?s)no-such-bento:v1 did not get ready.*it said:\n\S"
+    server = served("no-such-bento:v1", "sqlite:///nowhere.db", start_timeout_seconds=60)
 
-    with pytest.raises(ProjectError, match=r"(?s)no-such-bento:v1 did not get ready.*it said:\n\S"):
-        server.__enter__()
+    with pytest.raises(ProjectError, match=said), server:
+        pass
 
 
 def test_a_worker_that_outlives_its_server_is_ended_with_it(

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,7 @@ run = wait_option(
 def serve(host: str, port: int, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
     from kedro_mlops.champion.history import release_of
-    from kedro_mlops.models.released import engine_first
+    from kedro_mlops.models.released import engine_first, serving_command
 
     from .ready import example_request, refuse_if_taken, tell_when_ready
 
@@ -81,18 +80,8 @@ def serve(host: str, port: int, env: str | None) -> None:
     click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")
     asked = example_request(url, example)
     tell_when_ready(url, f"Ready on {url}; stop it with Ctrl-C. Ask it:\n\n{asked}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        release,
-        "--host",
-        host,
-        "--port",
-        str(port),
-    ]
-    os.execve(sys.executable, command, os.environ | environment)  # noqa: S606
+    command = serving_command(release, host, port)
+    os.execve(command[0], command, os.environ | environment)  # noqa: S606
 
 
 def _example_row(contract: "Columns") -> dict[str, Any]:

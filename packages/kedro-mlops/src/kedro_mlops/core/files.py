@@ -6,10 +6,11 @@ for the ``file`` protocol, which is what Kedro's datasets use.
 """
 
 import contextlib
+import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,3 +92,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rename(Path(scratch) / "replaced")
         staged.rename(path)
+
+
+def hash_files(said: str, paths: Iterable[Path]) -> str:
+    """SHA-256 of what is said, and of what files hold, in the order of their paths."""
+    digest = hashlib.sha256(said.encode())
+    for path in sorted(paths):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -2,11 +2,15 @@
 
 import importlib
 import importlib.util
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from kedro.framework import project as kedro_project
 from kedro.utils import find_kedro_project, is_kedro_project
+
+from .errors import ProjectError
 
 _opened: list[Path] = []
 
@@ -35,3 +39,18 @@ def project_folder() -> Path:
         if is_kedro_project(own):
             return own
     return Path(find_kedro_project(Path.cwd()) or Path.cwd())
+
+
+def run_in_project(command: Sequence[str], failure: str) -> str:
+    """Run a tool in the project's folder, and return what it wrote.
+
+    Raises:
+        ProjectError: if it fails; what that means is given, what it said is added.
+    """
+    done = subprocess.run(  # noqa: S603
+        command, cwd=project_folder(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        output = (done.stderr or done.stdout).strip()[-2000:]
+        raise ProjectError(f"{failure}: `{Path(command[0]).name}` said:\n{output}")
+    return done.stdout

@@ -5,6 +5,7 @@ The store is read as it lies, because BentoML's own import takes longer than all
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +55,11 @@ def engine_first(release: str) -> dict[str, str]:
     packed = sorted((bento_folder(release) / "env/python/wheels").glob("*.whl"))
     path = os.pathsep.join([*map(str, packed), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {"PYTHONPATH": path}
+
+
+def serving_command(release: str, host: str, port: int) -> list[str]:
+    """The command that serves a Bento."""
+    return [sys.executable, "-m", "bentoml", "serve", release, "--host", host, "--port", str(port)]
 
 
 def models_of(release: str) -> list[Path]:

@@ -3,9 +3,9 @@
 import hashlib
 import logging
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.files import hash_files
 from kedro_mlops.core.json_records import json_records
-from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.project import project_folder, run_in_project
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.export.compiled import compiler
 from kedro_mlops.export.fields import fields_of
@@ -32,7 +33,7 @@ from kedro_mlops.runtime.serving_spec import SPEC_LABEL
 
 from .artefacts import Bento, ProvenRelease
 from .requirements import ENGINE
-from .server import BentoServer
+from .server import served
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,8 @@ def store_model(
         The model's tag, ``name:version``; the version says which model, contract and export.
     """
     tag = f"{params.name}:{selected.version}-{_export_hash(contract, selected, params)[:8]}"
-    if _is_stored(tag):
+    stored = model_folder(tag)
+    if _is_whole(stored, lambda: spec_of(stored)):
         return tag
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -172,15 +174,14 @@ def store_challenger(
     return store_model(contract, candidate, test, params)
 
 
-def _is_stored(tag: str) -> bool:
-    """Whether the model is stored, and whole."""
-    folder = model_folder(tag)
+def _is_whole(folder: Path, read: Callable[[], object]) -> bool:
+    """Whether BentoML's store has a folder, and it can be read; what is damaged is removed."""
     if not folder.exists():
         return False
     try:
-        spec_of(folder)
+        read()
     except ProjectError:
-        logger.warning("The stored model %s is damaged and is stored again", tag)
+        logger.warning("%s in BentoML's store is damaged, and is made again", folder)
         shutil.rmtree(folder)
         return False
     return True
@@ -192,11 +193,8 @@ def _export_hash(contract: Columns, selected: ModelPackage, params: Release) -> 
         selected.version, fields_of(contract.inputs), contract[contract.label].description,
         params.tolerance, bool(compiler()),
     )  # fmt: skip
-    digest = hashlib.sha256(repr(said).encode())
     code = Path(__file__).parents[1]
-    for path in sorted([*code.glob("runtime/*.py"), *code.glob("export/*.*")]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return hash_files(repr(said), [*code.glob("runtime/*.py"), *code.glob("export/*.*")])
 
 
 def pack_engine() -> str:
@@ -211,7 +209,7 @@ def pack_engine() -> str:
         uv.find_uv_bin(), "build", "--quiet", "--wheel", f"--package={ENGINE}",
         f"--out-dir={folder}",
     ]  # fmt: skip
-    _run(command, "The engine could not be packed")
+    run_in_project(command, "The engine could not be packed")
     [wheel] = folder.glob("*.whl")
     return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
@@ -233,7 +231,7 @@ def build_bento(
     name = params.name.replace("_", "-")
     tag = f"{name}:{version}"
     bento = Bento(tag=tag, model=model_tag, challenger=challenger_tag or None)
-    if _is_built(tag):
+    if _is_whole(bento_folder(tag), lambda: models_of(tag)):
         return bento
     logger.info("Building %s", tag)
     labels = [part for k, v in _labels(selected).items() for part in ("--label", f"{k}={v}")]
@@ -242,22 +240,8 @@ def build_bento(
         "--name", name, "--version", version, "--arg", f"model={model_tag}",
         "--arg", f"challenger={challenger_tag}", *labels,
     ]  # fmt: skip
-    _run(command, f"The Bento {tag} could not be built")
+    run_in_project(command, f"The Bento {tag} could not be built")
     return bento
-
-
-def _is_built(tag: str) -> bool:
-    """Whether the Bento is stored, and says which models it has."""
-    folder = bento_folder(tag)
-    if not folder.exists():
-        return False
-    try:
-        models_of(tag)
-    except ProjectError:
-        logger.warning("The Bento %s is damaged and is built again", tag)
-        shutil.rmtree(folder)
-        return False
-    return True
 
 
 def verify(
@@ -288,7 +272,7 @@ def verify(
     asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
     expected = selected.predict(asked)
     sent = [column.name for column in contract.inputs.sent]
-    with BentoServer(bento.tag, feature_store_url, params.start_timeout_seconds) as server:
+    with served(bento.tag, feature_store_url, params.start_timeout_seconds) as server:
         answers = server.predict(json_records(asked[sent]))
         rows_logged = server.logged(logged)
     features = _compare_features(contract, bento.tag, rows_logged, asked)
@@ -363,18 +347,6 @@ def _labels(package: ModelPackage) -> dict[str, str]:
 def _content_hash(*parts: str) -> str:
     """SHA-256 of what goes into the Bento: its code, and the parts."""
     build = yaml.safe_load((project_folder() / "bentofile.yaml").read_text())
-    digest = hashlib.sha256(f"{build} {parts}".encode())
     patterns = [*build["include"], build["docker"]["dockerfile_template"]]
-    for path in sorted(path for pattern in patterns for path in project_folder().glob(pattern)):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _run(command: list[str], failure: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(  # noqa: S603
-        command, cwd=project_folder(), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        output = (done.stderr or done.stdout).strip()[-2000:]
-        raise ProjectError(f"{failure}: `{Path(command[0]).name}` said:\n{output}")
-    return done
+    paths = sorted(path for pattern in patterns for path in project_folder().glob(pattern))
+    return hash_files(f"{build} {parts} {[path.name for path in paths]}", paths)

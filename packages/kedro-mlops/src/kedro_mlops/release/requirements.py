@@ -1,14 +1,13 @@
 """The packages that a Bento needs: what serves, and what its models are of, as they are locked."""
 
 import re
-import subprocess
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import uv
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.project import project_folder, run_in_project
 from kedro_mlops.models.families import Families, Family
 from kedro_mlops.models.released import model_folder, spec_of
 
@@ -62,14 +61,9 @@ def _pinned(names: Collection[str]) -> Iterator[str]:
             yield line
 
 
-def _export(*what: str) -> Sequence[str]:
+def _export(*what: str) -> list[str]:
     command = [
         *(uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-dev", *what),
         *("--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate"),
     ]
-    done = subprocess.run(  # noqa: S603
-        command, cwd=project_folder(), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise ProjectError(f"{LOCK} could not be exported: `uv` said:\n{done.stderr.strip()}")
-    return done.stdout.splitlines()
+    return run_in_project(command, f"{LOCK} could not be exported").splitlines()

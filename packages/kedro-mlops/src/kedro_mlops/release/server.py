@@ -5,88 +5,87 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 import psutil
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.models.released import engine_first
+from kedro_mlops.models.released import engine_first, serving_command
 from kedro_mlops.prediction_log.datasets import read_log
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 10
 
 
-class BentoServer:
-    """Runs ``bentoml serve`` in the background; a context manager.
-
-    Its prediction log is in ``log_folder`` until the block ends.
+@contextlib.contextmanager
+def served(
+    bento_tag: str, feature_store_url: str, start_timeout_seconds: float
+) -> Iterator["BentoServer"]:
+    """Run ``bentoml serve`` in the background.
 
     Args:
         bento_tag: The Bento to serve.
         feature_store_url: The online store it reads.
         start_timeout_seconds: Time it has to get ready.
+
+    Raises:
+        ProjectError: if it does not get ready.
     """
-
-    def __init__(
-        self, bento_tag: str, feature_store_url: str, start_timeout_seconds: float
-    ) -> None:
-        self._tag = bento_tag
-        self._timeout = start_timeout_seconds
-        self._feature_store_url = feature_store_url
-        self._url = f"http://{HOST}:{_free_port()}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self._scratch = tempfile.TemporaryDirectory()
-        folder = Path(self._scratch.name)
-        self._output = folder / "output"
-        self.log_folder = folder / "log"
-        command = [
-            sys.executable, "-m", "bentoml", "serve", self._tag,
-            "--host", HOST, "--port", self._url.rsplit(":", 1)[1],
-        ]  # fmt: skip
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "output"
+        server = BentoServer(bento_tag, f"http://{HOST}:{port}", Path(scratch) / "log")
         environment = (
             os.environ
-            | engine_first(self._tag)
+            | engine_first(bento_tag)
             | {
-                "FEATURE_STORE_URL": self._feature_store_url,
-                "PREDICTION_LOG_DIR": str(self.log_folder),
+                "FEATURE_STORE_URL": feature_store_url,
+                "PREDICTION_LOG_DIR": str(server.log_folder),
                 "OMP_NUM_THREADS": "1",
                 "API_KEYS": "",
                 "API_KEYS_FILE": "",
                 "CHALLENGER_MODE": "off",
             }
         )
+        with output.open("wb") as file:
+            # a session of its own: Ctrl-C is for us, and we end it
+            process = subprocess.Popen(  # noqa: S603
+                serving_command(bento_tag, HOST, port),
+                env=environment, stdout=file, stderr=file, start_new_session=True,
+            )  # fmt: skip
         try:
-            with self._output.open("wb") as output:
-                # a session of its own: Ctrl-C is for us, and we end it
-                self._process = subprocess.Popen(  # noqa: S603
-                    command, env=environment, stdout=output, stderr=output, start_new_session=True
+            if not server.gets_ready(process, start_timeout_seconds):
+                raise ProjectError(
+                    f"The Bento {bento_tag} did not get ready within {start_timeout_seconds:g} s "
+                    "(release.start_timeout_seconds); it said:\n"
+                    f"{output.read_text()[-2000:]}"
                 )
-            self._wait_until_ready(self._process)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+            yield server
+        finally:
+            end_with_workers(process)
 
-    def __exit__(self, *exc: object) -> None:
-        if self._process is not None:
-            end_with_workers(self._process)
-        self._scratch.cleanup()
+
+@dataclass(frozen=True)
+class BentoServer:
+    """A Bento that is served; its prediction log is there for as long."""
+
+    bento_tag: str
+    url: str
+    log_folder: Path
 
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Ask for predictions; one answer per row."""
         request = urllib.request.Request(  # noqa: S310
-            f"{self._url}/predict",
+            f"{self.url}/predict",
             json.dumps({"rows": rows}).encode(),
             {"Content-Type": "application/json"},
         )
@@ -95,7 +94,7 @@ class BentoServer:
                 answers: list[dict[str, Any]] = json.load(response)["predictions"]
         except urllib.error.HTTPError as error:
             raise ProjectError(
-                f"The Bento {self._tag} answered {error.code}: {error.read().decode()[:2000]}"
+                f"The Bento {self.bento_tag} answered {error.code}: {error.read().decode()[:2000]}"
             ) from error
         return answers
 
@@ -104,18 +103,16 @@ class BentoServer:
         rows: pd.DataFrame = read_log(self.log_folder, contract).to_pandas()
         return rows.astype({column.name: column.pandas_dtype for column in contract.all})
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + self._timeout
+    def gets_ready(self, process: subprocess.Popen[bytes], within_seconds: float) -> bool:
+        """Wait until it is ready, the time is over, or its process has ended."""
+        deadline = time.monotonic() + within_seconds
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self._url}/readyz", timeout=1):  # noqa: S310
-                    return
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=1):  # noqa: S310
+                    return True
             except OSError:
                 time.sleep(0.1)
-        raise ProjectError(
-            f"The Bento {self._tag} did not get ready within {self._timeout:g} s "
-            f"(release.start_timeout_seconds); it said:\n{self._output.read_text()[-2000:]}"
-        )
+        return False
 
 
 def end_with_workers(server: subprocess.Popen[bytes]) -> None:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from kedro_mlops.core import run_lock
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.files import new_file
+from kedro_mlops.core.files import hash_files, new_file
 from kedro_mlops.core.run_lock import alone_in
 from kedro_mlops.measures.metrics import Bootstrap
 
@@ -150,14 +150,12 @@ def identity(
     own = {"as_of", "horizon", "code_version", "replay"}
     relevant = {name: value for name, value in parameters.items() if name not in own}
     relevant["policies"] = parameters["replay"]["policies"]
-    digest = hashlib.sha256(parameters["code_version"]["lock_hash"].encode())
-    for path in sorted((project / "src").rglob("*.py")):
-        digest.update(path.read_bytes())
+    lock = parameters["code_version"]["lock_hash"]
     return {
         "start": f"{moments[0]:%Y-%m-%d}",
         "length of ticks": every,
         "parameters": hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
-        "code": digest.hexdigest(),
+        "code": hash_files(lock, (project / "src").rglob("*.py")),
     }
 
 
