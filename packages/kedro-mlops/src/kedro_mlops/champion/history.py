@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.runner import SequentialRunner
 
-from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.models.decision import GATE, Decision, Outcome
 from kedro_mlops.models.metadata import Metadata
@@ -76,13 +77,23 @@ def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
     return saved
 
 
+def past_champions(catalog: Catalog) -> list[Saved]:
+    """The champion, and those before it; none at first."""
+    return saved_versions(catalog, CHAMPION)
+
+
+def current_champion(catalog: Catalog) -> Saved | None:
+    """The champion, if there is one."""
+    return next(iter(past_champions(catalog)), None)
+
+
 def champions(catalog: Catalog) -> list[Saved]:
     """The champion, and those before it.
 
     Raises:
         ProjectError: if there is none yet.
     """
-    history = saved_versions(catalog, CHAMPION)
+    history = past_champions(catalog)
     if not history:
         raise ProjectError("There is no champion yet. Make one with `make run`.")
     return history
@@ -98,7 +109,7 @@ def candidates(catalog: Catalog) -> list[Saved]:
 
 def verdicts(catalog: Catalog) -> dict[str, str]:
     """What the gate has said of candidates at last, by their versions."""
-    champions = [(one.version, one.decision) for one in saved_versions(catalog, CHAMPION)]
+    champions = [(one.version, one.decision) for one in past_champions(catalog)]
     told = {
         version: made.outcome for version, made in champions if made and made.decided_by == GATE
     }
@@ -111,9 +122,6 @@ def tell_anew(catalog: Catalog) -> None:
 
     The move is done, so what cannot be rendered is said and no error.
     """
-    from kedro.pipeline import Pipeline  # noqa: PLC0415
-    from kedro.runner import SequentialRunner  # noqa: PLC0415
-
     catalog.release(CHAMPION)  # it remembers which version was the newest
     for node in pipelines["__default__"].only_nodes_with_tags(OF_CHAMPION).nodes:
         if all(catalog.exists(name) for name in node.inputs):
@@ -129,7 +137,7 @@ def tell_anew(catalog: Catalog) -> None:
 
 def models(catalog: Catalog) -> list[Saved]:
     """Whatever can be promoted: the candidates, then the champions."""
-    return [*saved_versions(catalog, CANDIDATE), *saved_versions(catalog, CHAMPION)]
+    return [*saved_versions(catalog, CANDIDATE), *past_champions(catalog)]
 
 
 def find(version: str, saved: Sequence[Saved]) -> Saved:
@@ -168,16 +176,22 @@ def predecessor(history: Sequence[Saved]) -> Saved:
 
 def awaiting(catalog: Catalog) -> str | None:
     """The candidate that passed the gate and awaits a person's approval, if there is one."""
-    if not catalog.exists("gate_decision"):
+    judged = _last_judged(catalog)
+    if judged is None or judged.outcome != "await_approval":
         return None
-    decision: Decision = catalog.load("gate_decision")
-    current = next(iter(saved_versions(catalog, CHAMPION)), None)
+    current = current_champion(catalog)
     # a person has decided since, if another model serves, or serves again
     before, withdrawn = (current.version, current.metadata.withdrawn) if current else (None, [])
-    outdated = decision.champion_before != before or decision.candidate in withdrawn
-    if decision.outcome != "await_approval" or outdated:
-        return None
-    return decision.candidate
+    outdated = judged.champion_before != before or judged.candidate in withdrawn
+    return None if outdated else judged.candidate
+
+
+def _last_judged(catalog: Catalog) -> Decision | None:
+    """What the gate said at last."""
+    judged: Decision | None = None
+    if catalog.exists("gate_decision"):
+        judged = catalog.load("gate_decision")
+    return judged
 
 
 def roll_back(
@@ -242,19 +256,14 @@ def promote(catalog: Catalog, version: str, reason: str) -> Saved:
         ProjectError: if there is no such model, or it is the champion, or its release fails.
     """
     target = find(version, models(catalog))
-    current = next(iter(saved_versions(catalog, CHAMPION)), None)
+    current = current_champion(catalog)
     if current is not None and current.version == target.version:
         raise ProjectError(f"{target.version} is the champion already. Nothing has changed.")
-    checks = _checks_of(target, catalog)
+    judged = _last_judged(catalog)
+    checks = judged.checks if judged and judged.candidate == target.version else []
     decision = _by_person("promote", target, current, reason, checks=checks)
     _release(catalog, target.package(), decision)
     return champions(catalog)[0]
-
-
-def _checks_of(target: Saved, catalog: Catalog) -> list[Check]:
-    """What the gate has measured, if this is the candidate that it judged last."""
-    judged = catalog.load("gate_decision") if catalog.exists("gate_decision") else None
-    return judged.checks if judged and judged.candidate == target.version else []
 
 
 def _by_person(
@@ -282,9 +291,6 @@ def _login() -> str:
 
 def _release(catalog: Catalog, package: "ModelPackage", decision: Decision) -> None:
     """Build, prove and promote a model by the release pipeline, on a decision of its own."""
-    from kedro.pipeline import Pipeline  # noqa: PLC0415
-    from kedro.runner import SequentialRunner  # noqa: PLC0415
-
     logger.info("Building the release of %s, and asking it for real rows", package.version)
     decided = {CANDIDATE: "chosen", "gate_decision": "ruling"}
     catalog["chosen"], catalog["ruling"] = package, decision
@@ -297,9 +303,8 @@ def release_problem(metadata: Metadata) -> str | None:
         specs = [spec_of(model) for model in models_of(str(metadata.release))]
     except ProjectError as error:
         return str(error)
-    if (metadata.version, metadata.threshold) not in [
-        (p.model_version, p.threshold) for p in specs
-    ]:
+    served = [(spec.model_version, spec.threshold) for spec in specs]
+    if (metadata.version, metadata.threshold) not in served:
         return (
             f"The release {metadata.release} in BentoML's store holds another model. {BUILD_AGAIN}"
         )

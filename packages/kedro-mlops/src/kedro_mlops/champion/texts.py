@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from kedro_mlops.core.wording import interval_text, metric_name
+from kedro_mlops.core.wording import interval_text, metric_name, titled, typed
 from kedro_mlops.models.decision import GATE
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.prediction_log.files import Answered
@@ -98,7 +98,7 @@ def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) 
     """List champions, newest first, a line each, after the candidate that awaits approval."""
     lines = []
     if awaiting:
-        command = f"kedro champion promote {awaiting} --reason …{f' --env {env}' if env else ''}"
+        command = typed(f"kedro champion promote {awaiting} --reason …", env)
         lines.append(f"{awaiting} awaits approval: `{command}`")
     if saved:
         rows = [_row(one, before) for one, before in zip(saved, [*saved[1:], None], strict=True)]
@@ -117,7 +117,7 @@ def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None)
         (title, f"to {to.version}{f' from {before}' if before else ''} in {seconds:.1f} s"),
         ("Release", f"{to.metadata.release}, ready to serve"),
         ("Answers", _answering(to, last)),
-        ("Next", f'make serve ARGS="--env {env}"' if env else "make serve"),
+        ("Next", typed("make serve", env)),
     )
 
 
@@ -133,8 +133,7 @@ def tell_reproduction(version: str, found: Sequence[Difference], seconds: float)
 
 
 def _list(*lines: tuple[str, str]) -> str:
-    width = max(len(title) for title, _ in lines) + 2
-    return "\n".join(f"{title:<{width}}{text}" for title, text in lines)
+    return titled(lines, max(len(title) for title, _ in lines) + 2)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

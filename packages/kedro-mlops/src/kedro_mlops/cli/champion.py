@@ -3,8 +3,8 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -13,8 +13,13 @@ from kedro.framework.project import settings
 
 from kedro_mlops.core.run_lock import alone_in, wait_option
 from kedro_mlops.framework.error_messages import explained
-from kedro_mlops.framework.session import catalog_of, data_folder
-from kedro_mlops.prediction_log.files import last_answer
+from kedro_mlops.framework.session import catalog_of, data_folder, file_of
+from kedro_mlops.prediction_log.files import Answered, last_answer
+
+if TYPE_CHECKING:
+    from kedro_mlops.champion.history import Catalog, Saved
+
+version_argument = click.argument("version")
 
 
 @click.group()
@@ -22,145 +27,130 @@ def champion() -> None:
     """The one model that serves: what it is, what served before, and other choices."""
 
 
-@champion.command()
-@env_option
-@explained
+def _command(function: Callable[..., None]) -> click.Command:
+    """One of the group, of an environment."""
+    return champion.command()(env_option(explained(function)))
+
+
+@_command
 def show(env: str | None) -> None:
     """Say which model serves, since when, on whose decision, and how good it is."""
-    from kedro_mlops.champion import history as champions
-    from kedro_mlops.champion import texts as champion_texts
+    from kedro_mlops.champion import history, texts
 
-    with _opened(env) as context:
-        catalog = catalog_of(context, champions.TOLD)
-        current = champions.champions(catalog)[0]
-        last = last_answer(_log_of(context))
-    problem = champions.release_problem(current.metadata)
-    click.echo(champion_texts.describe(current, problem, last))
+    with _opened(env) as (context, catalog):
+        current, last = history.champions(catalog)[0], _last_answer(context)
+    click.echo(texts.describe(current, history.release_problem(current.metadata), last))
 
 
-@champion.command()
-@env_option
-@explained
+@_command
 def release(env: str | None) -> None:
     """Say which Bento the champion is, and nothing else; for other commands to take."""
-    from kedro_mlops.champion import history as champions
+    from kedro_mlops.champion import history
 
-    with _opened(env) as context:
-        catalog = catalog_of(context, champions.TOLD)
-        click.echo(champions.release_of(catalog))
+    with _opened(env) as (_, catalog):
+        click.echo(history.release_of(catalog))
 
 
-@champion.command()
-@env_option
-@explained
+@_command
 def history(env: str | None) -> None:
     """List the champions there have been, newest first, and what awaits approval."""
-    from kedro_mlops.champion import history as champions
-    from kedro_mlops.champion import texts as champion_texts
+    from kedro_mlops.champion import history, texts
 
-    with _opened(env) as context:
-        catalog = catalog_of(context, champions.TOLD)
-        awaiting = champions.awaiting(catalog)
-        saved = champions.saved_versions(catalog, champions.CHAMPION)
-    click.echo(champion_texts.list_history(saved, awaiting, env))
+    with _opened(env) as (_, catalog):
+        saved, awaiting = history.past_champions(catalog), history.awaiting(catalog)
+    click.echo(texts.list_history(saved, awaiting, env))
 
 
-@champion.command()
-@env_option
-@explained
+@_command
 def candidates(env: str | None) -> None:
     """List the candidates there have been, newest first: how good, and what the gate said."""
-    from kedro_mlops.champion import history as champions
-    from kedro_mlops.champion import texts as champion_texts
+    from kedro_mlops.champion import history, texts
 
-    with _opened(env) as context:
-        catalog = catalog_of(context, champions.TOLD)
-        saved = champions.candidates(catalog)
-        verdicts = champions.verdicts(catalog)
-        history = champions.saved_versions(catalog, champions.CHAMPION)
-    click.echo(champion_texts.list_candidates(saved, verdicts, history[0] if history else None))
+    with _opened(env) as (_, catalog):
+        saved, verdicts = history.candidates(catalog), history.verdicts(catalog)
+        champion = history.current_champion(catalog)
+    click.echo(texts.list_candidates(saved, verdicts, champion))
 
 
-@champion.command()
+@_command
 @click.argument("version", required=False)
 @click.option("--reason", help="Why; it is kept with the decision.")
-@env_option
 @wait_option
-@explained
 def rollback(version: str | None, reason: str | None, env: str | None) -> None:
     """Return to the champion before, or to VERSION.
 
     The model that is left is promoted again only by a person.
     """
-    from kedro_mlops.champion import history as champions
-    from kedro_mlops.champion import texts as champion_texts
+    from kedro_mlops.champion import history
 
     start = time.perf_counter()
-    with _opened(env, "release", "documentation") as context:
+    with _opened(env, "release", "documentation") as (context, catalog):
         alone = alone_in(data_folder(context))
-        returned = champions.roll_back(context.catalog, version, reason, alone)
-        champions.tell_anew(context.catalog)
-        last = last_answer(_log_of(context))
-    seconds = time.perf_counter() - start
-    click.echo(champion_texts.tell_move(returned, seconds, last, env))
+        returned = history.roll_back(catalog, version, reason, alone)
+        _tell_move(context, returned, start, env)
 
 
-@champion.command()
-@click.argument("version")
+@_command
+@version_argument
 @click.option("--reason", required=True, help="Why; it is kept with the decision.")
-@env_option
 @wait_option
-@explained
 def promote(version: str, reason: str, env: str | None) -> None:
     """Make VERSION the champion, whatever the gate said, once its release is built and proven."""
-    from kedro_mlops.champion import history as champions
-    from kedro_mlops.champion import texts as champion_texts
+    from kedro_mlops.champion import history
 
     start = time.perf_counter()
-    with _opened(env, "release", "documentation") as context, alone_in(data_folder(context)):
-        promoted = champions.promote(context.catalog, version, reason)
-        champions.tell_anew(context.catalog)
-        last = last_answer(_log_of(context))
-    seconds = time.perf_counter() - start
-    click.echo(champion_texts.tell_move(promoted, seconds, last, env))
+    pipelines = "release", "documentation"
+    with _opened(env, *pipelines) as (context, catalog), alone_in(data_folder(context)):
+        promoted = history.promote(catalog, version, reason)
+        _tell_move(context, promoted, start, env)
 
 
-@champion.command()
-@click.argument("version")
-@env_option
-@explained
+@_command
+@version_argument
 def reproduce(version: str, env: str | None) -> None:
     """Train VERSION again from its record, and compare; exit with 1 if the model differs."""
-    from kedro_mlops.champion import history as champions
-    from kedro_mlops.champion import reproduction
-    from kedro_mlops.champion import texts as champion_texts
+    from kedro_mlops.champion import history, reproduction, texts
 
     start = time.perf_counter()
-    with _opened(env) as context:
-        recorded = champions.find(version, champions.models(context.catalog)).package().metadata
+    with _opened(env) as (context, catalog):
+        recorded = history.find(version, history.models(catalog)).package().metadata
         data = data_folder(context)
         code = context.config_loader["parameters"]["code_version"]
     for difference in reproduction.code_differences(recorded.lineage, code):
         click.echo(difference)
     found = reproduction.differences(recorded, reproduction.retrain(recorded, data, env))
     seconds = time.perf_counter() - start
-    click.echo(champion_texts.tell_reproduction(recorded.version, found, seconds))
+    click.echo(texts.tell_reproduction(recorded.version, found, seconds))
     sys.exit(1 if found else 0)
 
 
-def _log_of(context: KedroContext) -> Path:
-    """The folder of the prediction log, without the imports of those who read all of it."""
-    folder: str = context.config_loader["catalog"]["prediction_log"]["filepath"]
-    return context.project_path / folder
+def _tell_move(context: KedroContext, to: "Saved", start: float, env: str | None) -> None:
+    """Let everything tell of the champion that a person has just made."""
+    from kedro_mlops.champion import history, texts
+
+    history.tell_anew(context.catalog)
+    seconds = time.perf_counter() - start
+    click.echo(texts.tell_move(to, seconds, _last_answer(context), env))
+
+
+def _last_answer(context: KedroContext) -> Answered | None:
+    return last_answer(file_of(context, "prediction_log"))
 
 
 @contextlib.contextmanager
-def _opened(env: str | None, *run: str) -> Iterator[KedroContext]:
-    """The project's context, with the parameters of the pipelines of which nodes may be run."""
+def _opened(env: str | None, *run: str) -> Iterator[tuple[KedroContext, "Catalog"]]:
+    """The project, with all of its catalog if pipelines may be run, else with what tells of models.
+
+    Args:
+        env: Kedro's environment.
+        run: The pipelines of which nodes may be run.
+    """
+    from kedro_mlops.champion.history import TOLD
+
     with settings.SESSION_CLASS.create(env=env) as session:
-        context = session.load_context()
+        context: Any = session.load_context()
         # as a run does; checking the parameters of all imports all, which takes seconds
         context._pipelines_to_validate = list(run)
         # the loader reads all files anew for each who asks, unless it has been told
         context.config_loader["catalog"] = context.config_loader["catalog"]
-        yield context
+        yield context, context.catalog if run else catalog_of(context, TOLD)

@@ -15,7 +15,7 @@ from kedro_mlops.core.project import owners_module, project_folder
 from kedro_mlops.core.run_lock import alone_in, wait_option
 from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.framework.hooks import NODE_BY_NODE
-from kedro_mlops.framework.session import data_folder
+from kedro_mlops.framework.session import data_folder, file_of
 
 from .champion import champion
 
@@ -92,12 +92,11 @@ def _example_row(contract: "Columns") -> dict[str, Any]:
 
 def _serving_environment(context: Any) -> dict[str, str]:
     """What the service is told."""
-    data = data_folder(context)
     challenger = context.params["challenger"]
     return {
         "FEATURE_STORE_URL": context.catalog.load("online_store"),
-        "PREDICTION_LOG_DIR": str(data / "07_model_output/prediction_log"),
-        "CHALLENGER_DECISION_FILE": str(data / "06_models/challenger_decision.json"),
+        "PREDICTION_LOG_DIR": str(file_of(context, "prediction_log")),
+        "CHALLENGER_DECISION_FILE": str(file_of(context, "challenger_decision")),
         # an unquoted `off` is YAML's false
         "CHALLENGER_MODE": str(challenger["mode"] or "off"),
         "CHALLENGER_SHARE": str(challenger["share"]),
@@ -105,7 +104,17 @@ def _serving_environment(context: Any) -> dict[str, str]:
     }
 
 
-def _retrain(
+@click.command()
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day before which the horizon ends; if not given, it begins on the as-of day.",
+)
+@click.option("--demand", help="Why it has to be, whatever the other rules say.")
+@env_option
+@wait_option
+@explained
+def retrain(
     until: datetime | None, demand: str | None, env: str | None, params: dict[str, Any]
 ) -> None:
     """Look at the champion, decide, and train again only if that is the decision.
@@ -114,24 +123,28 @@ def _retrain(
     called on schedule, or when new data has come in.
     """
     _check_contracts()
-    if until:
-        params = {**params, "as_of": _horizon_before(until, env, params)}
     if demand:
         params = {**params, "retraining": {**params.get("retraining", {}), "demand": demand}}
     with _session(env, params) as session:
         context = session.load_context()
+    if until:
+        begins = until - timedelta(days=context.params["horizon"].days)
+        params = {**params, "as_of": f"{begins:%Y-%m-%d}"}
     # between the look and the training, nobody else decides
     with alone_in(data_folder(context)):
         _look_and_train(context.catalog, env, params)
 
 
+# as Kedro's own
+retrain.params += [option for option in kedro_run.params if option.name == "params"]
+
+
 def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> None:
-    if not catalog.exists("champion"):
-        raise ProjectError("There is no champion yet. Make one with `make run`.")
+    from kedro_mlops.champion import history
+
+    history.champions(catalog)  # there has to be one
     with _session(env, params) as session:
         session.run(pipeline_names=["data_engineering", "scoring", "monitoring"])
-    from kedro_mlops.champion import history as champions
-
     decision = catalog.load("retrain_decision")
     if decision.outcome != "retrain":
         return
@@ -140,36 +153,11 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     loop = ["data_engineering", "modelling", "gate", "release", "documentation"]
     with _session(env, {**params, "as_of": as_of}) as session:
         session.run(pipeline_names=loop)
-        champions.tell_anew(session.load_context().catalog)
-
-
-def _horizon_before(until: datetime, env: str | None, params: dict[str, Any]) -> str:
-    """The as-of day of which the horizon ends on a given day."""
-    with _session(env, params) as session:
-        days = session.load_context().params["horizon"].days
-    return f"{until - timedelta(days=days):%Y-%m-%d}"
+        history.tell_anew(session.load_context().catalog)
 
 
 def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
     return settings.SESSION_CLASS.create(env=env, runtime_params=params)
-
-
-retrain = wait_option(
-    click.Command(
-        name="retrain",
-        params=[
-            click.Option(
-                ["--until"],
-                type=click.DateTime(["%Y-%m-%d"]),
-                help="Day before which the horizon ends; if not given, it begins on the as-of day.",
-            ),
-            click.Option(["--demand"], help="Why it has to be, whatever the other rules say."),
-            *(option for option in kedro_run.params if option.name in ("env", "params")),
-        ],
-        help=_retrain.__doc__,
-        callback=explained(_retrain),
-    )
-)
 
 
 @click.command()
@@ -185,8 +173,8 @@ def replay(
 ) -> None:
     """Live many days in a row, for several policies of retraining, and compare them.
 
-    Days and ticks are those of conf/base/parameters_replay.yml, if not given. A replay that was
-    stopped goes on where it was.
+    Days and ticks are those of the parameters `replay`, if not given. A replay that was stopped
+    goes on where it was.
     """
     from kedro_mlops.framework.summary import summarise_replay
     from kedro_mlops.replay.driver import replay as live

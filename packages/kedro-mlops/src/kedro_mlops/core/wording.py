@@ -1,7 +1,7 @@
 """Figures and commands as people read and type them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .artefacts import Interval
 
@@ -31,9 +31,18 @@ def measured_text(metrics: Mapping[str, Interval], *names: str) -> str:
 
 def in_environment(text: str, env: str | None) -> str:
     """The text, with the commands in it as they are typed for an environment, if it has a name."""
+    commands = r"`(kedro (?:run|serve|retrain|replay|champion)\b[^`]*|make (?:run|serve))`"
+    return re.sub(commands, lambda found: f"`{typed(found[1], env)}`", text)
+
+
+def typed(command: str, env: str | None) -> str:
+    """A command as it is typed for an environment, if it has a name."""
     if not env:
-        return text
-    text = re.sub(
-        r"`(kedro (?:run|serve|retrain|replay|champion)\b[^`]*)`", rf"`\1 --env {env}`", text
-    )
-    return re.sub(r"`make (run|serve)`", rf'`make \1 ARGS="--env {env}"`', text)
+        return command
+    option = f"--env {env}"
+    return f'{command} ARGS="{option}"' if command.startswith("make") else f"{command} {option}"
+
+
+def titled(lines: Iterable[tuple[str, str]], width: int) -> str:
+    """Lines that begin with a title, in columns."""
+    return "\n".join(f"{title:<{width}}{text}" for title, text in lines)

@@ -21,6 +21,12 @@ def data_folder(context: KedroContext) -> Path:
     return context.project_path / folder
 
 
+def file_of(context: KedroContext, entry: str) -> Path:
+    """The file or folder of a catalog entry, without the imports of its dataset."""
+    path: str = context.config_loader["catalog"][entry]["filepath"]
+    return context.project_path / path
+
+
 def catalog_of(context: KedroContext, entries: Iterable[str]) -> DataCatalog:
     """A catalog of a few entries and no parameters, for each of which Kedro would import Ibis."""
     known = _convert_paths_to_absolute_posix(context.project_path, context.config_loader["catalog"])

@@ -1,13 +1,13 @@
 """What a run made, how good it is, what was decided, and what to type next."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.core.wording import in_environment, interval_text, measured_text
+from kedro_mlops.core.wording import in_environment, interval_text, measured_text, titled, typed
 from kedro_mlops.measures.evaluation import Measured
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
@@ -15,19 +15,6 @@ from kedro_mlops.monitoring.decisions import ChallengerDecision, RetrainDecision
 from kedro_mlops.monitoring.findings import Performance
 from kedro_mlops.release.artefacts import ProvenRelease
 
-# the artefacts that a summary speaks of
-ARTEFACTS = (
-    "data_screening",
-    "candidate",
-    "metrics",
-    "gate_decision",
-    "release",
-    "performance",
-    "challenger_decision",
-    "retrain_decision",
-    "monitoring_report",
-    "model_card",
-)
 # of the metrics at the decision threshold, those that are asked for first
 AT_THRESHOLD = ("precision", "recall", "flagged_share")
 # those that are for reading: a summary says where they are
@@ -44,41 +31,39 @@ def summarise(
         env: Kedro's environment, if not the usual one.
         has_champion: Whether there is a model to serve.
     """
+    # where no challenger is on trial, the decision about it is `none`
     lines = [
         (title, write(artefacts[name]))
-        for name, (title, write) in _LINES.items()
-        if name in artefacts and not _nothing_on_trial(name, artefacts[name])
+        for name, (title, write) in ARTEFACTS.items()
+        if name in artefacts and getattr(artefacts[name], "outcome", "") != "none"
     ]
     lines.append(("Next", _next_step(artefacts, env, has_champion)))
-    return in_environment("\n".join(f"{title:<11}{text}" for title, text in lines), env)
-
-
-def _nothing_on_trial(name: str, artefact: Any) -> bool:
-    return name == "challenger_decision" and artefact.outcome == "none"
+    return in_environment(titled(lines, 11), env)
 
 
 def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool) -> str:
     decision: RetrainDecision | None = artefacts.get("retrain_decision")
     if decision and decision.outcome == "retrain" and "release" not in artefacts:
         until = str(decision.decided_at).partition("T")[0]
-        return f"kedro retrain --until {until}{f' --env {env}' if env else ''}"
+        return typed(f"kedro retrain --until {until}", env)
     if "release" in artefacts and "model_card" not in artefacts:
-        option = f" --env {env}" if env else ""
-        return f"kedro run --pipelines=documentation,scoring,monitoring{option}: to tell of it"
-    target = "serve" if has_champion else "run"
-    return f'make {target} ARGS="--env {env}"' if env else f"make {target}"
+        command = typed("kedro run --pipelines=documentation,scoring,monitoring", env)
+        return f"{command}: to tell of it"
+    return typed("make serve" if has_champion else "make run", env)
 
 
 def summarise_replay(policies: pd.DataFrame) -> str:
     """What each policy of a replay was worth, a line each."""
     lines = [
-        f"{row['policy'].replace('_', ' '):<16}log loss {_of(row, 'log_loss')}, "
-        f"ROC AUC {row['roc_auc']:.3f}, "
-        f"cost {row['cost']:.3f} a row, {row['n_retrained']} retrainings, "
-        f"{row['n_false_alarms']} of them for nothing"
+        (
+            row["policy"].replace("_", " "),
+            f"log loss {_of(row, 'log_loss')}, ROC AUC {row['roc_auc']:.3f}, "
+            f"cost {row['cost']:.3f} a row, {row['n_retrained']} retrainings, "
+            f"{row['n_false_alarms']} of them for nothing",
+        )
         for row in policies.to_dict(orient="records")
     ]
-    return "\n".join(lines)
+    return titled(lines, 16)
 
 
 def _screening(screening: ScreeningAccount) -> str:
@@ -132,12 +117,12 @@ def _performance(performance: Performance) -> str:
 
 
 def _of(row: Mapping[Any, Any], metric: str) -> str:
-    return interval_text(
-        Interval(value=row[metric], low=row[f"{metric}_low"], high=row[f"{metric}_high"])
-    )
+    bounds = {bound: row[f"{metric}_{bound}"] for bound in ("low", "high")}
+    return interval_text(Interval(value=row[metric], **bounds))
 
 
-_LINES: dict[str, tuple[str, Any]] = {
+# the artefacts that a summary speaks of, in this order: the title of a line, and what makes it
+ARTEFACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "data_screening": ("Read", _screening),
     "candidate": ("Trained", _candidate),
     "metrics": ("Tested", _metrics),
