@@ -12,6 +12,8 @@ from kedro_mlops.measures.metrics import (
     PROBABILITY_METRICS,
     Bootstrap,
     Costs,
+    Metrics,
+    Scored,
     brier_score,
     calibration_curve,
     cheapest_threshold,
@@ -19,7 +21,6 @@ from kedro_mlops.measures.metrics import (
     cost_curve,
     flatten,
     measure,
-    measure_decisions,
     paired_difference,
     resample_days,
     roc_curve,
@@ -55,7 +56,7 @@ def month():
     days = pd.Series(np.repeat(pd.date_range("2013-01-01", periods=30), 40))
     weather = np.repeat(rng.normal(0, 1, 30), 40)
     p = 1 / (1 + np.exp(-(weather + rng.normal(0, 1, len(days)))))
-    return pd.Series((rng.random(len(days)) < p).astype(int)), p, days
+    return (rng.random(len(days)) < p).astype(np.float64), p, days
 
 
 @pytest.mark.parametrize("name", SKLEARN)
@@ -91,11 +92,15 @@ def test_a_metric_of_decisions_is_scikit_learns(name, rows):
     assert values == pytest.approx(expected, abs=1e-12)
 
 
-def test_decisions_are_counted_and_measured_with_intervals(month):
-    y, p, days = month
+DECISIONS_ALONE = Metrics({}, DECISION_METRICS)
 
-    decided = p >= 0.7
-    counted, measured = confusion(y, decided), measure_decisions(y, decided, days, BOOTSTRAP)
+
+def test_decisions_are_counted_and_measured_with_intervals(month):
+    y, p, _ = month
+    decided = (p >= 0.7).astype(np.float64)
+    scored = Scored(*month, decided)
+
+    counted, measured = confusion(scored), measure(scored, BOOTSTRAP, DECISIONS_ALONE)
 
     matrix = sklearn_metrics.confusion_matrix(y, decided).ravel().tolist()
     names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
@@ -105,9 +110,9 @@ def test_decisions_are_counted_and_measured_with_intervals(month):
 
 
 def test_where_nothing_is_flagged_there_is_no_precision(month):
-    y, p, days = month
+    nothing = np.zeros(len(month[0]))
 
-    measured = measure_decisions(y, p > 1, days, BOOTSTRAP)
+    measured = measure(Scored(*month, nothing), BOOTSTRAP, DECISIONS_ALONE)
 
     assert set(measured) == {"recall", "f1", "flagged_share"}
     assert measured["recall"].value == measured["flagged_share"].value == 0
@@ -145,7 +150,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins(rows):
 
 def test_the_calibration_curve_has_a_point_for_every_bin_that_has_rows():
     p = np.array([0.02, 0.08, 0.55, 1.0])
-    y = pd.Series([0, 1, 1, 1])
+    y = np.array([0.0, 1, 1, 1])
 
     curve = calibration_curve(y, p)
 
@@ -161,7 +166,7 @@ def test_the_calibration_curve_has_a_point_for_every_bin_that_has_rows():
 def test_the_calibration_error_is_the_mean_gap_of_the_calibration_curve(rows):
     y, p, _, _ = arrays(rows)
 
-    curve = calibration_curve(pd.Series(y), p)
+    curve = calibration_curve(y, p)
 
     [error] = PROBABILITY_METRICS["calibration_error"](y, p, np.ones((1, len(y))))
     gaps = (curve["observed"] - curve["predicted"]).abs()
@@ -179,8 +184,8 @@ def test_a_ranking_metric_is_not_defined_without_positives(name):
 
 
 def test_an_interval_holds_the_value_and_narrows_with_less_confidence(month):
-    wide = measure(*month, BOOTSTRAP)
-    narrow = measure(*month, BOOTSTRAP.model_copy(update={"confidence": 0.5}))
+    wide = measure(Scored(*month), BOOTSTRAP)
+    narrow = measure(Scored(*month), BOOTSTRAP.model_copy(update={"confidence": 0.5}))
 
     for name in PROBABILITY_METRICS:
         assert wide[name].value == narrow[name].value
@@ -189,8 +194,8 @@ def test_an_interval_holds_the_value_and_narrows_with_less_confidence(month):
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another(month):
-    first, again = measure(*month, BOOTSTRAP), measure(*month, BOOTSTRAP)
-    other = measure(*month, BOOTSTRAP.model_copy(update={"seed": 1}))
+    first, again = measure(Scored(*month), BOOTSTRAP), measure(Scored(*month), BOOTSTRAP)
+    other = measure(Scored(*month), BOOTSTRAP.model_copy(update={"seed": 1}))
 
     assert again == first
     assert other["log_loss"].value == first["log_loss"].value
@@ -199,9 +204,9 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another(month):
 
 def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
     y, p, days = month
-    tenfold = pd.concat([y] * 10), np.tile(p, 10), pd.concat([days] * 10)
+    tenfold = Scored(np.tile(y, 10), np.tile(p, 10), pd.concat([days] * 10))
 
-    once, ten_times = measure(y, p, days, BOOTSTRAP), measure(*tenfold, BOOTSTRAP)
+    once, ten_times = (measure(rows, BOOTSTRAP) for rows in (Scored(*month), tenfold))
 
     for name in PROBABILITY_METRICS:
         assert dict(ten_times[name]) == pytest.approx(dict(once[name]))
@@ -210,13 +215,15 @@ def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
 def test_metrics_that_one_class_does_not_define_are_left_out(month):
     y, p, days = month
 
-    measured = measure(y * 0, p, days, BOOTSTRAP)
+    measured = measure(Scored(y * 0, p, days), BOOTSTRAP)
 
     assert set(measured) == {"log_loss", "brier_score", "calibration_error"}
 
 
 def test_only_the_metrics_asked_for_are_measured(month):
-    assert list(measure(*month, BOOTSTRAP, {"brier_score": brier_score})) == ["brier_score"]
+    wanted = Metrics({"brier_score": brier_score})
+
+    assert list(measure(Scored(*month), BOOTSTRAP, wanted)) == ["brier_score"]
 
 
 @given(days=st.lists(st.integers(0, 5), min_size=1, max_size=20), seed=st.integers(0, 99))
@@ -255,10 +262,10 @@ def test_the_auc_on_chances_is_that_of_as_many_labels_as_they_promise():
 
 
 def test_the_better_model_is_favoured(month):
-    y, p, days = month
+    y, p, _ = month
     ignorant = np.full_like(p, y.mean())
 
-    difference = paired_difference(y, p, ignorant, days, BOOTSTRAP)
+    difference = paired_difference(Scored(*month), ignorant, BOOTSTRAP)
 
     gain = sklearn_metrics.log_loss(y, p) - sklearn_metrics.log_loss(y, ignorant)
     assert difference.value == pytest.approx(gain)
@@ -266,35 +273,34 @@ def test_the_better_model_is_favoured(month):
 
 
 def test_a_model_does_not_differ_from_itself(month):
-    y, p, days = month
-
-    difference = paired_difference(y, p, p, days, BOOTSTRAP)
+    difference = paired_difference(Scored(*month), month[1], BOOTSTRAP)
 
     assert difference == Interval(value=0, low=0, high=0)
 
 
 def test_pairing_sees_a_small_difference_that_the_separate_intervals_hide(month):
-    y, p, days = month
+    y, p, _ = month
     slightly_worse = np.clip(p + np.where(y == 1, -0.01, 0.01), 0, 1)
 
-    difference = paired_difference(y, p, slightly_worse, days, BOOTSTRAP)
-    alone = measure(y, p, days, BOOTSTRAP)["log_loss"]
+    difference = paired_difference(Scored(*month), slightly_worse, BOOTSTRAP)
+    alone = measure(Scored(*month), BOOTSTRAP)["log_loss"]
 
     assert difference.high < 0
     assert difference.high - difference.low < 0.2 * (alone.high - alone.low)
 
 
-COSTS = {"false_negative": st.integers(1, 9), "false_positive": st.integers(1, 9)}
+COSTS = st.fixed_dictionaries(
+    {"false_negative": st.integers(1, 9), "false_positive": st.integers(1, 9)}
+)
 
 
-@given(rows=st.lists(ROW, min_size=1, max_size=30), **COSTS)
+@given(rows=st.lists(ROW, min_size=1, max_size=30), costs=COSTS)
 @quick
-def test_the_cheapest_threshold_is_the_highest_of_the_cheapest_probabilities(
-    rows, false_negative, false_positive
-):
+def test_the_cheapest_threshold_is_the_highest_of_the_cheapest_probabilities(rows, costs):
     y, p, *_ = arrays(rows)
+    false_negative, false_positive = costs["false_negative"], costs["false_positive"]
 
-    threshold = cheapest_threshold(pd.Series(y), p, false_negative, false_positive)
+    threshold = cheapest_threshold(y, p, Costs(**costs))
 
     def cost(t: float) -> float:
         missed, alarms = (y == 1) & (p < t), (y == 0) & (p >= t)
@@ -304,15 +310,16 @@ def test_the_cheapest_threshold_is_the_highest_of_the_cheapest_probabilities(
     assert threshold == max(t for t in p if cost(t) == lowest)
 
 
-@given(rows=st.lists(ROW, min_size=1, max_size=30), **COSTS)
+@given(rows=st.lists(ROW, min_size=1, max_size=30), costs=COSTS)
 @quick
-def test_the_cost_curve_is_the_mean_cost_at_every_threshold(rows, false_negative, false_positive):
+def test_the_cost_curve_is_the_mean_cost_at_every_threshold(rows, costs):
     y, p, *_ = arrays(rows)
+    false_negative, false_positive = costs["false_negative"], costs["false_positive"]
 
-    thresholds, costs = cost_curve(pd.Series(y), p, false_negative, false_positive)
+    thresholds, mean_costs = cost_curve(y, p, Costs(**costs))
 
     assert thresholds.tolist() == sorted(set(p))
-    for t, cost in zip(thresholds, costs, strict=True):
+    for t, cost in zip(thresholds, mean_costs, strict=True):
         missed, alarms = (y == 1) & (p < t), (y == 0) & (p >= t)
         assert cost == pytest.approx(np.mean(false_negative * missed + false_positive * alarms))
 
@@ -330,12 +337,14 @@ def test_two_groups_of_rows_differ_as_their_losses_do(month):
     y, p, days = month
     halves = np.arange(len(y)) % 3 == 0
     worse = np.clip(1 - p, 0.01, 0.99)
-    one, other = ((y[part], q[part], days[part]) for part, q in ((halves, worse), (~halves, p)))
+    one, other = (
+        Scored(y[part], q[part], days[part]) for part, q in ((halves, worse), (~halves, p))
+    )
 
     difference = unpaired_difference(one, other, BOOTSTRAP)
     opposite = unpaired_difference(other, one, BOOTSTRAP)
 
-    losses = [row_log_loss(y.to_numpy(), p).mean() for y, p, _ in (one, other)]
+    losses = [row_log_loss(rows.label, rows.score).mean() for rows in (one, other)]
     assert difference.value == pytest.approx(losses[0] - losses[1])
     assert 0 < difference.low < difference.value < difference.high
     assert opposite.high == pytest.approx(-difference.low)
@@ -346,7 +355,7 @@ def test_groups_of_one_model_do_not_surely_differ(month):
     even = np.arange(len(y)) % 2 == 0
 
     difference = unpaired_difference(
-        (y[even], p[even], days[even]), (y[~even], p[~even], days[~even]), BOOTSTRAP
+        Scored(y[even], p[even], days[even]), Scored(y[~even], p[~even], days[~even]), BOOTSTRAP
     )
 
     assert difference.low < 0 < difference.high
@@ -356,14 +365,16 @@ def test_a_group_that_is_not_on_every_day_can_be_compared(month):
     y, p, days = month
     first = (days == days.iloc[0]).to_numpy()
 
-    difference = unpaired_difference((y[first], p[first], days[first]), (y, p, days), BOOTSTRAP)
+    part = Scored(y[first], p[first], days[first])
+    difference = unpaired_difference(part, Scored(*month), BOOTSTRAP)
 
     assert difference.is_finite
 
 
 def test_a_missed_positive_and_a_false_alarm_have_their_price():
-    y, decided = np.array([True, True, False, False]), np.array([True, False, True, False])
+    y, decided = np.array([1.0, 1, 0, 0]), np.array([1.0, 0, 1, 0])
+    scored = Scored(y, decided, pd.Series(range(4)), decided)
 
-    costs = row_costs(y, decided, Costs(false_negative=3, false_positive=1))
+    costs = row_costs(scored, Costs(false_negative=3, false_positive=1))
 
     assert costs.tolist() == [0, 3, 1, 0]

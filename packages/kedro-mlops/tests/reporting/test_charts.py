@@ -7,12 +7,12 @@ import pytest
 from kedro_datasets.plotly import JSONDataset
 
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.measures.metrics import calibration_curve, cost_curve
+from kedro_mlops.measures.metrics import Costs, calibration_curve, cost_curve
 from kedro_mlops.reporting import charts
 
 RNG = np.random.default_rng(0)
 P = RNG.random(5000)
-Y = pd.Series((RNG.random(5000) < P).astype(int))
+Y = (RNG.random(5000) < P).astype(np.float64)
 
 
 def points(trace) -> list[tuple]:
@@ -47,7 +47,7 @@ def test_a_calibrated_model_lies_on_the_diagonal():
 
 
 def test_without_labels_there_is_only_the_diagonal():
-    [ideal] = charts.calibration(calibration_curve(Y.head(0), P[:0])).data
+    [ideal] = charts.calibration(calibration_curve(Y[:0], P[:0])).data
 
     assert ideal.name == "ideal"
 
@@ -68,7 +68,7 @@ def test_every_model_has_its_roc_curve_and_its_area():
 
 
 def costs_chart():
-    thresholds, cost = cost_curve(Y, P, 3, 1)
+    thresholds, cost = cost_curve(Y, P, Costs(false_negative=3, false_positive=1))
     curve = pd.DataFrame({"threshold": thresholds, "cost": cost})
     return charts.costs(curve, 0.4, {"false_negative": 3, "false_positive": 1})
 

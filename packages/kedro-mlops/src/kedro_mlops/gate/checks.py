@@ -11,7 +11,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Check, Interval
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import Bootstrap, paired_difference
+from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
 
 
 class SliceLimits(Parameters):
@@ -155,13 +155,7 @@ def _difference(
     contract: Columns, predictions: pd.DataFrame, other: NDArray[np.float64], bootstrap: Bootstrap
 ) -> Interval:
     """The candidate's log loss minus another's."""
-    return paired_difference(
-        predictions[contract.label],
-        predictions["probability"].to_numpy(),
-        other,
-        predictions[contract.event_time].dt.normalize(),
-        bootstrap,
-    )
+    return paired_difference(Scored.of(contract, predictions), other, bootstrap)
 
 
 def _compared(name: str, found: Interval, limit: float, passed: bool) -> Check:

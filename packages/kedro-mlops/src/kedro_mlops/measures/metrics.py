@@ -6,21 +6,23 @@ weight for every row, and a metric takes all resamples at once: ``weights`` has 
 ``(n_resamples, n_rows)``, the result ``(n_resamples,)``.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import Parameters
 
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats, Floats, Floats], Floats]
-Rows = tuple[pd.Series, Floats, pd.Series]
 
+SCORE = "probability"
 CALIBRATION_BINS = 10
 
 
@@ -37,6 +39,36 @@ class Costs(Parameters):
 
     false_negative: float = Field(gt=0)
     false_positive: float = Field(gt=0)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows that a model has scored, and what really happened.
+
+    Attributes:
+        label: 0 or 1, or the chance of 1, shape (n_rows,).
+        score: Probabilities of class 1.
+        day: The day of each row.
+        decided: 1 where a row is flagged, else 0; none where nothing was decided.
+    """
+
+    label: Floats
+    score: Floats
+    day: pd.Series
+    decided: Floats | None = None
+
+    @classmethod
+    def of(cls, contract: Columns, rows: pd.DataFrame, score: str = SCORE) -> Self:
+        """Rows as scored by the model that decides, or in the column of another."""
+        return cls(
+            rows[contract.label].to_numpy(np.float64, na_value=np.nan),
+            rows[score].to_numpy(np.float64),
+            rows[contract.event_time].dt.normalize(),
+            rows["decision"].to_numpy(np.float64) if score == SCORE else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.label)
 
 
 def log_loss(y: Floats, p: Floats, weights: Floats) -> Floats:
@@ -116,7 +148,7 @@ class Metrics:
     """
 
     of_probabilities: Mapping[str, Metric]
-    of_decisions: Mapping[str, Metric]
+    of_decisions: Mapping[str, Metric] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -125,67 +157,38 @@ class Metrics:
 
 
 METRICS = Metrics(PROBABILITY_METRICS, DECISION_METRICS)
+# of parts of the rows, and without labels: put the chance of 1 in the place of the label, and what
+# these give is their expected value
+MAIN_METRICS = Metrics({"log_loss": log_loss, "roc_auc": roc_auc})
 
 
 def measure(
-    y: pd.Series,
-    p: Floats,
-    days: pd.Series,
-    bootstrap: Bootstrap,
-    metrics: Mapping[str, Metric] = PROBABILITY_METRICS,
+    scored: Scored, bootstrap: Bootstrap, metrics: Metrics = METRICS
 ) -> dict[str, Interval]:
-    """Metrics with bootstrap intervals.
+    """Metrics with bootstrap intervals; of decisions where some were taken.
 
-    Args:
-        y: Labels, 0 or 1, shape (n_rows,).
-        p: Probabilities of class 1, shape (n_rows,).
-        days: The day of each row, shape (n_rows,).
-        bootstrap: Number of resamples, confidence and seed.
-        metrics: The metrics wanted.
-
-    Returns:
-        For each metric ``value``, ``low`` and ``high``. A metric that these rows do not define,
-        such as ROC AUC on one class, is left out, and so is one without an interval.
+    A metric that these rows do not define, such as ROC AUC on one class, is left out, and so is one
+    without an interval.
     """
-    return _measured(metrics, y, p, days, bootstrap)
-
-
-def measure_decisions(
-    y: pd.Series,
-    decided: NDArray[np.bool_],
-    days: pd.Series,
-    bootstrap: Bootstrap,
-    metrics: Mapping[str, Metric] = DECISION_METRICS,
-) -> dict[str, Interval]:
-    """Precision, recall, F1 and share flagged, or what else is wanted, as ``measure`` does.
-
-    Args:
-        y: Labels, 0 or 1, shape (n_rows,).
-        decided: Whether each row is flagged, shape (n_rows,).
-        days: The day of each row.
-        bootstrap: Number of resamples, confidence and seed.
-        metrics: The metrics wanted.
-    """
-    return _measured(metrics, y, decided.astype(np.float64), days, bootstrap)
-
-
-def _measured(
-    metrics: Mapping[str, Metric], y: pd.Series, p: Floats, days: pd.Series, bootstrap: Bootstrap
-) -> dict[str, Interval]:
-    if len(y) == 0:
+    if not len(scored):
         return {}
-    labels = y.to_numpy(np.float64)
-    weights = resample_days(days, bootstrap)
-    measured = {
-        name: percentile_interval(metric(labels, p, weights), bootstrap)
-        for name, metric in metrics.items()
+    weights = resample_days(scored.day, bootstrap)
+    resampled = {
+        name: metric(scored.label, scored.score, weights)
+        for name, metric in metrics.of_probabilities.items()
     }
-    return {name: ends for name, ends in measured.items() if ends.is_finite}
+    if scored.decided is not None:
+        resampled |= {
+            name: metric(scored.label, scored.decided, weights)
+            for name, metric in metrics.of_decisions.items()
+        }
+    intervals = {name: percentile_interval(found, bootstrap) for name, found in resampled.items()}
+    return {name: interval for name, interval in intervals.items() if interval.is_finite}
 
 
-def confusion(y: pd.Series, decided: NDArray[np.bool_]) -> dict[str, int]:
+def confusion(scored: Scored) -> dict[str, int]:
     """How many rows of either class are flagged, and how many are not."""
-    positive = y.to_numpy() == 1
+    positive, decided = scored.label == 1, scored.decided == 1
     return {
         "true_positives": int((positive & decided).sum()),
         "false_positives": int((~positive & decided).sum()),
@@ -194,48 +197,31 @@ def confusion(y: pd.Series, decided: NDArray[np.bool_]) -> dict[str, int]:
     }
 
 
-def paired_difference(
-    y: pd.Series, p: Floats, q: Floats, days: pd.Series, bootstrap: Bootstrap
-) -> Interval:
-    """Difference in log loss, p minus q, on the same resampled rows; negative favours p.
-
-    Args:
-        y: Labels, 0 or 1, shape (n_rows,).
-        p: Probabilities of the one model, shape (n_rows,).
-        q: Probabilities of the other.
-        days: The day of each row.
-        bootstrap: Number of resamples, confidence and seed.
-    """
-    labels = y.to_numpy(np.float64)
-    difference = row_log_loss(labels, p) - row_log_loss(labels, q)
-    return percentile_interval(resampled_mean(difference, days, bootstrap), bootstrap)
+def paired_difference(scored: Scored, other: Floats, bootstrap: Bootstrap) -> Interval:
+    """Difference in log loss to other scores of the same rows; negative favours the rows' own."""
+    difference = row_log_loss(scored.label, scored.score) - row_log_loss(scored.label, other)
+    return percentile_interval(resampled_mean(difference, scored.day, bootstrap), bootstrap)
 
 
-def unpaired_difference(one: Rows, other: Rows, bootstrap: Bootstrap) -> Interval:
-    """Difference in log loss between two groups of rows, one minus other, on the same days.
-
-    Args:
-        one: Labels, 0 or 1, probabilities of class 1, and days of the one group.
-        other: Likewise; the groups may differ in size.
-        bootstrap: Number of resamples, confidence and seed.
-    """
-    weights = resample_days(pd.concat([one[2], other[2]], ignore_index=True), bootstrap)
-    n_one = len(one[2])
-    parts = ((one, weights[:, :n_one]), (other, weights[:, n_one:]))
+def unpaired_difference(one: Scored, other: Scored, bootstrap: Bootstrap) -> Interval:
+    """Difference in log loss between two groups of rows, one minus other, on the same days."""
+    weights = resample_days(pd.concat([one.day, other.day], ignore_index=True), bootstrap)
     losses = [
-        _divided(part @ row_log_loss(y.to_numpy(np.float64), p), part.sum(axis=1))
-        for (y, p, _), part in parts
+        _divided(part @ row_log_loss(rows.label, rows.score), part.sum(axis=1))
+        for rows, part in ((one, weights[:, : len(one)]), (other, weights[:, len(one) :]))
     ]
     return percentile_interval(losses[0] - losses[1], bootstrap)
 
 
+def columns_of(metrics: Iterable[str], prefix: str = "") -> list[str]:
+    """The columns of a table that ``flatten`` gives."""
+    return [f"{prefix}{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+
+
 def flatten(measured: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
     """Metrics as columns of a table: each with its name, and its ends as ``_low`` and ``_high``."""
-    return {
-        f"{prefix}{metric}{'' if end == 'value' else f'_{end}'}": value
-        for metric, interval in measured.items()
-        for end, value in interval
-    }
+    figures = [figure for interval in measured.values() for _, figure in interval]
+    return dict(zip(columns_of(measured, prefix), figures, strict=True))
 
 
 def resampled_mean(values: Floats, days: pd.Series, bootstrap: Bootstrap) -> Floats:
@@ -252,14 +238,14 @@ def percentile_interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
     return Interval(value=value, low=low, high=high)
 
 
-def calibration_curve(y: pd.Series, p: Floats) -> pd.DataFrame:
+def calibration_curve(y: Floats, p: Floats) -> pd.DataFrame:
     """What was predicted and what was observed, in the bins of ``calibration_error``.
 
     Returns:
         ``predicted``, the mean probability, ``observed``, the share of positives, and ``n_rows`` of
         each bin that has rows.
     """
-    rows = pd.DataFrame({"predicted": p, "observed": y.to_numpy(np.float64)})
+    rows = pd.DataFrame({"predicted": p, "observed": y})
     bins = rows.groupby(_calibration_bins(p))
     return bins.mean().assign(n_rows=bins.size()).reset_index(drop=True)
 
@@ -287,47 +273,37 @@ def row_log_loss(y: Floats, p: Floats) -> Floats:
     return np.asarray(-(y * np.log(clipped) + (1 - y) * np.log1p(-clipped)), dtype=np.float64)
 
 
-def row_costs(y: NDArray[np.bool_], decided: NDArray[np.bool_], costs: Costs) -> Floats:
+def row_costs(scored: Scored, costs: Costs) -> Floats:
     """What the decision on each row cost, shape (n_rows,)."""
-    missed, alarms = costs.false_negative * (y & ~decided), costs.false_positive * (~y & decided)
-    return np.asarray(missed + alarms, dtype=np.float64)
+    positive, decided = scored.label == 1, scored.decided == 1
+    missed, alarms = positive & ~decided, ~positive & decided
+    return np.asarray(costs.false_negative * missed + costs.false_positive * alarms)
 
 
-def cheapest_threshold(
-    y: pd.Series, p: Floats, false_negative: float, false_positive: float
-) -> float:
+def cheapest_threshold(y: Floats, p: Floats, costs: Costs) -> float:
     """The threshold with the lowest total cost on these rows.
-
-    Args:
-        y: Labels, 0 or 1, shape (n_rows,).
-        p: Probabilities of class 1.
-        false_negative: Cost of a missed positive.
-        false_positive: Cost of a false alarm.
 
     Returns:
         The probability from which a row is decided positive: one of those given, so that at least
         one row is; ties go to the higher threshold.
     """
-    thresholds, costs = cost_curve(y, p, false_negative, false_positive)
-    return float(thresholds[::-1][np.argmin(costs[::-1])])
+    thresholds, cost = cost_curve(y, p, costs)
+    return float(thresholds[::-1][np.argmin(cost[::-1])])
 
 
-def roc_curve(y: pd.Series, p: Floats) -> tuple[Floats, Floats]:
+def roc_curve(y: Floats, p: Floats) -> tuple[Floats, Floats]:
     """False and true positive rates of every threshold, from none flagged to all of them."""
-    labels, whole = y.to_numpy(np.float64), np.ones((1, len(y)))
-    [positives], [negatives] = _cumulated(labels, p, whole)
+    [positives], [negatives] = _cumulated(y, p, np.ones((1, len(y))))
     return negatives / negatives[-1], positives / positives[-1]
 
 
-def cost_curve(
-    y: pd.Series, p: Floats, false_negative: float, false_positive: float
-) -> tuple[Floats, Floats]:
+def cost_curve(y: Floats, p: Floats, costs: Costs) -> tuple[Floats, Floats]:
     """Mean cost per row at every distinct probability taken as the threshold, ascending."""
     order = np.argsort(p, kind="stable")
-    labels, scores = y.to_numpy(np.float64)[order], p[order]
+    labels, scores = y[order], p[order]
     missed = np.concatenate([[0.0], np.cumsum(labels)[:-1]])
     alarms = (1 - labels)[::-1].cumsum()[::-1]
-    cost = (false_negative * missed + false_positive * alarms) / len(labels)
+    cost = (costs.false_negative * missed + costs.false_positive * alarms) / len(labels)
     first = np.concatenate([[True], np.diff(scores) > 0])
     return scores[first], cost[first]
 

@@ -22,18 +22,19 @@ from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
 from kedro_mlops.measures.metrics import (
+    MAIN_METRICS,
     METRICS,
+    SCORE,
     Bootstrap,
     Costs,
     Metrics,
+    Scored,
     calibration_curve,
+    columns_of,
     confusion,
     cost_curve,
     flatten,
-    log_loss,
     measure,
-    measure_decisions,
-    roc_auc,
     roc_curve,
 )
 from kedro_mlops.models.families import shallow_tree
@@ -46,12 +47,11 @@ from .nodes import Fitted, Modelling
 
 BASELINES = ["base_rate", "shallow_tree"]
 # the models whose ROC curve is kept, and the columns of their scores
-CURVES = {"model": "probability", "shallow_tree": "shallow_tree"}
+CURVES = {"model": SCORE, "shallow_tree": "shallow_tree"}
 DIGITS = 6
-SLICE_METRICS = {"log_loss": log_loss, "roc_auc": roc_auc}
 SLICE_COLUMNS = [
     *("segment", "value", "n_rows", "positive_share"),
-    *(f"{metric}{end}" for metric in SLICE_METRICS for end in ("", "_low", "_high")),
+    *columns_of(MAIN_METRICS.names),
 ]
 # rows of either class, fewer than which say nothing of a slice
 MIN_CLASS_ROWS = 10
@@ -99,23 +99,18 @@ def evaluate(
     metrics: Metrics = METRICS,
 ) -> Measured:
     """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
-    days = predictions[contract.event_time].dt.normalize()
-    decided = predictions["decision"].to_numpy()
-    label = predictions[contract.label]
-    scored, *baselines = (
-        measure(label, predictions[column].to_numpy(), days, bootstrap, metrics.of_probabilities)
-        for column in ("probability", *BASELINES)
-    )
+    scored = Scored.of(contract, predictions)
+    baselines = {name: Scored.of(contract, predictions, name) for name in BASELINES}
     return Measured(
-        candidate=scored | measure_decisions(label, decided, days, bootstrap, metrics.of_decisions),
-        **dict(zip(BASELINES, baselines, strict=True)),
+        candidate=measure(scored, bootstrap, metrics),
+        **{name: measure(rows, bootstrap, metrics) for name, rows in baselines.items()},
         window=MeasuredRows(
-            n_rows=len(predictions),
-            positive_share=label.mean(),
-            first_day=str(days.min().date()),
-            last_day=str(days.max().date()),
+            n_rows=len(scored),
+            positive_share=scored.label.mean(),
+            first_day=str(scored.day.min().date()),
+            last_day=str(scored.day.max().date()),
         ),
-        confusion=confusion(label, decided),
+        confusion=confusion(scored),
     )
 
 
@@ -138,17 +133,11 @@ def evaluate_slices(
 
 
 def _slice(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "n_rows": len(rows),
-        "positive_share": float(rows[contract.label].mean()),
-    }
-    if min(rows[contract.label].sum(), (rows[contract.label] == 0).sum()) < MIN_CLASS_ROWS:
+    scored = Scored.of(contract, rows)
+    known = {"n_rows": len(scored), "positive_share": float(scored.label.mean())}
+    if min(scored.label.sum(), (1 - scored.label).sum()) < MIN_CLASS_ROWS:
         return known
-    days = rows[contract.event_time].dt.normalize()
-    measured = measure(
-        rows[contract.label], rows["probability"].to_numpy(), days, bootstrap, SLICE_METRICS
-    )
-    return known | flatten(measured)
+    return known | flatten(measure(scored, bootstrap, MAIN_METRICS))
 
 
 def measure_importance(
@@ -250,15 +239,17 @@ def collect_evaluation(
     costs: Costs,
 ) -> Evaluation:
     """What was found of the data and of the candidate, and is to travel with it."""
-    y, p = predictions[contract.label], predictions["probability"].to_numpy()
-    rates = {name: roc_curve(y, predictions[name].to_numpy()) for name in CURVES.values()}
-    thresholds, cost = cost_curve(y, p, costs.false_negative, costs.false_positive)
+    scored = Scored.of(contract, predictions)
+    rates = {
+        name: roc_curve(scored.label, predictions[name].to_numpy()) for name in CURVES.values()
+    }
+    thresholds, cost = cost_curve(scored.label, scored.score, costs)
     counts = {"contract", "n_read", "n_quarantined"}
     return Evaluation(
         screened=[table.model_dump(include=counts) for table in screening.tables],
         window=metrics.window,
         baselines=metrics.baselines,
-        calibration=json_records(calibration_curve(y, p)),
+        calibration=json_records(calibration_curve(scored.label, scored.score)),
         slices=json_records(slices),
         importance=json_records(importance),
         confusion=metrics.confusion,

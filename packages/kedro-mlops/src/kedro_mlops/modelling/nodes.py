@@ -24,7 +24,7 @@ from kedro_mlops.core.time_params import AsOf, Parameters, Window
 from kedro_mlops.measures.drift_profile import profile, windows_back
 from kedro_mlops.measures.drift_reference import Calibration, Reference, logit
 from kedro_mlops.measures.evaluation import Evaluation, Measured
-from kedro_mlops.measures.metrics import Costs, cheapest_threshold
+from kedro_mlops.measures.metrics import SCORE, Costs, cheapest_threshold
 from kedro_mlops.models.families import Families, Family, Hyperparameters
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import ModelPackage, content_hash
@@ -262,12 +262,8 @@ def choose_threshold(
     contract: Columns, validation_predictions: pd.DataFrame, costs: Costs
 ) -> float:
     """The decision threshold with the lowest cost on the validation window."""
-    return cheapest_threshold(
-        validation_predictions[contract.label],
-        validation_predictions["probability"].to_numpy(),
-        costs.false_negative,
-        costs.false_positive,
-    )
+    y, p = validation_predictions[[contract.label, SCORE]].to_numpy(np.float64).T
+    return cheapest_threshold(y, p, costs)
 
 
 def profile_reference(

@@ -5,7 +5,6 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 from ibis import _
 from pydantic import Field
@@ -14,21 +13,22 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.measures.metrics import (
+    MAIN_METRICS,
+    SCORE,
     Bootstrap,
     Costs,
-    log_loss,
+    Scored,
     measure,
     paired_difference,
     percentile_interval,
     resampled_mean,
-    roc_auc,
     row_costs,
     unpaired_difference,
 )
 from kedro_mlops.models.package import ModelPackage
 
 from .decisions import ChallengerDecision, Figures
-from .nodes import CHAMPION, SCORE, known_labels
+from .nodes import CHAMPION, known_labels
 
 SHADOW = "shadow"
 READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "decision"]
@@ -51,13 +51,13 @@ class ChallengerReview(Parameters):
 class Contest:
     """What the two models said of live rows, and what really happened.
 
-    For a shadow both tables have the same rows in the same order.
+    For a shadow both have the same rows in the same order.
     """
 
     version: str
     variant: str
-    challenger: pd.DataFrame
-    champion: pd.DataFrame
+    challenger: Scored
+    champion: Scored
 
 
 def judge_challenger(
@@ -90,15 +90,13 @@ def judge_challenger(
     if contest is None:
         found = _without_challenger(past_challenger_reviews, champion)
     else:
-        difference = _difference(contract, contest, params, bootstrap)
+        difference = _difference(contest, params, bootstrap)
         found = {
             **_outcome(contest, difference, stopped, params),
             "challenger": contest.version,
             "variant": contest.variant,
-            "champion": _figures(contract, champion.version, contest.champion, costs, bootstrap),
-            "challenger_metrics": _figures(
-                contract, contest.version, contest.challenger, costs, bootstrap
-            ),
+            "champion": _figures(champion.version, contest.champion, costs, bootstrap),
+            "challenger_metrics": _figures(contest.version, contest.challenger, costs, bootstrap),
             "difference": difference,
         }
     if found["outcome"] == "stop":
@@ -135,7 +133,7 @@ def _contest(
     if variant == SHADOW:
         both = one[contract.keys].merge(other[contract.keys], on=contract.keys)
         one, other = (both.merge(part, on=contract.keys) for part in (one, other))
-    return Contest(version, variant, one, other)
+    return Contest(version, variant, *(Scored.of(contract, part) for part in (one, other)))
 
 
 def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.DataFrame:
@@ -146,30 +144,24 @@ def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.Dat
     known: pd.DataFrame = (
         labels.semi_join(asked, contract.keys).select(*contract.keys, contract.label).to_pandas()
     )
-    labelled = newest.merge(known.dropna(subset=[contract.label]), on=contract.keys)
-    return labelled.astype({contract.label: np.int8}).assign(
-        day=labelled[contract.event_time].dt.normalize()
-    )
+    return newest.merge(known.dropna(subset=[contract.label]), on=contract.keys)
 
 
 def _difference(
-    contract: Columns, contest: Contest, params: ChallengerReview, bootstrap: Bootstrap
+    contest: Contest, params: ChallengerReview, bootstrap: Bootstrap
 ) -> Interval | None:
     """Challenger's log loss minus champion's; nothing where the rows say nothing."""
     if _too_few(contest, params):
         return None
     one, other = contest.challenger, contest.champion
-    p, q = one[SCORE].to_numpy(), other[SCORE].to_numpy()
     if contest.variant == SHADOW:
-        return paired_difference(one[contract.label], p, q, one["day"], bootstrap)
-    return unpaired_difference(
-        (one[contract.label], p, one["day"]), (other[contract.label], q, other["day"]), bootstrap
-    )
+        return paired_difference(one, other.score, bootstrap)
+    return unpaired_difference(one, other, bootstrap)
 
 
 def _too_few(contest: Contest, params: ChallengerReview) -> str | None:
     n_rows = min(len(contest.challenger), len(contest.champion))
-    n_days = min(contest.challenger["day"].nunique(), contest.champion["day"].nunique())
+    n_days = min(contest.challenger.day.nunique(), contest.champion.day.nunique())
     if n_rows >= params.min_labelled_rows and n_days >= params.min_days:
         return None
     return (
@@ -214,19 +206,15 @@ def _stopped(past: pd.DataFrame) -> dict[str, str]:
     return dict(zip(stops["challenger"], stops["reasons"], strict=True))
 
 
-def _figures(
-    contract: Columns, version: str, rows: pd.DataFrame, costs: Costs, bootstrap: Bootstrap
-) -> Figures:
-    if rows.empty:
+def _figures(version: str, rows: Scored, costs: Costs, bootstrap: Bootstrap) -> Figures:
+    if not len(rows):
         return Figures(model_version=version, n_rows=0)
-    label, day = rows[contract.label], rows["day"]
-    cost = row_costs(label.to_numpy(bool), rows["decision"].to_numpy(bool), costs)
-    compared = {"log_loss": log_loss, "roc_auc": roc_auc}
+    cost = resampled_mean(row_costs(rows, costs), rows.day, bootstrap)
     return Figures(
         model_version=version,
         n_rows=len(rows),
-        **measure(label, rows[SCORE].to_numpy(), day, bootstrap, compared),
-        cost=percentile_interval(resampled_mean(cost, day, bootstrap), bootstrap),
+        **measure(rows, bootstrap, MAIN_METRICS),
+        cost=percentile_interval(cost, bootstrap),
     )
 
 

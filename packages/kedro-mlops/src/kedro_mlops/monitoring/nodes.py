@@ -16,13 +16,13 @@ from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.core.artefacts import Check
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.measures.metrics import SCORE
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.prediction_log.parts import Part, Taken, take
 
 from .findings import Answered, ColumnSkew, Quality, Skew
 
-SCORE = "probability"
 CHAMPION = "champion"
 
 Distance = Literal["psi", "jensen_shannon", "wasserstein"]

@@ -1,42 +1,31 @@
 """How the champion does: on the labels that are known, and by estimate where they are not yet."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import (
+    MAIN_METRICS,
     METRICS,
     Bootstrap,
-    Metric,
     Metrics,
+    Scored,
+    columns_of,
     confusion,
     flatten,
-    log_loss,
     measure,
-    measure_decisions,
-    roc_auc,
 )
 from kedro_mlops.models.package import ModelPackage
 
 from .findings import Performance, Watched
-from .nodes import SCORE, Monitoring
+from .nodes import Monitoring
 
-# the expected value of these is had by putting the expected label in the place of the label
-ESTIMATED = {"log_loss": log_loss, "roc_auc": roc_auc}
-WINDOW_METRICS = [
-    f"{prefix}{metric}{end}"
-    for prefix in ("", "estimated_")
-    for metric in ESTIMATED
-    for end in ("", "_low", "_high")
-]
 WINDOW_COLUMNS = [
     "model_version", "window_start", "window_end", "n_predictions", "n_labelled",
-    "label_coverage", "drifted", "drifted_columns", *WINDOW_METRICS,
+    "label_coverage", "drifted", "drifted_columns", *columns_of(MAIN_METRICS.names),
+    *columns_of(MAIN_METRICS.names, "estimated_"),
 ]  # fmt: skip
 
 
@@ -59,10 +48,11 @@ def measure_performance(
     sees rows that are harder, and not a world that has changed. (Confidence-based performance
     estimation; Białek et al., 2024, arXiv:2401.08348.)
     """
-    known = labelled.dropna(subset=[contract.label])
+    known = Scored.of(contract, labelled.dropna(subset=[contract.label]))
     learned = _learned_from_these(champion, as_of)
-    unknown_because = learned or _too_few(contract, labelled, known, params)
+    unknown_because = learned or _too_few(known, len(labelled), params)
     can_estimate = not learned and len(labelled) >= params.min_labelled_rows
+    expected = _expected(contract, labelled, champion)
     metadata = champion.metadata
     return Performance(
         model=Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
@@ -74,12 +64,9 @@ def measure_performance(
         labels=labels,
         new_labels=new_labels,
         unknown_because=unknown_because,
-        metrics={}
-        if unknown_because
-        else _realised(contract, known, bootstrap, metrics.of_probabilities)
-        | _decided(contract, known, bootstrap, metrics.of_decisions),
-        confusion={} if unknown_because else confusion(*_decisions(contract, known)),
-        estimated=_estimated(contract, labelled, champion, bootstrap) if can_estimate else {},
+        metrics={} if unknown_because else measure(known, bootstrap, metrics),
+        confusion={} if unknown_because else confusion(known),
+        estimated=measure(expected, bootstrap, MAIN_METRICS) if can_estimate else {},
         reference=metadata.metrics,
     )
 
@@ -101,12 +88,13 @@ def measure_windows(
     for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
         moment = labelled[contract.event_time]
         inside = labelled[(moment >= pd.Timestamp(str(start))) & (moment < pd.Timestamp(str(end)))]
-        known = inside.dropna(subset=[contract.label])
+        known = Scored.of(contract, inside.dropna(subset=[contract.label]))
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
         # its figures on rows that it has learned from would flatter it
         learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
-        figures = {} if learned else _figures(contract, inside, known, champion, bootstrap)
+        expected = _expected(contract, inside, champion)
+        figures = {} if learned else _figures(known, expected, bootstrap)
         rows.append(
             {
                 "model_version": champion.version,
@@ -125,17 +113,9 @@ def measure_windows(
     return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
 
 
-def _figures(
-    contract: Columns,
-    inside: pd.DataFrame,
-    known: pd.DataFrame,
-    champion: ModelPackage,
-    bootstrap: Bootstrap,
-) -> dict[str, float]:
-    realised = _realised(contract, known, bootstrap, ESTIMATED)
-    return flatten(realised) | flatten(
-        _estimated(contract, inside, champion, bootstrap), "estimated_"
-    )
+def _figures(known: Scored, expected: Scored, bootstrap: Bootstrap) -> dict[str, float]:
+    realised, estimated = (measure(rows, bootstrap, MAIN_METRICS) for rows in (known, expected))
+    return flatten(realised) | flatten(estimated, "estimated_")
 
 
 def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
@@ -147,57 +127,26 @@ def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
     )
 
 
-def _too_few(
-    contract: Columns, labelled: pd.DataFrame, known: pd.DataFrame, params: Monitoring
-) -> str | None:
+def _too_few(known: Scored, n_predictions: int, params: Monitoring) -> str | None:
     needed = params.min_labelled_rows
     if len(known) < needed:
         return (
             f"Not enough data to judge performance: {len(known)} labelled rows, {needed} are "
             "needed."
         )
-    coverage = len(known) / len(labelled)
+    coverage = len(known) / n_predictions
     if coverage < params.min_label_coverage:
         return (
             f"Not enough data to judge performance: {coverage:.1%} of the predictions have their "
             f"label, {params.min_label_coverage:.0%} are needed."
         )
-    if known[contract.label].nunique() < 2:
+    if len(set(known.label)) < 2:
         return "Not enough data to judge performance: all labels are of one class."
     return None
 
 
-def _realised(
-    contract: Columns,
-    known: pd.DataFrame,
-    bootstrap: Bootstrap,
-    metrics: Mapping[str, Metric],
-) -> dict[str, Interval]:
-    days = known[contract.event_time].dt.normalize()
-    return measure(
-        known[contract.label].astype(np.int8), known[SCORE].to_numpy(), days, bootstrap, metrics
-    )
-
-
-def _decided(
-    contract: Columns,
-    known: pd.DataFrame,
-    bootstrap: Bootstrap,
-    metrics: Mapping[str, Metric],
-) -> dict[str, Interval]:
-    days = known[contract.event_time].dt.normalize()
-    return measure_decisions(*_decisions(contract, known), days, bootstrap, metrics)
-
-
-def _decisions(contract: Columns, known: pd.DataFrame) -> tuple[pd.Series, NDArray[np.bool_]]:
-    """What happened, and what was decided."""
-    return known[contract.label].astype(np.int8), known["decision"].to_numpy(np.bool_)
-
-
-def _estimated(
-    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
-) -> dict[str, Interval]:
-    scores = rows[SCORE].to_numpy(np.float64)
-    expected = pd.Series(champion.reference.calibration.apply(scores))
-    days = rows[contract.event_time].dt.normalize()
-    return measure(expected, scores, days, bootstrap, ESTIMATED)
+def _expected(contract: Columns, rows: pd.DataFrame, champion: ModelPackage) -> Scored:
+    """The rows, with the chance of a positive in the place of the label; nothing decided."""
+    scored = Scored.of(contract, rows)
+    chance = champion.reference.calibration.apply(scored.score)
+    return replace(scored, label=chance, decided=None)

@@ -8,11 +8,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kedro_mlops.contract.screening_account import ScreeningAccount
+from kedro_mlops.measures.metrics import MAIN_METRICS
 from kedro_mlops.models.package import ModelPackage
 
 from .decisions import RetrainDecision
 from .findings import Performance, Quality, Skew
-from .performance import ESTIMATED
 
 Sample = tuple[dict[str, str], float]
 
@@ -68,7 +68,7 @@ def _of_the_model(
 ) -> Iterator[GaugeMetricFamily]:
     newest = windows.tail(1)
     model = {"model_version": champion.version}
-    for metric in ESTIMATED:
+    for metric in MAIN_METRICS.names:
         said = f"{metric} of the newest window, on its labels or by estimate without them"
         yield _gauge(f"model_{metric}", said, _known(newest, metric, model))
     rules: list[Sample] = [(model | {"rule": rule.rule}, rule.fired) for rule in decision.rules]

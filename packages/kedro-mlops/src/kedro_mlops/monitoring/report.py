@@ -6,14 +6,13 @@ import plotly.graph_objects as go
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.drift_profile import bin_labels
-from kedro_mlops.measures.metrics import calibration_curve
+from kedro_mlops.measures.metrics import SCORE, Scored, calibration_curve
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
 
 from .decisions import ChallengerDecision, RetrainDecision
 from .findings import Performance, Quality, Skew
-from .nodes import SCORE
 
 DRIFT_ROWS = 8
 
@@ -26,12 +25,10 @@ def draw_monitoring(
     champion: ModelPackage,
 ) -> list[go.Figure]:
     """Pictures of the horizon: performance by window, calibration, score, drift."""
-    known = labelled.dropna(subset=[contract.label])
+    known = Scored.of(contract, labelled.dropna(subset=[contract.label]))
     return [
         charts.performance(windows, champion.metadata.metrics["log_loss"]),
-        charts.calibration(
-            calibration_curve(known[contract.label].astype(np.int8), known[SCORE].to_numpy())
-        ),
+        charts.calibration(calibration_curve(known.label, known.score)),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
     ]

@@ -17,6 +17,7 @@ from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import (
     Bootstrap,
     Costs,
+    Scored,
     flatten,
     percentile_interval,
     resampled_mean,
@@ -119,7 +120,7 @@ def compare_policies(
 
 def _worth(contract: Columns, rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
     """How well a policy's champions ranked, and what their decisions cost."""
-    ticks = rows.assign(cost=_cost(contract, rows, costs)).groupby("tick")
+    ticks = rows.assign(cost=row_costs(Scored.of(contract, rows), costs)).groupby("tick")
     return {
         "roc_auc": float(ticks.apply(partial(_auc, contract)).mean()),
         "cost": float(ticks["cost"].mean().mean()),
@@ -154,30 +155,21 @@ def _resampled_losses(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstra
     Returns:
         Shape (1 + n_resamples,). Policies that lived the same rows get the same resamples.
     """
+    ticks = [Scored.of(contract, part) for _, part in rows.groupby("tick", sort=True)]
     means = [
         resampled_mean(
-            _losses(contract, part),
-            part[contract.event_time].dt.normalize(),
+            row_log_loss(tick.label, tick.score),
+            tick.day,
             bootstrap.model_copy(update={"seed": bootstrap.seed + number}),
         )
-        for number, (_, part) in enumerate(rows.groupby("tick", sort=True))
+        for number, tick in enumerate(ticks)
     ]
     return np.asarray(np.mean(means, axis=0))
 
 
-def _losses(contract: Columns, rows: pd.DataFrame) -> Floats:
-    return row_log_loss(
-        rows[contract.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
-    )
-
-
 def _auc(contract: Columns, rows: pd.DataFrame) -> float:
-    y, p = rows[contract.label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
-    return float(roc_auc(y, p, np.ones((1, len(rows))))[0])
-
-
-def _cost(contract: Columns, rows: pd.DataFrame, costs: Costs) -> Floats:
-    return row_costs(rows[contract.label].to_numpy(bool), rows["decision"].to_numpy(bool), costs)
+    scored = Scored.of(contract, rows)
+    return float(roc_auc(scored.label, scored.score, np.ones((1, len(scored))))[0])
 
 
 def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:

@@ -8,7 +8,7 @@ import pandas as pd
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
-from kedro_mlops.measures.metrics import Bootstrap, paired_difference, row_log_loss
+from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference, row_log_loss
 from kedro_mlops.models.decision import Decision
 
 from .nodes import ORACLE
@@ -139,13 +139,7 @@ def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
     rows, other, contract = tick.rows(new), tick.rows(old), tick.world.contract
     if rows.empty:
         return NO_GAIN
-    return paired_difference(
-        rows[contract.label].astype(int),
-        rows["probability"].to_numpy(),
-        other["probability"].to_numpy(),
-        rows[contract.event_time].dt.normalize(),
-        bootstrap,
-    )
+    return paired_difference(Scored.of(contract, rows), other["probability"].to_numpy(), bootstrap)
 
 
 def _names(listed: str) -> list[str]:
