@@ -130,11 +130,8 @@ def test_a_prediction_holds_every_input_and_a_probability():
     prediction = Columns.of(Prediction)
 
     assert set(INPUTS.names) <= set(prediction.names)
-    assert prediction["probability"].checks == {
-        "greater_than_or_equal_to": {"min_value": 0},
-        "less_than_or_equal_to": {"max_value": 1},
-        "is_finite": {},
-    }
+    assert prediction["probability"].checks == {"ge": 0, "le": 1}
+    assert prediction["probability"].finite
 
 
 def test_the_documented_example_keeps_the_contract():

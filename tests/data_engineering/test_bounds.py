@@ -31,10 +31,9 @@ def extremes(column):
     """Values of a column on its bounds, just inside and just outside, and far away; as text."""
     if column.kind == "datetime":
         return MOMENTS
-    checks = {name: v for check in column.checks.values() for name, v in check.items()}
     if column.kind == "categorical":
-        return [*TEXTS, *checks.get("allowed_values", [])]
-    bounds = [v for name, v in checks.items() if name in ("min_value", "max_value")]
+        return [*TEXTS, *column.checks.get("isin", [])]
+    bounds = [limit for name, limit in column.checks.items() if name in ("gt", "ge", "lt", "le")]
     near = [np.nextafter(float(b), to) for b in bounds for to in (-np.inf, np.inf)]
     return [repr(v) for v in [*NUMBERS, *bounds, *map(float, near)]]
 

@@ -141,7 +141,7 @@ def is_missing(cell: Any) -> bool:
 
 def spelt_missing(declared: Column) -> list[str]:
     """What stands for no value in a column, as the words that declare it say."""
-    values = declared.checks.get("isin", {}).get("allowed_values", [])
+    values = declared.checks.get("isin", [])
     words = ["NA"] if declared.nullable or declared.kind != "categorical" else []
     return [text for text in ["", *words] if text not in values]
 

@@ -154,7 +154,7 @@ def test_a_key_that_comes_twice_is_counted_and_refused_as_pandera_refuses_it(key
 def test_a_check_that_cannot_be_pushed_down_is_refused_rather_than_skipped():
     table = ibis.memtable(pd.DataFrame({"price": [0.5]}))
 
-    with pytest.raises(ContractError, match="'in_range' of column 'price' cannot be pushed down"):
+    with pytest.raises(ContractError, match=r"Priced\.price .* has the check 'in_range'"):
         ContractValidator(f"{__name__}.Priced").validate(table)
 
 

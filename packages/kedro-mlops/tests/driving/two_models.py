@@ -90,7 +90,7 @@ def rows_of(contract: type[Contract]) -> pd.DataFrame:
             "datetime": moments,
             "categorical": [f"p{i}" for i in range(N_ROWS)],
         }
-        choices = each.checks.get("isin", {}).get("allowed_values")
+        choices = each.checks.get("isin")
         rows[each.name] = rng.choice(choices, N_ROWS) if choices else values[each.kind]
     rows[columns.label] = pd.array(number + rng.normal(0, 4_000, N_ROWS) > 6_000, dtype="boolean")
     rows[columns.label_time] = moments + pd.Timedelta(hours=1)

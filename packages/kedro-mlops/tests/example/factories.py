@@ -73,11 +73,10 @@ def observations(
 def _values(column: Column, n_rows: int, rng: np.random.Generator) -> Any:
     """Values that keep the column's checks: drawn from its choices or bounds, or its example."""
     if column.kind != "numeric":
-        choices = column.checks.get("isin", {}).get("allowed_values", [column.role.example])
+        choices = column.checks.get("isin", [column.role.example])
         return rng.choice(choices, n_rows)
-    bounds = {name: value for check in column.checks.values() for name, value in check.items()}
-    low = bounds.get("min_value", 0)
-    values = rng.uniform(low, bounds.get("max_value", low + 100), n_rows)
+    low = column.checks.get("ge", column.checks.get("gt", 0))
+    values = rng.uniform(low, column.checks.get("le", column.checks.get("lt", low + 100)), n_rows)
     if column.nullable:
         values[rng.random(n_rows) < 0.1] = np.nan
     return values if column.nullable or "float" in str(column.dtype) else values.astype(int) + 1

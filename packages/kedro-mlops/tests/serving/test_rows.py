@@ -254,7 +254,7 @@ def test_forbidden_values_are_refused_and_documented(dtype, forbidden, allowed):
 
     assert model.model_validate({"choice": allowed}).choice == allowed
     for value in forbidden:
-        with pytest.raises(ValidationError, match="should not be one of"):
+        with pytest.raises(ValidationError, match="should be none of"):
             model.model_validate({"choice": value})
     assert model.model_json_schema()["properties"]["choice"]["not"] == {"enum": forbidden}
 
@@ -267,7 +267,7 @@ def test_a_forbidden_value_is_refused_where_none_may_be_given():
 
     assert model.model_validate({}).code is None
     assert model.model_validate({"code": None}).code is None
-    with pytest.raises(ValidationError, match="should not be one of"):
+    with pytest.raises(ValidationError, match="should be none of"):
         model.model_validate({"code": "XX"})
 
 
@@ -288,15 +288,15 @@ def test_a_check_that_the_api_cannot_make_is_an_error_not_a_gap():
     class Rate(Contract):
         share: float = column("Share", in_range={"min_value": 0, "max_value": 1})
 
-    with pytest.raises(ContractError, match=r"'in_range' of column 'share' has no counterpart"):
+    with pytest.raises(ContractError, match=r"Rate\.share .* has the check 'in_range'"):
         model_of(Rate)
 
 
 @pytest.mark.parametrize(
     ("dtype", "allowed", "check", "rule"),
     [
-        (int, [1, 2], {"ge": 2}, "greater_than_or_equal_to"),
-        (float, [0.5, 1.0], {"lt": 1}, "less_than"),
+        (int, [1, 2], {"ge": 2}, "ge"),
+        (float, [0.5, 1.0], {"lt": 1}, "lt"),
         (str, ["AA", "B6"], {"str_matches": "[A-Z]"}, "str_matches"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import operator
 import re
 from functools import cache
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.export.fields import fields_of
+from kedro_mlops.runtime.checks import CHECKS, Check
 from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
 from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.reading import RowReader
@@ -177,7 +179,7 @@ def pandera_verdicts(contract, name, values):
 
 def in_pythons_dialect(column, value):
     """Whether the value ends in a line break before which only Python's `$` would match."""
-    ends = "$" in column.checks.get("str_matches", {}).get("pattern", "")
+    ends = "$" in column.checks.get("str_matches", "")
     return ends and isinstance(value, str) and value.endswith("\n")
 
 
@@ -289,10 +291,10 @@ def engine_verdicts(contract, name, values):
 
 def landmarks(column):
     """Bounds, and allowed or forbidden values."""
-    named = [value for check in column.checks.values() for value in check.values()]
     if "str_matches" in column.checks:
         return ["AB", "ABC", "EAST", "N1", "AB1"]
-    return [one for value in named for one in (value if isinstance(value, list) else [value])]
+    limits = column.checks.values()
+    return [one for value in limits for one in (value if isinstance(value, list) else [value])]
 
 
 def near_misses(column):
@@ -327,7 +329,7 @@ def plausible(column):
         return (st.datetimes() | day).map(lambda moment: moment.isoformat())
     if column.kind == "boolean":
         return st.booleans()
-    patterns = [check["pattern"] for check in column.checks.values() if "pattern" in check]
+    patterns = [column.checks[name] for name in column.checks if name == "str_matches"]
     return st.one_of(st.text(), st.text("ABNabé1 \n", max_size=4), *map(st.from_regex, patterns))
 
 
@@ -356,11 +358,8 @@ def is_nan(value):
     return isinstance(value, float) and math.isnan(value)
 
 
-@pytest.mark.parametrize(("contract", "name"), CASES)
-def test_every_judge_of_a_value_comes_to_the_same_verdict(contract, name):
-    column = Columns.of(contract)[name]
-    values = values_for(column)
-
+def verdicts_on(contract, name, values):
+    """What each judge says of each value."""
     verdicts = zip(
         values,
         pandera_verdicts(contract, name, values),
@@ -370,8 +369,13 @@ def test_every_judge_of_a_value_comes_to_the_same_verdict(contract, name):
         engine_verdicts(contract, name, values),
         strict=True,
     )
+    return [Judged(*verdict) for verdict in verdicts]
 
-    judged = [Judged(*verdict) for verdict in verdicts]
+
+@pytest.mark.parametrize(("contract", "name"), CASES)
+def test_every_judge_of_a_value_comes_to_the_same_verdict(contract, name):
+    judged = verdicts_on(contract, name, values_for(Columns.of(contract)[name]))
+
     assert [one for one in judged if one.disputed] == []
     assert len(judged) >= VERDICTS_PER_COLUMN
     assert {one.service for one in judged} == {True, False}
@@ -383,3 +387,58 @@ def test_thousands_of_verdicts_are_compared():
     n_verdicts = len(CASES) * VERDICTS_PER_COLUMN
 
     assert n_verdicts >= 5_000
+
+
+def test_every_check_of_the_table_is_judged():
+    judged = {check for declared in Columns.of(Synthetic).all for check in declared.checks}
+
+    assert judged == set(CHECKS)
+
+
+NEW_CHECKS = [
+    (
+        str,
+        "AB",
+        Check(
+            name="str_startswith",
+            pandera="str_startswith",
+            words="text that begins with {}",
+            query=lambda texts, beginning: texts.startswith(beginning),
+            value=lambda beginning: lambda text: text.startswith(beginning),
+            rule="begins_with",
+            schema=lambda beginning: {"pattern": f"^{re.escape(beginning)}"},
+        ),
+    ),
+    *(
+        (
+            dtype,
+            limit,
+            Check(
+                name="ne",
+                pandera="not_equal_to",
+                words="other than {}",
+                query=operator.ne,
+                value=lambda limit: lambda value: value != limit,
+                rule="ne",
+                array=operator.ne,
+                schema=lambda limit: {"not": {"const": limit}},
+            ),
+        )
+        for dtype, limit in [(int, 2), (float, 0.5), (pd.Timestamp, NOON), (bool, True)]
+    ),
+]
+
+
+@pytest.mark.parametrize(("dtype", "limit", "check"), NEW_CHECKS)
+def test_a_new_check_is_one_entry_of_the_table(monkeypatch, dtype, limit, check):
+    monkeypatch.setitem(CHECKS, check.name, check)
+    contract = contract_of("New", [("one", dtype, column("One", **{check.name: limit}))])
+
+    judged = verdicts_on(contract, "one", values_for(Columns.of(contract)["one"]))
+
+    assert [one for one in judged if one.disputed] == []
+    for judge in ("service", "reader", "arrow", "engine"):
+        assert {getattr(one, judge) for one in judged} >= {True, False}
+    [field] = fields_of(Columns.of(contract))
+    told = request_model([field]).model_json_schema()["properties"]["one"]
+    assert check.schema(field.rules[check.rule]).items() <= told.items()

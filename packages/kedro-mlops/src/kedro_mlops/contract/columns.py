@@ -15,30 +15,21 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from pandera.dtypes import DataType, is_bool, is_datetime, is_float, is_int, is_numeric
+from pandera.dtypes import DataType, is_bool, is_datetime, is_int, is_numeric
 
 from kedro_mlops.core.errors import ContractError
+from kedro_mlops.runtime.checks import CHECKS
+from kedro_mlops.runtime.serving_spec import Kind
 
 # the columns by which every feature table is looked up
 ENTITY = "entity"
 DAY = "day"
 
-Kind = Literal["numeric", "categorical", "datetime", "boolean"]
 Task = Literal["binary", "multiclass", "regression"]
 Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
 REAL_MOMENT = "is_real_moment"
-# what is enforced everywhere: Pandera's name of a check, and the argument that declares it
-ARGUMENTS = {
-    "greater_than": "gt",
-    "greater_than_or_equal_to": "ge",
-    "less_than": "lt",
-    "less_than_or_equal_to": "le",
-    "isin": "isin",
-    "notin": "notin",
-    "str_matches": "str_matches",
-}
 # what stands for no value in text, unless a contract says otherwise
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table
@@ -168,8 +159,9 @@ class Column:
     """One column of a contract, ready to be read by those who obey it.
 
     Attributes:
-        checks: What its values must keep: Pandera's name of each check, and what it was given.
-        judges: The same checks, to be called on values.
+        finite: Whether its values are numbers that may not be infinite.
+        checks: What else its values must keep: the names of ``CHECKS``, and the limit of each.
+        judges: All that its values must keep, to be called on them.
     """
 
     name: str
@@ -178,15 +170,21 @@ class Column:
     nullable: bool
     description: str
     role: Role
+    finite: bool = False
     checks: dict[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = MISSING
     judges: tuple[pa.Check, ...] = field(default=(), compare=False, repr=False)
 
     @property
+    def integer(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.kind == "numeric" and is_int(self.dtype)
+
+    @property
     def pandas_dtype(self) -> str:
         """The dtype of the column's values in pandas, with room for missing ones if allowed."""
         if self.kind == "numeric":
-            return "float64" if self.nullable or not is_int(self.dtype) else "int64"
+            return "float64" if self.nullable or not self.integer else "int64"
         return {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}[self.kind]
 
     @property
@@ -218,7 +216,8 @@ class Columns:
         """Read the columns of a Pandera model.
 
         Raises:
-            ContractError: if the roles of a column contradict each other.
+            ContractError: if what is said of a column contradicts itself, or has a check that is
+                not in ``CHECKS``.
         """
         unique = contract.to_schema().unique or []
         return cls(
@@ -350,21 +349,21 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
 
 def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
     role = (spec.metadata or {}).get("role", Role())
+    kind = _kind(spec.dtype)
+    declared = {check.pandera: check.name for check in CHECKS.values()}
+    limits = {check.name: next(iter(check.statistics.values()), None) for check in spec.checks}
     column = Column(
         name=name,
-        kind=_kind(spec.dtype),
+        kind=kind,
         dtype=spec.dtype,
         nullable=spec.nullable,
         description=spec.description or "",
         role=role,
-        checks={
-            check.name: check.statistics
-            for check in spec.checks
-            if check.name != FINITE or is_float(spec.dtype)
-        },
+        finite=FINITE in limits and kind == "numeric" and not is_int(spec.dtype),
+        checks={declared.get(n, n): limit for n, limit in limits.items() if n != FINITE},
         judges=tuple(spec.checks),
     )
-    is_value = column.checks.get("isin", {}).get("allowed_values", [])
+    is_value = column.checks.get("isin", [])
     words = column.nullable or column.kind != "categorical"
     usual = (text for text in missing if text not in is_value and (words or not text))
     return replace(column, missing=tuple(usual) if role.missing is None else role.missing)
@@ -380,8 +379,12 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         )
     if role.feature and (role.label or role.label_time):
         yield "is the label and a feature: the model would be told the answer"
-    if "str_matches" in column.checks and column.kind != "categorical":
-        yield f"is {column.kind}, and `str_matches` is for text"
+    for name in column.checks:
+        if name not in CHECKS:
+            known = ", ".join(CHECKS)
+            yield f"has the check '{name}', which is not made everywhere; use one of {known}"
+        elif CHECKS[name].array is None and column.kind != "categorical":
+            yield f"is {column.kind}, and `{name}` is for text"
     if role.lookup and role.lookup.by not in names:
         yield f"is looked up by '{role.lookup.by}', which the contract does not have"
     if role.label and not _fits_task(column, role.label):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
-from pandera.dtypes import is_int
 
 from .columns import Column
 from .rules import without_nan
@@ -57,10 +56,10 @@ def _number(column: Column, source: ir.Column) -> ir.Column:
     if dtype.is_string():
         number = without_nan(source.try_cast("float64"))
         # digits beyond the 15th get lost on the way through a float
-        return _same(source.try_cast("int64"), number) if is_int(column.dtype) else number
+        return _same(source.try_cast("int64"), number) if column.integer else number
     if not dtype.is_numeric():
-        return ibis.null("int64" if is_int(column.dtype) else "float64")
-    if not is_int(column.dtype):
+        return ibis.null("int64" if column.integer else "float64")
+    if not column.integer:
         return source.cast("float64")
     return source.try_cast("int64") if dtype.is_integer() else _whole(source)
 

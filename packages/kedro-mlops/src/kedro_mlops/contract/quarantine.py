@@ -12,7 +12,6 @@ import ibis.expr.types as ir
 import pandas as pd
 import pandera.pandas as pa
 from ibis import _
-from pandera.dtypes import is_int
 from pydantic import Field
 
 from kedro_mlops.core.errors import BadDataError
@@ -157,7 +156,7 @@ def _rules(
 def _cell_rules(contract: type[pa.DataFrameModel], parsed: dict[str, Parsed]) -> Iterator[Rule]:
     columns = Columns.of(contract)
     for column in columns.all:
-        kind = "a whole number" if is_int(column.dtype) else column.kind
+        kind = "a whole number" if column.integer else column.kind
         yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
     typed = {name: found.typed for name, found in parsed.items()}
     asked = list(column_rules(columns, typed))

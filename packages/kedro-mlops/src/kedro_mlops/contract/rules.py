@@ -1,6 +1,6 @@
 """The rules of a contract, as expressions that the engine evaluates."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,20 +8,9 @@ import ibis
 import ibis.expr.types as ir
 
 from kedro_mlops.core.errors import ContractError
+from kedro_mlops.runtime.checks import CHECKS
 
-from .columns import ARGUMENTS, FINITE, REAL_MOMENT, Column, Columns
-
-_PASSES: dict[str, Callable[..., Any]] = {
-    "greater_than": lambda values, min_value: values > min_value,
-    "greater_than_or_equal_to": lambda values, min_value: values >= min_value,
-    "less_than": lambda values, max_value: values < max_value,
-    "less_than_or_equal_to": lambda values, max_value: values <= max_value,
-    "isin": lambda values, allowed_values: values.isin(allowed_values),
-    "notin": lambda values, forbidden_values: values.notin(forbidden_values),
-    # like Python's re.match, Pandera looks at the beginning of the text only
-    "str_matches": lambda values, pattern: values.re_search(f"^(?:{pattern})"),
-    FINITE: lambda values: ~values.cast("float64").isinf(),
-}
+from .columns import FINITE, REAL_MOMENT, Column, Columns
 
 
 @dataclass(frozen=True)
@@ -44,15 +33,13 @@ def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
         found = without_nan(values[column.name])
         if not column.nullable:
             yield Rule(column.name, "not_nullable", found.isnull())
-        for name, statistics in column.checks.items():
-            if name not in _PASSES:
-                raise ContractError(
-                    f"The check '{name}' of column '{column.name}' cannot be pushed down to the "
-                    f"engine; use one of {', '.join(ARGUMENTS.values())}."
-                )
-            passes = _PASSES[name](found, **statistics)
-            # what is missing is for `nullable` to judge
-            yield Rule(column.name, _named(name, statistics), ~passes.fill_null(True))
+        # what is missing is for `nullable` to judge
+        if column.finite:
+            yield Rule(column.name, FINITE, found.cast("float64").isinf().fill_null(False))
+        for name, limit in column.checks.items():
+            check = CHECKS[name]
+            keeps = check.query(found, limit)
+            yield Rule(column.name, f"{check.pandera}({limit})", ~keeps.fill_null(True))
 
 
 def moment_rules(contract: Any, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
@@ -135,9 +122,3 @@ def without_nan(values: ir.Column) -> ir.Column:
 def shown(column: Column, values: list[Any]) -> list[Any]:
     """Values as they may appear in a message: personal ones do not."""
     return ["(personal)"] if column.role.personal and values else values
-
-
-def _named(check: str, statistics: Mapping[str, Any]) -> str:
-    if not statistics:
-        return check
-    return f"{check}({', '.join(str(value) for value in statistics.values())})"

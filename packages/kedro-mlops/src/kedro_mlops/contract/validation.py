@@ -12,7 +12,6 @@ import pandas as pd
 import pandera.pandas as pa
 from kedro.utils import load_obj
 from kedro.validation import CheckFailure, DataValidationError
-from pandera.dtypes import is_int
 
 from .columns import Column, Columns
 from .parsing import as_table, parse
@@ -165,7 +164,7 @@ def _structure_failures(
 
 def _type_fits(column: Column, dtype: Any) -> bool:
     fits = {
-        "numeric": dtype.is_integer() if is_int(column.dtype) else dtype.is_numeric(),
+        "numeric": dtype.is_integer() if column.integer else dtype.is_numeric(),
         "categorical": dtype.is_string(),
         "datetime": dtype.is_timestamp(),
         "boolean": dtype.is_boolean(),

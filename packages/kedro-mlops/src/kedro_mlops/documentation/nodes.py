@@ -6,23 +6,15 @@ from typing import Any
 import plotly.graph_objects as go
 from pydantic import Field
 
-from kedro_mlops.contract.columns import FINITE, Column, Columns, Task
+from kedro_mlops.contract.columns import Column, Columns, Task
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import METRICS, Metrics
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.preprocessing import TREATMENT
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
+from kedro_mlops.runtime.checks import CHECKS
 
-_ALLOWED = {
-    "greater_than": "more than {}",
-    "greater_than_or_equal_to": "at least {}",
-    "less_than": "less than {}",
-    "less_than_or_equal_to": "at most {}",
-    "str_matches": "like {}",
-    "isin": "one of {}",
-    "notin": "none of {}",
-}
 _ANSWERS: dict[Task, str] = {
     "binary": "the probability that it is so, and a decision at the threshold",
     "multiclass": "the probability of each class",
@@ -102,12 +94,9 @@ def _describe(columns: Columns) -> dict[str, Any]:
 
 
 def _allowed(column: Column) -> Iterator[str]:
-    for check, statistics in column.checks.items():
-        if check != FINITE:
-            [limit] = statistics.values()
-            values = limit if isinstance(limit, list | tuple | set) else [limit]
-            text = ", ".join(str(value) for value in values)
-            yield _ALLOWED.get(check, f"{check}: {{}}").format(text)
+    for check, limit in column.checks.items():
+        values = limit if isinstance(limit, list | tuple | set) else [limit]
+        yield CHECKS[check].words.format(", ".join(map(str, values)))
 
 
 def _uses(column: Column, shown: Columns, of_events: bool) -> Iterator[str]:

@@ -26,9 +26,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from kedro_mlops.contract.columns import Columns, Kind
+from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import UNKNOWN_CATEGORY, calendar
+from kedro_mlops.runtime.serving_spec import Kind
 
 TREATMENT: dict[Kind, str] = {
     "numeric": "Numbers are used as they are, missing ones included; linear models get the median "

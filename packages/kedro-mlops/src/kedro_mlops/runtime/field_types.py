@@ -1,8 +1,7 @@
 """What a value of a field has to be, as Pydantic judges it and OpenAPI says it."""
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from . import serving_spec as spec
+from .checks import asked_of
 
 # longest text of a field
 MAX_TEXT = 256
@@ -53,7 +53,9 @@ def _member(field: spec.Field) -> Any:
 
 
 def _limits(field: spec.Field) -> dict[str, Any]:
-    limits = dict(field.rules)
+    limits: dict[str, Any] = {
+        asked.check.rule: asked.said for asked in asked_of(field) if asked.check.schema is None
+    }
     if field.kind in ("numeric", "boolean"):
         limits["strict"] = True
     if field.kind == "numeric" and not field.integer:
@@ -63,43 +65,26 @@ def _limits(field: spec.Field) -> dict[str, Any]:
     return limits
 
 
-def _refusals(field: spec.Field) -> list[Any]:
-    refusals: list[Any] = []
-    if field.forbidden:
-        documented = Field(json_schema_extra={"not": {"enum": field.forbidden}})
-        refusals += [AfterValidator(_none_of(field.forbidden)), documented]
-    if field.allowed is not None and field.kind != "categorical":
-        documented = Field(json_schema_extra={"enum": field.allowed})
-        refusals += [AfterValidator(_one_of(field.allowed)), documented]
-    return refusals
+def _refusals(field: spec.Field) -> Iterator[Any]:
+    """The checks that are not Pydantic's own, each with what OpenAPI says of it."""
+    for check, limit, said in asked_of(field):
+        # categories that are named are the field's type
+        if check.schema is None or (check.name == "isin" and field.kind == "categorical"):
+            continue
+        yield AfterValidator(_refusal(check.name, check.value(limit), check.words, said))
+        yield Field(json_schema_extra=check.schema(said))
 
 
-def _one_of(allowed: list[Any]) -> Callable[[Any], Any]:
+def _refusal(
+    name: str, keeps: Callable[[Any], bool], words: str, said: Any
+) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
-        if _plain(value) not in allowed:
-            raise PydanticCustomError("isin", "Input should be one of {allowed}", _named(allowed))
+        if not keeps(value):
+            expected = {"expected": words.format(json.dumps(said))}
+            raise PydanticCustomError(name, "Input should be {expected}", expected)
         return value
 
     return check
-
-
-def _none_of(forbidden: list[Any]) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if _plain(value) in forbidden:
-            raise PydanticCustomError(
-                "notin", "Input should not be one of {allowed}", _named(forbidden)
-            )
-        return value
-
-    return check
-
-
-def _named(values: list[Any]) -> dict[str, Any]:
-    return {"allowed": json.dumps(values)}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _type(field: spec.Field) -> Any:

@@ -3,14 +3,13 @@
 What looks wrong is left to the judge of single rows, who says what is.
 """
 
-import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from kedro_mlops.runtime.checks import asked_of
 from kedro_mlops.runtime.encoding import ArrayColumn, Coded
 from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
@@ -19,7 +18,7 @@ from .arrow_columns import as_column, check_schema
 from .arrow_stream import read_stream
 from .json_columns import Columns, by_name, columns_of, inexact, member, read_all
 from .limits import DeadlineCheck, no_deadline
-from .reading import RowReader, hides_colons, left_to_judge, request_decoder
+from .reading import RowReader, hides_colons, request_decoder
 from .refusals import BadRequestError
 
 # the moments that Python knows
@@ -140,8 +139,7 @@ def _json(column: ArrayColumn, row: int, field: Field) -> Any:
 def _breaks(column: ArrayColumn, field: Field) -> NDArray[np.bool_] | bool:
     """Which rows may break the contract; these are then judged like any others."""
     if isinstance(column, Coded):
-        judged = left_to_judge(field)
-        bad = [judged or not _text_fits(value, field) for value in column.values]
+        bad = [not fits for fits in _texts_fit(column.values, field)]
         return np.array(bad)[column.codes] if any(bad) else False
     if field.kind == "datetime":
         missing = np.isnat(column)
@@ -154,32 +152,18 @@ def _breaks(column: ArrayColumn, field: Field) -> NDArray[np.bool_] | bool:
         broken = broken | np.isinf(column)
         if field.integer and column.dtype.kind == "f":
             broken = broken | (inexact(column) & ~missing)
-        for rule, breaks in _BREAKS.items():
-            if rule in field.rules:
-                broken |= breaks(column, field.rules[rule])
-    if left_to_judge(field):
-        return broken | ~missing
-    if field.allowed is not None:
-        broken = broken | ~(missing | np.isin(column, field.allowed))
-    return broken | np.isin(column, field.forbidden) if field.forbidden else broken
+    for check, limit, _ in asked_of(field):
+        assert check.array is not None
+        typed = np.array(limit, column.dtype) if field.kind == "datetime" else limit
+        broken = broken | ~(check.array(column, typed) | missing)
+    return broken
 
 
-_BREAKS: dict[str, Callable[[Any, Any], Any]] = {
-    "gt": np.less_equal,
-    "ge": np.less,
-    "lt": np.greater_equal,
-    "le": np.greater,
-}
-
-
-def _text_fits(value: str | None, field: Field) -> bool:
-    if value is None:
-        return field.nullable
-    if field.allowed is not None:
-        return value in field.allowed
-    pattern = field.rules.get("pattern")
-    return (
-        len(value) <= MAX_TEXT
-        and value not in field.forbidden
-        and (pattern is None or ("\n" not in value and re.search(pattern, value) is not None))
-    )
+def _texts_fit(values: list[str | None], field: Field) -> list[bool]:
+    judges = [check.value(limit) for check, limit, _ in asked_of(field)]
+    return [
+        field.nullable
+        if value is None
+        else len(value) <= MAX_TEXT and all(keeps(value) for keeps in judges)
+        for value in values
+    ]

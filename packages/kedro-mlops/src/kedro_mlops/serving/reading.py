@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from operator import attrgetter
 from typing import Annotated, Any, Literal
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kedro_mlops.runtime import serving_spec as spec
+from kedro_mlops.runtime.checks import asked_of
 from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
 
 from .json_rows import rows_of, too_many_rows
@@ -170,6 +171,7 @@ def _values_of(names: list[str]) -> Callable[[Any], Values]:
 
 
 _COLONS = ("categorical", "datetime")
+_BOUNDS = ("gt", "ge", "lt", "le")
 
 
 def _member(field: spec.Field) -> tuple[Any, ...]:
@@ -187,34 +189,22 @@ def _type(field: spec.Field) -> Any:
         return Annotated[datetime, Meta(tz=False)]
     if field.kind == "boolean":
         return bool
-    return Annotated[str, Meta(max_length=MAX_TEXT, pattern=field.rules.get("pattern"))]
+    return Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 def _bounds(field: spec.Field) -> dict[str, Any]:
-    """The bounds, of which the decoder takes one at each end."""
-    bounds = dict(field.rules)
-    for strict, loose in (("gt", "ge"), ("lt", "le")):
-        if strict in bounds:
-            bounds.pop(loose, None)
+    """The bounds, of which the decoder takes one at each end: the tighter."""
+    bounds = {name: field.rules[name] for name in _BOUNDS if name in field.rules}
+    for strict, loose, tighter in (("gt", "ge", max), ("lt", "le", min)):
+        if strict in bounds and loose in bounds:
+            is_strict = tighter(bounds[loose], bounds[strict]) == bounds[strict]
+            bounds.pop(loose if is_strict else strict)
     return bounds
 
 
-def _checks(position: int, field: spec.Field) -> Iterable[tuple[int, Callable[[Any], bool]]]:
-    """What the decoder cannot check; where one fails, the judge decides."""
-    if "pattern" in field.rules:
-        # Python's `$` matches before a line break at the end
-        yield position, lambda value: "\n" not in value
-    if left_to_judge(field):
-        yield position, lambda _: False
-    elif field.forbidden:
-        forbidden = frozenset(field.forbidden)
-        yield position, lambda value: value not in forbidden
-    if field.allowed is not None and field.kind not in ("categorical", "datetime"):
-        yield position, frozenset(field.allowed).__contains__
-
-
-def left_to_judge(field: spec.Field) -> bool:
-    """Whether a field has rules that only the judge knows: few contracts have these."""
-    if field.kind == "datetime" and (field.allowed is not None or field.forbidden):
-        return True
-    return field.kind != "numeric" and bool(field.rules.keys() - {"pattern"})
+def _checks(position: int, field: spec.Field) -> Iterator[tuple[int, Callable[[Any], bool]]]:
+    """What the decoder does not check; where one fails, the judge decides."""
+    decoded = {"categorical": ("isin",), "numeric": _BOUNDS}.get(field.kind, ())
+    for check, limit, _ in asked_of(field):
+        if check.name not in decoded:
+            yield position, check.value(limit)
