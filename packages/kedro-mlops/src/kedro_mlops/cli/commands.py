@@ -182,7 +182,9 @@ def replay(
     _check_contracts()
     # a replay speaks for itself; what every node says would drown it
     logging.disable(logging.INFO)
-    policies = live(project_folder(), env, start, end, every, fresh=fresh)
+    given = {"start": start, "end": end, "every": every}
+    asked = {name: value for name, value in given.items() if value is not None}
+    policies = live(project_folder(), env, asked, fresh=fresh)
     click.echo(f"\n{summarise_replay(policies)}\n")
 
 

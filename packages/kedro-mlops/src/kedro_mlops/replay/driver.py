@@ -9,7 +9,6 @@ that is complete is written down; a replay that was stopped goes on after the la
 import contextlib
 import hashlib
 import json
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -48,38 +47,25 @@ def ticks(start: pd.Timestamp, end: pd.Timestamp, every: str) -> list[pd.Timesta
     return list(moments)
 
 
-def replay(
-    project: Path,
-    env: str,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    every: str | None = None,
-    *,
-    fresh: bool = False,
-) -> pd.DataFrame:
+def replay(project: Path, env: str, asked: dict[str, Any], *, fresh: bool) -> pd.DataFrame:
     """Live the ticks for every policy, and compare the policies.
 
     Args:
         project: Folder of the project.
         env: Kedro environment that keeps candidates and champions as ``conf/replay`` does.
-        start: The first champion of all policies is trained as of this day; if not given, it is
-            that of the parameters.
-        end: The last tick ends here, likewise.
-        every: Length of a tick, as a pandas frequency, likewise.
+        asked: What is to be in place of the parameters `replay`.
         fresh: Forget what has been lived before.
 
     Returns:
-        What each policy was worth; see ``pipelines.replay.nodes.compare_policies``.
+        What each policy was worth; see ``nodes.compare_policies``.
     """
     world = World(project, env)
     folders, parameters = world.configuration()
     folder = project / folders["replay"]
-    params = Replay.model_validate(parameters["replay"])
-    moments = ticks(
-        pd.Timestamp(start or params.start), pd.Timestamp(end or params.end), every or params.every
-    )
-    this = identity(project, parameters, moments, every or params.every)
-    span = {"start": f"{moments[0]:%Y-%m-%d}", "end": f"{moments[-1]:%Y-%m-%d}"}
+    params = Replay.model_validate(parameters["replay"] | asked)
+    moments = ticks(pd.Timestamp(params.start), pd.Timestamp(params.end), params.every)
+    this = identity(project, parameters, moments, params.every)
+    span = params.model_dump(mode="json", include={"start", "end"})
     with alone_in(folder), alone_in(project / folders["data"]):
         prepare(folder, this, fresh=fresh)
         _live(world, folder, moments, params.policies, Bootstrap(**parameters["bootstrap"]))
@@ -95,8 +81,10 @@ def _live(
     policies: dict[str, dict[str, Any]],
     bootstrap: Bootstrap,
 ) -> None:
-    """Live the ticks that have not been lived yet."""
-    lived = _lived(world)
+    """Live the ticks that are not complete."""
+    lived: dict[str, dict[str, Record]] = {}
+    for record in world.load("replay_ticks").to_dict(orient="records"):
+        lived.setdefault(record["tick"], {})[record["policy"]] = record
     n_steps = len(policies) + 2
     before: dict[str, Record] = {}
     with tqdm(total=n_steps * (len(moments) - 1), desc="Replay", unit="step") as progress:
@@ -157,11 +145,3 @@ def identity(
         "parameters": hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
         "code": hash_files(lock, (project / "src").rglob("*.py")),
     }
-
-
-def _lived(world: World) -> dict[str, dict[str, Record]]:
-    """What each policy did at the ticks that are complete."""
-    lived: dict[str, dict[str, Record]] = {}
-    for record in world.load("replay_ticks").to_dict(orient="records"):
-        lived.setdefault(record["tick"], {})[record["policy"]] = record
-    return lived

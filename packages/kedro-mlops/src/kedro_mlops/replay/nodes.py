@@ -31,7 +31,15 @@ from kedro_mlops.reporting.pages import render_page
 ORACLE = "oracle"
 # the groups of parameters in which policies may differ
 OVERRIDDEN = ("retraining", "monitoring")
-SEEN = ("n_windows", "n_drifted_windows", "n_drifted_columns")
+# columns of the comparison, and what each sums up over the ticks
+COUNTS = {
+    "n_retrained": "retrained",
+    "n_promoted": "promoted",
+    "n_false_alarms": "false_alarm",
+    "n_windows": "n_windows",
+    "n_drifted_windows": "n_drifted_windows",
+    "n_drifted_columns": "n_drifted_columns",
+}
 
 Floats = NDArray[np.float64]
 
@@ -96,25 +104,19 @@ def compare_policies(
     lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
     rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
     by_policy = {str(policy): part for policy, part in rows.groupby("policy")}
-    losses = {
+    means = {
         policy: _resampled_losses(contract, part, bootstrap) for policy, part in by_policy.items()
     }
     table = []
     for policy, part in by_policy.items():
         resampled = {
-            "log_loss": losses[policy],
-            "difference": losses[policy] - losses[params.benchmark],
+            "log_loss": means[policy],
+            "difference": means[policy] - means[params.benchmark],
         }
         intervals = {n: percentile_interval(found, bootstrap) for n, found in resampled.items()}
-        done = ticks[ticks["policy"] == policy]
-        table.append(
-            {
-                "policy": policy,
-                **flatten(intervals),
-                **_worth(contract, part, costs),
-                **_account(done),
-            }
-        )
+        done = _account(ticks[ticks["policy"] == policy])
+        worth = _worth(contract, part, costs)
+        table.append({"policy": policy, **flatten(intervals), **worth, **done})
     return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
 
 
@@ -132,14 +134,8 @@ def _worth(contract: Columns, rows: pd.DataFrame, costs: Costs) -> dict[str, flo
 
 def _account(done: pd.DataFrame) -> dict[str, float]:
     """What a policy did, and what monitoring saw."""
-    counts = {f"n_{did}": int(done[did].sum()) for did in ("retrained", "promoted")}
-    seen = {name: int(done[name].sum()) for name in SEEN}
-    return {
-        **counts,
-        "n_false_alarms": int(done["false_alarm"].sum()),
-        **seen,
-        "estimate_error": float(done["estimate_error"].astype(float).mean()),
-    }
+    counts = {name: int(done[counted].sum()) for name, counted in COUNTS.items()}
+    return {**counts, "estimate_error": float(done["estimate_error"].astype(float).mean())}
 
 
 def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from kedro_mlops.core.artefacts import Interval
@@ -50,7 +49,7 @@ def live_tick(
             "reasons": " ".join(decision.reasons),
             "n_windows": len(windows),
             "n_drifted_windows": int(windows["drifted"].sum()),
-            "n_drifted_columns": sum(len(_names(row)) for row in windows["drifted_columns"]),
+            "n_drifted_columns": sum(len(s.split(", ")) for s in windows["drifted_columns"] if s),
             "estimate_error": _estimate_error(windows),
         }
         records[policy] = _measured(tick, policy, record, bootstrap)
@@ -65,20 +64,19 @@ def live_tick(
 def _renew(tick: Tick, before: Record | None, judged: dict[str, Decision]) -> Record:
     """Who is champion of a policy as the tick begins, after what it decided as the last ended."""
     if before is None:
-        return _record(tick.name, None)
-    champion = before["champion"]
+        return _record(tick, None)
     if before["decision"] != "retrain":
-        return _record(champion, champion, last_trained=before["last_trained"])
+        return _record(tick, before, last_trained=before["last_trained"])
+    champion = before["champion"]
     if champion not in judged:
         judged[champion] = tick.judge(champion)
     decision = judged[champion]
-    promoted = decision.outcome == "promote"
     return _record(
-        tick.name if promoted else champion,
-        champion,
+        tick,
+        before,
         last_trained=before["last_trained"] if tick.without_candidate else tick.name,
         retrained=True,
-        promoted=promoted,
+        promoted=decision.outcome == "promote",
         why=before["reasons"],
         gate=f"{decision.outcome}: {' '.join(decision.reasons)}",
     )
@@ -86,37 +84,26 @@ def _renew(tick: Tick, before: Record | None, judged: dict[str, Decision]) -> Re
 
 def _foresee(tick: Tick, before: Record | None, bootstrap: Bootstrap) -> Record:
     """The oracle retrains where the coming days will show that it surely paid."""
-    if before is None:
-        return _record(tick.name, None)
-    if tick.without_candidate or not _pays(tick, before["champion"], bootstrap):
-        return _record(before["champion"], before["champion"])
-    return _record(
-        tick.name,
-        before["champion"],
-        retrained=True,
-        promoted=True,
-        why="It will pay.",
-        gate="not asked",
-    )
+    if before is None or tick.without_candidate:
+        return _record(tick, before)
+    if not _gain(tick, before["champion"], tick.name, bootstrap).high < 0:
+        return _record(tick, before)
+    done = {"retrained": True, "promoted": True, "why": "It will pay.", "gate": "not asked"}
+    return _record(tick, before, **done)
 
 
-def _pays(tick: Tick, champion: str, bootstrap: Bootstrap) -> bool:
-    return _gain(tick, champion, tick.name, bootstrap).high < 0
-
-
-def _record(champion: str, replaced: str | None, **said: Any) -> Record:
-    return {
-        "champion": champion,
-        "replaced": replaced,
-        "last_trained": champion,
-        **NOTHING_DONE,
-        **said,
-    }
+def _record(tick: Tick, before: Record | None, **said: Any) -> Record:
+    """A tick of a policy: its champion is that of before, unless the candidate was promoted."""
+    replaced = before["champion"] if before else None
+    champion = tick.name if replaced is None or said.get("promoted") else replaced
+    begun = {"champion": champion, "replaced": replaced, "last_trained": champion}
+    return {**begun, **NOTHING_DONE, **said}
 
 
 def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> Record:
     """The record, with how the champion did, and what the retraining gained."""
     rows = tick.rows(record["champion"])
+    scored = Scored.of(tick.world.contract, rows)
     gain = NO_GAIN
     if record["promoted"]:
         gain = _gain(tick, record["replaced"], record["champion"], bootstrap)
@@ -126,7 +113,7 @@ def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> 
         "policy": policy,
         **record,
         "n_rows": len(rows),
-        "log_loss": _log_loss(rows, tick.world.contract.label),
+        "log_loss": float(row_log_loss(scored.label, scored.score).mean()) if len(rows) else None,
         "gain": gain.value,
         "gain_low": gain.low,
         "gain_high": gain.high,
@@ -142,21 +129,10 @@ def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
     return paired_difference(Scored.of(contract, rows), other["probability"].to_numpy(), bootstrap)
 
 
-def _names(listed: str) -> list[str]:
-    return [name for name in listed.split(", ") if name]
-
-
 def _estimate_error(windows: pd.DataFrame) -> float | None:
     """How far the log loss estimated without labels was from the realised one, on average."""
     errors = (windows["estimated_log_loss"] - windows["log_loss"]).abs().dropna()
     return float(errors.mean()) if len(errors) else None
-
-
-def _log_loss(rows: pd.DataFrame, label: str) -> float | None:
-    if rows.empty:
-        return None
-    y, p = rows[label].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
-    return float(row_log_loss(y, p).mean())
 
 
 def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from kedro_mlops.monitoring.decisions import RetrainDecision
 
 logger = logging.getLogger(__name__)
 
-LOOKS = ["scoring", "monitoring"]
 LOOKED_AT = [
     "labelled_predictions", "windows", "retrain_decision", "decision_history", "window_history",
 ]  # fmt: skip
@@ -38,15 +37,10 @@ class World:
     env: str
 
     def run(
-        self,
-        pipelines: list[str],
-        wanted: list[str],
-        parameters: dict[str, Any] | None = None,
-        **folders: str,
+        self, pipelines: list[str], wanted: list[str], parameters: dict[str, Any], **folders: str
     ) -> dict[str, Any]:
         """Run what makes the wanted datasets, and load them."""
-        given = {**(parameters or {}), "globals": folders}
-        with self._session(given) as session:
+        with self._session({**parameters, "globals": folders}) as session:
             session.run(pipeline_names=pipelines, to_outputs=wanted)
             catalog = session.load_context().catalog
             return {name: catalog.load(name) for name in wanted}
@@ -148,31 +142,32 @@ class Tick:
         Returns:
             The decision, and what was seen of each window.
         """
-        made = self.world.run(
-            LOOKS,
+        made = self._watch(
+            champion,
             LOOKED_AT,
-            {**self.parameters, **overrides},
-            champion=self.model(champion),
+            overrides,
             last_trained=self.model(last_trained),
             policy=str(self.folder / "policies" / policy),
         )
-        self._rows[champion] = self._labelled(made)
         return made["retrain_decision"], made["windows"]
 
     def rows(self, champion: str) -> pd.DataFrame:
         """The labelled rows of the tick, with what a model says of them."""
         if champion not in self._rows:
-            made = self.world.run(
-                LOOKS, ["labelled_predictions"], self.parameters, champion=self.model(champion)
-            )
-            self._rows[champion] = self._labelled(made)
+            self._watch(champion, ["labelled_predictions"], {})
         return self._rows[champion]
 
     def model(self, as_of: str) -> str:
         """Where the model of a day is kept."""
         return str(self.folder / "candidates" / as_of)
 
-    def _labelled(self, made: dict[str, Any]) -> pd.DataFrame:
+    def _watch(
+        self, champion: str, wanted: list[str], overrides: dict[str, Any], **folders: str
+    ) -> dict[str, Any]:
+        """Score the days by a champion, watch, and keep the rows of which the label came in."""
+        folders["champion"] = self.model(champion)
+        given = {**self.parameters, **overrides}
+        made = self.world.run(["scoring", "monitoring"], wanted, given, **folders)
         label = self.world.contract.label
-        rows: pd.DataFrame = made["labelled_predictions"].dropna(subset=[label])
-        return rows
+        self._rows[champion] = made["labelled_predictions"].dropna(subset=[label])
+        return made
