@@ -203,13 +203,7 @@ def roll_back(
     """Return to an earlier champion, and keep the present one from being promoted again by itself.
 
     Its release serves at once if BentoML's store has it; else it is built and proven again, before
-    the champion moves.
-
-    Args:
-        catalog: The catalog.
-        version: The model to return to; the champion before the present one if not given.
-        reason: Why.
-        alone: Keeps runs out while a release is built; one that is there has to wait for none.
+    the champion moves; ``alone`` keeps runs out meanwhile.
 
     Raises:
         ProjectError: if there is nothing to return to, or that was rolled back itself, or cannot

@@ -41,10 +41,7 @@ def code_differences(recorded: Lineage, present: dict[str, str]) -> list[str]:
 def retrain(recorded: Metadata, data: Path, env: str | None) -> Metadata:
     """Run the pipelines up to the candidate with the recorded parameters, in a folder of its own.
 
-    Args:
-        recorded: The model to train again.
-        data: The folder of all artefacts; only its raw tables are read.
-        env: Kedro's environment.
+    Of the folder of all artefacts, ``data``, only the raw tables are read.
 
     Raises:
         ProjectError: if the record has no parameters.
@@ -83,8 +80,8 @@ def differences(recorded: Metadata, rebuilt: Metadata) -> list[Difference]:
 
 def _compare(recorded: dict[str, Any], rebuilt: dict[str, Any]) -> list[Difference]:
     names = list(dict.fromkeys([*recorded, *rebuilt]))
-    pairs = [(name, recorded.get(name), rebuilt.get(name)) for name in names]
-    return [(name, was, now) for name, was, now in pairs if was != now]
+    found = [(name, recorded.get(name), rebuilt.get(name)) for name in names]
+    return [(name, was, now) for name, was, now in found if was != now]
 
 
 def _facts(metadata: Metadata) -> dict[str, Any]:

@@ -24,13 +24,7 @@ RESTART = (
 
 
 def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
-    """Describe the champion in full.
-
-    Args:
-        current: The champion.
-        problem: Why its release cannot serve, if it cannot.
-        last: Which model answered last, as far as it is logged.
-    """
+    """Describe the champion in full, with why its release cannot serve, if it cannot."""
     metadata = current.metadata
     family = metadata.family.replace("_", " ")
     metrics = [(_title(name), interval_text(found)) for name, found in metadata.metrics.items()]
@@ -54,10 +48,7 @@ def list_candidates(
 ) -> str:
     """List candidates, newest first, a line each, the champion with a star.
 
-    Args:
-        saved: The candidates.
-        verdicts: What the gate has said of them, by their versions.
-        champion: The champion, if there is one.
+    What the gate has said of them is given by their versions.
     """
     if not saved:
         return "There is no candidate yet. Train one with `make run`."

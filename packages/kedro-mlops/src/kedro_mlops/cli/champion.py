@@ -141,9 +141,7 @@ def _last_answer(context: KedroContext) -> Answered | None:
 def _opened(env: str | None, *run: str) -> Iterator[tuple[KedroContext, "Catalog"]]:
     """The project, with all of its catalog if pipelines may be run, else with what tells of models.
 
-    Args:
-        env: Kedro's environment.
-        run: The pipelines of which nodes may be run.
+    Of the pipelines that may be run, the names are given.
     """
     from kedro_mlops.champion.history import TOLD
 

@@ -17,5 +17,5 @@ def declared(path: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise ProjectError(
             f"`{path}` cannot be imported: {error}. Declare it in that module, or mend the path "
-            "where it is named: in conf/base/catalog*.yml, or in the project's service.py."
+            "where it is named: in the catalog, or in the project's service.py."
         ) from error

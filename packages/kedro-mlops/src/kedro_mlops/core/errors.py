@@ -1,7 +1,7 @@
 """The error a person is meant to read."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 class ProjectError(Exception):
@@ -14,6 +14,13 @@ class ContractError(ProjectError):
 
 class BadDataError(ProjectError):
     """Data too bad to go on with; nothing may be decided from it but to wait."""
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it came from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

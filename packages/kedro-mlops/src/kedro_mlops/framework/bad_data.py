@@ -1,13 +1,12 @@
 """Which failures of a run are failures of its data, and what is to be said of them."""
 
 import re
-from collections.abc import Iterator
 
 from kedro.io import DatasetError
 from kedro.pipeline.node import Node
 from kedro.validation import DataValidationError
 
-from kedro_mlops.core.errors import BadDataError, ProjectError
+from kedro_mlops.core.errors import BadDataError, ProjectError, causes_of
 
 # the pipeline that works with what comes from outside
 NAMESPACE = "data_engineering"
@@ -34,7 +33,7 @@ def as_bad_data(
         node: The node that was running, or whose datasets were loaded or saved.
         loading: The dataset that was being loaded for it.
     """
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     for cause in causes:
         if isinstance(cause, BadDataError):
             return cause
@@ -61,9 +60,3 @@ def _in_words(error: BaseException, node: Node) -> str:
         "refuse it, by a bound or by `real_moment`, so that the row goes to quarantine. Nothing "
         "was trained, and the champion stays."
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ from kedro.config import MissingConfigException
 from kedro.io import DatasetError
 from kedro.validation import DataValidationError, ParameterValidationError
 
-from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.errors import ProjectError, causes_of
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.wording import in_environment
 
@@ -60,7 +60,7 @@ def _environment() -> str | None:
 
 def next_step(error: BaseException) -> str:
     """What a person can do about an error that does not say so itself."""
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     if any(isinstance(cause, ProjectError) for cause in causes):
         return ""
     # DuckDB has an error of its own for what the operating system refuses
@@ -77,9 +77,9 @@ _NEXT_STEPS: dict[type[BaseException], str] = {
     ParameterValidationError: "Parameters are in conf/base/parameters*.yml; an environment and "
     "`kedro run --params` change them.",
     DataValidationError: "Mend the data, or change what contracts.py asks of it.",
-    FileNotFoundError: "Check the filepath of that entry in conf/base/catalog*.yml.",
+    FileNotFoundError: "Check the filepath of that entry in the catalog.",
     OSError: "Nothing that was in force has changed; run again when that is put right.",
-    DatasetError: "Check that entry in conf/base/catalog*.yml, and the file it points to.",
+    DatasetError: "Check that entry in the catalog, and the file it points to.",
 }
 
 
@@ -88,9 +88,3 @@ def _is_interrupted(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

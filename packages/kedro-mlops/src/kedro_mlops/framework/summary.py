@@ -24,13 +24,7 @@ PAGES = ("monitoring_report", "model_card")
 def summarise(
     artefacts: Mapping[str, Any], env: str | None = None, has_champion: bool = False
 ) -> str:
-    """Summarise a run in a few lines, one for each artefact that it made.
-
-    Args:
-        artefacts: By name, those of ``ARTEFACTS`` that the run made; of pages, their paths.
-        env: Kedro's environment, if not the usual one.
-        has_champion: Whether there is a model to serve.
-    """
+    """Summarise a run in a few lines, one for each artefact that it made; of pages, the path."""
     # where no challenger is on trial, the decision about it is `none`
     lines = [
         (title, write(artefacts[name]))

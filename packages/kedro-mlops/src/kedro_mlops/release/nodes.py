@@ -104,8 +104,8 @@ def _why_nothing_serves(decision: Decision) -> str:
         return f"There is no champion yet, so nothing can be released: {said}"
     return (
         "The gate did not promote the candidate, and there is no champion yet, so nothing can "
-        f"be released: {said} Improve the model, or change the limits in "
-        "conf/base/parameters_gate.yml and conf/base/parameters_behaviour.yml, and run again."
+        f"be released: {said} Improve the model, or change its limits, which are the parameters "
+        "`gate` and `behaviour`, and run again."
     )
 
 
@@ -125,11 +125,7 @@ def store_model(
 ) -> str:
     """Put the model, in the form that serves it, into BentoML's model store, once.
 
-    Args:
-        contract: What the model is about.
-        selected: The model.
-        test: Real rows, by all of which the form is proved.
-        params: The tolerance of the proof.
+    The form is proved by all rows of the test window.
 
     Returns:
         The model's tag, ``name:version``; the version says which model, contract and export.
@@ -261,7 +257,7 @@ def verify(
         logged: The contract of the prediction log.
         bento: The Bento to prove.
         selected: The model it should hold.
-        rows: Real rows, of which some are asked for.
+        rows: Real rows, some of which are asked for.
         feature_store_url: The online store; its features must be those the rows have.
         params: Number of rows, tolerance, time to start.
         seed: Chooses the rows.

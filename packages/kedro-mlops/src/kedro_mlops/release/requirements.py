@@ -16,13 +16,7 @@ LOCK = "uv.lock"
 
 
 def export_requirements(families: Families, model_tag: str, challenger_tag: str) -> str:
-    """The packages that the service needs for its models, pinned as in ``uv.lock``.
-
-    Args:
-        families: What each family of models needs.
-        model_tag: The stored model of the champion.
-        challenger_tag: That of the challenger, if any.
-    """
+    """The packages that the service needs for its models, pinned as in ``uv.lock``."""
     specs = [spec_of(model_folder(tag)) for tag in filter(None, [model_tag, challenger_tag])]
     slow = [spec for spec in specs if spec.engine == "scikit-learn"]
     extras = ["serving", *(["scikit-learn"] if slow else [])]

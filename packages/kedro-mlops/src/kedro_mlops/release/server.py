@@ -30,12 +30,7 @@ STOP_SECONDS = 10
 def served(
     bento_tag: str, feature_store_url: str, start_timeout_seconds: float
 ) -> Iterator["BentoServer"]:
-    """Run ``bentoml serve`` in the background.
-
-    Args:
-        bento_tag: The Bento to serve.
-        feature_store_url: The online store it reads.
-        start_timeout_seconds: Time it has to get ready.
+    """Run ``bentoml serve`` of a Bento in the background.
 
     Raises:
         ProjectError: if it does not get ready.
