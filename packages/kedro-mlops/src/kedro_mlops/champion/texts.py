@@ -27,20 +27,21 @@ def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
     """Describe the champion in full, with why its release cannot serve, if it cannot."""
     metadata = current.metadata
     family = metadata.family.replace("_", " ")
-    metrics = [(_title(name), interval_text(found)) for name, found in metadata.metrics.items()]
-    withdrawn = [("Withdrawn", ", ".join(metadata.withdrawn))] if metadata.withdrawn else []
-    return _list(
+    outcome, by, why = _decided(current)
+    names = {name: metric_name(name) for name in metadata.metrics}
+    lines = [
         ("Champion", f"{current.version}, {family}, as of {metadata.as_of:%Y-%m-%d}"),
         ("Since", f"{_moment(current)} UTC"),
-        ("Decision", f"{_outcome(current)} by {_by(current)}: {_why(current)}"),
-        *metrics,
+        ("Decision", f"{outcome} by {by}: {why}"),
+        *((name[:1].upper() + name[1:], _measured(current, key)) for key, name in names.items()),
         ("Commit", metadata.lineage.git_commit),
         ("Data", metadata.lineage.data_hash),
         ("Lock file", metadata.lineage.lock_hash),
-        *withdrawn,
+        ("Withdrawn", ", ".join(metadata.withdrawn)),
         ("Release", problem or f"{metadata.release}, ready to serve"),
         ("Answers", _answering(current, last)),
-    )
+    ]
+    return titled([(title, said) for title, said in lines if title != "Withdrawn" or said])
 
 
 def list_candidates(
@@ -102,14 +103,15 @@ def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) 
 
 def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None) -> str:
     """Tell that a person changed the champion, what may still serve another, what comes next."""
-    title = "Rolled back" if _outcome(to) == "rollback" else "Promoted"
+    title = "Rolled back" if _decided(to)[0] == "rollback" else "Promoted"
     before = to.decision.champion_before if to.decision else None
-    return _list(
+    lines = [
         (title, f"to {to.version}{f' from {before}' if before else ''} in {seconds:.1f} s"),
         ("Release", f"{to.metadata.release}, ready to serve"),
         ("Answers", _answering(to, last)),
         ("Next", typed("make serve", env)),
-    )
+    ]
+    return titled(lines)
 
 
 def tell_reproduction(version: str, found: Sequence[Difference], seconds: float) -> str:
@@ -123,10 +125,6 @@ def tell_reproduction(version: str, found: Sequence[Difference], seconds: float)
     )
 
 
-def _list(*lines: tuple[str, str]) -> str:
-    return titled(lines, max(len(title) for title, _ in lines) + 2)
-
-
 def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -137,35 +135,26 @@ def _row(saved: Saved, before: Saved | None) -> list[str]:
     stayed = before is not None and before.metadata.decision == saved.metadata.decision
     metadata, lineage = saved.metadata, saved.metadata.lineage
     measured = [metadata.metrics.get(name) for name in ("roc_auc", "log_loss")]
+    outcome, by, why = _decided(saved)
     return [
         _moment(saved),
         saved.version,
-        "release" if stayed else _outcome(saved),
-        _by(saved),
+        "release" if stayed else outcome,
+        by,
         *(f"{interval.value:.3f}" if interval else NOT_KNOWN for interval in measured),
         lineage.git_commit[:SHORT],
         lineage.data_hash[:SHORT],
-        textwrap.shorten(_why(saved), REASON, placeholder=" …"),
+        textwrap.shorten(why, REASON, placeholder=" …"),
     ]
-
-
-def _title(metric: str) -> str:
-    """The name of a metric, to begin a line with."""
-    name = metric_name(metric)
-    return f"{name[:1].upper()}{name[1:]}"
 
 
 def _moment(saved: Saved) -> str:
     return f"{saved_at(saved.moment):{TIME}}"
 
 
-def _outcome(saved: Saved) -> str:
-    return saved.decision.outcome if saved.decision else NOT_KNOWN
-
-
-def _by(saved: Saved) -> str:
-    return saved.decision.decided_by if saved.decision else GATE
-
-
-def _why(saved: Saved) -> str:
-    return " ".join(saved.decision.reasons) if saved.decision else ""
+def _decided(saved: Saved) -> tuple[str, str, str]:
+    """The outcome, who decided so, and why; of some champions that is not on record."""
+    made = saved.decision
+    if made is None:
+        return NOT_KNOWN, GATE, ""
+    return made.outcome, made.decided_by, " ".join(made.reasons)

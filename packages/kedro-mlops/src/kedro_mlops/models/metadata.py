@@ -87,8 +87,7 @@ def reading(folder: Path) -> Iterator[None]:
 
 def saved_at(moment: str) -> datetime:
     """When a version was saved, in UTC, by the name that Kedro gives it."""
-    day, _, time = moment.removesuffix("Z").partition("T")
-    return datetime.fromisoformat(f"{day}T{time.replace('.', ':', 2)}")
+    return datetime.strptime(moment, "%Y-%m-%dT%H.%M.%S.%fZ")  # noqa: DTZ007
 
 
 def _sums(folder: Path) -> dict[str, str]:

@@ -1,18 +1,8 @@
 """The scikit-learn preprocessing that a contract implies.
 
-Row-wise transforms live inside the model's pipeline, so that they travel with the model:
-
-- numeric: as they are, missing values included (gradient boosting), or imputed by the median with
-  a missing-value indicator and scaled (linear models);
-- categorical: ordinal codes, or one-hot; categories not seen in training, and missing ones, get a
-  code of their own, or all zeros;
-- datetime: minute of the day and day of the week, in bins for linear models, where the median
-  stands for missing ones;
-- boolean: 0 and 1, missing values as for numbers.
-
-Features of which nothing can be learned on the rows at hand are left out of a fit: ``informative``.
-
-``TREATMENT`` says it in words for people.
+Row-wise transforms live inside the model's pipeline, so that they travel with the model;
+``TREATMENT`` says what they do. Features of which nothing can be learned on the rows at hand are
+left out of a fit: ``informative``.
 """
 
 from typing import Any, Self

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import ArrayColumn, Coded, encode_rows
@@ -16,9 +16,6 @@ from kedro_mlops.runtime.trees import Trees
 
 from .package import ModelPackage, Unloadable
 from .released import models_of, spec_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +39,7 @@ def with_stand_in(package: ModelPackage) -> ModelPackage:
     return package
 
 
-def _compiled(folder: Path, spec: ServingSpec) -> "Callable[[pd.DataFrame], NDArray[np.float64]]":
+def _compiled(folder: Path, spec: ServingSpec) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
     kinds = {field.name: field.kind for field in spec.fields if field.name in spec.features}
     trees = Trees(folder / TREES, spec.encoding.width)
     return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), spec.encoding))

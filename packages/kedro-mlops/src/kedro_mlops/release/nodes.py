@@ -41,6 +41,7 @@ WHEELS = Path("build/wheels")
 # the outcomes that change the champion, and those that leave a candidate worth trying
 CHANGES_CHAMPION = ("promote", "rollback")
 KEEPS_AS_CHALLENGER = ("keep", "await_approval")
+NOT_RELEASED = "It is not released; the champion that serves stays."
 
 
 class Release(Parameters):
@@ -282,7 +283,7 @@ def verify(
             f"release.tolerance={params.tolerance:g}, e.g. {answered[worst]:.6f} instead of "
             f"{expected[worst]:.6f} for {row}; "
             f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
-            f"It is not released; the champion that serves stays."
+            f"{NOT_RELEASED}"
         )
     return ProvenRelease(
         bento=bento.tag,
@@ -306,7 +307,7 @@ def _compare_features(
     if len(found) != len(asked):
         raise ProjectError(
             f"The Bento {bento_tag} logged {len(found)} of the {len(asked)} rows that it answered. "
-            "It is not released; the champion that serves stays."
+            f"{NOT_RELEASED}"
         )
     counts = found.sum()
     differ = counts[counts > 0].sort_values(ascending=False)
@@ -315,8 +316,7 @@ def _compare_features(
             f"The Bento {bento_tag} works with other features than training: "
             f"{', '.join(differ.index)}; '{differ.index[0]}' differs on {differ.iloc[0]} of "
             f"{len(asked)} rows. The online store must have what the model input has: "
-            "`kedro run --pipelines=data_engineering,release`. It is not released; the champion "
-            "that serves stays."
+            f"`kedro run --pipelines=data_engineering,release`. {NOT_RELEASED}"
         )
     return names
 
