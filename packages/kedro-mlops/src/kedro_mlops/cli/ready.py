@@ -59,18 +59,12 @@ def tell_when_ready(url: str, said: str) -> None:
 
 
 def _wait_and_tell(server: psutil.Process, url: str, said: str) -> None:
-    while _is_alive(server):
-        if _is_ready(url):
-            click.echo(said)
-            return
-        time.sleep(LOOK_EVERY_SECONDS)
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while server.status() != psutil.STATUS_ZOMBIE:
+            if _is_ready(url):
+                click.echo(said)
+                return
+            time.sleep(LOOK_EVERY_SECONDS)
 
 
 def _is_ready(url: str) -> bool:

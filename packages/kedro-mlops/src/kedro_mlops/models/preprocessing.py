@@ -123,15 +123,7 @@ def tree_preprocessing(columns: Columns) -> ColumnTransformer:
         encoded_missing_value=UNKNOWN_CATEGORY,
         dtype=np.float64,
     )
-    return ColumnTransformer(
-        [
-            ("categorical", encoder, columns.features_of_kind("categorical")),
-            ("calendar", CalendarFeatures(), columns.features_of_kind("datetime")),
-            ("numeric", "passthrough", columns.features_of_kind("numeric")),
-            ("boolean", Numbers(), columns.features_of_kind("boolean")),
-        ],
-        verbose_feature_names_out=False,
-    )
+    return _by_kind(columns, encoder, CalendarFeatures(), "passthrough", Numbers())
 
 
 def linear_preprocessing(columns: Columns) -> ColumnTransformer:
@@ -145,9 +137,16 @@ def linear_preprocessing(columns: Columns) -> ColumnTransformer:
         KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform"),
     )
     one_hot = OneHotEncoder(handle_unknown="ignore", min_frequency=50, sparse_output=False)
+    return _by_kind(columns, one_hot, calendar, numeric, boolean)
+
+
+def _by_kind(
+    columns: Columns, categorical: Any, calendar: Any, numeric: Any, boolean: Any
+) -> ColumnTransformer:
+    """The features of each kind, in this order, through a transform of their own."""
     return ColumnTransformer(
         [
-            ("categorical", one_hot, columns.features_of_kind("categorical")),
+            ("categorical", categorical, columns.features_of_kind("categorical")),
             ("calendar", calendar, columns.features_of_kind("datetime")),
             ("numeric", numeric, columns.features_of_kind("numeric")),
             ("boolean", boolean, columns.features_of_kind("boolean")),

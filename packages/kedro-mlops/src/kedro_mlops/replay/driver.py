@@ -83,7 +83,7 @@ def _live(
 ) -> None:
     """Live the ticks that are not complete."""
     lived: dict[str, dict[str, Record]] = {}
-    for record in world.load("replay_ticks").to_dict(orient="records"):
+    for record in world.catalog().load("replay_ticks").to_dict(orient="records"):
         lived.setdefault(record["tick"], {})[record["policy"]] = record
     n_steps = len(policies) + 2
     before: dict[str, Record] = {}
@@ -94,7 +94,8 @@ def _live(
                 progress.update(n_steps)
             else:
                 lived[tick.name] = live_tick(tick, policies, before, bootstrap, progress)
-                world.save("replay_ticks", pd.DataFrame(lived[tick.name].values()))
+                records = pd.DataFrame(lived[tick.name].values())
+                world.catalog().save("replay_ticks", records)
             before = lived[tick.name]
 
 

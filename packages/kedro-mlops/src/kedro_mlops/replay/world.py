@@ -48,18 +48,13 @@ class World:
     @cached_property
     def contract(self) -> Columns:
         """What the model is about."""
-        contract: Columns = self.load("contract")
+        contract: Columns = self.catalog().load("contract")
         return contract
 
-    def load(self, name: str) -> Any:
-        """Load one dataset."""
+    def catalog(self) -> Any:
+        """What there is, whatever the day."""
         with self._session() as session:
-            return session.load_context().catalog.load(name)
-
-    def save(self, name: str, data: Any) -> None:
-        """Save one dataset."""
-        with self._session() as session:
-            session.load_context().catalog.save(name, data)
+            return session.load_context().catalog
 
     def configuration(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Globals, and parameters as plain values.
