@@ -9,7 +9,7 @@ from example.trained import CODE
 
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.quarantine import refuse_bad_data
-from kedro_mlops.contract.rules import column_rules, row_key
+from kedro_mlops.contract.rules import column_rules
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
 from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon
@@ -144,8 +144,8 @@ def test_a_key_of_one_column_is_declared_as_is_said():
             unique = ("code",)
 
     with pytest.raises(ContractError, match="say `unique` in the Config of Alone"):
-        row_key(Alone)
-    assert row_key(Followed) == ["code"]
+        Columns.of(Alone)
+    assert Columns.of(Followed).unique == ("code",)
 
 
 def test_every_frequency_that_is_named_is_one():

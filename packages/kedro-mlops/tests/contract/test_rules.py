@@ -3,8 +3,8 @@ import math
 import ibis
 import pytest
 
-from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.contract.rules import column_rules, key_rule, row_key, shown, without_nan
+from kedro_mlops.contract.columns import LINE, Columns, Contract, column
+from kedro_mlops.contract.rules import column_rules, key_rule, shown, without_nan
 from kedro_mlops.core.errors import ContractError
 
 
@@ -88,7 +88,7 @@ def test_not_a_number_becomes_missing_and_other_values_stay():
 
 
 @pytest.mark.parametrize(
-    ("unique", "key"), [("size", ["size"]), (("size", "label"), ["size", "label"]), (None, [])]
+    ("unique", "key"), [("size", ("size",)), (("size", "label"), ("size", "label")), (None, ())]
 )
 def test_the_key_of_a_table_is_what_its_config_says_is_unique(unique, key):
     declared = unique
@@ -97,7 +97,7 @@ def test_the_key_of_a_table_is_what_its_config_says_is_unique(unique, key):
         class Config:
             unique = declared
 
-    assert row_key(Keyed) == key
+    assert Columns.of(Keyed).unique == key
 
 
 def test_the_rule_of_a_key_names_its_columns():
@@ -109,7 +109,7 @@ def test_a_key_of_one_column_is_said_in_the_config():
         code: str = column("Code", unique=True)
 
     with pytest.raises(ContractError, match=r"Column 'code' is unique.* Config of Alone"):
-        row_key(Alone)
+        Columns.of(Alone)
 
 
 def test_values_are_shown_unless_they_are_personal():
@@ -119,6 +119,9 @@ def test_values_are_shown_unless_they_are_personal():
 
     columns = Columns.of(Owned)
 
-    assert shown(columns["size"], ["s", "m"]) == ["s", "m"]
-    assert shown(columns["owner"], ["Jane", "Joe"]) == ["(personal)"]
-    assert shown(columns["owner"], []) == []
+    assert shown(columns, ["size"], ["s", "m"]) == ["s", "m"]
+    assert shown(columns, ["owner"], ["Jane", "Joe"]) == ["(personal)"]
+    assert shown(columns, ["size", "owner"], ["s, Jane"]) == ["(personal)"]
+    assert shown(columns, [LINE], ["s;Jane"]) == ["(personal)"]
+    assert shown(BOX, [LINE], ["s;AB"]) == ["s;AB"]
+    assert shown(columns, ["owner"], []) == []

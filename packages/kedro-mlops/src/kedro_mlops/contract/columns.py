@@ -18,6 +18,7 @@ import pandera.pandas as pa
 from pandera.dtypes import DataType, is_bool, is_datetime, is_int, is_numeric
 
 from kedro_mlops.core.errors import ContractError
+from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.serving_spec import Kind
 
@@ -25,6 +26,7 @@ from kedro_mlops.runtime.serving_spec import Kind
 ENTITY = "entity"
 DAY = "day"
 
+Lookup = serving_spec.Lookup
 Task = Literal["binary", "multiclass", "regression"]
 Unseen = Literal["reject", "accept"]
 
@@ -60,32 +62,28 @@ def real_moment(*names: str) -> Any:
             as there are.
     """
 
-    def is_real_moment(cls: Any, rows: pd.DataFrame) -> pd.Series:  # noqa: ARG001
-        date = rows[list(names[:3])].set_axis(["year", "month", "day"], axis="columns")
-        real = pd.to_datetime(date, errors="coerce").notna()
-        for name, most in zip(names[3:], (23, 59, 59), strict=False):
-            real &= rows[name].between(0, most)
-        return real
+    def check(cls: Any, rows: pd.DataFrame) -> Any:  # noqa: ARG001
+        return is_real_moment(*(rows[name] for name in names))
 
-    return pa.dataframe_check(name=REAL_MOMENT, statistics={"columns": names})(is_real_moment)
+    return pa.dataframe_check(name=REAL_MOMENT, statistics={"columns": names})(check)
 
 
-@dataclass(frozen=True)
-class Lookup:
-    """Where the service finds a value that the caller does not send.
+def is_real_moment(year: Any, month: Any, day: Any, *time: Any) -> Any:
+    """Whether there are such moments, given as columns of pandas or of Ibis.
 
-    Attributes:
-        table: Feature table in the online store.
-        by: Column of the observation that holds the entity's key.
-        column: Column of the feature table.
-        daily: Whether the table has a row per entity and day; the newest one that is not later
-            than the event's day is read. Otherwise it has one row per entity.
+    Told by arithmetic, since an engine may stop at a moment that there is not.
     """
-
-    table: str
-    by: str
-    column: str
-    daily: bool = True
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    real = year.between(1, 9999) & month.between(1, 12) & day.between(1, 31)
+    real &= (
+        (day <= 28)
+        | ((day <= 29) & leap)
+        | ((day <= 30) & (month != 2))
+        | month.isin([1, 3, 5, 7, 8, 10, 12])
+    )
+    for part, most in zip(time, (23, 59, 59), strict=False):
+        real &= part.between(0, most)
+    return real
 
 
 @dataclass(frozen=True)
@@ -204,27 +202,30 @@ class Columns:
         name: What the contract is called.
         description: What a row of it is.
         unique: The columns by which no two rows are equal.
+        moments: Columns that together say a moment that there is; see ``real_moment``.
     """
 
     all: tuple[Column, ...]
     name: str = ""
     description: str = ""
     unique: tuple[str, ...] = ()
+    moments: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, contract: type[pa.DataFrameModel]) -> Self:
         """Read the columns of a Pandera model.
 
         Raises:
-            ContractError: if what is said of a column contradicts itself, or has a check that is
-                not in ``CHECKS``.
+            ContractError: if what is said of a column contradicts itself, or what is asked could
+                be enforced only in part.
         """
-        unique = contract.to_schema().unique or []
+        schema = contract.to_schema()
         return cls(
             _columns_of(contract),
             contract.__name__,
             inspect.getdoc(contract) or "",
-            (unique,) if isinstance(unique, str) else tuple(unique),
+            (schema.unique,) if isinstance(schema.unique, str) else tuple(schema.unique or ()),
+            tuple(check.statistics["columns"] for check in schema.checks),
         )
 
     @property
@@ -344,6 +345,13 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
             raise ContractError(
                 f"{contract.__name__}.{column.name} in contracts.py {contradiction}."
             )
+        if schema.columns[column.name].unique:
+            raise ContractError(
+                f"Column '{column.name}' is unique: say `unique` in the Config of "
+                f"{contract.__name__}."
+            )
+    if any(check.name != REAL_MOMENT for check in schema.checks):
+        raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
     return columns
 
 

@@ -4,10 +4,9 @@ The rest goes on, in the declared types. Nothing is lost: valid and quarantined 
 the rows that were read.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 import pandera.pandas as pa
@@ -19,7 +18,7 @@ from kedro_mlops.core.time_params import Parameters
 
 from .columns import LINE, Columns
 from .parsing import Parsed, as_table, parse
-from .rules import Rule, column_rules, key_rule, moment_rules, repeated_keys, row_key
+from .rules import Rule, column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
 from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 
 Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
@@ -52,43 +51,52 @@ def screen(
         ``record``, all that the source said. And the account: rows read, valid and quarantined,
         and of each broken rule the number of rows and examples, worst first.
     """
-    columns, key = Columns.of(contract), row_key(contract)
+    columns = Columns.of(contract)
     source = as_table(raw)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
     typed = {name: found.typed for name, found in parsed.items()}
-    rules = list(_rules(contract, parsed, source))
+    rules = list(_rules(columns, parsed, source))
     made = derive(typed) if derive else {}
     if derived:
-        rules += _derived_rules(contract, made, derived, typed, rules)
-    n_read, n_bad, broken = _count(source, rules)
+        rules += _derived_rules(columns, typed, Columns.of(derived), made, rules)
+    n_read, n_bad, broken = count_broken(source, rules)
+    said = {name: source[name] for name in source.columns}
+    told = {**made, **said}
     judged = source.select(
-        **{_ROW: ibis.row_number() + 1, _RECORD: _record(source)},
+        **{_ROW: ibis.row_number() + 1, _RECORD: ibis.struct(said)},
         **typed,
         **{_flag(i): rule.broken for i, (rule, _) in enumerate(broken)},
-        **{_value(i): _told(rule, source, made) for i, (rule, _) in enumerate(broken)},
+        **{
+            _value(i): rule.broken.ifelse(_text(told[name] for name in rule.columns), ibis.null())
+            for i, (rule, _) in enumerate(broken)
+        },
     )
-    reasons = [_reasons(judged, i, rule) for i, (rule, _) in enumerate(broken)]
+    reasons = [
+        _reasons(judged.filter(judged[_flag(i)]), rule, judged[_value(i)])
+        for i, (rule, _) in enumerate(broken)
+    ]
     # without the numbers of the rows, which would keep the engine from working in parallel
-    good = source.filter(*(~rule.broken for rule, _ in broken)) if broken else source
+    good = source.filter(ibis.and_(*(~rule.broken for rule, _ in broken)))
     valid = good.select(**typed)
-    _, n_repeated = repeated_keys(valid, key)
+    _, n_repeated = repeated_keys(valid, columns.unique)
     if n_repeated:
-        kept = [~judged[_flag(i)] for i in range(len(broken))]
-        numbered = judged.filter(*kept) if kept else judged
-        repeated = _repeated(numbered, key)
-        reasons.append(_repetitions(repeated, key))
-        broken.append((_key_rule(key), n_repeated))
+        numbered = judged.filter(ibis.and_(*(~judged[_flag(i)] for i in range(len(broken)))))
+        repeated = _repeated(numbered, columns.unique)
+        rule = Rule(", ".join(columns.unique), key_rule(columns.unique), ibis.literal(True))
+        reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
+        broken.append((rule, n_repeated))
         valid = numbered.anti_join(repeated, _ROW).select(columns.names)
     n_quarantined = n_bad + n_repeated
     account = TableAccount(
-        contract=contract.__name__,
+        contract=columns.name,
         n_read=n_read,
         n_valid=n_read - n_quarantined,
         n_quarantined=n_quarantined,
         share=n_quarantined / max(n_read, 1),
         rules=_worst_first(broken, reasons, columns),
     )
-    return valid, _together(reasons, source), account
+    nothing = _reasons(judged.limit(0), Rule("", "", ibis.literal(True)), ibis.literal(""))
+    return valid, ibis.union(*reasons or [nothing]).order_by("row", "column", "rule"), account
 
 
 class Screening(Parameters):
@@ -141,20 +149,17 @@ def _in_words(rule: BrokenRule) -> str:
     return f"{rule.column}: {rule.rule} ({rule.n_rows:,} rows, e.g. {examples})"
 
 
-def _rules(
-    contract: type[pa.DataFrameModel], parsed: dict[str, Parsed], source: ir.Table
-) -> Iterator[Rule]:
+def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Iterator[Rule]:
     if LINE not in source.columns:
-        yield from _cell_rules(contract, parsed)
+        yield from _cell_rules(columns, parsed)
         return
     no_row = source[LINE].notnull()
     yield Rule(LINE, "has a cell for each column", no_row)
-    for rule in _cell_rules(contract, parsed):
-        yield Rule(rule.column, rule.name, rule.broken & ~no_row)
+    for rule in _cell_rules(columns, parsed):
+        yield rule.unless(no_row)
 
 
-def _cell_rules(contract: type[pa.DataFrameModel], parsed: dict[str, Parsed]) -> Iterator[Rule]:
-    columns = Columns.of(contract)
+def _cell_rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
     for column in columns.all:
         kind = "a whole number" if column.integer else column.kind
         yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
@@ -162,47 +167,27 @@ def _cell_rules(contract: type[pa.DataFrameModel], parsed: dict[str, Parsed]) ->
     asked = list(column_rules(columns, typed))
     for rule in asked:
         # what could not be parsed is no longer there, which is not the source's fault
-        yield Rule(rule.column, rule.name, rule.broken & ~parsed[rule.column].failed)
-    for rule in moment_rules(contract, typed):
-        parts_broken = ibis.or_(*(r.broken for r in asked if r.column in rule.columns))
-        yield Rule(rule.column, rule.name, rule.broken & ~parts_broken)
+        yield rule.unless(parsed[rule.column].failed)
+    for rule in moment_rules(columns, typed):
+        yield rule.unless(ibis.or_(*(r.broken for r in asked if r.column in rule.columns)))
 
 
 def _derived_rules(
-    contract: type[pa.DataFrameModel],
-    made: dict[str, ir.Value],
-    derived: type[pa.DataFrameModel],
+    columns: Columns,
     typed: dict[str, ir.Value],
+    derived: Columns,
+    made: dict[str, ir.Value],
     rules: list[Rule],
 ) -> Iterator[Rule]:
     """What is asked of derived values, and not of the raw ones already; of rows that are fine.
 
     Of others the engine might refuse to make the values at all.
     """
-    asked = {rule.broken.op() for rule in column_rules(Columns.of(contract), typed)}
+    asked = {rule.broken.op() for rule in column_rules(columns, typed)}
     fine = ~ibis.or_(*(rule.broken for rule in rules))
-    for rule in column_rules(Columns.of(derived).only(*made), made):
+    for rule in column_rules(derived.only(*made), made):
         if rule.broken.op() not in asked:
             yield Rule(rule.column, rule.name, fine.ifelse(rule.broken, False))
-
-
-def _count(table: ir.Table, rules: list[Rule]) -> tuple[int, int, list[tuple[Rule, int]]]:
-    """Rows, rows that break a rule, and the rules that are broken, by how many; one query."""
-    [found] = (
-        table.aggregate(
-            rows=table.count(),
-            bad=ibis.or_(*(rule.broken for rule in rules)).sum().fill_null(0),
-            **{_flag(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)},
-        )
-        .to_pyarrow()
-        .to_pylist()
-    )
-    broken = [(rule, int(found[_flag(i)])) for i, rule in enumerate(rules) if found[_flag(i)]]
-    return int(found["rows"]), int(found["bad"]), broken
-
-
-def _record(source: ir.Table) -> ir.StructValue:
-    return ibis.struct({name: source[name] for name in source.columns})
 
 
 def _flag(number: int) -> str:
@@ -213,76 +198,42 @@ def _value(number: int) -> str:
     return f"__value_{number}"
 
 
-def _told(rule: Rule, source: ir.Table, made: dict[str, ir.Value]) -> ir.StringValue:
-    """The values that a rule is about, as text, where it is broken."""
-    values = [source[name] if name in source.columns else made[name] for name in rule.columns]
-    texts = [value.cast("string") for value in values]
-    text = texts[0] if len(texts) == 1 else _joined(texts)
-    return rule.broken.ifelse(text, ibis.null("string"))
+def _text(values: Iterable[ir.Value]) -> ir.StringValue:
+    """The values that a rule is about, as one text; missing if it is about one that is missing."""
+    first, *more = (value.cast("string") for value in values)
+    return ibis.literal(", ").join([t.fill_null("") for t in (first, *more)]) if more else first
 
 
-def _joined(texts: list[ir.StringValue]) -> ir.StringValue:
-    return ibis.literal(", ").join([text.fill_null("") for text in texts])
-
-
-def _reasons(judged: ir.Table, number: int, rule: Rule) -> ir.Table:
-    bad = judged.filter(judged[_flag(number)])
+def _reasons(bad: ir.Table, rule: Rule, value: ir.StringValue) -> ir.Table:
     return bad.select(
         row=_[_ROW],
         column=ibis.literal(rule.column),
         rule=ibis.literal(rule.name),
-        value=bad[_value(number)],
-        record=bad[_RECORD],
+        value=value,
+        record=_[_RECORD],
     )
 
 
-def _repeated(valid: ir.Table, key: list[str]) -> ir.Table:
+def _repeated(valid: ir.Table, key: Iterable[str]) -> ir.Table:
     """All but the first row of every key."""
     nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
     return valid.mutate(__nth=nth).filter(_["__nth"] > 0)
-
-
-def _repetitions(repeated: ir.Table, key: list[str]) -> ir.Table:
-    value = _joined([repeated[name].cast("string") for name in key])
-    return repeated.select(
-        row=_[_ROW],
-        column=ibis.literal(_key_rule(key).column),
-        rule=ibis.literal(_key_rule(key).name),
-        value=value,
-        record=repeated[_RECORD],
-    )
-
-
-def _key_rule(key: list[str]) -> Rule:
-    return Rule(", ".join(key), key_rule(key), ibis.literal(True))
-
-
-def _together(reasons: list[ir.Table], source: ir.Table) -> ir.Table:
-    if reasons:
-        return _union(reasons).order_by("row", "column", "rule")
-    schema = dict.fromkeys(("column", "rule", "value"), "string")
-    record = dt.Struct(dict(source.schema().items()))
-    return ibis.memtable([], schema=ibis.schema({"row": "int64", **schema, "record": record}))
 
 
 def _worst_first(
     broken: list[tuple[Rule, int]], reasons: list[ir.Table], columns: Columns
 ) -> list[BrokenRule]:
     """Each broken rule, with the number of rows and the values of the first of them."""
-    personal = {*columns.personal, LINE} if columns.personal else set()
-    worst = sorted(
-        zip(broken, _examples(reasons), strict=True),
-        key=lambda found: (-found[0][1], found[0][0].column),
-    )
-    return [
+    found = [
         BrokenRule(
             column=rule.column,
             rule=rule.name,
             n_rows=n_rows,
-            examples=["(personal)"] if personal & set(rule.columns) else examples,
+            examples=shown(columns, rule.columns, examples),
         )
-        for (rule, n_rows), examples in worst
+        for (rule, n_rows), examples in zip(broken, _examples(reasons), strict=True)
     ]
+    return sorted(found, key=lambda rule: (-rule.n_rows, rule.column))
 
 
 def _examples(reasons: list[ir.Table]) -> list[list[str | None]]:
@@ -294,10 +245,6 @@ def _examples(reasons: list[ir.Table]) -> list[list[str | None]]:
         for number, rows in enumerate(reasons)
     ]
     examples: list[list[str | None]] = [[] for _ in reasons]
-    for found in _union(first).order_by("number", "row").to_pyarrow().to_pylist():
+    for found in ibis.union(*first).order_by("number", "row").to_pyarrow().to_pylist():
         examples[found["number"]].append(found["value"])
     return examples
-
-
-def _union(tables: list[ir.Table]) -> ir.Table:
-    return ibis.union(*tables) if len(tables) > 1 else tables[0]

@@ -1,16 +1,15 @@
 """The rules of a contract, as expressions that the engine evaluates."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import ibis
 import ibis.expr.types as ir
 
-from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime.checks import CHECKS
 
-from .columns import FINITE, REAL_MOMENT, Column, Columns
+from .columns import FINITE, LINE, REAL_MOMENT, Columns, is_real_moment
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,10 @@ class Rule:
     def columns(self) -> list[str]:
         """The names of its columns."""
         return self.column.split(", ")
+
+    def unless(self, excused: ir.BooleanValue) -> Self:
+        """The rule, not asked of some rows."""
+        return replace(self, broken=self.broken & ~excused)
 
 
 def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
@@ -42,51 +45,16 @@ def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
             yield Rule(column.name, f"{check.pandera}({limit})", ~keeps.fill_null(True))
 
 
-def moment_rules(contract: Any, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
+def moment_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
     """What the contract asks of columns together: that they are a moment; see ``real_moment``."""
-    for check in contract.to_schema().checks:
-        names = check.statistics["columns"]
+    for names in columns.moments:
         if not values.keys() >= set(names):
             continue  # some are personal, and left out
-        is_real = _is_real_moment(*(values[name] for name in names))
+        is_real = is_real_moment(*(values[name] for name in names))
         yield Rule(", ".join(names), REAL_MOMENT, ~is_real.fill_null(True))
 
 
-def _is_real_moment(
-    year: ir.Column, month: ir.Column, day: ir.Column, *time: ir.Column
-) -> ir.BooleanColumn:
-    """Told by arithmetic, since an engine may stop at a moment that there is not."""
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    february = leap.ifelse(29, 28)
-    last = month.isin([4, 6, 9, 11]).ifelse(30, (month == 2).ifelse(february, 31))
-    parts = zip(time, (23, 59, 59), strict=False)
-    return ibis.and_(
-        year.between(1, 9999),
-        month.between(1, 12),
-        day.between(1, last),
-        *(part.between(0, most) for part, most in parts),
-    )
-
-
-def row_key(contract: Any) -> list[str]:
-    """The columns by which no two rows of a contract's table may be equal.
-
-    Raises:
-        ContractError: if the contract asks for what could be enforced only in part.
-    """
-    schema = contract.to_schema()
-    alone = [name for name, column in schema.columns.items() if column.unique]
-    if alone:
-        raise ContractError(
-            f"Column '{alone[0]}' is unique: say `unique` in the Config of {contract.__name__}."
-        )
-    if any(check.name != REAL_MOMENT for check in schema.checks):
-        raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
-    unique = schema.unique or []
-    return [unique] if isinstance(unique, str) else list(unique)
-
-
-def repeated_keys(table: ir.Table, key: list[str]) -> tuple[int, int]:
+def repeated_keys(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
     """Count the keys that several rows have, and the rows beyond the first of each.
 
     Hashes are grouped first, as they take half the memory; equal ones are looked at exactly.
@@ -99,7 +67,7 @@ def repeated_keys(table: ir.Table, key: list[str]) -> tuple[int, int]:
     return _repeated(table, key)
 
 
-def _repeated(table: ir.Table, key: list[str]) -> tuple[int, int]:
+def _repeated(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
     groups = table.group_by(key).aggregate(__rows=ibis._.count())
     rows = groups.filter(groups["__rows"] > 1)["__rows"].as_table()
     counts = rows.aggregate(keys=rows.count(), beyond=(rows["__rows"] - 1).sum().fill_null(0))
@@ -107,7 +75,7 @@ def _repeated(table: ir.Table, key: list[str]) -> tuple[int, int]:
     return int(found["keys"]), int(found["beyond"])
 
 
-def key_rule(key: list[str]) -> str:
+def key_rule(key: Sequence[str]) -> str:
     """The name of the rule that rows are unique."""
     return f"unique({', '.join(key)})"
 
@@ -119,6 +87,22 @@ def without_nan(values: ir.Column) -> ir.Column:
     return values.isnan().ifelse(ibis.null(values.type()), values)
 
 
-def shown(column: Column, values: list[Any]) -> list[Any]:
-    """Values as they may appear in a message: personal ones do not."""
-    return ["(personal)"] if column.role.personal and values else values
+def count_broken(table: ir.Table, rules: Sequence[Rule]) -> tuple[int, int, list[tuple[Rule, int]]]:
+    """Rows, rows that break a rule, and the rules that are broken, by how many; one query."""
+    counts = table.aggregate(
+        rows=table.count(),
+        bad=ibis.or_(*(rule.broken for rule in rules)).sum().fill_null(0),
+        **{str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)},
+    )
+    [found] = counts.to_pyarrow().to_pylist()
+    broken = [(rule, int(found[str(i)])) for i, rule in enumerate(rules) if found[str(i)]]
+    return int(found["rows"]), int(found["bad"]), broken
+
+
+def shown(columns: Columns, names: Sequence[str], values: list[Any]) -> list[Any]:
+    """Values of columns as they may appear in a message: personal ones do not.
+
+    Nor do whole lines, where any column is personal.
+    """
+    personal = {*columns.personal, LINE} if columns.personal else set()
+    return ["(personal)"] if values and personal.intersection(names) else values

@@ -9,13 +9,13 @@ from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
-import pandera.pandas as pa
+from ibis import _
 from kedro.utils import load_obj
 from kedro.validation import CheckFailure, DataValidationError
 
 from .columns import Column, Columns
 from .parsing import as_table, parse
-from .rules import Rule, column_rules, key_rule, moment_rules, repeated_keys, row_key, shown
+from .rules import column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
 
 EXAMPLES = 5
 SHOWN_COLUMNS = 30
@@ -70,11 +70,9 @@ class ContractValidator:
 
     def __init__(self, contract: str, without_personal: bool = False) -> None:
         self._path = contract
-        self._contract: type[pa.DataFrameModel] = load_obj(contract)
-        columns = Columns.of(self._contract)
+        columns = Columns.of(load_obj(contract))
         self._columns = columns.without_personal() if without_personal else columns
         self._refused = columns.personal if without_personal else []
-        self._key = row_key(self._contract)
         self._passed: ir.Table | None = None
 
     def validate(self, table: ir.Table) -> ir.Table:
@@ -86,21 +84,10 @@ class ContractValidator:
         """
         if table is self._passed:
             return table
-        self._raise_for(_structure_failures(table, self._columns, self._refused))
-        values = {name: table[name] for name in self._columns.names}
-        rules = [*column_rules(self._columns, values), *moment_rules(self._contract, values)]
-        failures = _row_failures(table, rules, self._columns) if rules else []
-        self._raise_for([*failures, *self._duplicates(table)])
+        _raise_for(self._path, _structure_failures(table, self._columns, self._refused))
+        _raise_for(self._path, _row_failures(table, self._columns))
         self._passed = table
         return table
-
-    def _duplicates(self, table: ir.Table) -> list[CheckFailure]:
-        count, _ = repeated_keys(table, self._key)
-        message = key_rule(self._key)
-        return [CheckFailure(message, check=message, failure_count=count)] if count else []
-
-    def _raise_for(self, failures: list[CheckFailure]) -> None:
-        _raise_for(self._path, failures)
 
 
 class RawTableValidator:
@@ -115,9 +102,7 @@ class RawTableValidator:
 
     def __init__(self, contract: str) -> None:
         self._path = contract
-        self._contract: type[pa.DataFrameModel] = load_obj(contract)
-        self._columns = Columns.of(self._contract)
-        row_key(self._contract)
+        self._columns = Columns.of(load_obj(contract))
 
     def validate(self, raw: pd.DataFrame | ir.Table) -> pd.DataFrame | ir.Table:
         """Return the table unchanged if it can be parsed.
@@ -140,7 +125,7 @@ def _raise_for(path: str, failures: list[CheckFailure]) -> None:
 
 def _missing(table: ir.Table, columns: Columns) -> list[CheckFailure]:
     absent = [name for name in columns.names if name not in table.columns]
-    return [CheckFailure("column_in_table", "column_in_table", name) for name in absent]
+    return [_failure("column_in_table", name) for name in absent]
 
 
 def _structure_failures(
@@ -150,15 +135,8 @@ def _structure_failures(
     mistyped = [c for c in columns.all if c.name in schema and not _type_fits(c, schema[c.name])]
     return [
         *_missing(table, columns),
-        *(
-            CheckFailure(f"is {c.kind}", f"is {c.kind}", c.name, failure_examples=[schema[c.name]])
-            for c in mistyped
-        ),
-        *(
-            CheckFailure("personal_column_left_out", "personal_column_left_out", name)
-            for name in refused
-            if name in schema
-        ),
+        *(_failure(f"is {c.kind}", c.name, examples=[schema[c.name]]) for c in mistyped),
+        *(_failure("personal_column_left_out", name) for name in refused if name in schema),
     ]
 
 
@@ -176,23 +154,18 @@ def _unparsable(table: ir.Table, columns: Columns) -> list[CheckFailure]:
     """Columns that have values, none of which is of the declared type; or a table of no rows."""
     head = _count_parsed(table.limit(HEAD), columns.all)
     if not head["rows"]:
-        return [CheckFailure("the table has rows", "the table has rows")]
+        return [_failure("the table has rows")]
     doubtful = [column for column in columns.all if not head[f"parsed {column.name}"]]
     found = _count_parsed(table, doubtful) if doubtful else {}
-    broken = [
-        column
-        for column in doubtful
-        if found[f"given {column.name}"] and not found[f"parsed {column.name}"]
-    ]
     return [
-        CheckFailure(
-            f"is {column.kind}",
+        _failure(
             f"is {column.kind}",
             column.name,
             int(found[f"given {column.name}"]),
-            shown(column, _examples(table, column.name, table[column.name].notnull())),
+            _examples(table.filter(_[column.name].notnull()), columns, [column.name]),
         )
-        for column in broken
+        for column in doubtful
+        if found[f"given {column.name}"] and not found[f"parsed {column.name}"]
     ]
 
 
@@ -207,22 +180,32 @@ def _count_parsed(table: ir.Table, columns: Sequence[Column]) -> dict[str, Any]:
     return dict(found)
 
 
-def _row_failures(table: ir.Table, rules: list[Rule], columns: Columns) -> list[CheckFailure]:
-    counts = table.aggregate(
-        **{str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
-    )
-    [row] = counts.to_pyarrow().to_pylist()
-    return [
-        _failure(table, rule, columns, row[str(i)]) for i, rule in enumerate(rules) if row[str(i)]
+def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
+    values = {name: table[name] for name in columns.names}
+    rules = [*column_rules(columns, values), *moment_rules(columns, values)]
+    broken = count_broken(table, rules)[2] if rules else []
+    failures = [
+        _failure(
+            rule.name,
+            rule.column,
+            n_rows,
+            _examples(table.filter(rule.broken), columns, rule.columns),
+        )
+        for rule, n_rows in broken
     ]
+    n_keys, _ = repeated_keys(table, columns.unique)
+    if n_keys:
+        failures.append(_failure(key_rule(columns.unique), count=n_keys))
+    return failures
 
 
-def _failure(table: ir.Table, rule: Rule, columns: Columns, count: int) -> CheckFailure:
-    found = [shown(columns[name], _examples(table, name, rule.broken)) for name in rule.columns]
-    examples = found[0] if len(found) == 1 else list(zip(*found, strict=False))
-    return CheckFailure(rule.name, rule.name, rule.column, int(count), examples)
+def _failure(
+    check: str, column: str | None = None, count: int = 1, examples: Sequence[Any] = ()
+) -> CheckFailure:
+    return CheckFailure(check, check, column, count, list(examples))
 
 
-def _examples(table: ir.Table, name: str, wanted: ir.BooleanValue) -> list[Any]:
-    found: list[Any] = table.filter(wanted).limit(EXAMPLES)[name].to_pyarrow().to_pylist()
-    return found
+def _examples(bad: ir.Table, columns: Columns, names: list[str]) -> list[Any]:
+    rows = bad.select(names).limit(EXAMPLES).to_pyarrow().to_pylist()
+    values = [row[names[0]] if len(names) == 1 else tuple(row.values()) for row in rows]
+    return shown(columns, names, values)

@@ -7,7 +7,7 @@ import numpy as np
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime.checks import CHECKS, anchored
-from kedro_mlops.runtime.serving_spec import Field, Source
+from kedro_mlops.runtime.serving_spec import Field
 
 _INT64 = np.iinfo(np.int64)
 
@@ -51,7 +51,7 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         allowed=_allowed(column, named, None if lookup else seen),
         forbidden=rules.pop("forbidden", []),
         rules=rules,
-        source=Source(lookup.table, lookup.by, lookup.column, lookup.daily) if lookup else None,
+        source=lookup,
         accept_unseen=column.accepts_unseen,
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from kedro_mlops.runtime.field_types import value_judge
-from kedro_mlops.runtime.serving_spec import Field, ServingSpec, Source
+from kedro_mlops.runtime.serving_spec import Field, Lookup, ServingSpec
 
 from .ttl_cache import Entry, Key, TTLCache
 
@@ -285,7 +285,7 @@ def groups_of(spec: ServingSpec) -> list[Group]:
     """Group the looked-up fields by the table and key that they come from."""
     place = {name: position for position, name in enumerate(f.name for f in spec.sent)}
 
-    def source(field: Field) -> Source:
+    def source(field: Field) -> Lookup:
         assert field.source is not None
         return field.source
 

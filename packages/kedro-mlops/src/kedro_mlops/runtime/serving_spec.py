@@ -27,13 +27,21 @@ EngineName = Literal["compiled trees", "scikit-learn"]
 ENGINE_FILES: dict[EngineName, str] = {"compiled trees": TREES, "scikit-learn": MODEL}
 
 
-class Source(msgspec.Struct, frozen=True):
-    """Where a value is looked up: the table, the field that holds the key, and the column."""
+class Lookup(msgspec.Struct, frozen=True):
+    """Where the service finds a value that the caller does not send.
+
+    Attributes:
+        table: Feature table in the online store.
+        by: Column of the observation that holds the entity's key.
+        column: Column of the feature table.
+        daily: Whether the table has a row per entity and day; the newest one that is not later
+            than the event's day is read. Otherwise it has one row per entity.
+    """
 
     table: str
     by: str
     column: str
-    daily: bool
+    daily: bool = True
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +66,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, Any] = {}
     allowed: list[Any] | None = None
     forbidden: list[Any] = []
-    source: Source | None = None
+    source: Lookup | None = None
     accept_unseen: bool = False
 
 
