@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pandas as pd
@@ -44,13 +45,13 @@ def champion(released):
 def trial(champion, challenger, tmp_path):
     """Makes a trial that looks at every row; keyword arguments are settings."""
 
-    def make(model=None, switched=lambda mode: None, **changes):
+    def make(model=None, metrics=None, **changes):
         said = {
             "mode": "canary", "share": 0.3, "decision_file": tmp_path / "decision.json",
             "record_file": tmp_path / STOPPED, "window": 20, "look_seconds": 0,
         }  # fmt: skip
         model = model or ServedModel(*challenger, 1)
-        return Challenger(champion, model, ChallengerSettings(**said | changes), switched)
+        return Challenger(champion, model, ChallengerSettings(**said | changes), metrics or Mock())
 
     return make
 
@@ -271,7 +272,7 @@ def test_a_single_failure_switches_nothing_off(trial, monkeypatch):
     one = trial()
     for i in range(20):
         monkeypatch.setattr(one.model, "score", failing if i == 3 else lambda _: (0.5, []))
-        one.score(values_of())
+        one.answer_row(values_of(), {})
         one.look()
 
     assert one.mode == "canary"
@@ -283,8 +284,8 @@ def test_a_challenger_that_is_slow_is_switched_off(trial, monkeypatch, tmp_path)
 
     for _ in range(5):
         assert one.mode == "canary"
-        one.champion_took(0.0005)
-        one.score(values_of())
+        one._champion_seconds.append(0.0005)
+        one.answer_row(values_of(), {})
     one.look()
 
     assert one.mode == "off"
@@ -295,8 +296,8 @@ def test_a_challenger_that_is_not_much_slower_stays(trial):
     one = trial(window=5)
 
     for _ in range(5):
-        one.champion_took(10)
-        one.score(values_of())
+        one._champion_seconds.append(10)
+        one.answer_row(values_of(), {})
     one.look()
 
     assert one.mode == "canary"
@@ -309,7 +310,7 @@ def judge(file, **changes):
 
 def test_monitoring_switches_it_off_and_its_reasons_are_kept(trial, tmp_path):
     modes = []
-    one = trial(switched=modes.append)
+    one = trial(metrics=Mock(switched=modes.append))
     one.look()
     judge(tmp_path / "decision.json")
     one.look()

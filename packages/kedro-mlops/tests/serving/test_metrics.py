@@ -14,7 +14,7 @@ from example.factories import spec_of
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.serving import metrics as module
 from kedro_mlops.serving.answers import Answer
-from kedro_mlops.serving.bulk_answers import By, TableAnswers
+from kedro_mlops.serving.bulk_answers import TableAnswers
 from kedro_mlops.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
 
 ANSWERS = [
@@ -26,12 +26,13 @@ ANSWERS = [
 
 def as_table(answers, variant):
     return TableAnswers(
-        ids=[answer.prediction_id for answer in answers],
-        probabilities=np.array([answer.probability for answer in answers]),
-        decisions=np.array([answer.decision for answer in answers]),
-        models=Coded(np.zeros(len(answers), int), [By("v1", variant)]),
-        missing=coded([answer.missing_features for answer in answers]),
-        unseen=coded([answer.unseen_categories for answer in answers]),
+        prediction_id=[answer.prediction_id for answer in answers],
+        probability=np.array([answer.probability for answer in answers]),
+        decision=np.array([answer.decision for answer in answers]),
+        model_version=coded([answer.model_version for answer in answers]),
+        missing_features=coded([answer.missing_features for answer in answers]),
+        unseen_categories=coded([answer.unseen_categories for answer in answers]),
+        variant=coded([variant] * len(answers)),
     )
 
 
@@ -46,16 +47,15 @@ import numpy as np
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.serving.answers import Answer
 from kedro_mlops.serving.metrics import Metrics
-from kedro_mlops.serving.bulk_answers import By, TableAnswers
+from kedro_mlops.serving.bulk_answers import TableAnswers
 
 metrics = Metrics()
 answers = [Answer(str(i), i / 10, i > 4, "v1", {}, []) for i in range(10)]
 for answer in answers:
     metrics.answered(answer, "champion")
 probabilities = np.array([answer.probability for answer in answers])
-nothing = [Coded(np.zeros(len(answers), int), [value]) for value in ({}, [])]
-by = Coded(np.zeros(len(answers), int), [By("v1", "champion")])
-many = TableAnswers(["x"] * len(answers), probabilities, probabilities > 0.4, by, *nothing)
+same = [Coded(np.zeros(len(answers), int), [value]) for value in ("v1", {}, [], "champion")]
+many = TableAnswers(["x"] * len(answers), probabilities, probabilities > 0.4, *same)
 metrics.answered_many(many)
 metrics.in_progress.inc()
 metrics.log_bytes.set(int(sys.argv[1]))

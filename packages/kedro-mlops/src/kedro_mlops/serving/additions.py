@@ -1,10 +1,11 @@
 """What a project's answers have besides the engine's: columns made of predictions, many at once."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
@@ -15,11 +16,11 @@ from .answers import Answer
 Addition = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[Any]]
 
 # by NumPy's kinds of values
-TYPES: dict[str, dict[str, Any]] = {
-    "U": {"type": "string"},
-    "b": {"type": "boolean"},
-    "i": {"type": "integer"},
-    "f": {"type": ["number", "null"], "description": "null where it is no finite number"},
+TYPES: dict[str, Any] = {
+    "U": str,
+    "b": bool,
+    "i": int,
+    "f": Annotated[float | None, Meta(description="null where it is no finite number")],
 }
 TRIED = np.array([0.25, 0.75]), np.array([False, True])
 
@@ -32,7 +33,7 @@ class Additions:
             value for each: texts, truth values or numbers.
 
     Attributes:
-        schema: By field, what the OpenAPI document says of it.
+        answer: The type of an answer with these fields.
         example: By field, its value for a row that is decided positive.
 
     Raises:
@@ -48,10 +49,14 @@ class Additions:
                 f"{', '.join([*Answer.__struct_fields__, *self._functions])}: rename the function."
             )
         tried = self.of(*TRIED)
-        self.schema = {
-            name: TYPES[values.dtype.kind] | _described(self._functions[name])
-            for name, values in tried.items()
-        }
+        self.answer: Any = msgspec.defstruct(
+            "Answer",
+            [
+                (name, _described(TYPES[values.dtype.kind], self._functions[name]))
+                for name, values in tried.items()
+            ],
+            bases=(Answer,),
+        )
         self.example = {name: values[-1].item() for name, values in tried.items()}
 
     def of(
@@ -72,8 +77,8 @@ class Additions:
             found[name] = values
         return found
 
-    def answers(self, answers: Sequence[Answer]) -> Any:
-        """A few answers as they are encoded: with what is added, if anything is."""
+    def told(self, answers: list[Answer]) -> list[Answer]:
+        """A few answers with what is added, if anything is."""
         if not self._functions:
             return answers
         columns = self.of(
@@ -82,23 +87,11 @@ class Additions:
         )
         rows = zip(*(values.tolist() for values in columns.values()), strict=True)
         return [
-            msgspec.structs.asdict(answer) | dict(zip(columns, row, strict=True))
+            self.answer(*msgspec.structs.astuple(answer), *row)
             for answer, row in zip(answers, rows, strict=True)
         ]
 
 
-def as_json(values: NDArray[Any]) -> Any:
-    """A column as Arrow's array of the texts that JSON has for its values."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if values.dtype.kind != "U":
-        texts = pa.array(values, from_pandas=True).cast(pa.string())
-        return texts.fill_null("null")
-    found = pa.array(values).dictionary_encode()
-    texts = [msgspec.json.encode(text).decode() for text in found.dictionary.to_pylist()]
-    return pa.DictionaryArray.from_arrays(found.indices, pa.array(texts)).dictionary_decode()
-
-
-def _described(function: Addition) -> dict[str, Any]:
+def _described(kind: Any, function: Addition) -> Any:
     said = " ".join((function.__doc__ or "").split())
-    return {"description": said} if said else {}
+    return Annotated[kind, Meta(description=said)] if said else kind

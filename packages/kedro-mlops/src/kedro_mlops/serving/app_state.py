@@ -1,11 +1,12 @@
 """All that answers requests, put together when the service starts."""
 
 import asyncio
-import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
@@ -90,8 +91,8 @@ class AppState:
         self.log = RequestLog()
         self.reader = RowReader(spec.sent, settings.max_rows)
         self.table_reader = TableReader(spec.sent, self.reader, settings.max_rows)
-        self.info = json.dumps(_info(spec)).encode()
-        openapi = json.dumps(document(spec, self.reader, settings, additions)).encode()
+        self.info = msgspec.json.encode(_info(spec))
+        openapi = msgspec.json.encode(document(spec, self.reader, settings, additions))
         self.docs = {
             "/": Reply(200, page(title(spec)), HTML, PAGE),
             "/docs.json": Reply(200, openapi, JSON),
@@ -192,9 +193,7 @@ class AppState:
             else None,
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
-        return Challenger(
-            model, ServedModel(folder, spec, 1, self._load), how, self.metrics.switched
-        )
+        return Challenger(model, ServedModel(folder, spec, 1, self._load), how, self.metrics)
 
 
 def _store(settings: Settings) -> StoreSettings:

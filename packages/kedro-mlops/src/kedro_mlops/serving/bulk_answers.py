@@ -3,18 +3,16 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
+from kedro_mlops.runtime.encoding import Arrays, Coded
 
-from .additions import as_json
-from .answers import MADE, missing_text
-from .arrow_columns import pairs
+from .answers import LOGGED, Answer, as_text
+from .arrow_columns import as_coded, pairs
 from .model import ServedModel
 
 if TYPE_CHECKING:
@@ -24,56 +22,53 @@ T = TypeVar("T")
 ID_PREFIX = 20  # of 32 hexadecimal digits; the others count
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 
-
-class By(NamedTuple):
-    """Who answered: the model, and what it is here."""
-
-    model_version: str
-    variant: str
+# by name: of NumPy, of Arrow (ids), or coded
+Columns = Mapping[str, Any]
 
 
 class TableAnswers(NamedTuple):
-    """The predictions for the rows of a table, and by whom; each of the same length."""
+    """The answers to the rows of a table: each field of ``Answer``, and who gave them."""
 
-    ids: "pa.Array"
-    probabilities: NDArray[np.float64]
-    decisions: NDArray[np.bool_]
-    models: Coded[By]
-    missing: Coded[dict[str, str]]
-    unseen: Coded[list[str]]
-    # what a project adds, by its name
-    more: Mapping[str, NDArray[Any]] = MappingProxyType({})
+    prediction_id: "pa.Array"
+    probability: NDArray[np.float64]
+    decision: NDArray[np.bool_]
+    model_version: Coded[str]
+    missing_features: Coded[dict[str, str]]
+    unseen_categories: Coded[list[str]]
+    variant: Coded[str]
+
+    def told(self) -> dict[str, Any]:
+        """What the caller is told."""
+        return {name: getattr(self, name) for name in Answer.__struct_fields__}
 
 
-def score_table(
+def answer_rows(
     model: ServedModel, variant: str, columns: Arrays, missing: Coded[dict[str, str]]
 ) -> TableAnswers:
     """What a model answers to completed rows."""
     probabilities, unseen = model.score_table(columns)
     n_rows = len(probabilities)
+    same = np.zeros(n_rows, np.int64)
     return TableAnswers(
-        ids=new_ids(n_rows),
-        probabilities=probabilities,
-        decisions=probabilities >= model.spec.threshold,
-        models=Coded(np.zeros(n_rows, np.int64), [By(model.spec.model_version, variant)]),
-        missing=missing,
-        unseen=unseen_by_row(unseen, n_rows),
+        prediction_id=new_ids(n_rows),
+        probability=probabilities,
+        decision=probabilities >= model.spec.threshold,
+        model_version=Coded(same, [model.spec.model_version]),
+        missing_features=missing,
+        unseen_categories=unseen_by_row(unseen, n_rows),
+        variant=Coded(same, [variant]),
     )
 
 
 def mixed(ours: TableAnswers, theirs: TableAnswers, takes: NDArray[np.bool_]) -> TableAnswers:
-    """Theirs in the rows that they take, ours in the others."""
-    return TableAnswers(
-        ids=ours.ids,
-        probabilities=np.where(takes, theirs.probabilities, ours.probabilities),
-        decisions=np.where(takes, theirs.decisions, ours.decisions),
-        models=_mixed(ours.models, theirs.models, takes),
-        missing=ours.missing,
-        unseen=_mixed(ours.unseen, theirs.unseen, takes),
-    )
+    """Theirs in the rows that they take, ours in the others; the ids are ours."""
+    others = zip(ours[1:], theirs[1:], strict=True)
+    return TableAnswers(ours.prediction_id, *(_mixed(one, other, takes) for one, other in others))
 
 
-def _mixed(ours: Coded[T], theirs: Coded[T], takes: NDArray[np.bool_]) -> Coded[T]:
+def _mixed(ours: Any, theirs: Any, takes: NDArray[np.bool_]) -> Any:
+    if not isinstance(ours, Coded):
+        return np.where(takes, theirs, ours)
     codes = np.where(takes, theirs.codes + len(ours.values), ours.codes)
     return Coded(codes, [*ours.values, *theirs.values])
 
@@ -103,20 +98,13 @@ def unseen_by_row(unseen: dict[str, NDArray[np.bool_]], n_rows: int) -> Coded[li
 def logged_table(
     columns: Arrays, names: list[str], answers: TableAnswers, now: datetime
 ) -> "pa.Table":
-    """The rows as the prediction log has them."""
+    """The rows as the prediction log has them, of the inputs those that are named."""
     import pyarrow as pa  # noqa: PLC0415
 
-    models = answers.models
-    made = [
-        answers.ids,
-        pa.repeat(pa.scalar(now, pa.timestamp("us")), len(answers.ids)),
-        _named(models.codes, (by.model_version for by in models.values)),
-        pa.array(answers.probabilities),
-        pa.array(answers.decisions),
-        _named(models.codes, (by.variant for by in models.values)),
-        _named(answers.missing.codes, map(missing_text, answers.missing.values)),
-    ]
-    return pa.table([*(_arrow(columns[name]) for name in names), *made], names=[*names, *MADE])
+    moments = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(answers.probability))
+    made = answers._asdict() | {"predicted_at": moments}
+    logged = {name: columns[name] for name in names} | {name: made[name] for name in LOGGED}
+    return pa.table({name: _arrow(column) for name, column in logged.items()})
 
 
 def both(first: "pa.Table", second: "pa.Table") -> "pa.Table":
@@ -126,14 +114,12 @@ def both(first: "pa.Table", second: "pa.Table") -> "pa.Table":
     return pa.concat_tables([first, second]).unify_dictionaries().combine_chunks()
 
 
-def _arrow(column: ArrayColumn) -> "pa.Array":
+def _arrow(column: Any) -> "pa.Array":
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(column, Coded):
-        return _named(column.codes, column.values)
-    if column.dtype.kind == "f":
-        return pa.array(column, from_pandas=True)
-    return pa.array(column)
+        return _named(column.codes, map(as_text, column.values))
+    return pa.array(column, from_pandas=True) if isinstance(column, np.ndarray) else column
 
 
 def _named(codes: NDArray[Any], values: Iterable[str | None]) -> "pa.DictionaryArray":
@@ -146,62 +132,65 @@ def _named(codes: NDArray[Any], values: Iterable[str | None]) -> "pa.DictionaryA
     return pa.DictionaryArray.from_arrays(indices, pa.array([value or "" for value in named]))
 
 
-def write_json(answers: TableAnswers) -> bytes:
+def write_arrow(columns: Columns) -> bytes:
+    """The answers as an Arrow IPC stream."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    table = pa.table({name: _plain(_arrow(column)) for name, column in columns.items()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _plain(array: "pa.Array") -> "pa.Array":
+    import pyarrow as pa  # noqa: PLC0415
+
+    return array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+
+
+def write_json(columns: Columns) -> bytes:
     """The answers as ``{"predictions": [...]}``, without an object for any row."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    encode = msgspec.json.encode
-    decisions = Coded(answers.decisions.astype(np.int64), [False, True])
-    others = pairs(pairs(pairs(decisions, answers.models), answers.missing), answers.unseen)
-    end = "" if answers.more else "}"
-    ends = [
-        f'{encode(decision).decode()},"model_version":{encode(by.model_version).decode()},'
-        f'"missing_features":{encode(missing).decode()},"unseen_categories":{encode(unseen).decode()}{end}'
-        for ((decision, by), missing), unseen in others.values
-    ]
-    rows = pc.binary_join_element_wise(
-        '{"prediction_id":"', answers.ids,
-        '","probability":', pa.array(answers.probabilities).cast(pa.string()),
-        ',"decision":', _named(others.codes, ends).dictionary_decode(),
-        *_more(answers.more), "",
-    )  # fmt: skip
+    parts: list[Any] = []
+    for name, column in columns.items():
+        before = f'{"," if parts else "{"}"{name}":'
+        coded = _of_few_values(column)
+        if coded is None:
+            parts += [before, _texts(column)]
+            continue
+        written = [before + msgspec.json.encode(value).decode() for value in coded.values]
+        coded = Coded(coded.codes, written)
+        if parts and isinstance(parts[-1], Coded):
+            # those that stand together are written once for each of their combinations
+            found = pairs(parts.pop(), coded)
+            coded = Coded(found.codes, [one + other for one, other in found.values])
+        parts.append(coded)
+    arrays = [_plain(_arrow(part)) if isinstance(part, Coded) else part for part in parts]
+    rows = pc.binary_join_element_wise(*arrays, "}", "")
     together = pa.ListArray.from_arrays([0, len(rows)], rows.cast(pa.binary()))
     [joined] = pc.binary_join(together, b",")
     return b'{"predictions":[%b]}' % joined.as_buffer()
 
 
-def _more(columns: Mapping[str, NDArray[Any]]) -> list[Any]:
-    """What follows in every row, where a project adds something."""
-    if not columns:
-        return []
-    added = [(f',"{name}":', as_json(values)) for name, values in columns.items()]
-    return [part for one in added for part in one] + ["}"]
-
-
-def write_arrow(answers: TableAnswers) -> bytes:
-    """The answers as an Arrow IPC stream."""
+def _of_few_values(column: Any) -> Coded[Any] | None:
+    """A column that is better written value by value than row by row; else None."""
     import pyarrow as pa  # noqa: PLC0415
 
-    models, missing, unseen = answers.models, answers.missing, answers.unseen
-    table = pa.table(
-        {
-            "prediction_id": answers.ids,
-            "probability": answers.probabilities,
-            "decision": answers.decisions,
-            "model_version": _named(
-                models.codes, (by.model_version for by in models.values)
-            ).dictionary_decode(),
-            "missing_features": _named(
-                missing.codes, map(missing_text, missing.values)
-            ).dictionary_decode(),
-            "unseen_categories": _named(
-                unseen.codes, (",".join(names) or None for names in unseen.values)
-            ).dictionary_decode(),
-            **{name: pa.array(v, from_pandas=True) for name, v in answers.more.items()},
-        }
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+    if isinstance(column, np.ndarray) and column.dtype.kind == "b":
+        return Coded(column.astype(np.int64), [False, True])
+    if isinstance(column, np.ndarray) and column.dtype.kind == "U":
+        return as_coded(pa.array(column))
+    return column if isinstance(column, Coded) else None
+
+
+def _texts(column: Any) -> "pa.Array":
+    """Numbers, or ids, as the texts that JSON has for them."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    if isinstance(column, np.ndarray):
+        return _arrow(column).cast(pa.string()).fill_null("null")
+    return pc.binary_join_element_wise('"', column, '"', "")

@@ -9,10 +9,10 @@ import logging
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
 
-from .bulk_answers import TableAnswers, score_table
-from .model import Scored, ServedModel
+from .answers import Answer, Answering, answering
+from .bulk_answers import TableAnswers, answer_rows, mixed
+from .metrics import Metrics
+from .model import ServedModel
 
 logger = logging.getLogger(__name__)
 
+A = TypeVar("A")
 Mode = Literal["off", "shadow", "canary"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 # a request is the challenger's if its key is below the share of this
@@ -72,7 +75,7 @@ class Challenger:
         champion: ServedModel,
         challenger: ServedModel,
         settings: ChallengerSettings,
-        switched: Callable[[str], None],
+        metrics: Metrics,
     ) -> None:
         fields, others = champion.spec.fields, challenger.spec.fields
         if [(f.name, f.kind, f.source) for f in fields] != [
@@ -86,62 +89,112 @@ class Challenger:
         self.model = challenger
         self.version = challenger.spec.model_version
         self.mode: Mode = settings.mode
-        self._champion = champion
+        self._champion = champion.spec
         self._settings = settings
-        self._switched = switched
+        self._first_not_theirs = settings.share * HASHES
+        self._metrics = metrics
+        self._answer = answering(challenger)
         self._keys = [i for i, field in enumerate(fields) if field.key]
         self._outcomes: deque[bool] = deque(maxlen=settings.window)
         self._seconds: deque[float] = deque(maxlen=settings.window)
         self._champion_seconds: deque[float] = deque(maxlen=settings.window)
         self._next_look = 0.0
         self._recall()
-        switched(self.mode)
+        metrics.switched(self.mode)
 
     def takes(self, values: Sequence[Any]) -> bool:
         """Whether the row is the canary's to answer; the same key always is, or never."""
-        if self.mode != "canary":
-            return False
-        key = "\x1f".join(str(values[place]) for place in self._keys)
-        return zlib.crc32(key.encode()) < self._settings.share * HASHES
-
-    def score(self, values: Sequence[Any]) -> Scored | None:
-        """What the challenger says, or None where it fails; then the champion answers."""
-        start = time.perf_counter()
-        try:
-            probability, unseen = self.model.score(values)
-            failed = not 0 <= probability <= 1
-        except Exception:
-            logger.exception("The challenger %s failed", self.version)
-            failed = True
-        self._outcomes.append(failed)
-        self._seconds.append(time.perf_counter() - start)
-        return None if failed else (probability, unseen)
+        return self.mode == "canary" and self._has(values[place] for place in self._keys)
 
     def takes_all(self, columns: Arrays) -> NDArray[np.bool_]:
-        """The same of many rows: which of them are the canary's to answer."""
-        fields = self._champion.spec.fields
-        values = [_plain(columns[fields[place].name]) for place in self._keys]
-        keys = ("\x1f".join(map(str, row)) for row in zip(*values, strict=True))
-        hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys), np.int64)
-        return hashes < self._settings.share * HASHES
+        """Which of many rows are the canary's to answer."""
+        values = [_plain(columns[name]) for name in self._champion.keys]
+        return np.array([self._has(key) for key in zip(*values, strict=True)])
 
-    def score_table(
+    def _has(self, key: Iterable[Any]) -> bool:
+        return zlib.crc32("\x1f".join(map(str, key)).encode()) < self._first_not_theirs
+
+    def row_in_trial(
+        self, champion: Answering, values: Sequence[Any], missing: dict[str, str]
+    ) -> tuple[Answer, str, Answer | None]:
+        """Answer a row, or let the champion do it.
+
+        Returns:
+            The answer, the role of who gave it, and what a shadow says, which nobody is told.
+        """
+        self.look()
+        if self.takes(values) and (theirs := self.answer_row(values, missing)) is not None:
+            return theirs, "canary", None
+        start = time.perf_counter()
+        ours = champion(values, missing)
+        self._champion_seconds.append(time.perf_counter() - start)
+        theirs = self.answer_row(values, missing) if self.mode == "shadow" else None
+        if theirs is not None:
+            self._compare(1, theirs.decision != ours.decision)
+        return ours, "champion", theirs
+
+    def table_in_trial(
+        self, ours: TableAnswers, columns: Arrays
+    ) -> tuple[TableAnswers, TableAnswers | None]:
+        """Answer some rows of a table in the champion's place.
+
+        Returns:
+            The answers, and what a shadow says, which nobody is told.
+        """
+        self.look()
+        mode = self.mode
+        if mode == "off":
+            return ours, None
+        theirs = self.answer_rows(mode, columns, ours.missing_features)
+        if theirs is None:
+            return ours, None
+        if mode == "canary":
+            return mixed(ours, theirs, self.takes_all(columns)), None
+        self._compare(len(ours.decision), int((theirs.decision != ours.decision).sum()))
+        return ours, theirs
+
+    def answer_row(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
+        """What the challenger says of a row, or None where it fails; then the champion answers."""
+        start = time.perf_counter()
+        answer = self._tried(
+            lambda: self._answer(values, missing), lambda found: 0 <= found.probability <= 1, 1
+        )
+        self._seconds.append(time.perf_counter() - start)
+        return answer
+
+    def answer_rows(
         self, variant: str, columns: Arrays, missing: Coded[dict[str, str]]
     ) -> TableAnswers | None:
         """What the challenger says of many rows, or None where it fails."""
-        answers = None
+        return self._tried(
+            lambda: answer_rows(self.model, variant, columns, missing),
+            lambda found: bool(((found.probability >= 0) & (found.probability <= 1)).all()),
+            len(missing.codes),
+        )
+
+    def _tried(
+        self, answer: Callable[[], A], is_right: Callable[[A], bool], n_rows: int
+    ) -> A | None:
+        """What is answered, if it is right; it is remembered whether it was."""
+        found = None
         try:
-            answers = score_table(self.model, variant, columns, missing)
-            failed = not ((answers.probabilities >= 0) & (answers.probabilities <= 1)).all()
+            found = answer()
+            failed = not is_right(found)
         except Exception:
             logger.exception("The challenger %s failed", self.version)
             failed = True
-        self._outcomes.extend([failed] * min(len(missing.codes), self._settings.window))
-        return None if failed else answers
+        self._outcomes.extend([failed] * min(n_rows, self._settings.window))
+        if not failed:
+            return found
+        self._count(self._metrics.challenger_failures, n_rows)
+        return None
 
-    def champion_took(self, seconds: float) -> None:
-        """What the champion needed for a row, to be compared with."""
-        self._champion_seconds.append(seconds)
+    def _compare(self, n_rows: int, n_otherwise: int) -> None:
+        self._count(self._metrics.compared, n_rows)
+        self._count(self._metrics.disagreements, n_otherwise)
+
+    def _count(self, metric: Any, n_rows: int) -> None:
+        self._metrics.child(metric, self.version).inc(n_rows)
 
     def look(self) -> None:
         """Switch off a challenger that fails, is slow, or was judged to perform worse."""
@@ -181,13 +234,13 @@ class Challenger:
         logger.error("The challenger %s is switched off: %s", self.version, reason)
         record = {
             "challenger": self.version,
-            "champion": self._champion.spec.model_version,
+            "champion": self._champion.model_version,
             "mode": self.mode,
             "reason": reason,
             "switched_off_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         self.mode = "off"
-        self._switched("off")
+        self._metrics.switched("off")
         file = self._settings.record_file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from kedro_mlops.feature_store.reader import UNKNOWN_KEY
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .additions import Additions
@@ -38,15 +39,15 @@ def requests(spec: ServingSpec) -> dict[str, Any]:
 
 def answer(spec: ServingSpec, additions: Additions) -> dict[str, Any]:
     """The answer to one row, of which something that is looked up was not found."""
-    prediction = {
-        "prediction_id": EXAMPLE_ID,
-        "probability": spec.threshold,
-        "decision": True,
-        "model_version": spec.model_version,
-        "missing_features": {field.name: "unknown_key" for field in spec.looked_up[:1]},
-        "unseen_categories": [],
+    prediction = additions.answer(
+        prediction_id=EXAMPLE_ID,
+        probability=spec.threshold,
+        decision=True,
+        model_version=spec.model_version,
+        missing_features={field.name: UNKNOWN_KEY for field in spec.looked_up[:1]},
+        unseen_categories=[],
         **additions.example,
-    }
+    )
     return {"predictions": [prediction]}
 
 

@@ -1,6 +1,7 @@
 """What Prometheus sees of the service beside BentoML's own metrics; declared here and only once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .answers import Answer
+from .arrow_columns import pairs
 from .bulk_answers import TableAnswers
 
 SECONDS = (
@@ -45,11 +47,7 @@ class BufferedMetric:
         """Count, for a counter."""
         self._n += n
 
-    def observe(self, value: float) -> None:
-        """Add a value, for a histogram."""
-        self._values.append(value)
-
-    def observe_all(self, values: list[float]) -> None:
+    def observe(self, values: Sequence[float]) -> None:
         """Add values, for a histogram."""
         self._values += values
 
@@ -140,21 +138,18 @@ class Metrics:
             "challenger_failures", "Rows that the challenger failed to score", ["model_version"]
         )
         self._dropped = 0
-        self._tallies: dict[tuple[Any, ...], BufferedMetric] = {}
+        self._tallies: list[BufferedMetric] = []
+        # a counter or histogram with its labels
+        self.child = cache(self._child)
 
-    def child(self, metric: Any, *labels: str) -> BufferedMetric:
-        """A counter or histogram with its labels."""
-        key = (metric, *labels)
-        found = self._tallies.get(key)
-        if found is None:
-            found = self._tallies[key] = BufferedMetric(
-                metric.labels(*labels) if labels else metric
-            )
-        return found
+    def _child(self, metric: Any, *labels: str) -> BufferedMetric:
+        tally = BufferedMetric(metric.labels(*labels) if labels else metric)
+        self._tallies.append(tally)
+        return tally
 
     def flush(self) -> None:
         """Bring all metrics up to date."""
-        for tally in list(self._tallies.values()):
+        for tally in self._tallies:
             tally.flush()
 
     def start(self, champion: ServingSpec, challenger: ServingSpec | None) -> None:
@@ -198,35 +193,38 @@ class Metrics:
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request has been answered."""
         self.child(self.requests, path, str(status)).inc()
-        self.child(self.seconds, path).observe(seconds)
+        self.child(self.seconds, path).observe((seconds,))
 
     def answered(self, answer: Answer, variant: str) -> None:
         """A row has been answered."""
-        version = answer.model_version
-        decision = "true" if answer.decision else "false"
-        self.child(self.predictions, version, variant, decision).inc()
-        self.child(self.score, version, variant).observe(answer.probability)
-        for name, reason in answer.missing_features.items():
-            self.child(self.missing, name, reason).inc()
-        for name in answer.unseen_categories:
-            self.child(self.unseen, name).inc()
+        self._decided(answer.model_version, variant, answer.decision, (answer.probability,))
+        if answer.missing_features or answer.unseen_categories:
+            self._found(answer.missing_features, answer.unseen_categories, 1)
 
     def answered_many(self, answers: TableAnswers) -> None:
         """The rows of a table have been answered."""
-        for code, (version, variant) in enumerate(answers.models.values):
-            own = answers.models.codes == code
-            n_rows, n_positive = int(own.sum()), int((own & answers.decisions).sum())
-            for decision, n in (("true", n_positive), ("false", n_rows - n_positive)):
-                self.child(self.predictions, version, variant, decision).inc(n)
-            self.child(self.score, version, variant).observe_all(
-                answers.probabilities[own].tolist()
-            )
-        for reasons, n in _counted(answers.missing):
-            for name, reason in reasons.items():
-                self.child(self.missing, name, reason).inc(n)
-        for names, n in _counted(answers.unseen):
-            for name in names:
-                self.child(self.unseen, name).inc(n)
+        decisions = Coded(answers.decision.astype(np.int64), [False, True])
+        made = pairs(pairs(answers.model_version, answers.variant), decisions)
+        for code, ((version, variant), decision) in enumerate(made.values):
+            own = answers.probability[made.codes == code]
+            self._decided(version, variant, decision, own.tolist())
+        for missing, n in _counted(answers.missing_features):
+            self._found(missing, [], n)
+        for unseen, n in _counted(answers.unseen_categories):
+            self._found({}, unseen, n)
+
+    def _decided(
+        self, version: str, variant: str, decision: bool, probabilities: Sequence[float]
+    ) -> None:
+        told = "true" if decision else "false"
+        self.child(self.predictions, version, variant, told).inc(len(probabilities))
+        self.child(self.score, version, variant).observe(probabilities)
+
+    def _found(self, missing: dict[str, str], unseen: list[str], n_rows: int) -> None:
+        for name, reason in missing.items():
+            self.child(self.missing, name, reason).inc(n_rows)
+        for name in unseen:
+            self.child(self.unseen, name).inc(n_rows)
 
     def found_all(self) -> None:
         """All that a row needs was at hand."""
@@ -238,7 +236,7 @@ class Metrics:
 
     def feature_age(self, table: str, days: float) -> None:
         """The age of a daily value that was read."""
-        self.child(self.age, table).observe(days)
+        self.child(self.age, table).observe((days,))
 
     def dropped(self, n_bytes: int) -> None:
         """What the prediction log has had to remove so far."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from kedro_mlops.feature_store.reader import MISSING
+import msgspec
+
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from . import examples
@@ -17,42 +18,8 @@ caller does not know is looked up in the online feature store; what is not found
 contract there. `unseen_categories` are those that the model has not met in training. Every
 prediction is logged before it is answered."""
 
+REF = "#/components/schemas/"
 TEXT = {"type": "string"}
-ANSWER: dict[str, Any] = {
-    "type": "object",
-    "required": [
-        "prediction_id",
-        "probability",
-        "decision",
-        "model_version",
-        "missing_features",
-        "unseen_categories",
-    ],
-    "properties": {
-        "prediction_id": TEXT | {"description": "Identifies the prediction in the log"},
-        "probability": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": "Estimated probability of the positive class",
-        },
-        "decision": {
-            "type": "boolean",
-            "description": "Whether the probability reaches the decision threshold",
-        },
-        "model_version": TEXT | {"description": "The model that answered"},
-        "missing_features": {
-            "type": "object",
-            "additionalProperties": {"enum": list(MISSING)},
-            "description": "Looked-up features that were not found, and why",
-        },
-        "unseen_categories": {
-            "type": "array",
-            "items": TEXT,
-            "description": "Fields whose category the model has not seen in training",
-        },
-    },
-}
 PROBLEM = {
     "type": "object",
     "description": "RFC 9457",
@@ -98,30 +65,8 @@ def document(
     spec: ServingSpec, reader: RowReader, settings: Settings, additions: Additions
 ) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    answer = ANSWER | {
-        "required": [*ANSWER["required"], *additions.schema],
-        "properties": ANSWER["properties"] | additions.schema,
-    }
-    rows = {
-        "type": "object",
-        "required": ["rows"],
-        "additionalProperties": False,
-        "properties": {
-            "rows": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": settings.max_rows,
-                "items": {"$ref": "#/components/schemas/Row"},
-            }
-        },
-    }
-    answers = {
-        "type": "object",
-        "required": ["predictions"],
-        "properties": {
-            "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Answer"}}
-        },
-    }
+    _, schemas = msgspec.json.schema_components([additions.answer], ref_template=f"{REF}{{name}}")
+    rows = _listed("rows", "Row", minItems=1, maxItems=settings.max_rows)
     stream = "An Arrow IPC stream, without compression"
     arrow = {"schema": {"type": "string", "format": "binary", "description": stream}}
     security: dict[str, Any] = {"security": [{"key": []}]}
@@ -150,7 +95,7 @@ def document(
                         "required": True,
                         "content": {
                             "application/json": {
-                                "schema": rows,
+                                "schema": rows | {"additionalProperties": False},
                                 "examples": examples.requests(spec),
                             },
                             "application/vnd.apache.arrow.stream": arrow,
@@ -161,7 +106,7 @@ def document(
                             "description": "One prediction per row, in the order of the rows",
                             "content": {
                                 "application/json": {
-                                    "schema": answers,
+                                    "schema": _listed("predictions", "Answer"),
                                     "example": examples.answer(spec, additions),
                                 },
                                 "application/vnd.apache.arrow.stream": arrow,
@@ -204,8 +149,8 @@ def document(
         },
         "components": {
             "schemas": {
-                "Row": reader.model.model_json_schema(ref_template="#/components/schemas/{model}"),
-                "Answer": answer,
+                "Row": reader.model.model_json_schema(),
+                **schemas,
                 "Problem": PROBLEM,
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -220,8 +165,14 @@ def title(spec: ServingSpec) -> str:
     return f"{name}: {spec.predicts.partition(';')[0] or 'predictions of the champion'}"
 
 
+def _listed(name: str, schema: str, **bounds: int) -> dict[str, Any]:
+    """An object with a list."""
+    items = {"type": "array", "items": {"$ref": f"{REF}{schema}"}, **bounds}
+    return {"type": "object", "required": [name], "properties": {name: items}}
+
+
 def _problem(status: int, example: dict[str, Any]) -> dict[str, Any]:
-    said = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+    said = {"schema": {"$ref": f"{REF}Problem"}, "example": example}
     return {"description": ERRORS[status], "content": {"application/problem+json": said}}
 
 

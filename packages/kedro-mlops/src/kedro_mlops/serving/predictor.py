@@ -1,6 +1,5 @@
 """From the rows of a request to answers: features, model, log and metrics."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.encoding import Arrays
 
 from .additions import Additions
-from .answers import Answer, Answers, identifiers, recorder, utc_now
-from .bulk_answers import TableAnswers, both, logged_table, mixed, score_table
+from .answers import Answer, answering, logged_inputs, recorder, utc_now
+from .bulk_answers import answer_rows, both, logged_table
 from .bulk_features import complete_table
 from .challenger import Challenger
 from .limits import DeadlineCheck, no_deadline
@@ -51,11 +50,9 @@ class Predictor:
         self.challenger = challenger
         self.additions = additions
         self._metrics = metrics
-        self._threshold = model.spec.threshold
-        self._version = model.spec.model_version
+        self._answer = answering(model)
         self._record = recorder(model.spec)
-        self._new_id = identifiers()
-        self._logged = [field.name for field in model.spec.fields if not field.personal]
+        self._logged = logged_inputs(model.spec)
         self._encoder = msgspec.json.Encoder()
 
     def complete(self, rows: Sequence[Values]) -> list[Completed] | None:
@@ -79,15 +76,18 @@ class Predictor:
         variants: list[str] = []
         records: list[Any] = []
         for values, missing in rows:
-            variant = "champion"
-            if self.challenger is None or self.challenger.mode == "off":
-                answer = self._score(values, missing)
+            if self.challenger is None:
+                answer, variant = self._answer(values, missing), "champion"
             else:
-                answer, variant = self._score_in_trial(values, missing, records, now)
+                answer, variant, shadow = self.challenger.row_in_trial(
+                    self._answer, values, missing
+                )
+                if shadow is not None:
+                    records.append(self._record(values, shadow, "shadow", now))
             answers.append(answer)
             variants.append(variant)
             records.append(self._record(values, answer, variant, now))
-        told = Answers(self.additions.answers(answers))
+        told = {"predictions": self.additions.told(answers)}
         self.log.append(self._encoder.encode_lines(records), now.date())
         for answer, variant in zip(answers, variants, strict=True):
             self._metrics.answered(answer, variant)
@@ -95,12 +95,15 @@ class Predictor:
 
     def answer_table(
         self, columns: Arrays, check_deadline: DeadlineCheck = no_deadline
-    ) -> TableAnswers:
+    ) -> dict[str, Any]:
         """Look up, score, log and count many rows. Blocks; thread-safe.
 
         Args:
             columns: What was sent.
             check_deadline: Called between steps, and never once they are logged.
+
+        Returns:
+            The fields of the answers, each a column.
 
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
@@ -110,9 +113,10 @@ class Predictor:
         completed, missing = complete_table(
             columns, self.store, spec.event_time, sent, check_deadline
         )
-        ours = score_table(self.model, "champion", completed, missing)
-        answers, shadow = self._table_in_trial(ours, completed)
-        more = self.additions.of(answers.probabilities, answers.decisions)
+        answers, shadow = answer_rows(self.model, "champion", completed, missing), None
+        if self.challenger is not None:
+            answers, shadow = self.challenger.table_in_trial(answers, completed)
+        told = answers.told() | self.additions.of(answers.probability, answers.decision)
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))
@@ -122,66 +126,4 @@ class Predictor:
         else:
             self.log.append_table(logged, now.date())
         self._metrics.answered_many(answers)
-        return answers._replace(more=more)
-
-    def _table_in_trial(
-        self, ours: TableAnswers, columns: Arrays
-    ) -> tuple[TableAnswers, TableAnswers | None]:
-        """The answers, and what a shadow says, which goes to the log alone."""
-        challenger = self.challenger
-        if challenger is None:
-            return ours, None
-        challenger.look()
-        mode = challenger.mode
-        if mode == "off":
-            return ours, None
-        theirs = challenger.score_table(mode, columns, ours.missing)
-        if theirs is None:
-            self._count(self._metrics.challenger_failures, len(ours.ids))
-            return ours, None
-        if mode == "canary":
-            return mixed(ours, theirs, challenger.takes_all(columns)), None
-        self._count(self._metrics.compared, len(ours.ids))
-        self._count(self._metrics.disagreements, int((ours.decisions != theirs.decisions).sum()))
-        return ours, theirs
-
-    def _count(self, metric: Any, n_rows: int) -> None:
-        assert self.challenger is not None
-        self._metrics.child(metric, self.challenger.version).inc(n_rows)
-
-    def _score(self, values: Sequence[Any], missing: dict[str, str]) -> Answer:
-        probability, unseen = self.model.score(values)
-        decision = probability >= self._threshold
-        return Answer(self._new_id(), probability, decision, self._version, missing, unseen)
-
-    def _score_in_trial(
-        self, values: Sequence[Any], missing: dict[str, str], records: list[Any], now: Any
-    ) -> tuple[Answer, str]:
-        """The answer and who gave it; what a shadow says goes to the records alone."""
-        challenger = self.challenger
-        assert challenger is not None
-        challenger.look()
-        takes = challenger.takes(values)
-        if takes and (theirs := self._challenge(values, missing)) is not None:
-            return theirs, "canary"
-        start = time.perf_counter()
-        ours = self._score(values, missing)
-        challenger.champion_took(time.perf_counter() - start)
-        if challenger.mode == "shadow":
-            theirs = self._challenge(values, missing)
-            if theirs is not None:
-                records.append(self._record(values, theirs, "shadow", now))
-                self._count(self._metrics.compared, 1)
-                self._count(self._metrics.disagreements, theirs.decision != ours.decision)
-        return ours, "champion"
-
-    def _challenge(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
-        challenger = self.challenger
-        assert challenger is not None
-        scored = challenger.score(values)
-        if scored is None:
-            self._count(self._metrics.challenger_failures, 1)
-            return None
-        probability, unseen = scored
-        decision = probability >= challenger.model.spec.threshold
-        return Answer(self._new_id(), probability, decision, challenger.version, missing, unseen)
+        return told

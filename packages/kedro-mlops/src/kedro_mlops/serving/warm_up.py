@@ -4,7 +4,7 @@ import msgspec
 
 from .answers import utc_now
 from .app_state import AppState
-from .bulk_answers import logged_table, score_table, write_arrow, write_json
+from .bulk_answers import answer_rows, logged_table, write_arrow, write_json
 from .bulk_features import complete_table
 
 N_ROWS = 10
@@ -21,9 +21,8 @@ def warm_up(state: AppState) -> None:
     columns = state.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
     names = [field.name for field in model.spec.sent]
     completed, missing = complete_table(columns, store, model.spec.event_time, names)
-    answers = score_table(model, "champion", completed, missing)
+    answers = answer_rows(model, "champion", completed, missing)
     logged_table(completed, names, answers, utc_now()).to_pylist()
-    more = state.predictor.additions.of(answers.probabilities, answers.decisions)
-    answers = answers._replace(more=more)
-    write_json(answers)
-    write_arrow(answers)
+    added = state.predictor.additions.of(answers.probability, answers.decision)
+    write_json(answers.told() | added)
+    write_arrow(answers.told() | added)
