@@ -74,8 +74,10 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
 @pytest.fixture
 def tried(monkeypatch):
     """The trials that are made, as they are made."""
-    made, once = [], tuning._try
-    monkeypatch.setattr(tuning, "_try", lambda *given: made.append(given[2:4]) or once(*given))
+    made, once = [], tuning.Search.attempt
+    monkeypatch.setattr(
+        tuning.Search, "attempt", lambda *given: made.append(given[1:]) or once(*given)
+    )
     return made
 
 

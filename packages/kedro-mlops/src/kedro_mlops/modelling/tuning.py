@@ -52,19 +52,18 @@ def tune(
             raise ProjectError(
                 f"modelling.n_trials: no family '{family}'. {suggestion(family, [*families])}"
             )
-    search = _identity(contract, train, validation, params, seed, code)
-    trials = _recall(known_trials, search)
+    search = Search(contract, families, train, validation, params, seed)
+    identity = search.identity(code)
+    trials = _recall(known_trials, identity)
     if not trials or code.is_uncertain:
-        trials = _search_all(contract, families, train, validation, params, seed)
+        trials = search.run()
     best = min(trials, key=lambda trial: trial.log_loss)
     predictions = best.predictions
     if predictions is None:
         logger.info("These rows have been searched; the best of %d trials is known", len(trials))
         predictions = _as_said_by(best, known_predictions)
     if predictions is None:
-        predictions = _try(
-            contract, families, best.family, best.hyperparameters, train, validation, seed
-        ).predictions
+        predictions = search.attempt(best.family, best.hyperparameters).predictions
     recipe = {
         "family": best.family,
         "hyperparameters": best.hyperparameters,
@@ -75,7 +74,7 @@ def tune(
         for t in trials
     )
     predicted = validation[[*contract.keys, contract.label]].assign(probability=predictions)
-    return recipe, table, predicted, _remember(trials, search)
+    return recipe, table, predicted, _remember(trials, identity)
 
 
 @dataclass(frozen=True)
@@ -93,21 +92,74 @@ class Trial:
     predictions: NDArray[np.float64] | None = None
 
 
-def _identity(
-    contract: Columns,
-    train: pd.DataFrame,
-    validation: pd.DataFrame,
-    params: Modelling,
-    seed: int,
-    code: CodeVersion,
-) -> str:
-    """SHA-256 of all that a search depends on."""
-    said = (
-        *(contract.features, contract.label),
-        *(hash_rows(train), hash_rows(validation)),
-        *(params.model_dump(), seed, code.model_dump()),
-    )
-    return hashlib.sha256(repr(said).encode()).hexdigest()
+@dataclass(frozen=True)
+class Search:
+    """What a search is of."""
+
+    contract: Columns
+    families: Families
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    params: Modelling
+    seed: int
+
+    def identity(self, code: CodeVersion) -> str:
+        """SHA-256 of all that the search depends on."""
+        said = (
+            *(self.contract.features, self.contract.label),
+            *(hash_rows(self.train), hash_rows(self.validation)),
+            *(self.params.model_dump(), self.seed, code.model_dump()),
+        )
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+    def run(self) -> list[Trial]:
+        """Search one family after the other."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        trials: list[Trial] = []
+        quiet = not logger.isEnabledFor(logging.INFO)
+        n_trials = self.params.n_trials
+        with tqdm(
+            total=sum(n_trials.values()), desc="Tuning", unit="trial", disable=quiet
+        ) as progress:
+            for trial in (t for family in n_trials for t in self._of_family(family)):
+                trials.append(trial)
+                best = min(trials, key=lambda tried: tried.log_loss)
+                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
+                progress.update()
+        return trials
+
+    def _of_family(self, family: str) -> Iterator[Trial]:
+        """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
+        n_trials, n_workers = self.params.n_trials[family], self.params.n_workers
+        sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=n_trials // 2)
+        study = optuna.create_study(study_name=family, sampler=sampler)
+        study.enqueue_trial(self.families[family].default)
+        with Parallel(n_workers, backend="threading") as parallel:
+            for start in range(0, n_trials, n_workers):
+                asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
+                tried = parallel(
+                    delayed(self.attempt)(family, suggested)
+                    for suggested in map(self.families[family].suggest, asked)
+                )
+                # told in the order asked, so that it does not depend on who finished first
+                for trial, result in zip(asked, tried, strict=True):
+                    study.tell(trial, result.log_loss)
+                    yield result
+
+    def attempt(self, family: str, hyperparameters: Hyperparameters) -> Trial:
+        """Fit on the training window, and see how well that does on the validation window."""
+        start = time.perf_counter()
+        model = fit(self.contract, self.families[family], hyperparameters, self.seed, self.train)
+        predictions = probability(model, self.validation[self.contract.features])
+        loss = float(log_loss(self.validation[self.contract.label], predictions, labels=[0, 1]))
+        return Trial(
+            family,
+            hyperparameters,
+            log_loss=loss,
+            seconds=time.perf_counter() - start,
+            predictions_hash=hash_of(predictions.tobytes()),
+            predictions=predictions,
+        )
 
 
 def _recall(known: pd.DataFrame, search: str) -> list[Trial]:
@@ -130,79 +182,4 @@ def _remember(trials: list[Trial], search: str) -> pd.DataFrame:
     return pd.DataFrame(
         {"search": search, "number": number, "trial": json.dumps(trial)}
         for number, trial in enumerate(said)
-    )
-
-
-def _search_all(
-    contract: Columns,
-    families: Families,
-    train: pd.DataFrame,
-    validation: pd.DataFrame,
-    params: Modelling,
-    seed: int,
-) -> list[Trial]:
-    """Search one family after the other."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trials: list[Trial] = []
-    quiet = not logger.isEnabledFor(logging.INFO)
-    n_trials = sum(params.n_trials.values())
-    with tqdm(total=n_trials, desc="Tuning", unit="trial", disable=quiet) as progress:
-        for family, n_tried in params.n_trials.items():
-            for trial in _search(
-                contract, families, family, n_tried, train, validation, params.n_workers, seed
-            ):
-                trials.append(trial)
-                best = min(trials, key=lambda tried: tried.log_loss)
-                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
-                progress.update()
-    return trials
-
-
-def _search(
-    contract: Columns,
-    families: Families,
-    family: str,
-    n_trials: int,
-    train: pd.DataFrame,
-    validation: pd.DataFrame,
-    n_workers: int,
-    seed: int,
-) -> Iterator[Trial]:
-    """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_trials // 2)
-    study = optuna.create_study(study_name=family, sampler=sampler)
-    study.enqueue_trial(families[family].default)
-    with Parallel(n_workers, backend="threading") as parallel:
-        for start in range(0, n_trials, n_workers):
-            asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
-            tried = parallel(
-                delayed(_try)(contract, families, family, suggested, train, validation, seed)
-                for suggested in map(families[family].suggest, asked)
-            )
-            # told in the order asked, so that the search does not depend on who finished first
-            for trial, result in zip(asked, tried, strict=True):
-                study.tell(trial, result.log_loss)
-                yield result
-
-
-def _try(
-    contract: Columns,
-    families: Families,
-    family: str,
-    hyperparameters: Hyperparameters,
-    train: pd.DataFrame,
-    validation: pd.DataFrame,
-    seed: int,
-) -> Trial:
-    start = time.perf_counter()
-    model = fit(contract, families[family], hyperparameters, seed, train)
-    predictions = probability(model, validation[contract.features])
-    loss = float(log_loss(validation[contract.label], predictions, labels=[0, 1]))
-    return Trial(
-        family,
-        hyperparameters,
-        log_loss=loss,
-        seconds=time.perf_counter() - start,
-        predictions_hash=hash_of(predictions.tobytes()),
-        predictions=predictions,
     )
