@@ -18,9 +18,9 @@ def metric_name(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
-def interval_text(interval: Interval) -> str:
-    """A value, and the ends of its interval."""
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+def interval_text(interval: Interval, spec: str = ".3f") -> str:
+    """A value, and the ends of its interval, in a format."""
+    return f"{interval.value:{spec}} [{interval.low:{spec}}, {interval.high:{spec}}]"
 
 
 def measured_text(metrics: Mapping[str, Interval], *names: str) -> str:

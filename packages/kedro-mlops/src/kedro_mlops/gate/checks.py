@@ -1,6 +1,6 @@
 """What a candidate must pass; every check says passed or not, value and limit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,9 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Check, Interval
 from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.core.wording import interval_text
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
+from kedro_mlops.measures.metrics import Bootstrap, Floats, Scored, paired_difference
 
 
 class SliceLimits(Parameters):
@@ -43,14 +44,13 @@ def metric_checks(
     measured: dict[str, Interval], at_least: dict[str, float], at_most: dict[str, float]
 ) -> list[Check]:
     """Floors and ceilings of the metrics on the test window."""
-
-    def value(name: str) -> float:
-        # one that these rows do not define is not measured, and within no limit
-        return measured[name].value if name in measured else np.nan
-
-    floors = [Check.at_least(f"{name} floor", value(name), at_least[name]) for name in at_least]
-    ceilings = [Check.at_most(f"{name} ceiling", value(name), at_most[name]) for name in at_most]
-    return [*floors, *ceilings]
+    # one that these rows do not define is not measured, and within no limit
+    values = dict.fromkeys([*at_least, *at_most], np.nan)
+    values |= {name: interval.value for name, interval in measured.items()}
+    return [
+        *(Check.at_least(f"{name} floor", values[name], limit) for name, limit in at_least.items()),
+        *(Check.at_most(f"{name} ceiling", values[name], limit) for name, limit in at_most.items()),
+    ]
 
 
 def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
@@ -78,13 +78,17 @@ def baseline_checks(
     contract: Columns, predictions: pd.DataFrame, metrics: Measured, bootstrap: Bootstrap
 ) -> list[Check]:
     """The candidate must beat every baseline."""
-    differences = {
-        name: _difference(contract, predictions, predictions[name].to_numpy(), bootstrap)
-        for name in metrics.baselines
-    }
+    scored = Scored.of(contract, predictions)
     return [
-        _compared(f"better than {name}", found, 0, found.value < 0)
-        for name, found in differences.items()
+        compare(
+            f"better than {name}",
+            scored,
+            predictions[name].to_numpy(),
+            0,
+            bootstrap,
+            lambda found: found.value < 0,
+        )
+        for name in metrics.baselines
     ]
 
 
@@ -111,60 +115,43 @@ def budget_checks(
 def slice_contest_checks(
     contract: Columns,
     predictions: pd.DataFrame,
-    other: NDArray[np.float64],
+    other: Floats,
     limits: SliceLimits,
     bootstrap: Bootstrap,
 ) -> list[Check]:
     """One check for every slice that is surely worse than another model; else the worst one."""
-    differences = {
-        name: _difference(contract, predictions.iloc[rows], other[rows], bootstrap)
-        for name, rows in _slices(contract, predictions)
-        if len(rows) >= limits.min_rows
-    }
     limit = limits.max_loss_increase
     checks = [
-        _compared(
+        compare(
             f"slice {name}: not worse than champion",
-            found,
+            Scored.of(contract, predictions.iloc[rows]),
+            other[rows],
             limit,
-            found.value <= limit or found.low <= 0,
+            bootstrap,
+            lambda found: found.value <= limit or found.low <= 0,
         )
-        for name, found in differences.items()
+        for name, rows in _slices(contract, predictions)
+        if len(rows) >= limits.min_rows
     ]
     return _failed_or_first(sorted(checks, key=lambda found: -found.value))
 
 
 def compare(
-    contract: Columns,
     name: str,
-    predictions: pd.DataFrame,
-    other: NDArray[np.float64],
+    scored: Scored,
+    other: Floats,
     limit: float,
     bootstrap: Bootstrap,
+    passes: Callable[[Interval], bool],
 ) -> Check:
-    """The candidate's log loss against another's, on the same rows.
-
-    Passed if it is higher by no more than the limit, and not surely higher: the interval of the
-    difference does not lie above zero.
-    """
-    found = _difference(contract, predictions, other, bootstrap)
-    return _compared(name, found, limit, found.value <= limit and found.low <= 0)
-
-
-def _difference(
-    contract: Columns, predictions: pd.DataFrame, other: NDArray[np.float64], bootstrap: Bootstrap
-) -> Interval:
-    """The candidate's log loss minus another's."""
-    return paired_difference(Scored.of(contract, predictions), other, bootstrap)
-
-
-def _compared(name: str, found: Interval, limit: float, passed: bool) -> Check:
+    """The candidate's log loss minus another's, on the same rows; what passes is said by each."""
+    found = paired_difference(scored, other, bootstrap)
     return Check(
         name=name,
-        passed=passed,
+        passed=passes(found),
         value=found.value,
         limit=limit,
-        detail=f"log loss differs by {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
+        detail=f"log loss differs by {interval_text(found, '+.4f')}",
         interval=found,
     )
 

@@ -1,11 +1,8 @@
 """A candidate becomes champion only if it earns it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
@@ -14,7 +11,7 @@ from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import Bootstrap, Metrics
+from kedro_mlops.measures.metrics import Bootstrap, Floats, Metrics, Scored
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
 
@@ -106,18 +103,6 @@ def check_candidate(
 ) -> list[Check]:
     """What the candidate must pass whoever serves.
 
-    Args:
-        contract: What the model is about.
-        candidate: The model just trained.
-        predictions: The candidate's and the baselines' probabilities on the test window.
-        metrics: The candidate's and the baselines' metrics on it.
-        slice_metrics: The candidate's metrics on the slices of it.
-        single_feature_auc: How well each feature alone tells the label.
-        behaviour: What the behaviour suite has found.
-        footprint: What the candidate takes to keep and to ask.
-        params: Limits and tolerances.
-        bootstrap: How intervals are computed.
-
     Raises:
         ProjectError: if what was measured was not measured on this candidate.
     """
@@ -146,16 +131,7 @@ def judge(
 ) -> Decision:
     """Decide whether the candidate is promoted, kept out, or blocked.
 
-    Args:
-        contract: What the model is about.
-        candidate: The model just trained.
-        incumbent: The present champion, if there is one.
-        checks: What the candidate had to pass whoever serves.
-        test: Rows of the test window.
-        predictions: The candidate's probabilities on them.
-        params: Limits and tolerances.
-        bootstrap: How intervals are computed.
-        more: Checks of the project's own, that it had to pass, too.
+    Checks of the project's own are more of those that it has to pass whoever serves.
 
     Raises:
         ProjectError: if the predictions are not those of the test window.
@@ -265,35 +241,36 @@ def _contest(
 def _compared(
     contract: Columns,
     incumbent: ModelPackage,
-    other: NDArray[np.float64],
+    other: Floats,
     rows: pd.DataFrame,
     params: Gate,
     bootstrap: Bootstrap,
 ) -> Verdict:
     """The candidate's predictions against the champion's."""
-    name = f"not worse than champion {incumbent.version}"
-    overall = compare(contract, name, rows, other, params.max_loss_increase, bootstrap)
+    scored, limit = Scored.of(contract, rows), params.max_loss_increase
+    overall = compare(
+        f"not worse than champion {incumbent.version}",
+        scored,
+        other,
+        limit,
+        bootstrap,
+        lambda found: found.value <= limit and found.low <= 0,
+    )
     slices = slice_contest_checks(contract, rows, other, params.slices, bootstrap)
-    reasons = list(_lost(overall, slices))
-    if reasons:
-        return Verdict("keep", reasons, [overall, *slices])
-    reason = f"The candidate is not worse than the champion: {overall.detail}."
-    return Verdict("promote", [reason], [overall, *slices])
-
-
-def _lost(overall: Check, slices: list[Check]) -> Iterator[str]:
-    """Where the candidate is worse than the champion, if anywhere."""
+    lost = [
+        f"The candidate is worse than the champion on a slice: {found.name} ({found.detail}); "
+        f"beyond {found.limit:+g} the interval must reach 0."
+        for found in slices
+        if not found.passed
+    ]
     if not overall.passed:
-        yield (
-            f"The candidate is worse than the champion: {overall.detail}; up to "
-            f"{overall.limit:+g} is accepted, if the interval reaches 0."
+        reason = (
+            f"The candidate is worse than the champion: {overall.detail}; up to {limit:+g} is "
+            "accepted, if the interval reaches 0."
         )
-    for found in slices:
-        if not found.passed:
-            yield (
-                f"The candidate is worse than the champion on a slice: {found.name} "
-                f"({found.detail}); beyond {found.limit:+g} the interval must reach 0."
-            )
+        lost = [reason, *lost]
+    reason = f"The candidate is not worse than the champion: {overall.detail}."
+    return Verdict("keep" if lost else "promote", lost or [reason], [overall, *slices])
 
 
 def _fair_opponent(

@@ -12,6 +12,7 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.core.wording import interval_text
 from kedro_mlops.measures.metrics import (
     MAIN_METRICS,
     SCORE,
@@ -182,7 +183,7 @@ def _outcome(
     worse = difference.low > params.max_loss_increase
     reason = (
         f"Log loss of {contest.version}, on trial as {contest.variant}, minus the champion's: "
-        f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], on "
+        f"{interval_text(difference, '+.4f')}, on "
         f"{len(contest.challenger):,} labelled rows; it is {'surely' if worse else 'not surely'} "
         f"worse by more than {params.max_loss_increase:g}."
     )

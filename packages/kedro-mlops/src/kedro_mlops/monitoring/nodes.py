@@ -196,22 +196,13 @@ def measure_skew(
     answered = served.filter(_.variant.fill_null(CHAMPION) == CHAMPION)
     logged = answered.filter(_.model_version == champion.version)
     newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
-    rows: pd.DataFrame = newest.select(contract.inputs.without_personal().names).to_pandas()
-    asked = ibis.memtable(
-        rows[contract.inputs.without_personal().keys],
-        schema=model_input.select(contract.inputs.without_personal().keys).schema(),
-    )
-    known = model_input.semi_join(asked, contract.inputs.without_personal().keys).select(
-        contract.inputs.without_personal().names
-    )
-    offline: pd.DataFrame = known.to_pandas()
-    looked_up = [column.name for column in contract.inputs.without_personal().looked_up]
-    differ = differences(
-        rows,
-        offline,
-        contract.inputs.without_personal().keys,
-        contract.inputs.without_personal().names,
-    )
+    inputs = contract.inputs.without_personal()
+    rows: pd.DataFrame = newest.select(inputs.names).to_pandas()
+    types = model_input.select(inputs.keys).schema()
+    known = model_input.semi_join(ibis.memtable(rows[inputs.keys], schema=types), inputs.keys)
+    offline: pd.DataFrame = known.select(inputs.names).to_pandas()
+    looked_up = [column.name for column in inputs.looked_up]
+    differ = differences(rows, offline, inputs.keys, inputs.names)
     n_compared = len(differ)
     return Skew(
         n_served=int(logged.count().to_pyarrow().as_py()),

@@ -50,6 +50,11 @@ def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:
     )
 
 
+def _ends(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, Any]:
+    """The interval around each value, as Plotly draws it."""
+    return {"type": "data", "array": high - values, "arrayminus": values - low}
+
+
 def embed(chart: go.Figure) -> str:
     """The figure as HTML for a page that has Plotly's script already."""
     html: str = chart.to_html(
@@ -63,11 +68,7 @@ def evaluation(
 ) -> list[go.Figure]:
     """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
 
-    Args:
-        found: A curve that it has not is not drawn.
-        metrics: The model's, with intervals.
-        threshold: From which a row is flagged.
-        name: What the model is called.
+    A curve that the evaluation has not is not drawn.
     """
     models = {name: metrics, **found.baselines}
     areas = {"model": metrics, **found.baselines}
@@ -85,20 +86,15 @@ def compare_models(
     metrics: Mapping[str, Mapping[str, Interval]], metric: str, models: list[str]
 ) -> go.Figure:
     """One metric of several models, with intervals."""
-    intervals = [metrics[model][metric] for model in models]
-    values = [interval.value for interval in intervals]
+    intervals = pd.DataFrame(dict(metrics[model][metric]) for model in models)
     title = f"{metric.replace('_', ' ').capitalize()} on the test window"
     chart = figure(title, metric_name(metric), "", yaxis={"autorange": "reversed"})
     chart.add_scatter(
-        x=values,
+        x=intervals["value"],
         y=[model.replace("_", " ") for model in models],
         mode="markers",
         marker={"size": 11, "color": [BLUE, *[GREY] * (len(models) - 1)]},
-        error_x={
-            "type": "data",
-            "array": [i.high - i.value for i in intervals],
-            "arrayminus": [i.value - i.low for i in intervals],
-        },
+        error_x=_ends(intervals["value"], intervals["low"], intervals["high"]),
     )
     return chart
 
@@ -164,11 +160,7 @@ def slices(table: pd.DataFrame) -> go.Figure:
             y=part["value"].astype(str) + " (" + part["n_rows"].map("{:,}".format) + ")",
             mode="markers",
             marker={"color": color, "size": 9},
-            error_x={
-                "type": "data",
-                "array": part["roc_auc_high"] - part["roc_auc"],
-                "arrayminus": part["roc_auc"] - part["roc_auc_low"],
-            },
+            error_x=_ends(part["roc_auc"], part["roc_auc_low"], part["roc_auc_high"]),
             name=str(segment),
         )
     return chart
@@ -224,11 +216,7 @@ def performance(table: pd.DataFrame, reference: Interval) -> go.Figure:
             y=table[column],
             mode="lines+markers",
             line={"color": color, "dash": "solid" if name == "realised" else "dot"},
-            error_y={
-                "type": "data",
-                "array": table[f"{column}_high"] - table[column],
-                "arrayminus": table[column] - table[f"{column}_low"],
-            },
+            error_y=_ends(table[column], table[f"{column}_low"], table[f"{column}_high"]),
             name=name,
         )
     return chart
