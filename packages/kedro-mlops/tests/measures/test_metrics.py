@@ -373,8 +373,7 @@ def test_a_group_that_is_not_on_every_day_can_be_compared(month):
 
 def test_a_missed_positive_and_a_false_alarm_have_their_price():
     y, decided = np.array([1.0, 1, 0, 0]), np.array([1.0, 0, 1, 0])
-    scored = Scored(y, decided, pd.Series(range(4)), decided)
 
-    costs = row_costs(scored, Costs(false_negative=3, false_positive=1))
+    costs = row_costs(y, decided, Costs(false_negative=3, false_positive=1))
 
     assert costs.tolist() == [0, 3, 1, 0]

@@ -273,11 +273,15 @@ def row_log_loss(y: Floats, p: Floats) -> Floats:
     return np.asarray(-(y * np.log(clipped) + (1 - y) * np.log1p(-clipped)), dtype=np.float64)
 
 
-def row_costs(scored: Scored, costs: Costs) -> Floats:
+def row_costs(y: Floats, decided: Floats, costs: Costs) -> Floats:
     """What the decision on each row cost, shape (n_rows,)."""
-    positive, decided = scored.label == 1, scored.decided == 1
-    missed, alarms = positive & ~decided, ~positive & decided
-    return np.asarray(costs.false_negative * missed + costs.false_positive * alarms)
+    missed, alarms = y * (1 - decided), (1 - y) * decided
+    return costs.false_negative * missed + costs.false_positive * alarms
+
+
+def mean_cost(costs: Costs) -> Metric:
+    """The metric of decisions that is what they cost, on average."""
+    return lambda y, decided, weights: _weighted_mean(row_costs(y, decided, costs), weights)
 
 
 def cheapest_threshold(y: Floats, p: Floats, costs: Costs) -> float:

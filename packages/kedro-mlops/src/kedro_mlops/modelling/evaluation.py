@@ -190,12 +190,7 @@ def measure_footprint(
 ) -> Footprint:
     """Training time, size on disk, and the time that one row takes in the form that would serve.
 
-    Args:
-        contract: What the model is about.
-        candidate: The model just trained.
-        test: Real rows, by which the form that serves is proved.
-        fitted: What its training took.
-        tolerance: Of that proof.
+    That form is proved, by the test rows and within the tolerance.
     """
     with tempfile.TemporaryDirectory() as scratch:
         spec = export(candidate, contract.inputs, test, tolerance, Path(scratch))

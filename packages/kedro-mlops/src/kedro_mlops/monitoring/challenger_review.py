@@ -1,6 +1,6 @@
 """Whether a challenger that is tried on live rows may go on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -19,11 +19,9 @@ from kedro_mlops.measures.metrics import (
     Bootstrap,
     Costs,
     Scored,
+    mean_cost,
     measure,
     paired_difference,
-    percentile_interval,
-    resampled_mean,
-    row_costs,
     unpaired_difference,
 )
 from kedro_mlops.models.package import ModelPackage
@@ -208,15 +206,9 @@ def _stopped(past: pd.DataFrame) -> dict[str, str]:
 
 
 def _figures(version: str, rows: Scored, costs: Costs, bootstrap: Bootstrap) -> Figures:
-    if not len(rows):
-        return Figures(model_version=version, n_rows=0)
-    cost = resampled_mean(row_costs(rows, costs), rows.day, bootstrap)
-    return Figures(
-        model_version=version,
-        n_rows=len(rows),
-        **measure(rows, bootstrap, MAIN_METRICS),
-        cost=percentile_interval(cost, bootstrap),
-    )
+    metrics = replace(MAIN_METRICS, of_decisions={"cost": mean_cost(costs)})
+    measured = measure(rows, bootstrap, metrics)
+    return Figures(model_version=version, n_rows=len(rows), **measured)
 
 
 def _as_record(decision: ChallengerDecision) -> pd.DataFrame:

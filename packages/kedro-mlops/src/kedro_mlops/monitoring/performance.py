@@ -113,6 +113,11 @@ def measure_windows(
     return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
 
 
+def drifted_names(windows: pd.DataFrame) -> list[str]:
+    """The columns that drifted in each of the windows."""
+    return [name for names in windows["drifted_columns"] for name in names.split(", ") if name]
+
+
 def _figures(known: Scored, expected: Scored, bootstrap: Bootstrap) -> dict[str, float]:
     realised, estimated = (measure(rows, bootstrap, MAIN_METRICS) for rows in (known, expected))
     return flatten(realised) | flatten(estimated, "estimated_")

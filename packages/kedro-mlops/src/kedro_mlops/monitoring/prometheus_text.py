@@ -1,6 +1,6 @@
 """What was found, in the words of Prometheus: nobody can scrape what is watched in batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pandas as pd
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,6 +13,7 @@ from kedro_mlops.models.package import ModelPackage
 
 from .decisions import RetrainDecision
 from .findings import Performance, Quality, Skew
+from .performance import drifted_names
 
 Sample = tuple[dict[str, str], float]
 
@@ -36,45 +37,12 @@ def expose(
     Returns:
         Gauges in the text exposition format; moments in seconds since 1970, UTC.
     """
-    families = [
-        *_of_the_model(performance, windows, skew, decision, champion),
-        *_of_the_data(quality, screening),
-        _gauge(
-            "monitoring_looked_until_timestamp_seconds",
-            "End of the days that were looked at",
-            [({}, _seconds(pd.Timestamp(str(decision.decided_at))))],
-        ),
-    ]
-    registry = CollectorRegistry()
-    registry.register(_Found(families))
-    return generate_latest(registry).decode()
-
-
-class _Found(Collector):
-    # rather than gauges, whose values are global once a server's library has asked for that
-    def __init__(self, families: list[GaugeMetricFamily]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        return self._families
-
-
-def _of_the_model(
-    performance: Performance,
-    windows: pd.DataFrame,
-    skew: Skew,
-    decision: RetrainDecision,
-    champion: ModelPackage,
-) -> Iterator[GaugeMetricFamily]:
     newest = windows.tail(1)
     model = {"model_version": champion.version}
-    for metric in MAIN_METRICS.names:
-        said = f"{metric} of the newest window, on its labels or by estimate without them"
-        yield _gauge(f"model_{metric}", said, _known(newest, metric, model))
     rules: list[Sample] = [(model | {"rule": rule.rule}, rule.fired) for rule in decision.rules]
-    yield _gauge("model_retraining_rule_fired", "1 if the rule asks for retraining", rules)
-    for name, (said, value) in {
-        "model_drifted_columns": ("Columns that drifted in the newest window", _n_drifted(newest)),
+    n_drifted = len(drifted_names(newest))
+    of_the_model = {
+        "model_drifted_columns": ("Columns that drifted in the newest window", n_drifted),
         "model_drifted_windows": ("Windows that drifted", windows["drifted"].sum()),
         "model_label_coverage_ratio": (
             "Predictions whose label is known",
@@ -90,17 +58,39 @@ def _of_the_model(
         ),
         "model_champion_trained_timestamp_seconds": (
             "The day as of which the champion was trained",
-            _seconds(pd.Timestamp(champion.metadata.as_of)),
+            _seconds(champion.metadata.as_of),
         ),
-    }.items():
-        yield _gauge(name, said, [(model, value)])
+    }
+    of_the_data = {
+        "data_quality_checks_failed": ("Checks of the data that failed", len(quality.failed)),
+        "data_quarantined_ratio": ("Rows in quarantine, worst raw table", screening.largest_share),
+        "monitoring_looked_until_timestamp_seconds": (
+            "End of the days that were looked at",
+            _seconds(decision.decided_at),
+        ),
+    }
+    said = "{} of the newest window, on its labels or by estimate without them"
+    families = [
+        *(
+            _gauge(f"model_{metric}", said.format(metric), _known(newest, metric, model))
+            for metric in MAIN_METRICS.names
+        ),
+        _gauge("model_retraining_rule_fired", "1 if the rule asks for retraining", rules),
+        *(_gauge(name, what, [(model, value)]) for name, (what, value) in of_the_model.items()),
+        *(_gauge(name, what, [({}, value)]) for name, (what, value) in of_the_data.items()),
+    ]
+    registry = CollectorRegistry()
+    registry.register(_Found(families))
+    return generate_latest(registry).decode()
 
 
-def _of_the_data(quality: Quality, screening: ScreeningAccount) -> Iterator[GaugeMetricFamily]:
-    n_failed = len(quality.failed)
-    yield _gauge("data_quality_checks_failed", "Checks of the data that failed", [({}, n_failed)])
-    share = screening.largest_share
-    yield _gauge("data_quarantined_ratio", "Rows in quarantine, worst raw table", [({}, share)])
+class _Found(Collector):
+    # rather than gauges, whose values are global once a server's library has asked for that
+    def __init__(self, families: list[GaugeMetricFamily]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        return self._families
 
 
 def _known(newest: pd.DataFrame, metric: str, model: dict[str, str]) -> list[Sample]:
@@ -112,12 +102,8 @@ def _known(newest: pd.DataFrame, metric: str, model: dict[str, str]) -> list[Sam
     ]
 
 
-def _n_drifted(newest: pd.DataFrame) -> int:
-    return sum(len(names.split(", ")) for names in newest["drifted_columns"] if names)
-
-
-def _seconds(moment: pd.Timestamp) -> float:
-    return moment.tz_localize("UTC").timestamp()
+def _seconds(moment: object) -> float:
+    return pd.Timestamp(str(moment)).tz_localize("UTC").timestamp()
 
 
 def _gauge(name: str, said: str, samples: list[Sample]) -> GaugeMetricFamily:

@@ -9,6 +9,7 @@ from kedro_mlops.models.package import ModelPackage
 
 from .decisions import DEMAND, Guard, RetrainDecision, Trigger
 from .findings import Performance, Quality
+from .performance import drifted_names
 
 
 class DriftTrigger(Parameters):
@@ -69,7 +70,7 @@ def decide(
         ],
         decided_at=now.isoformat(),
         model_version=champion.version,
-        drifted=_names(windows),
+        drifted=list(dict.fromkeys(drifted_names(windows))),
     )
 
 
@@ -197,11 +198,6 @@ def _cooldown(
         f"{params.cooldown_days} days follows each."
     )
     return Guard(guard="cooldown", refused=refused, reason=reason)
-
-
-def _names(windows: pd.DataFrame) -> list[str]:
-    named = [name for names in windows["drifted_columns"] for name in names.split(", ") if name]
-    return list(dict.fromkeys(named))
 
 
 def _rule(name: str, fired: bool, value: float | None, limit: float | None, reason: str) -> Trigger:

@@ -122,7 +122,8 @@ def compare_policies(
 
 def _worth(contract: Columns, rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
     """How well a policy's champions ranked, and what their decisions cost."""
-    ticks = rows.assign(cost=row_costs(Scored.of(contract, rows), costs)).groupby("tick")
+    y, decided = rows[[contract.label, "decision"]].to_numpy(np.float64).T
+    ticks = rows.assign(cost=row_costs(y, decided, costs)).groupby("tick")
     return {
         "roc_auc": float(ticks.apply(partial(_auc, contract)).mean()),
         "cost": float(ticks["cost"].mean().mean()),

@@ -9,6 +9,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference, row_log_loss
 from kedro_mlops.models.decision import Decision
+from kedro_mlops.monitoring.performance import drifted_names
 
 from .nodes import ORACLE
 from .world import Tick
@@ -49,7 +50,7 @@ def live_tick(
             "reasons": " ".join(decision.reasons),
             "n_windows": len(windows),
             "n_drifted_windows": int(windows["drifted"].sum()),
-            "n_drifted_columns": sum(len(s.split(", ")) for s in windows["drifted_columns"] if s),
+            "n_drifted_columns": len(drifted_names(windows)),
             "estimate_error": _estimate_error(windows),
         }
         records[policy] = _measured(tick, policy, record, bootstrap)
