@@ -173,16 +173,14 @@ def measure(
     if not len(scored):
         return {}
     weights = resample_days(scored.day, bootstrap)
-    resampled = {
-        name: metric(scored.label, scored.score, weights)
-        for name, metric in metrics.of_probabilities.items()
-    }
+    asked = [(scored.score, metrics.of_probabilities)]
     if scored.decided is not None:
-        resampled |= {
-            name: metric(scored.label, scored.decided, weights)
-            for name, metric in metrics.of_decisions.items()
-        }
-    intervals = {name: percentile_interval(found, bootstrap) for name, found in resampled.items()}
+        asked.append((scored.decided, metrics.of_decisions))
+    intervals = {
+        name: percentile_interval(metric(scored.label, said, weights), bootstrap)
+        for said, wanted in asked
+        for name, metric in wanted.items()
+    }
     return {name: interval for name, interval in intervals.items() if interval.is_finite}
 
 
