@@ -133,7 +133,7 @@ def _batches(table: pa.Table, n: int, *, emit_deltas: bool = False) -> bytes:
 
 
 def readers(fields: list[Field]) -> TableReader:
-    return TableReader(fields, RowReader(fields, MAX_ROWS), MAX_ROWS)
+    return TableReader(RowReader(fields, MAX_ROWS))
 
 
 def verdict(read: Callable[[bytes], Any], body: bytes) -> int:

@@ -138,7 +138,7 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     from kedro_mlops.export.serving_form import export
     from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
     from kedro_mlops.serving.bulk_features import complete_table
-    from kedro_mlops.serving.json_columns import columns_of
+    from kedro_mlops.serving.bulk_reading import columns_of
     from kedro_mlops.serving.model import ServedModel
 
     spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)
@@ -179,7 +179,7 @@ def test_answers_are_in_arrow_for_who_asks_so(state, asked):
 
 
 def table_reader(fields, max_rows=1000):
-    return TableReader(fields, RowReader(fields, max_rows), max_rows)
+    return TableReader(RowReader(fields, max_rows))
 
 
 READER = table_reader(SPEC.sent)

@@ -17,7 +17,7 @@ from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.feature_store.ttl_cache import TTLCache
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.serving.bulk_features import complete_table
-from kedro_mlops.serving.json_columns import columns_of
+from kedro_mlops.serving.bulk_reading import columns_of
 
 SPEC = spec_of()
 SENT = [field.name for field in SPEC.sent]

@@ -82,7 +82,7 @@ def body_of(*rows):
 
 @cache
 def table_reader(contract):
-    return TableReader(spec_of(contract).sent, reader(contract), MAX_ROWS)
+    return TableReader(reader(contract))
 
 
 def accepted(contract, body):
@@ -267,7 +267,7 @@ def test_real_rows_are_read_by_the_decoder_as_they_are(real_rows, monkeypatch):
 
     read = pd.DataFrame(rows, columns=sent.columns)
     pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)
-    table = TableReader(spec.sent, answer_fast, MAX_ROWS).read_json(body_of(*json_records(sent)))
+    table = TableReader(answer_fast).read_json(body_of(*json_records(sent)))
     columns = {field.name: plain(table[field.name], field) for field in spec.sent}
     read = pd.DataFrame(columns, columns=sent.columns)
     pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)

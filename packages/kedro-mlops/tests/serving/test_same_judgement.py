@@ -222,7 +222,7 @@ def reader_verdicts(contract, name, values):
     """Whether the readers of requests accept each value; None for what JSON cannot say."""
     fields = fields_of(Columns.of(alone(contract, name)))
     rows = RowReader(fields, max_rows=1)
-    table = TableReader(fields, rows, max_rows=1)
+    table = TableReader(rows)
 
     def verdict(value):
         if isinstance(value, float) and not math.isfinite(value):
@@ -238,7 +238,7 @@ def arrow_verdicts(contract, name, values):
     """Whether the reader of Arrow accepts each value; None for what Arrow cannot say."""
     fields = fields_of(Columns.of(alone(contract, name)))
     [field] = fields
-    table = TableReader(fields, RowReader(fields, max_rows=1), max_rows=1)
+    table = TableReader(RowReader(fields, max_rows=1))
 
     def verdict(value):
         if field.kind == "datetime" and isinstance(value, str):

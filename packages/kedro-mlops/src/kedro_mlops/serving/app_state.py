@@ -90,7 +90,7 @@ class AppState:
         self.metrics.start(spec, challenger[1] if challenger else None)
         self.log = RequestLog()
         self.reader = RowReader(spec.sent, settings.max_rows)
-        self.table_reader = TableReader(spec.sent, self.reader, settings.max_rows)
+        self.table_reader = TableReader(self.reader)
         self.info = msgspec.json.encode(_info(spec))
         openapi = msgspec.json.encode(document(spec, self.reader, settings, additions))
         self.docs = {

@@ -3,45 +3,53 @@
 What looks wrong is left to the judge of single rows, who says what is.
 """
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 
 from kedro_mlops.runtime.checks import asked_of
-from kedro_mlops.runtime.encoding import ArrayColumn, Coded
+from kedro_mlops.runtime.encoding import NAN, ArrayColumn, Coded
 from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_columns import as_column, check_schema
 from .arrow_stream import read_stream
-from .json_columns import Columns, by_name, columns_of, inexact, member, read_all
 from .limits import DeadlineCheck, no_deadline
 from .reading import RowReader, hides_colons, request_decoder
 from .refusals import BadRequestError
 
-# the moments that Python knows
-FIRST_MOMENT = np.datetime64("0001-01-01T00:00:00.000000")
-LAST_MOMENT = np.datetime64("9999-12-31T23:59:59.999999")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 # rows that may break the contract and are looked at one by one, until it is known how
 ROWS_A_TRIAL = 100
+# 2013-07-15T17:30:00, and up to six digits of a second
+MOMENT_LENGTHS = range(19, 27)
+# integers beyond it are not exact as floats
+MAX_EXACT = 2.0**53
+INT64 = np.iinfo(np.int64)
+TEXT = Annotated[str, Meta(max_length=MAX_TEXT)]
+# an integer may be written with a point or an exponent
+INTEGER = Annotated[int, Meta(ge=int(INT64.min), le=int(INT64.max))] | float
+
+Columns = dict[str, ArrayColumn]
 
 
 class TableReader:
     """Reads large requests.
 
     Args:
-        fields: The fields that callers send.
         rows: Reads small ones, and judges.
-        max_rows: Rows that one request may have.
     """
 
-    def __init__(self, fields: list[Field], rows: RowReader, max_rows: int) -> None:
-        self._fields = fields
+    def __init__(self, rows: RowReader) -> None:
+        self._fields = rows.fields
         self._rows = rows
-        self._max_rows = max_rows
-        self._decode = request_decoder([member(field) for field in fields], max_rows)
+        self._decode = request_decoder([_member(field) for field in rows.fields], rows.max_rows)
 
     def read_json(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> Columns:
         """The columns of ``{"rows": [...]}``.
@@ -61,26 +69,21 @@ class TableReader:
     def _read_at_once(self, body: bytes, check_deadline: DeadlineCheck) -> Columns | None:
         """The columns of a request that is right beyond doubt; None for any other."""
         # each row begins with one: there is to be an end to what the decoder makes
-        if body.count(b"{") > 1 + self._max_rows:
+        if _n_times("{", body) > 1 + self._rows.max_rows:
             return None
         try:
             rows = self._decode(body).rows
             check_deadline()
-            read = read_all(map(msgspec.structs.astuple, rows), self._fields)
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            table, n_colons = _arrow_table(map(msgspec.structs.astuple, rows), self._fields)
+            # a key that comes twice shows as a colon more than there should be
+            if hides_colons(body) or n_colons != _n_times(":", body):
+                return None
+            columns = _columns(table, self._fields, check_deadline)
+        except (
+            msgspec.MsgspecError, ValueError, OverflowError, RecursionError, BadRequestError
+        ):  # fmt: skip
             return None
-        check_deadline()
-        # a key that comes twice shows as a colon more than there should be
-        n_keys = len(rows) * len(read) - sum(column.n_left_out for column in read)
-        n_colons = 1 + n_keys + sum(column.n_colons for column in read)
-        columns = by_name(read, self._fields)
-        if (
-            n_colons != np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":"))
-            or hides_colons(body)
-            or self._suspects(columns).any()
-        ):
-            return None
-        return columns
+        return None if self._suspects(columns).any() else self._whole(columns)
 
     def read_arrow(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> Columns:
         """The columns of an Arrow IPC stream.
@@ -100,21 +103,14 @@ class TableReader:
         )
         if not table.num_rows:
             raise BadRequestError(422, "shape", "The table has no rows; send at least one.")
-        columns: Columns = {}
-        for field in self._fields:
-            check_deadline()
-            columns[field.name] = as_column(table, field)
+        columns = _columns(table, self._fields, check_deadline)
         suspects = np.flatnonzero(self._suspects(columns)).tolist()
         for first in range(0, len(suspects), ROWS_A_TRIAL):
             check_deadline()
             numbers = suspects[first : first + ROWS_A_TRIAL]
             rows = [{f.name: _json(columns[f.name], i, f) for f in self._fields} for i in numbers]
             self._rows.refuse(rows, numbers)
-        return columns | {
-            f.name: np.asarray(columns[f.name]).astype(np.int64, copy=False)
-            for f in self._fields
-            if f.integer and not f.nullable
-        }
+        return self._whole(columns)
 
     def _suspects(self, columns: Columns) -> NDArray[np.bool_]:
         """Which rows may break the contract."""
@@ -122,6 +118,86 @@ class TableReader:
         for field in self._fields:
             suspects = suspects | _breaks(columns[field.name], field)
         return suspects
+
+    def _whole(self, columns: Columns) -> Columns:
+        """The columns, with integers that were written otherwise as integers."""
+        integers = [f.name for f in self._fields if f.integer and not f.nullable]
+        return columns | {
+            name: np.asarray(columns[name]).astype(np.int64, copy=False) for name in integers
+        }
+
+
+def columns_of(rows: Iterable[Sequence[Any]], fields: list[Field]) -> Columns:
+    """The columns of rows that have been read one by one."""
+    return _columns(_arrow_table(rows, fields)[0], fields, no_deadline)
+
+
+def _columns(table: "pa.Table", fields: list[Field], check_deadline: DeadlineCheck) -> Columns:
+    columns: Columns = {}
+    for field in fields:
+        check_deadline()
+        columns[field.name] = as_column(table, field)
+    return columns
+
+
+def _member(field: Field) -> tuple[Any, ...]:
+    """A field for the decoder: of the right type, and marked where it is left out."""
+    kind, left_out = {
+        "numeric": (INTEGER if field.integer else float, NAN),
+        "boolean": (bool | UnsetType, UNSET),
+    }.get(field.kind, (TEXT | UnsetType, UNSET))
+    return (field.name, kind | None, left_out) if field.nullable else (field.name, kind)
+
+
+def _arrow_table(rows: Iterable[Sequence[Any]], fields: list[Field]) -> tuple["pa.Table", int]:
+    """Rows of JSON in Arrow, and the colons that they have in JSON.
+
+    Raises:
+        ValueError, OverflowError: if something does not fit, or may mean something else.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
+
+    columns = zip(*rows, strict=True)
+    read = [_arrow(values, field) for values, field in zip(columns, fields, strict=True)]
+    table = pa.table([array for array, _ in read], names=[field.name for field in fields])
+    return table, 1 + sum(n_colons for _, n_colons in read)
+
+
+def _arrow(values: Sequence[Any], field: Field) -> tuple["pa.Array", int]:
+    """The values of a field, where moments may be text, and the colons of its keys and texts."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    if field.kind == "numeric":
+        # of a type that Arrow finds by itself: asked for integers, it would cut fractions off
+        array = pa.array(values, None if field.integer else pa.float64())
+        left_out = pc.is_nan(array) if pa.types.is_floating(array.type) else None
+        return array, len(values) - (pc.sum(left_out).as_py() or 0)
+    n_colons = len(values)
+    if field.nullable:
+        n_colons -= values.count(UNSET)
+        values = [None if value is UNSET else value for value in values]
+    array = pa.array(values, pa.string() if field.kind == "categorical" else None)
+    if pa.types.is_string(array.type):
+        n_colons += pc.sum(pc.count_substring(array, ":")).as_py() or 0
+        if field.kind == "datetime":
+            array = _moments(array)
+    return array, n_colons
+
+
+def _moments(texts: "pa.Array") -> "pa.Array":
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    lengths = pc.min_max(pc.binary_length(texts)).as_py().values()
+    if not all(length in MOMENT_LENGTHS for length in lengths):
+        raise ValueError("some are shorter or longer than a moment of the usual form")
+    return texts.cast(pa.timestamp("us"))
+
+
+def _n_times(character: str, body: bytes) -> int:
+    """How often a character of ASCII is in a large body."""
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(character)))
 
 
 def _json(column: ArrayColumn, row: int, field: Field) -> Any:
@@ -146,17 +222,21 @@ def _breaks(column: ArrayColumn, field: Field) -> NDArray[np.bool_] | bool:
     else:
         missing = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
     broken = np.zeros(len(column), bool) if field.nullable else missing
-    if field.kind == "datetime":
-        broken = broken | (column < FIRST_MOMENT) | (column > LAST_MOMENT)
     if field.kind == "numeric":
         broken = broken | np.isinf(column)
         if field.integer and column.dtype.kind == "f":
-            broken = broken | (inexact(column) & ~missing)
+            broken = broken | (_inexact(column) & ~missing)
     for check, limit, _ in asked_of(field):
         assert check.array is not None
         typed = np.array(limit, column.dtype) if field.kind == "datetime" else limit
         broken = broken | ~(check.array(column, typed) | missing)
     return broken
+
+
+def _inexact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which floats are no integers, or so large that these might have been others."""
+    found: NDArray[np.bool_] = (np.abs(numbers) >= MAX_EXACT) | (np.trunc(numbers) != numbers)
+    return found
 
 
 def _texts_fit(values: list[str | None], field: Field) -> list[bool]:

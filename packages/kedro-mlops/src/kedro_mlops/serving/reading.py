@@ -4,7 +4,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -39,19 +38,15 @@ class RowReader:
     """
 
     def __init__(self, fields: list[spec.Field], max_rows: int) -> None:
-        self._fields = fields
-        self._max_rows = max_rows
+        self.fields = fields
+        self.max_rows = max_rows
         self._max_length = FIELD_LENGTH * (1 + len(fields))
-        self._values = _values_of([field.name for field in fields])
+        self._names = [field.name for field in fields]
         self._judge = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
         self._decode = request_decoder([_member(field) for field in fields], max_rows)
-        kinds = {kind: [i for i, f in enumerate(fields) if f.kind == kind] for kind in _COLONS}
-        self._texts, self._moments = kinds["categorical"], kinds["datetime"]
-        self._nullable_moments = [i for i in self._moments if fields[i].nullable]
-        self._checks = [
-            check_deadline for i, f in enumerate(fields) for check_deadline in _checks(i, f)
-        ]
+        self._encode = msgspec.json.Encoder().encode
+        self._checks = [check for i, field in enumerate(fields) for check in _checks(i, field)]
 
     @property
     def model(self) -> Any:
@@ -74,49 +69,27 @@ class RowReader:
     def read_at_once(self, body: bytes) -> list[Values] | None:
         """The rows of a request that is right beyond doubt; None for any other."""
         try:
-            rows = self._decode(body).rows
+            request = self._decode(body)
+            again = self._encode(request)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        # a key that comes twice shows as a colon more than there should be
-        n_colons = 1
+        # of a key that comes twice, just one is written again
+        if again.count(b":") != body.count(b":") or hides_colons(body) or TOO_FINE.search(body):
+            return None
         read: list[Values] = []
-        for row in rows:
-            values: Values = self._values(row)
-            n_colons += self._n_colons(values)
+        for row in request.rows:
+            values: Values = msgspec.structs.astuple(row)
             if UNSET in values:
                 values = tuple(None if value is UNSET else value for value in values)
+            for position, keeps in self._checks:
+                if values[position] is not None and not keeps(values[position]):
+                    return None
             read.append(values)
-        if (
-            n_colons != body.count(b":")
-            or hides_colons(body)
-            or TOO_FINE.search(body)
-            or not self._keep(read)
-        ):
-            return None
         return read
-
-    def _n_colons(self, values: Values) -> int:
-        n_colons = len(values) - values.count(UNSET) + 2 * len(self._moments)
-        for position in self._nullable_moments:
-            if not isinstance(values[position], datetime):
-                n_colons -= 2
-        for position in self._texts:
-            value = values[position]
-            if value.__class__ is str:
-                n_colons += value.count(":")
-        return n_colons
-
-    def _keep(self, rows: list[Values]) -> bool:
-        """Whether the rows keep the rules that the decoder does not know."""
-        for position, check_deadline in self._checks:
-            for values in rows:
-                if values[position] is not None and not check_deadline(values[position]):
-                    return False
-        return True
 
     def judged(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> list[Values]:
         """Let the judge say what is wrong, or that nothing is."""
-        if body.count(b"{") > 1 + self._max_rows:
+        if body.count(b"{") > 1 + self.max_rows:
             # too many rows are refused before any of them is judged
             deque(self._rows_of(body, check_deadline), maxlen=0)
         right, wrong = validation_errors(
@@ -124,10 +97,10 @@ class RowReader:
         )
         if wrong:
             raise _refusal(wrong)
-        return [self._values(row) for row in right]
+        return [tuple(getattr(row, name) for name in self._names) for row in right]
 
     def _rows_of(self, body: bytes, check_deadline: DeadlineCheck) -> Iterator[Any]:
-        return rows_of(body, self._max_rows, self._max_length, check_deadline)
+        return rows_of(body, self.max_rows, self._max_length, check_deadline)
 
     def refuse(self, rows: list[dict[str, Any]], numbers: list[int]) -> None:
         """Say what is wrong with rows, given their numbers in the request.
@@ -141,8 +114,8 @@ class RowReader:
 
     def check_count(self, n_rows: int) -> None:
         """Refuse more rows than one request may have."""
-        if n_rows > self._max_rows:
-            raise too_many_rows(f"{n_rows:,} rows are more than the {self._max_rows:,}")
+        if n_rows > self.max_rows:
+            raise too_many_rows(f"{n_rows:,} rows are more than the {self.max_rows:,}")
 
 
 def request_decoder(members: list[tuple[Any, ...]], max_rows: int) -> Callable[[bytes], Any]:
@@ -154,23 +127,16 @@ def request_decoder(members: list[tuple[Any, ...]], max_rows: int) -> Callable[[
     return decode
 
 
-def _refusal(wrong: list[Problem]) -> BadRequestError:
-    more = "" if len(wrong) <= MAX_ERRORS else f" The first {MAX_ERRORS} errors are named."
-    return BadRequestError(422, "invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
-
-
 def hides_colons(body: bytes) -> bool:
     """Whether colons are written so that they would not be counted."""
     return b"\\" in body and ESCAPED in body
 
 
-def _values_of(names: list[str]) -> Callable[[Any], Values]:
-    # of one name, it would give the value itself
-    getter: Callable[[Any], Any] = attrgetter(*names)
-    return getter if len(names) > 1 else lambda row: (getter(row),)
+def _refusal(wrong: list[Problem]) -> BadRequestError:
+    more = "" if len(wrong) <= MAX_ERRORS else f" The first {MAX_ERRORS} errors are named."
+    return BadRequestError(422, "invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
 
 
-_COLONS = ("categorical", "datetime")
 _BOUNDS = ("gt", "ge", "lt", "le")
 
 
