@@ -66,7 +66,7 @@ run = wait_option(
 def serve(host: str, port: int, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
     from kedro_mlops.champion.history import release_of
-    from kedro_mlops.models.released import engine_first, serving_command
+    from kedro_mlops.models.released import serving
 
     from .ready import example_request, refuse_if_taken, tell_when_ready
 
@@ -74,14 +74,13 @@ def serve(host: str, port: int, env: str | None) -> None:
     with settings.SESSION_CLASS.create(env=env) as session:
         context = session.load_context()
         release = release_of(context.catalog)
-        environment = _serving_environment(context) | engine_first(release)
+        command, environment = serving(release, host, port, **_told(context))
         example = _example_row(context.catalog.load("contract"))
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")
     asked = example_request(url, example)
     tell_when_ready(url, f"Ready on {url}; stop it with Ctrl-C. Ask it:\n\n{asked}\n")
-    command = serving_command(release, host, port)
-    os.execve(command[0], command, os.environ | environment)  # noqa: S606
+    os.execve(command[0], command, environment)  # noqa: S606
 
 
 def _example_row(contract: "Columns") -> dict[str, Any]:
@@ -90,8 +89,8 @@ def _example_row(contract: "Columns") -> dict[str, Any]:
     return {column.name: column.role.example for column in sent}
 
 
-def _serving_environment(context: Any) -> dict[str, str]:
-    """What the service is told."""
+def _told(context: Any) -> dict[str, str]:
+    """What the service is told by its environment."""
     challenger = context.params["challenger"]
     return {
         "FEATURE_STORE_URL": context.catalog.load("online_store"),
@@ -100,7 +99,6 @@ def _serving_environment(context: Any) -> dict[str, str]:
         # an unquoted `off` is YAML's false
         "CHALLENGER_MODE": str(challenger["mode"] or "off"),
         "CHALLENGER_SHARE": str(challenger["share"]),
-        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -1,19 +1,17 @@
 """What a person hears of a service that is started: that it cannot be, or that it is ready."""
 
 import contextlib
-import http
 import json
 import os
 import shlex
 import socket
 import time
-import urllib.error
-import urllib.request
 
 import click
 import psutil
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.release.server import is_ready
 
 LOOK_EVERY_SECONDS = 0.2
 
@@ -61,17 +59,7 @@ def tell_when_ready(url: str, said: str) -> None:
 def _wait_and_tell(server: psutil.Process, url: str, said: str) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         while server.status() != psutil.STATUS_ZOMBIE:
-            if _is_ready(url):
+            if is_ready(url):
                 click.echo(said)
                 return
             time.sleep(LOOK_EVERY_SECONDS)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=1):  # noqa: S310
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code != http.HTTPStatus.SERVICE_UNAVAILABLE  # it may want a key
-    except OSError:
-        return False

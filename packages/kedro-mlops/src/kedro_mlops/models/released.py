@@ -50,16 +50,16 @@ def bento_folder(release: str) -> Path:
     return _folder("bentos", release)
 
 
-def engine_first(release: str) -> dict[str, str]:
-    """The environment in which a Bento runs on the engine that it came with, not on this one."""
+def serving(release: str, host: str, port: int, **told: str) -> tuple[list[str], dict[str, str]]:
+    """The command that serves a Bento, and its environment, with what the service is told by it.
+
+    It runs on the engine that it came with, not on this one.
+    """
+    address = ["--host", host, "--port", str(port)]
     packed = sorted((bento_folder(release) / "env/python/wheels").glob("*.whl"))
     path = os.pathsep.join([*map(str, packed), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {"PYTHONPATH": path}
-
-
-def serving_command(release: str, host: str, port: int) -> list[str]:
-    """The command that serves a Bento."""
-    return [sys.executable, "-m", "bentoml", "serve", release, "--host", host, "--port", str(port)]
+    environment = os.environ | told | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return [sys.executable, "-m", "bentoml", "serve", release, *address], environment
 
 
 def models_of(release: str) -> list[Path]:

@@ -72,31 +72,28 @@ def select_model(
             if the candidate was not promoted and there is no champion to fall back on, or one that
             cannot answer here.
     """
-    if not _moves(decision, candidate, incumbent):
+    before, withdrawn, base = None, list[str](), None
+    if incumbent is not None:
+        before, withdrawn = incumbent.version, incumbent.metadata.withdrawn
+        base = incumbent.base
+    chosen = decision.outcome in CHANGES_CHAMPION and decision.candidate == candidate.version
+    # the gate promotes nothing that serves, or was withdrawn, again
+    done = decision.decided_by == GATE and candidate.version in (before, *withdrawn)
+    if not chosen or done:
         if incumbent is None:
             raise ProjectError(_why_nothing_serves(decision))
         if is_mute(incumbent.estimator) and decision.outcome == "await_approval":
             raise ProjectError(" ".join(decision.reasons))
         return incumbent
-    before = incumbent.version if incumbent else None
     if decision.champion_before != before:
         raise ProjectError(
             f"{candidate.version} was judged against {decision.champion_before}, but "
             f"{before or 'no champion'} serves now. Nothing has changed; run the gate again: "
             "`kedro run --pipelines=gate,release`."
         )
-    withdrawn = _withdrawn(decision, candidate, incumbent)
-    selected = candidate.with_record(decision=decision, withdrawn=withdrawn)
-    return replace(selected, base=incumbent.base if incumbent else None)
-
-
-def _moves(decision: Decision, candidate: ModelPackage, incumbent: ModelPackage | None) -> bool:
-    """Whether the decision makes the candidate champion."""
-    if decision.outcome not in CHANGES_CHAMPION or decision.candidate != candidate.version:
-        return False
-    if incumbent is None or decision.decided_by != GATE:
-        return True
-    return candidate.version not in (incumbent.version, *incumbent.metadata.withdrawn)
+    left = [before] if before and decision.outcome == "rollback" else []
+    withdrawn = [version for version in (*withdrawn, *left) if version != candidate.version]
+    return replace(candidate.with_record(decision=decision, withdrawn=withdrawn), base=base)
 
 
 def _why_nothing_serves(decision: Decision) -> str:
@@ -108,17 +105,6 @@ def _why_nothing_serves(decision: Decision) -> str:
         f"be released: {said} Improve the model, or change its limits, which are the parameters "
         "`gate` and `behaviour`, and run again."
     )
-
-
-def _withdrawn(
-    decision: Decision, candidate: ModelPackage, incumbent: ModelPackage | None
-) -> list[str]:
-    """What has been rolled back, by now."""
-    if incumbent is None:
-        return []
-    more = [incumbent.version] if decision.outcome == "rollback" else []
-    known = [*incumbent.metadata.withdrawn, *more]
-    return [version for version in known if version != candidate.version]
 
 
 def store_model(

@@ -1,14 +1,11 @@
 """A built Bento, served on a free port of this machine for as long as it is asked."""
 
 import contextlib
-import json
-import os
+import http
 import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 import psutil
+import requests
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.models.released import engine_first, serving_command
+from kedro_mlops.models.released import serving
 from kedro_mlops.prediction_log.datasets import read_log
 
 HOST = "127.0.0.1"
@@ -39,34 +37,43 @@ def served(
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "output"
         server = BentoServer(bento_tag, f"http://{HOST}:{port}", Path(scratch) / "log")
-        environment = (
-            os.environ
-            | engine_first(bento_tag)
-            | {
-                "FEATURE_STORE_URL": feature_store_url,
-                "PREDICTION_LOG_DIR": str(server.log_folder),
-                "OMP_NUM_THREADS": "1",
-                "API_KEYS": "",
-                "API_KEYS_FILE": "",
-                "CHALLENGER_MODE": "off",
-            }
+        command, environment = serving(
+            bento_tag,
+            HOST,
+            port,
+            FEATURE_STORE_URL=feature_store_url,
+            PREDICTION_LOG_DIR=str(server.log_folder),
+            API_KEYS="",
+            API_KEYS_FILE="",
+            CHALLENGER_MODE="off",
         )
         with output.open("wb") as file:
             # a session of its own: Ctrl-C is for us, and we end it
             process = subprocess.Popen(  # noqa: S603
-                serving_command(bento_tag, HOST, port),
-                env=environment, stdout=file, stderr=file, start_new_session=True,
-            )  # fmt: skip
+                command, env=environment, stdout=file, stderr=file, start_new_session=True
+            )
         try:
-            if not server.gets_ready(process, start_timeout_seconds):
-                raise ProjectError(
-                    f"The Bento {bento_tag} did not get ready within {start_timeout_seconds:g} s "
-                    "(release.start_timeout_seconds); it said:\n"
-                    f"{output.read_text()[-2000:]}"
-                )
+            deadline = time.monotonic() + start_timeout_seconds
+            while not is_ready(server.url):
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise ProjectError(
+                        f"The Bento {bento_tag} did not get ready within "
+                        f"{start_timeout_seconds:g} s (release.start_timeout_seconds); it said:\n"
+                        f"{output.read_text()[-2000:]}"
+                    )
+                time.sleep(0.1)
             yield server
         finally:
             end_with_workers(process)
+
+
+def is_ready(url: str) -> bool:
+    """Whether a service is ready; it may want a key to say so."""
+    try:
+        status = requests.get(f"{url}/readyz", timeout=1).status_code
+    except OSError:
+        return False
+    return status != http.HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True)
@@ -79,35 +86,19 @@ class BentoServer:
 
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Ask for predictions; one answer per row."""
-        request = urllib.request.Request(  # noqa: S310
-            f"{self.url}/predict",
-            json.dumps({"rows": rows}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-                answers: list[dict[str, Any]] = json.load(response)["predictions"]
-        except urllib.error.HTTPError as error:
+        response = requests.post(f"{self.url}/predict", json={"rows": rows}, timeout=60)
+        if not response.ok:
             raise ProjectError(
-                f"The Bento {self.bento_tag} answered {error.code}: {error.read().decode()[:2000]}"
-            ) from error
+                f"The Bento {self.bento_tag} answered {response.status_code}: "
+                f"{response.text[:2000]}"
+            )
+        answers: list[dict[str, Any]] = response.json()["predictions"]
         return answers
 
     def logged(self, contract: Columns) -> pd.DataFrame:
         """What it has logged so far, in the types of the log's contract."""
         rows: pd.DataFrame = read_log(self.log_folder, contract).to_pandas()
         return rows.astype({column.name: column.pandas_dtype for column in contract.all})
-
-    def gets_ready(self, process: subprocess.Popen[bytes], within_seconds: float) -> bool:
-        """Wait until it is ready, the time is over, or its process has ended."""
-        deadline = time.monotonic() + within_seconds
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.url}/readyz", timeout=1):  # noqa: S310
-                    return True
-            except OSError:
-                time.sleep(0.1)
-        return False
 
 
 def end_with_workers(server: subprocess.Popen[bytes]) -> None:
