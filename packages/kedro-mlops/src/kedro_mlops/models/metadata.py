@@ -114,10 +114,6 @@ def read_as_saved(folder: Path, name: str) -> bytes:
 
 
 def read_if_saved(folder: Path, name: str) -> bytes | None:
-    """Likewise, or nothing if the package has no such file.
-
-    Raises:
-        ValueError: if it is not what was saved.
-    """
+    """Likewise, or nothing if the package has no such file."""
     there = name in _sums(folder) or (folder / name).exists()
     return read_as_saved(folder, name) if there else None

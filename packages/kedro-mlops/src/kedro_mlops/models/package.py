@@ -172,12 +172,9 @@ class ModelPackage:
     def read(cls, folder: Path, trusted: tuple[str, ...] = ()) -> Self:
         """Read a package from its folder.
 
-        A model that cannot be loaded here, being of another scikit-learn or of types that are not
-        trusted, is ``Unloadable``: what is known about it can be read all the same.
-
-        Args:
-            folder: The folder.
-            trusted: Types that may be loaded besides the engine's own: ``trusted_types``.
+        A model that cannot be loaded here, being of another scikit-learn or of types that are
+        neither the engine's own nor ``trusted``, is ``Unloadable``: what is known about it can be
+        read all the same.
 
         Raises:
             ProjectError: if a file is missing, or is not the one that was saved.
@@ -266,14 +263,11 @@ def _load(data: bytes, trusted: tuple[str, ...]) -> Model:
 # likewise, a run loads the champion for many nodes
 @lru_cache(maxsize=8)
 def load_estimator(data: bytes, trusted: tuple[str, ...] = ()) -> "Pipeline":
-    """Load what ``dump_estimator`` wrote; only trusted types, only this scikit-learn.
-
-    Args:
-        data: What was written.
-        trusted: Types that may be loaded besides the engine's own: ``trusted_types``.
+    """Load what ``dump_estimator`` wrote.
 
     Raises:
-        UnloadableError: if it is of another scikit-learn, or has other types.
+        UnloadableError: if it is of another scikit-learn, or has types that are neither the
+            engine's own nor ``trusted``.
     """
     import skops.io  # noqa: PLC0415
     from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415

@@ -1,13 +1,12 @@
 """The packages that a Bento needs: what serves, and what its models are of, as they are locked."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator
 
 import uv
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.project import project_folder, run_in_project
+from kedro_mlops.core.project import run_in_project
 from kedro_mlops.models.families import Families, Family
 from kedro_mlops.models.released import model_folder, spec_of
 
@@ -36,15 +35,9 @@ def _family(families: Families, name: str) -> Family:
 
 def _pinned(names: Collection[str]) -> Iterator[str]:
     """The lines about some packages, and about all that these need."""
-    with (project_folder() / LOCK).open("rb") as file:
-        packages = tomllib.load(file)["package"]
-    needed, found = set(names), set[str]()
-    while needed - found:
-        found |= needed
-        dependencies = [p.get("dependencies", []) for p in packages if p["name"] in needed]
-        needed = {dependency["name"] for some in dependencies for dependency in some}
-    unknown = set(names) - {package["name"] for package in packages}
-    if unknown:
+    needed = _uv("tree", "--universal", *(f"--package={name}" for name in names))
+    found = set(re.findall(r"([\w.-]+) v\d", needed))
+    if unknown := set(names) - found:
         raise ProjectError(
             f"{LOCK} has no {', '.join(sorted(unknown))}, which a family says its Bento needs. Add "
             "it to the project: `uv add PACKAGE`; or mend `packages` of that family."
@@ -56,8 +49,9 @@ def _pinned(names: Collection[str]) -> Iterator[str]:
 
 
 def _export(*what: str) -> list[str]:
-    command = [
-        *(uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-dev", *what),
-        *("--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate"),
-    ]
-    return run_in_project(command, f"{LOCK} could not be exported").splitlines()
+    plain = ("--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate")
+    return _uv("export", "--quiet", "--no-dev", *what, *plain).splitlines()
+
+
+def _uv(*command: str) -> str:
+    return run_in_project([uv.find_uv_bin(), *command, "--frozen"], f"{LOCK} could not be read")

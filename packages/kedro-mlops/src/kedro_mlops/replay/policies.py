@@ -7,7 +7,7 @@ import pandas as pd
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
-from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference, row_log_loss
+from kedro_mlops.measures.metrics import Bootstrap, Scored, flatten, paired_difference, row_log_loss
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.monitoring.performance import drifted_names
 
@@ -115,9 +115,7 @@ def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> 
         **record,
         "n_rows": len(rows),
         "log_loss": float(row_log_loss(scored.label, scored.score).mean()) if len(rows) else None,
-        "gain": gain.value,
-        "gain_low": gain.low,
-        "gain_high": gain.high,
+        **flatten({"gain": gain}),
         "false_alarm": record["retrained"] and not gain.high < 0,
     }
 
