@@ -109,14 +109,14 @@ def test_the_type_of_a_column_decides_its_kind(name, kind):
     ],
 )
 def test_the_values_of_a_column_have_a_type_in_pandas(name, dtype):
-    assert SALE[name].pandas_dtype == dtype
+    assert SALE[name].types.pandas == dtype
 
 
 def test_whole_numbers_that_may_be_missing_are_floats_in_pandas():
     class Box(pa.DataFrameModel):
         pieces: int = column("Pieces", nullable=True)
 
-    assert Columns.of(Box)["pieces"].pandas_dtype == "float64"
+    assert Columns.of(Box)["pieces"].types.pandas == "float64"
 
 
 def test_features_are_found_by_kind_and_other_columns_are_not():

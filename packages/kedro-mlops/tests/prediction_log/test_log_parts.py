@@ -19,7 +19,7 @@ from kedro_mlops.prediction_log.writer import PredictionLog
 
 COLUMNS = Columns.of(Prediction)
 TODAY = datetime.datetime.now(datetime.UTC).date()
-TYPES = {column.name: column.pandas_dtype for column in COLUMNS.all}
+TYPES = {column.name: column.types.pandas for column in COLUMNS.all}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_what_a_killed_process_left_torn_is_set_apart_when_the_file_is_closed(tm
     assert finished(tmp_path, taken_until(until)) == [torn]
 
 
-WHOLE = next(column.name for column in COLUMNS.all if column.pandas_dtype == "int64")
+WHOLE = next(column.name for column in COLUMNS.all if column.types.pandas == "int64")
 ONE = json.loads(json_lines(predictions(1)))
 BAD = {
     "not JSON": (b"{oops", "malformed"),

@@ -25,7 +25,7 @@ from kedro_mlops.prediction_log.datasets import (
 from kedro_mlops.prediction_log.writer import PredictionLog
 
 COLUMNS = Columns.of(Prediction)
-TYPES = {column.name: column.pandas_dtype for column in COLUMNS.all}
+TYPES = {column.name: column.types.pandas for column in COLUMNS.all}
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
 # one request after the other, of up to twenty rows; says which are logged

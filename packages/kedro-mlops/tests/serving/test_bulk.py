@@ -113,7 +113,7 @@ def test_all_ways_give_the_same_answers_and_log_the_same(three_ways, asked, boos
     assert len(set(ids)) == len(asked)
     # the log holds what the model was given
     inputs = expected_log.to_pandas()
-    inputs = inputs.astype({c.name: c.pandas_dtype for c in LOGGED.all})
+    inputs = inputs.astype({c.name: c.types.pandas for c in LOGGED.all})
     probabilities = [answer["probability"] for answer in expected]
     np.testing.assert_allclose(boosted.predict(inputs), probabilities, rtol=0, atol=1e-12)
     assert inputs["probability"].tolist() == probabilities

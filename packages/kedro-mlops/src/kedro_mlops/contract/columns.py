@@ -20,7 +20,7 @@ from pandera.dtypes import DataType, is_bool, is_datetime, is_int, is_numeric
 from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
-from kedro_mlops.runtime.serving_spec import Kind
+from kedro_mlops.runtime.kinds import Kind, Types, types_of
 
 # the columns by which every feature table is looked up
 ENTITY = "entity"
@@ -179,11 +179,9 @@ class Column:
         return self.kind == "numeric" and is_int(self.dtype)
 
     @property
-    def pandas_dtype(self) -> str:
-        """The dtype of the column's values in pandas, with room for missing ones if allowed."""
-        if self.kind == "numeric":
-            return "float64" if self.nullable or not self.integer else "int64"
-        return {"datetime": "datetime64[us]", "categorical": "str", "boolean": "boolean"}[self.kind]
+    def types(self) -> Types:
+        """The types of its values; numbers that may be missing have that of fractions."""
+        return types_of(self.kind, self.integer and not self.nullable)
 
     @property
     def accepts_unseen(self) -> bool:

@@ -6,6 +6,8 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from kedro_mlops.runtime.kinds import types_of
+
 from .columns import Column
 from .rules import without_nan
 
@@ -39,7 +41,11 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
 def parse(column: Column, source: ir.Column) -> Parsed:
     """Read a column of the source as the declared type."""
     source = _said(column, without_nan(source))
-    typed = _PARSERS[column.kind](column, source)
+    zoned = getattr(column.dtype, "tz", None)
+    target = "timestamp('UTC')" if zoned else types_of(column.kind, column.integer).ibis
+    typed = _PARSERS[column.kind](source, target)
+    if typed is None:
+        typed = ibis.null(target)
     given = source.notnull()
     return Parsed(typed, given, given & typed.isnull())
 
@@ -51,17 +57,18 @@ def _said(column: Column, source: ir.Column) -> ir.Column:
     return source.isin(column.missing).ifelse(ibis.null("string"), source)
 
 
-def _number(column: Column, source: ir.Column) -> ir.Column:
-    dtype = source.type()
+# each reads values as the target, an Ibis type, if they are of a type that can be
+
+
+def _number(source: ir.Column, target: str) -> ir.Column | None:
+    dtype, integer = source.type(), target == "int64"
     if dtype.is_string():
         number = without_nan(source.try_cast("float64"))
         # digits beyond the 15th get lost on the way through a float
-        return _same(source.try_cast("int64"), number) if column.integer else number
+        return _same(source.try_cast("int64"), number) if integer else number
     if not dtype.is_numeric():
-        return ibis.null("int64" if column.integer else "float64")
-    if not column.integer:
-        return source.cast("float64")
-    return source.try_cast("int64") if dtype.is_integer() else _whole(source)
+        return None
+    return _whole(source) if integer and not dtype.is_integer() else source.try_cast(target)
 
 
 def _whole(number: ir.Column) -> ir.Column:
@@ -73,32 +80,28 @@ def _same(rounded: ir.Column, number: ir.Column) -> ir.Column:
     return (rounded.cast("float64") == number).ifelse(rounded, ibis.null("int64"))
 
 
-def _moment(column: Column, source: ir.Column) -> ir.Column:
-    target = "timestamp('UTC')" if getattr(column.dtype, "tz", None) else "timestamp"
+def _moment(source: ir.Column, target: str) -> ir.Column | None:
     dtype = source.type()
     if not (dtype.is_string() or dtype.is_timestamp() or dtype.is_date()):
-        return ibis.null(target)
+        return None
     moment = source.try_cast(target) if dtype.is_string() else source.cast(target)
     first, last = (ibis.literal(end).cast(target) for end in (FIRST_MOMENT, LAST_MOMENT))
-    known = moment.between(first, last)
-    return known.ifelse(moment, ibis.null(target))
+    return moment.between(first, last).ifelse(moment, ibis.null(target))
 
 
-def _text(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
+def _text(source: ir.Column, target: str) -> ir.Column | None:
     dtype = source.type()
     if dtype.is_floating():
         # codes of digits, of which some are missing, come as floats out of a CSV file
-        return _whole(source).cast("string")
-    return source.cast("string") if dtype.is_string() or dtype.is_integer() else ibis.null("string")
+        return _whole(source).cast(target)
+    return source.cast(target) if dtype.is_string() or dtype.is_integer() else None
 
 
-def _truth(column: Column, source: ir.Column) -> ir.Column:  # noqa: ARG001
+def _truth(source: ir.Column, target: str) -> ir.Column | None:
     dtype = source.type()
     if dtype.is_numeric():
-        return source.isin([0, 1]).ifelse(source == 1, ibis.null("boolean"))
-    if dtype.is_string() or dtype.is_boolean():
-        return source.try_cast("boolean")
-    return ibis.null("boolean")
+        return source.isin([0, 1]).ifelse(source == 1, ibis.null(target))
+    return source.try_cast(target) if dtype.is_string() or dtype.is_boolean() else None
 
 
 _PARSERS = {"numeric": _number, "datetime": _moment, "categorical": _text, "boolean": _truth}

@@ -19,7 +19,7 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncode
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import UNKNOWN_CATEGORY, calendar
-from kedro_mlops.runtime.serving_spec import Kind
+from kedro_mlops.runtime.kinds import Kind
 
 TREATMENT: dict[Kind, str] = {
     "numeric": "Numbers are used as they are, missing ones included; linear models get the median "

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import ArrayColumn, Coded, encode_rows
-from kedro_mlops.runtime.serving_spec import TREES, Kind, ServingSpec
+from kedro_mlops.runtime.kinds import Kind
+from kedro_mlops.runtime.serving_spec import TREES, ServingSpec
 from kedro_mlops.runtime.trees import Trees
 
 from .package import ModelPackage, Unloadable

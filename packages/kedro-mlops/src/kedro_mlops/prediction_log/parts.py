@@ -31,8 +31,6 @@ ESSENTIAL = ("prediction_id", "predicted_at", "model_version", "probability", "d
 
 _NAME = re.compile(r"(.+)\.(\d+)-(\d+)")
 _INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
-_ARROW = {"categorical": pa.string(), "datetime": pa.timestamp("us"), "boolean": pa.bool_()}
-_PYTHON: dict[str, Any] = {"categorical": str, "datetime": datetime, "boolean": bool}
 
 
 @dataclass(frozen=True)
@@ -190,13 +188,7 @@ def _rejected(part: Part, position: int, error: Exception, content: bytes) -> di
 
 def schema_of(columns: Columns) -> pa.Schema:
     """The types of the contract in Arrow."""
-    return pa.schema([(column.name, _arrow_type(column)) for column in columns.all])
-
-
-def _arrow_type(column: Column) -> pa.DataType:
-    if column.kind == "numeric":
-        return pa.int64() if column.pandas_dtype == "int64" else pa.float64()
-    return _ARROW[column.kind]
+    return pa.schema([(c.name, pa.type_for_alias(c.types.arrow)) for c in columns.all])
 
 
 def _line_type(columns: Columns) -> Any:
@@ -214,7 +206,6 @@ def _essential(columns: Columns) -> list[str]:
 
 
 def _python_type(column: Column) -> Any:
-    whole = column.kind == "numeric" and column.pandas_dtype == "int64"
-    number: Any = Annotated[int, _INT64] if whole else float
-    found = number if column.kind == "numeric" else _PYTHON[column.kind]
+    python = column.types.python
+    found: Any = Annotated[int, _INT64] if python is int else python
     return found | None if column.nullable else found

@@ -98,7 +98,7 @@ class BentoServer:
     def logged(self, contract: Columns) -> pd.DataFrame:
         """What it has logged so far, in the types of the log's contract."""
         rows: pd.DataFrame = read_log(self.log_folder, contract).to_pandas()
-        return rows.astype({column.name: column.pandas_dtype for column in contract.all})
+        return rows.astype({column.name: column.types.pandas for column in contract.all})
 
 
 def end_with_workers(server: subprocess.Popen[bytes]) -> None:

@@ -90,9 +90,7 @@ def _refusal(
 def _type(field: spec.Field) -> Any:
     if field.kind == "categorical" and field.allowed is not None:
         return Literal[tuple(field.allowed)]
-    if field.kind == "numeric":
-        return int if field.integer else float
-    return {"categorical": str, "datetime": NaiveDatetime, "boolean": bool}[field.kind]
+    return NaiveDatetime if field.kind == "datetime" else field.types.python
 
 
 def _integral(value: Any) -> Any:

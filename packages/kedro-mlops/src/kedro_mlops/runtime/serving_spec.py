@@ -16,13 +16,14 @@ import msgspec
 
 from kedro_mlops.core.errors import ProjectError
 
+from .kinds import Kind, Types, types_of
+
 SPEC = "serving_spec.json"
 TREES = "trees.so"
 MODEL = "model.skops"
 # the label of a stored model that says what its spec hashes to
 SPEC_LABEL = "spec_sha256"
 
-Kind = Literal["numeric", "categorical", "datetime", "boolean"]
 EngineName = Literal["compiled trees", "scikit-learn"]
 ENGINE_FILES: dict[EngineName, str] = {"compiled trees": TREES, "scikit-learn": MODEL}
 
@@ -68,6 +69,11 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     forbidden: list[Any] = []
     source: Lookup | None = None
     accept_unseen: bool = False
+
+    @property
+    def types(self) -> Types:
+        """The types of its values."""
+        return types_of(self.kind, self.integer)
 
 
 class Encoding(msgspec.Struct, frozen=True):

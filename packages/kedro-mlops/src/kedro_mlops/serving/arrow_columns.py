@@ -60,11 +60,8 @@ def _check_type(found: "pa.DataType", field: Field) -> None:
             422,
             "type",
             f"Column '{field.name}' is {str(found)[:MAX_QUOTED]}; the contract says "
-            f"{_WORDS.get(field.kind) or ('an integer' if field.integer else 'a number')}.",
+            f"{field.types.words}.",
         )
-
-
-_WORDS = {"categorical": "text", "datetime": "a moment without a time zone", "boolean": "boolean"}
 
 
 def _fits(found: "pa.DataType", field: Field) -> bool:

@@ -17,6 +17,7 @@ from kedro_mlops.runtime.encoding import (
     row_encoder,
     unseen_categories,
 )
+from kedro_mlops.runtime.kinds import types_of
 from kedro_mlops.runtime.serving_spec import MODEL, TREES, ServingSpec
 from kedro_mlops.runtime.trees import Trees
 
@@ -101,19 +102,11 @@ class ServedModel:
     def _estimate(self, columns: Arrays) -> NDArray[np.float64]:
         import pandas as pd  # noqa: PLC0415 - only where scikit-learn serves
 
-        dtypes = {field.name: _DTYPES[field.kind] for field in self.spec.fields}
+        dtypes = {field.name: types_of(field.kind).pandas for field in self.spec.fields}
         names = self.spec.features
         rows = pd.DataFrame({name: _plain(columns[name]) for name in names})
         rows = rows.astype({name: dtypes[name] for name in names})
         return np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
-
-
-_DTYPES = {
-    "numeric": "float64",
-    "categorical": "str",
-    "datetime": "datetime64[us]",
-    "boolean": "boolean",
-}
 
 
 def _plain(column: ArrayColumn) -> NDArray[Any]:
