@@ -51,7 +51,7 @@ class PredictionLogDataset(AbstractDataset[None, list[Part]]):
 
     def load(self) -> list[Part]:
         """Say which parts have not been taken yet; none while nothing is served."""
-        return new_parts(self._folder, taken_until(_names(self._served)))
+        return new_parts(self._folder, _taken(self._served))
 
     def save(self, data: None) -> None:  # noqa: ARG002
         """Refuse: the service writes its log."""
@@ -59,7 +59,7 @@ class PredictionLogDataset(AbstractDataset[None, list[Part]]):
 
     def confirm(self) -> None:
         """Remove files that nobody writes any more, and of which all has been taken."""
-        done = finished(self._folder, taken_until(_names(self._served)))
+        done = finished(self._folder, _taken(self._served))
         for path in done:
             path.unlink(missing_ok=True)
         if done:
@@ -109,7 +109,7 @@ class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], i
     def save(self, data: dict[str, Callable[[], Taken]]) -> None:
         """Add the parts, each by its name; those that another process has added are left alone."""
         with self._alone():
-            until = taken_until(_names(self._folder))
+            until = _taken(self._folder)
             for name, read in data.items():
                 stem, start, end = range_of(name)
                 if until.get(stem, 0) == start and self._add(name, read):
@@ -185,6 +185,6 @@ def read_log(folder: Path, columns: Columns) -> pa.Table:
     return pa.concat_tables([schema_of(columns).empty_table(), *(found.rows for found in taken)])
 
 
-def _names(folder: Path) -> list[str]:
-    """The parts that were taken."""
-    return [path.stem for path in folder.glob("*.parquet")]
+def _taken(folder: Path) -> dict[str, int]:
+    """How far the files of the log have been taken, by their stems."""
+    return taken_until(path.stem for path in folder.glob("*.parquet"))

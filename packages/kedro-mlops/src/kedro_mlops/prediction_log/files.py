@@ -10,8 +10,6 @@ from datetime import date, datetime
 from pathlib import Path
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)-([0-9a-z]+)(?:-(\d+))?\.(jsonl|arrow)")
-
-
 TAIL_BYTES = 2**16
 
 
@@ -49,14 +47,22 @@ class LogFile:
         return cls(path, date.fromisoformat(day), process, int(number or 0))
 
     @property
-    def is_table(self) -> bool:
-        """Whether it is an Arrow table, which appears as a whole and is never added to."""
-        return self.path.suffix == ".arrow"
-
-    @property
     def age(self) -> tuple[date, int, str]:
         """Sorts files, the oldest first, and those of one process as they were written."""
         return self.day, self.number, self.process
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is an Arrow table, which appears as a whole and is never added to."""
+    return path.suffix == ".arrow"
+
+
+def size_of(path: Path) -> int:
+    """Size in bytes; nothing if another process has just removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def list_log(folder: Path) -> list[LogFile]:
@@ -67,7 +73,12 @@ def list_log(folder: Path) -> list[LogFile]:
 
 def last_answer(folder: Path) -> Answered | None:
     """Which model answered last as champion, by the newest lines of the log; not by its tables."""
-    for path in sorted(_lines_of(folder), key=_changed, reverse=True):
+    changed: dict[Path, float] = {}
+    for file in list_log(folder):
+        if not is_table(file.path):
+            with contextlib.suppress(FileNotFoundError):  # another process may have removed it
+                changed[file.path] = file.path.stat().st_mtime
+    for path in sorted(changed, key=changed.__getitem__, reverse=True):
         for line in reversed(_tail(path)):
             with contextlib.suppress(ValueError, KeyError):  # the first of a tail may be cut
                 record = json.loads(line)
@@ -77,25 +88,12 @@ def last_answer(folder: Path) -> Answered | None:
     return None
 
 
-def _lines_of(folder: Path) -> list[Path]:
-    return [file.path for file in list_log(folder) if not file.is_table]
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
 def _tail(path: Path) -> list[bytes]:
-    """The last lines of a file, which another process may have removed."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
-            return file.read(TAIL_BYTES).splitlines()
-    except FileNotFoundError:
-        return []
+    """The last lines of a file; none if another process has just removed it."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+        return file.read(TAIL_BYTES).splitlines()
+    return []
 
 
 def closed(files: Iterable[LogFile], today: date) -> list[LogFile]:
@@ -106,7 +104,7 @@ def closed(files: Iterable[LogFile], today: date) -> list[LogFile]:
     a process may have had nothing to write for as long.
     """
     ordered = sorted(files, key=lambda file: file.age)
-    newest = {file.process: file for file in ordered if not file.is_table}
+    newest = {file.process: file for file in ordered if not is_table(file.path)}
     return [
         file
         for file in ordered
@@ -129,10 +127,8 @@ def is_held(path: Path) -> bool:
     One that may not be read is taken to be held.
     """
     try:
-        with path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return True
-    except FileNotFoundError:
-        return False
     return False

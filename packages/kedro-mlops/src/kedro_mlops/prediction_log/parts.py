@@ -5,13 +5,11 @@ taken tell what is still to be taken, and no other account needs to be kept in s
 """
 
 import contextlib
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -19,7 +17,7 @@ import pyarrow as pa
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ProjectError
 
-from .files import LogFile, closed, list_log
+from .files import LogFile, closed, is_table, list_log, size_of
 
 # read, it takes some six times as much memory
 MAX_PART_BYTES = 32 * 2**20
@@ -33,8 +31,7 @@ _NAME = re.compile(r"(.+)\.(\d+)-(\d+)")
 _INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Some whole lines of a file of the log, or its whole table: bytes ``start`` to ``end``."""
 
     path: Path
@@ -57,8 +54,7 @@ class Part:
             return file.read(self.end - self.start)
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """The predictions of a part, and what is none: ``file``, ``position``, ``reason``, ``content``.
 
     Whatever bytes a content had, ``encode(errors="surrogateescape")`` gives them back.
@@ -107,22 +103,14 @@ def new_parts(folder: Path, until: Mapping[str, int]) -> list[Part]:
 def finished(folder: Path, until: Mapping[str, int]) -> list[Path]:
     """Files that nobody writes any more, and of which all has been taken."""
     paths = [file.path for file in closed(list_log(folder), last_open_day())]
-    return [path for path in paths if until.get(path.stem, 0) >= _size(path)]
-
-
-def _size(path: Path) -> float:
-    """Size in bytes; of a file that another process has just removed, more than was taken."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return math.inf
+    return [path for path in paths if until.get(path.stem, 0) >= size_of(path)]
 
 
 def _ranges(file: LogFile, start: int, complete: bool) -> Iterator[tuple[int, int]]:
     # another process may have taken the rest, and removed the file
     with contextlib.suppress(FileNotFoundError), file.path.open("rb") as content:
         size = file.path.stat().st_size
-        if file.is_table:
+        if is_table(file.path):
             yield from [(0, size)] if start < size else []
             return
         while start < size:
@@ -137,12 +125,8 @@ def _ranges(file: LogFile, start: int, complete: bool) -> Iterator[tuple[int, in
 
 def take(part: Part, columns: Columns) -> Taken:
     """Read a part in the types of the contract; what is no prediction is set apart."""
-    data = part.read()
-    return _take_table(part, data, columns) if _is_table(part) else _take_lines(part, data, columns)
-
-
-def _is_table(part: Part) -> bool:
-    return part.path.suffix == ".arrow"
+    read = _take_table if is_table(part.path) else _take_lines
+    return read(part, part.read(), columns)
 
 
 def _take_lines(part: Part, data: bytes, columns: Columns) -> Taken:

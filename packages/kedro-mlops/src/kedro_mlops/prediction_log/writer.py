@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from kedro_mlops.core.errors import ProjectError
 
-from .files import closed, hold, list_log
+from .files import closed, hold, list_log, size_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
 # there must be room for more than a byte
 CHECK_BYTES = 16_384
 # what is written beside for longer than this was left by a killed process
@@ -68,7 +69,7 @@ class PredictionLog:
         self._n_dropped_bytes = 0
         with self._told():
             folder.mkdir(parents=True, exist_ok=True)
-            self._n_bytes = sum(_size(file.path) for file in list_log(folder))
+            self._n_bytes = sum(size_of(file.path) for file in list_log(folder))
 
     @property
     def n_bytes(self) -> int:
@@ -114,7 +115,8 @@ class PredictionLog:
                     self._make_room(today)
                 path = self._next_path(today, "arrow")
             # lines of other threads need not wait for it
-            size = _write_table(table, path)
+            _write_table(table, path)
+            size = size_of(path)
             with self._lock:
                 self._n_bytes += size
                 self._tables_since_look += size
@@ -145,19 +147,15 @@ class PredictionLog:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._make_room(today)
             path = self._next_path(today, "jsonl")
-            beside = _beside(path)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            descriptor = os.open(beside, flags, 0o644)
             try:
-                # before others can find it: what nobody holds may be removed
-                hold(descriptor)
-                beside.rename(path)
-                self._inode = path.stat().st_ino
+                with _whole(path) as beside:
+                    self._descriptor = os.open(beside, FLAGS, 0o644)
+                    # before others can find it: what nobody holds may be removed
+                    hold(self._descriptor)
             except OSError:
-                os.close(descriptor)
-                beside.unlink(missing_ok=True)
+                self._close()
                 raise
-            self._path, self._descriptor = str(path), descriptor
+            self._path, self._inode = str(path), os.fstat(self._descriptor).st_ino
         self._day = max(today, self._day)
 
     def _write(self, lines: bytes) -> bool:
@@ -211,7 +209,7 @@ class PredictionLog:
         """Remove the oldest closed files until another one fits; count what is there."""
         self._clear_leftovers()
         files = list_log(self._folder)
-        total = sum(_size(file.path) for file in files)
+        total = sum(size_of(file.path) for file in files)
         # one day's grace: another process may be writing its last lines of yesterday
         removable = closed(files, today - timedelta(days=1))
         for file in removable:
@@ -221,7 +219,7 @@ class PredictionLog:
         self._n_bytes, self._tables_since_look = total, 0
 
     def _drop(self, path: Path) -> int:
-        size = _size(path)
+        size = size_of(path)
         path.unlink(missing_ok=True)
         self._n_dropped_bytes += size
         logger.warning(
@@ -253,34 +251,26 @@ class PredictionLog:
         )
 
 
-def _write_table(table: "pa.Table", path: Path) -> int:
-    """Write beside and rename; returns the size of the file."""
+def _write_table(table: "pa.Table", path: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415
 
-    beside = _beside(path)
     # less than half the size, for less time than the other half would take to write
     options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        _whole(path) as beside,
+        pa.OSFile(str(beside), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema, options=options) as writer,
+    ):
+        writer.write_table(table)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that then appears under its name, whole, or not at all."""
+    beside = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        with (
-            pa.OSFile(str(beside), "wb") as sink,
-            pa.ipc.new_file(sink, table.schema, options=options) as writer,
-        ):
-            writer.write_table(table)
-        size = beside.stat().st_size
+        yield beside
         beside.rename(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return size
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{PARTIAL}")
-
-
-def _size(path: Path) -> int:
-    """Size in bytes; nothing if another process has just removed it."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
