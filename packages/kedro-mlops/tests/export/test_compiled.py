@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn._loss.loss import ExponentialLoss
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from kedro_mlops.export.compiled import MAX_LEAVES, NotEqualError, compile_trees
 from kedro_mlops.runtime.trees import Trees
@@ -19,9 +20,23 @@ def data(n_rows=3000, width=4, missing=0.1):
     return X, np.nansum(X, axis=1) + RANDOM.normal(size=n_rows) > 0
 
 
+DEFAULTS = {"max_iter": 9, "min_samples_leaf": 2, "early_stopping": False, "random_state": 0}
+
+
 def trained(X, y, **parameters):
-    defaults = {"max_iter": 9, "min_samples_leaf": 2, "early_stopping": False, "random_state": 0}
-    return HistGradientBoostingClassifier(**{**defaults, **parameters}).fit(X, y)
+    return HistGradientBoostingClassifier(**{**DEFAULTS, **parameters}).fit(X, y)
+
+
+def classes_of(X, n_classes):
+    """As many classes, which depend on all numbers, and of which the first are rarest."""
+    sums = np.nansum(X, axis=1)
+    edges = np.quantile(sums, np.linspace(0, 1, n_classes + 1)[1:-1] ** 1.5)
+    return np.array([f"class {number:02}" for number in range(n_classes)])[np.digitize(sums, edges)]
+
+
+def regressor(X, **parameters):
+    y = np.exp(np.nansum(X, axis=1) / 2 + RANDOM.normal(size=len(X)) / 4)
+    return HistGradientBoostingRegressor(**{**DEFAULTS, **parameters}).fit(X, y)
 
 
 def built(model, X, folder):
@@ -132,11 +147,11 @@ def test_what_is_not_known_is_refused(tmp_path, parameters, why):
         built(trained(X, y ^ (X[:, 0] == 2), **parameters), X, tmp_path)
 
 
-def test_more_than_two_classes_are_refused(tmp_path):
-    X, y = data()
+def test_a_link_that_is_not_known_is_refused(tmp_path):
+    X, y = data(300)
 
-    with pytest.raises(NotEqualError, match="There are 3 classes"):
-        built(trained(X, y.astype(int) + (X[:, 1] > 1)), X, tmp_path)
+    with pytest.raises(NotEqualError, match="do not know the HalfLogitLink of ExponentialLoss"):
+        built(trained(X, y, loss=ExponentialLoss()), X, tmp_path)
 
 
 def test_more_columns_than_fit_are_refused(tmp_path):
@@ -144,3 +159,82 @@ def test_more_columns_than_fit_are_refused(tmp_path):
 
     with pytest.raises(NotEqualError, match="more than 128 columns"):
         built(trained(X, y), X, tmp_path)
+
+
+def assert_alike(trees, model, X, expected):
+    """Raw scores to the last bit, in tables of every size; so are predictions, but for ``exp``.
+
+    NumPy has an ``exp`` of its own, which differs in the last bits.
+    """
+    raw = model._raw_predict(X)
+    raw = raw if trees.n_outputs > 1 else raw[:, 0]
+    np.testing.assert_allclose(trees.predict(X), expected, rtol=1e-14, atol=0)
+    for n_rows in COUNTS:
+        np.testing.assert_array_equal(trees.raw(X[:n_rows]), raw[:n_rows])
+        np.testing.assert_array_equal(trees.predict(X[:n_rows]), trees.predict(X)[:n_rows])
+    predict = trees.row_predictor()
+    assert [predict(row) for row in X[:300].tolist()] == trees.predict(X[:300]).tolist()
+
+
+@pytest.mark.parametrize("n_classes", [3, 4, 11])
+@pytest.mark.parametrize("parameters", [{}, {"max_iter": 1}, {"max_leaf_nodes": 2, "max_iter": 4}])
+def test_trees_of_several_classes_are_equal(tmp_path, n_classes, parameters):
+    X, _ = data()
+    model = trained(X, classes_of(X, n_classes), **parameters)
+
+    trees = built(model, X, tmp_path)
+
+    assert trees.n_outputs == n_classes
+    assert trees.predict(X).shape == (len(X), n_classes)
+    assert_alike(trees, model, X, model.predict_proba(X))
+    np.testing.assert_array_equal(trees.predict(X).argmax(axis=1), model.predict_proba(X).argmax(1))
+
+
+def test_classes_of_far_scores_have_probabilities(tmp_path):
+    """Where ``exp`` of the raw scores themselves is beyond what a double can hold."""
+    X, _ = data(500, width=1, missing=0)
+    model = trained(X, classes_of(X, 3))
+    model._baseline_prediction += np.array([[800.0, 801.0, -900.0]])
+
+    found = built(model, X, tmp_path).predict(X)
+
+    np.testing.assert_allclose(found, model.predict_proba(X), rtol=1e-14, atol=0)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"loss": "squared_error"},
+        {"loss": "absolute_error", "max_leaf_nodes": 100},
+        {"loss": "quantile", "quantile": 0.9},
+        {"max_iter": 50, "early_stopping": True},
+    ],
+)
+def test_regressors_are_equal(tmp_path, parameters):
+    X, _ = data()
+    model = regressor(X, **parameters)
+
+    trees = built(model, X, tmp_path)
+
+    assert_alike(trees, model, X, model.predict(X))
+    np.testing.assert_array_equal(trees.predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_regressors_of_logarithms_are_equal(tmp_path, loss):
+    X, _ = data()
+    model = regressor(X, loss=loss)
+
+    trees = built(model, X, tmp_path)
+
+    assert_alike(trees, model, X, model.predict(X))
+    np.testing.assert_allclose(np.exp(trees.raw(X)), trees.predict(X), rtol=1e-14)
+
+
+def test_raw_scores_of_two_classes_are_equal(small):
+    model, trees = small
+    X, _ = data()
+
+    assert trees.n_outputs == 1
+    np.testing.assert_array_equal(trees.raw(X), model.decision_function(X))

@@ -156,11 +156,11 @@ def tampered(tmp_path, monkeypatch):
     """Lets the compiled trees answer something else than the probability."""
 
     def tamper(answer):
-        source, right = compiled.SOURCE.read_text(), "out[r] = probability(raw[r])"
+        source, right = compiled.SOURCE.read_text(), "link(out + r * N_OUTPUTS)"
         assert right in source
         wrong = tmp_path / "wrong/trees.c"
         wrong.parent.mkdir()
-        wrong.write_text(source.replace(right, f"out[r] = {answer}"))
+        wrong.write_text(source.replace(right, f"{right}, out[r] = {answer}"))
         monkeypatch.setattr(compiled, "SOURCE", wrong)
 
     (tmp_path / "out").mkdir()
@@ -168,7 +168,7 @@ def tampered(tmp_path, monkeypatch):
 
 
 def test_trees_that_differ_are_found_out(tmp_path, tampered):
-    tampered("probability(raw[r]) + (r == 50 ? 1e-6 : 0.0)")
+    tampered("out[r] + (r == 50 ? 1e-6 : 0.0)")
 
     why = falls_back(tmp_path / "out")
 
@@ -216,6 +216,15 @@ def test_another_model_of_trees_is_served_by_scikit_learn(tmp_path):
     package = replace(tiny_package(), estimator=estimator)
 
     assert falls_back(tmp_path, package).startswith("RandomForestClassifier is not compiled")
+
+
+def test_more_than_two_classes_are_left_to_scikit_learn(tmp_path):
+    model = HistGradientBoostingClassifier(max_iter=2)
+    estimator = Pipeline([("preprocessing", fitted()[0]), ("model", model)])
+    model.fit(fitted()[0].transform(ROWS[COLUMNS.features]), np.arange(len(ROWS)) % 3)
+    package = replace(tiny_package(), estimator=estimator)
+
+    assert falls_back(tmp_path, package) == "There are 3 classes; the service knows two."
 
 
 def test_preprocessing_that_does_more_is_left_to_scikit_learn(tmp_path):

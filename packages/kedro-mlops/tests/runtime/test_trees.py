@@ -1,4 +1,5 @@
 import struct
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +9,7 @@ from example.factories import arrays_of
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.export.compiled import compiler
 from kedro_mlops.runtime.encoding import encode_rows
 from kedro_mlops.runtime.serving_spec import TREES
 from kedro_mlops.runtime.trees import MIN_ROWS_A_THREAD, Trees
@@ -99,3 +101,29 @@ def test_a_library_without_the_function_is_refused(tmp_path):
 
     with pytest.raises(ProjectError, match=r"cannot be used here.*probabilities"):
         Trees(_ctypes.__file__, 3)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """A library as versions before ``predict`` compiled it: one column, of which it adds one."""
+    folder = tmp_path_factory.mktemp("earlier")
+    (folder / "trees.c").write_text(
+        "#include <stddef.h>\n"
+        "void probabilities(const double *rows, size_t n_rows, double *out) {\n"
+        "  for (size_t r = 0; r < n_rows; ++r) out[r] = rows[r] + 1;\n"
+        "}\n"
+    )
+    subprocess.run([compiler(), "-shared", "-fPIC", "-o", TREES, "trees.c"], cwd=folder, check=True)
+    return Trees(folder / TREES, 1)
+
+
+def test_what_an_earlier_version_compiled_predicts(earlier):
+    assert earlier.n_outputs == 1
+    assert earlier.predict(np.array([[1.0], [2.0]])).tolist() == [2.0, 3.0]
+    assert earlier.row_predictor()([3.0]) == 4.0
+
+
+@pytest.mark.parametrize("ask", [Trees.raw])
+def test_of_what_an_earlier_version_compiled_no_more_is_known(earlier, ask):
+    with pytest.raises(ProjectError, match=r"as an earlier version compiled it.*pipelines=release"):
+        ask(earlier, np.zeros((1, 1)))

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 COMPILERS = ("cc", "gcc", "clang")
 SOURCE = Path(__file__).with_name("trees.c")
@@ -24,6 +24,17 @@ MAX_COLUMNS, MAX_THRESHOLDS, MAX_LEAVES = 128, 254, 256
 ABREAST = 4
 # no numbers are contracted or reordered: sums are to be those of scikit-learn
 FLAGS = ("-O3", "-ffp-contract=off", "-shared", "-fPIC")
+
+
+# what ``trees.c`` makes of raw scores, by the links of scikit-learn's losses
+LINKS = {
+    "IdentityLink": "IDENTITY",
+    "LogLink": "LOG",
+    "LogitLink": "LOGIT",
+    "MultinomialLogit": "SOFTMAX",
+}
+
+Model: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 
 
 class NotEqualError(Exception):
@@ -56,11 +67,12 @@ def compiler() -> str | None:
     return next(filter(None, map(shutil.which, COMPILERS)), None)
 
 
-def compile_trees(model: HistGradientBoostingClassifier, width: int, library: Path) -> None:
-    """Write a shared library with one function, ``probabilities(rows, n_rows, out)``.
+def compile_trees(model: Model, width: int, library: Path) -> None:
+    """Write a shared library, which ``runtime.trees`` calls.
 
     Args:
-        model: The fitted model, of two classes.
+        model: The fitted model: a classifier of two classes, of which the second's probability is
+            predicted, or of more, or a regressor.
         width: Number of columns that it reads.
         library: The file to write.
 
@@ -93,11 +105,14 @@ def _compile(command: str, source: str, header: str) -> bytes:
             raise NotEqualError(f"`{command}` failed: {error.stderr.strip()[-500:]}") from error
 
 
-def _header(model: HistGradientBoostingClassifier, width: int) -> str:
+def _header(model: Model, width: int) -> str:
     """The model as the C arrays that ``trees.c`` reads."""
-    if len(model.classes_) != 2:
-        raise NotEqualError(f"There are {len(model.classes_)} classes; compiled trees tell two.")
-    nodes = [predictor.nodes for [predictor] in model._predictors]
+    link = type(model._loss.link).__name__
+    if link not in LINKS:
+        raise NotEqualError(
+            f"Compiled trees do not know the {link} of {type(model._loss).__name__}."
+        )
+    nodes = [predictor.nodes for predictors in model._predictors for predictor in predictors]
     if any(found["is_categorical"].any() for found in nodes):
         raise NotEqualError("The trees have categorical splits, not codes.")
     inner = np.concatenate([found[found["is_leaf"] == 0] for found in nodes])
@@ -108,16 +123,20 @@ def _header(model: HistGradientBoostingClassifier, width: int) -> str:
         raise NotEqualError(
             f"There are more than {MAX_COLUMNS} columns, or {MAX_THRESHOLDS} thresholds of one."
         )
-    trees = [_tree(found, thresholds) for found in nodes]
-    trees += [_Tree([_NOTHING], [0.0, 0.0])] * (-len(trees) % ABREAST)
-    [[baseline]] = model._baseline_prediction.tolist()
+    trees: list[_Tree] = []
+    for predictors in zip(*model._predictors, strict=True):
+        trees += [_tree(predictor.nodes, thresholds) for predictor in predictors]
+        trees += [_Tree([_NOTHING], [0.0, 0.0])] * (-len(predictors) % ABREAST)
+    baselines = model._baseline_prediction.ravel().tolist()
     filled = [[*found.tolist(), *[np.inf] * (255 - len(found))] for found in thresholds]
     return "\n".join(
         [
             f"#define WIDTH {width}",
             f"#define ABREAST {ABREAST}",
-            f"#define N_TREES {len(trees)}",
-            f"#define BASELINE {_number(baseline)}",
+            f"#define N_OUTPUTS {len(baselines)}",
+            f"#define N_TREES {len(trees) // len(baselines)}",
+            f"#define LINK {LINKS[link]}",
+            _array("double", "baselines", map(_number, baselines)),
             _array("double", "thresholds", [_braces(map(_number, row)) for row in filled], "[255]"),
             _array("Split", "splits", [str(split) for tree in trees for split in tree.splits]),
             _array("double", "leaves", [_number(leaf) for tree in trees for leaf in tree.leaves]),

@@ -104,6 +104,8 @@ def encoding_of(estimator: Pipeline) -> Encoding:
     preprocessing, model = estimator[0], estimator[-1]
     if not isinstance(model, HistGradientBoostingClassifier):
         raise NotEqualError(f"{type(model).__name__} is not compiled; trees of {COMPILED} are.")
+    if len(model.classes_) != 2:
+        raise NotEqualError(f"There are {len(model.classes_)} classes; the service knows two.")
     # what is dropped has been left out of the fit
     parts = {
         name: (part, columns)

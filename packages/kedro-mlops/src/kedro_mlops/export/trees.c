@@ -9,9 +9,10 @@
 // few instructions for all of them, without a branch. A single row is walked down several trees at
 // a time, since a step has to wait for the one before.
 //
-// model.h has: WIDTH, ABREAST, N_TREES (a multiple of it), BASELINE; thresholds[WIDTH][255], sorted
-// and filled up with INFINITY; splits, parents before children; leaves; and for every tree the place
-// of its first split and leaf.
+// model.h has: WIDTH, ABREAST, N_OUTPUTS, N_TREES of each (a multiple of ABREAST), LINK;
+// baselines[N_OUTPUTS]; thresholds[WIDTH][255], sorted and filled up with INFINITY; splits, parents
+// before children; leaves; and for every tree, those of an output together, the place of its first
+// split and leaf.
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,12 @@ typedef struct {
   uint8_t leaf;       // the one that rows beyond the threshold leave
   int16_t next[2];    // of rows not beyond the threshold, and beyond it: a split, or -1 - a leaf
 } Split;
+
+// what makes a prediction of raw scores
+#define IDENTITY 0
+#define LOG 1
+#define LOGIT 2
+#define SOFTMAX 3
 #include "model.h"
 
 #define REGISTER 16
@@ -33,8 +40,6 @@ typedef struct {
 // bytes are compared with their signs on most processors
 #define SIGNED(code) ((int8_t)((code) - 128))
 typedef int8_t Bytes __attribute__((vector_size(REGISTER), may_alias));
-
-static double probability(double raw) { return 1.0 / (1.0 + exp(-raw)); }
 
 // where there are wider registers, they are used
 #if defined(__x86_64__) && defined(__gnu_linux__) && __has_attribute(target_clones)
@@ -54,30 +59,31 @@ static void many(const double *rows, size_t n_rows, double *out) {
       codes[2 * column + 1][r] = SIGNED(isnan(x[r]) ? MISSING : n_below[r]);
     }
   }
-  double raw[LANES];
-  for (size_t r = 0; r < LANES; ++r) raw[r] = BASELINE;
-  for (size_t tree = 0; tree < N_TREES; ++tree) {
-    Bytes leaf[N_REGISTERS];
-    memset(leaf, 0, sizeof leaf);
-    int8_t n_leaves = 0;
-    const Split *end = splits + first_split[tree + 1];
-    for (const Split *split = splits + first_split[tree]; split < end; ++split) {
-      const Bytes *code = (const Bytes *)codes[split->codes];
-      ++n_leaves;
-      for (size_t i = 0; i < N_REGISTERS; ++i) {
-        Bytes moved = (leaf[i] == (int8_t)split->leaf) & (code[i] > SIGNED(split->threshold));
-        leaf[i] = (leaf[i] & ~moved) | (n_leaves & moved);
+  for (size_t output = 0; output < N_OUTPUTS; ++output) {
+    double raw[LANES];
+    for (size_t r = 0; r < LANES; ++r) raw[r] = baselines[output];
+    for (size_t tree = output * N_TREES; tree < (output + 1) * N_TREES; ++tree) {
+      Bytes leaf[N_REGISTERS];
+      memset(leaf, 0, sizeof leaf);
+      int8_t n_leaves = 0;
+      const Split *end = splits + first_split[tree + 1];
+      for (const Split *split = splits + first_split[tree]; split < end; ++split) {
+        const Bytes *code = (const Bytes *)codes[split->codes];
+        ++n_leaves;
+        for (size_t i = 0; i < N_REGISTERS; ++i) {
+          Bytes moved = (leaf[i] == (int8_t)split->leaf) & (code[i] > SIGNED(split->threshold));
+          leaf[i] = (leaf[i] & ~moved) | (n_leaves & moved);
+        }
       }
+      uint8_t at[LANES];
+      memcpy(at, leaf, sizeof at);
+      for (size_t r = 0; r < LANES; ++r) raw[r] += leaves[first_leaf[tree] + at[r]];
     }
-    uint8_t at[LANES];
-    memcpy(at, leaf, sizeof at);
-    for (size_t r = 0; r < LANES; ++r) raw[r] += leaves[first_leaf[tree] + at[r]];
+    for (size_t r = 0; r < n_rows; ++r) out[r * N_OUTPUTS + output] = raw[r];
   }
-  for (size_t r = 0; r < n_rows; ++r) out[r] = probability(raw[r]);
 }
 
-static double one(const double *row) {
-  uint8_t codes[2 * WIDTH];
+static void encode(const double *row, uint8_t *codes) {
   for (size_t column = 0; column < WIDTH; ++column) {
     uint32_t n_below = 0;
     for (uint32_t step = 128; step; step /= 2)
@@ -85,28 +91,62 @@ static double one(const double *row) {
     codes[2 * column] = n_below;
     codes[2 * column + 1] = isnan(row[column]) ? MISSING : n_below;
   }
-  double raw = BASELINE;
-  for (size_t tree = 0; tree < N_TREES; tree += ABREAST) {
-    int at[ABREAST] = {0}, walking;
-    do {
-      walking = 0;
-      for (size_t i = 0; i < ABREAST; ++i) {
-        const Split *split = splits + first_split[tree + i] + (at[i] < 0 ? 0 : at[i]);
-        int next = split->next[codes[split->codes] > split->threshold];
-        at[i] = at[i] < 0 ? at[i] : next;
-        walking |= at[i] >= 0;
-      }
-    } while (walking);
-    for (size_t i = 0; i < ABREAST; ++i) raw += leaves[first_leaf[tree + i] - 1 - at[i]];
-  }
-  return probability(raw);
 }
 
-void probabilities(const double *rows, size_t n_rows, double *out) {
+static void one(const double *row, double *out) {
+  uint8_t codes[2 * WIDTH];
+  encode(row, codes);
+  for (size_t output = 0; output < N_OUTPUTS; ++output) {
+    double raw = baselines[output];
+    for (size_t tree = output * N_TREES; tree < (output + 1) * N_TREES; tree += ABREAST) {
+      int at[ABREAST] = {0}, walking;
+      do {
+        walking = 0;
+        for (size_t i = 0; i < ABREAST; ++i) {
+          const Split *split = splits + first_split[tree + i] + (at[i] < 0 ? 0 : at[i]);
+          int next = split->next[codes[split->codes] > split->threshold];
+          at[i] = at[i] < 0 ? at[i] : next;
+          walking |= at[i] >= 0;
+        }
+      } while (walking);
+      for (size_t i = 0; i < ABREAST; ++i) raw += leaves[first_leaf[tree + i] - 1 - at[i]];
+    }
+    out[output] = raw;
+  }
+}
+
+// of one row, in place
+static void link(double *scores) {
+#if LINK == LOG
+  scores[0] = exp(scores[0]);
+#elif LINK == LOGIT
+  scores[0] = 1.0 / (1.0 + exp(-scores[0]));
+#elif LINK == SOFTMAX
+  double greatest = scores[0], sum = 0.0;
+  for (size_t i = 1; i < N_OUTPUTS; ++i) greatest = fmax(greatest, scores[i]);
+  for (size_t i = 0; i < N_OUTPUTS; ++i) sum += scores[i] = exp(scores[i] - greatest);
+  for (size_t i = 0; i < N_OUTPUTS; ++i) scores[i] /= sum;
+#else
+  (void)scores;
+#endif
+}
+
+const size_t n_outputs = N_OUTPUTS;
+
+static void score(const double *rows, size_t n_rows, double *out) {
   while (n_rows > FEW) {
     size_t n = n_rows < LANES ? n_rows : LANES;
     many(rows, n, out);
-    rows += n * WIDTH, out += n, n_rows -= n;
+    rows += n * WIDTH, out += n * N_OUTPUTS, n_rows -= n;
   }
-  for (size_t r = 0; r < n_rows; ++r) out[r] = one(rows + r * WIDTH);
+  for (size_t r = 0; r < n_rows; ++r) one(rows + r * WIDTH, out + r * N_OUTPUTS);
+}
+
+// out[n_rows][N_OUTPUTS]
+void raw(const double *rows, size_t n_rows, double *out) { score(rows, n_rows, out); }
+
+// out[n_rows][N_OUTPUTS]
+void predict(const double *rows, size_t n_rows, double *out) {
+  score(rows, n_rows, out);
+  for (size_t r = 0; r < n_rows; ++r) link(out + r * N_OUTPUTS);
 }

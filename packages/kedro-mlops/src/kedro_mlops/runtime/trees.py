@@ -1,7 +1,7 @@
 """Trees as machine code: compiled at release, called through the C interface.
 
-The library has one function, ``probabilities(rows, n_rows, out)``; it reads rows of doubles, NaN
-where a value is missing, and lets go of Python's lock while it runs.
+The functions of the library take ``(rows, n_rows, out)``; they read rows of doubles, NaN where a
+value is missing, and let go of Python's lock while they run.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from kedro_mlops.core.errors import ProjectError
 # fewer rows are not worth another thread
 MIN_ROWS_A_THREAD = 1000
 
+# a function of the library
+Compiled = Callable[[Any, int, Any], None]
+
 
 class Trees:
     """Compiled trees.
@@ -27,35 +31,102 @@ class Trees:
         library: The shared library.
         width: Number of columns that the trees read.
         n_threads: Threads that share the rows of a large table.
+
+    Attributes:
+        n_outputs: Numbers that are predicted for a row: one a class where there are more than two,
+            otherwise one. Where it is one, arrays do without the axis of outputs.
     """
 
     def __init__(self, library: Path, width: int, n_threads: int = 1) -> None:
+        self._path = library
         try:
-            function = ctypes.CDLL(str(library)).probabilities
+            self._library = ctypes.CDLL(str(library))
+            # what an earlier version compiled has one function, and tells two classes
+            is_of_now = hasattr(self._library, "predict")
+            self._predict = self._function("predict" if is_of_now else "probabilities")
         except (OSError, AttributeError) as error:
             raise ProjectError(
                 f"{library} cannot be used here: {error}. It was compiled for another kind of "
                 "machine; release the champion again on this one: `kedro run --pipelines=release`."
             ) from error
-        function.restype = None
-        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-        self._function = function
+        self.n_outputs = 1
+        if is_of_now:
+            self.n_outputs = ctypes.c_size_t.in_dll(self._library, "n_outputs").value
         self._width = width
         self._n_threads = n_threads
         # who asks does a part of it
         self._pool = ThreadPoolExecutor(n_threads - 1, "trees") if n_threads > 1 else None
 
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of the positive class for each row, shape (n_rows,)."""
+        """What the model predicts, shape (n_rows,), or (n_rows, n_outputs) for several outputs.
+
+        Of two classes that is the probability of the positive one, of more the probability of each;
+        of a regressor, the quantity.
+        """
+        return self._call(self._predict, matrix, self._outputs, MIN_ROWS_A_THREAD)
+
+    def raw(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sums of the trees, in the unit of the model's link, in the shape of ``predict``.
+
+        Log-odds for two classes, unscaled log-probabilities for more; of a regressor, the quantity
+        or, where its link is that, the logarithm of it.
+
+        Raises:
+            ProjectError: if an earlier version compiled the library.
+        """
+        return self._call(self._of_now("raw"), matrix, self._outputs, MIN_ROWS_A_THREAD)
+
+    def row_predictor(self) -> Callable[[Sequence[float]], Any]:
+        """A function for one row at a time, which does without arrays; not for several threads.
+
+        It returns a number, or a list of them for several outputs.
+        """
+        return self._one_by_one(self._predict, self._outputs)
+
+    @property
+    def _outputs(self) -> tuple[int, ...]:
+        return (self.n_outputs,) if self.n_outputs > 1 else ()
+
+    def _function(self, name: str) -> Compiled:
+        function = getattr(self._library, name)
+        function.restype = None
+        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+        return cast(Compiled, function)
+
+    def _of_now(self, name: str) -> Compiled:
+        """A function that libraries of earlier versions do not have."""
+        try:
+            return self._function(name)
+        except AttributeError as error:
+            raise ProjectError(
+                f"{self._path} has no `{name}`, as an earlier version compiled it. Release the "
+                "champion again: `kedro run --pipelines=release`."
+            ) from error
+
+    def _call(
+        self,
+        function: Compiled,
+        matrix: NDArray[np.float64],
+        shape: tuple[int, ...],
+        min_rows: int,
+    ) -> NDArray[np.float64]:
+        """Call a function for all rows, of which each thread has ``min_rows`` at least.
+
+        Args:
+            function: What is called.
+            matrix: The rows.
+            shape: Of what is written for one row.
+            min_rows: Fewer are not worth another thread.
+        """
         matrix = np.ascontiguousarray(matrix)
-        out = np.empty(len(matrix))
-        n_parts = max(1, min(self._n_threads, len(matrix) // MIN_ROWS_A_THREAD))
+        out = np.empty((len(matrix), *shape))
+        n_parts = max(1, min(self._n_threads, len(matrix) // min_rows))
         edges = np.linspace(0, len(matrix), n_parts + 1).astype(int).tolist()
         own, *others = itertools.pairwise(edges)
 
         def run(span: tuple[int, int]) -> None:
             first, end = span
-            self._function(matrix[first:].ctypes.data, end - first, out[first:].ctypes.data)
+            function(matrix[first:].ctypes.data, end - first, out[first:].ctypes.data)
 
         shared = [self._pool.submit(run, span) for span in others] if self._pool else []
         run(own)
@@ -63,15 +134,15 @@ class Trees:
             part.result()
         return out
 
-    def row_predictor(self) -> Callable[[Sequence[float]], float]:
-        """A function for one row at a time, which does without arrays; not for several threads."""
+    def _one_by_one(
+        self, function: Compiled, shape: tuple[int, ...]
+    ) -> Callable[[Sequence[float]], Any]:
         pack = struct.Struct(f"{self._width}d").pack
-        out = ctypes.c_double()
-        address = ctypes.addressof(out)
-        function = self._function
+        out = np.empty(shape)
+        address = out.ctypes.data
 
-        def predict(row: Sequence[float]) -> float:
+        def call(row: Sequence[float]) -> Any:
             function(pack(*row), 1, address)
-            return out.value
+            return out.tolist()
 
-        return predict
+        return call
