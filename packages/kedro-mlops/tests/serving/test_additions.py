@@ -8,7 +8,7 @@ import pytest
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.serving.additions import Additions
-from kedro_mlops.serving.app_state import ARROW, JSON_TYPE
+from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.warm_up import warm_up
 
 
@@ -52,8 +52,8 @@ def one_by_one(state, body):
 
 def test_what_is_added_is_in_every_answer_in_whatever_form(adding, body):
     rows = one_by_one(adding, body)
-    bulk = json.loads(adding.answer_large(JSON_TYPE, body, JSON_TYPE).body)["predictions"]
-    table = pa.ipc.open_stream(adding.answer_large(JSON_TYPE, body, ARROW).body).read_all()
+    bulk = json.loads(adding.answer_large(JSON, body, JSON).body)["predictions"]
+    table = pa.ipc.open_stream(adding.answer_large(JSON, body, ARROW).body).read_all()
 
     decided = {answer["decision"] for answer in rows}
     for answer in rows:
@@ -95,7 +95,7 @@ def test_without_additions_answers_are_as_they_were(state, example):
     body = json.dumps({"rows": [example]}).encode()
 
     [answer] = one_by_one(plain, body)
-    [large] = json.loads(plain.answer_large(JSON_TYPE, body, JSON_TYPE).body)["predictions"]
+    [large] = json.loads(plain.answer_large(JSON, body, JSON).body)["predictions"]
 
     assert not set(NAMES) & answer.keys()
     assert large.keys() == answer.keys()
@@ -113,7 +113,7 @@ def test_nothing_is_logged_of_what_cannot_be_answered(state, example):
     with pytest.raises(RuntimeError, match="not work today"):
         one_by_one(broken, body)
     with pytest.raises(RuntimeError, match="not work today"):
-        broken.answer_large(JSON_TYPE, body, JSON_TYPE)
+        broken.answer_large(JSON, body, JSON)
 
     assert broken.predictor.log.n_bytes == 0
 

@@ -15,7 +15,7 @@ from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving import predictor
-from kedro_mlops.serving.app_state import ARROW, JSON_TYPE
+from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
@@ -61,7 +61,7 @@ def test_a_moment_that_python_does_not_know_breaks_the_contract(state, asked, mo
     body = {"json": json.dumps({"rows": records}).encode(), "arrow": stream(table)}[way]
 
     with pytest.raises(BadRequestError) as raised:
-        state().answer_large({"json": JSON_TYPE, "arrow": ARROW}[way], body, b"*/*")
+        state().answer_large({"json": JSON, "arrow": ARROW}[way], body, b"*/*")
 
     assert raised.value.status in (400, 422)
     assert "leaves_at" in f"{raised.value.detail} {raised.value.problems}"
@@ -82,11 +82,11 @@ def three_ways(state, asked, tmp_path, request, monkeypatch):
         return answers
 
     def together(one):
-        return json.loads(one.answer_large(JSON_TYPE, body_of(asked), b"*/*").body)["predictions"]
+        return json.loads(one.answer_large(JSON, body_of(asked), b"*/*").body)["predictions"]
 
     def by_arrow(one):
         table = pa.Table.from_pandas(asked, preserve_index=False)
-        return json.loads(one.answer_large(ARROW, stream(table), JSON_TYPE).body)["predictions"]
+        return json.loads(one.answer_large(ARROW, stream(table), JSON).body)["predictions"]
 
     found = []
     for way in (one_by_one, together, by_arrow):
@@ -165,7 +165,7 @@ def test_answers_are_in_arrow_for_who_asks_so(state, asked):
     table = pa.Table.from_pandas(asked.head(20), preserve_index=False)
 
     by_default = one.answer_large(ARROW, stream(table), b"*/*")
-    of_json = one.answer_large(JSON_TYPE, body_of(asked.head(20)), ARROW)
+    of_json = one.answer_large(JSON, body_of(asked.head(20)), ARROW)
 
     for reply in (by_default, of_json):
         assert reply.kind == ARROW

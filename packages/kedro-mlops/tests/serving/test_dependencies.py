@@ -34,7 +34,7 @@ sys.meta_path.insert(0, Blocked())
 
 import kedro_mlops.serving.service
 from kedro_mlops.runtime.serving_spec import ServingSpec
-from kedro_mlops.serving.app_state import AppState, JSON_TYPE
+from kedro_mlops.serving.app_state import AppState, JSON
 from kedro_mlops.serving.settings import Settings
 
 folder = Path("model")
@@ -46,7 +46,7 @@ body = Path("rows.json").read_bytes()
 completed = state.predictor.store.complete_all(state.reader.read(body))
 print(kedro_mlops.__file__)
 print(state.predictor.answer(completed).decode())
-print(state.answer_large(JSON_TYPE, body, JSON_TYPE).body.decode())
+print(state.answer_large(JSON, body, JSON).body.decode())
 """
 
 

@@ -139,7 +139,7 @@ def test_what_is_warm_need_not_be_imported(released, online_store, tmp_path):
 import sys
 from pathlib import Path
 from kedro_mlops.runtime.serving_spec import ServingSpec, hash_of
-from kedro_mlops.serving.app_state import AppState, JSON_TYPE
+from kedro_mlops.serving.app_state import AppState, JSON
 from kedro_mlops.serving.settings import Settings
 from kedro_mlops.serving.warm_up import warm_up
 import msgspec
@@ -151,7 +151,7 @@ warm_up(state)
 before = set(sys.modules)
 row = {{field.name: field.example for field in spec.sent}}
 body = msgspec.json.encode({{"rows": [row] * 600}})
-state.answer_large(JSON_TYPE, body, JSON_TYPE)
+state.answer_large(JSON, body, JSON)
 state.predictor.store.complete_all(state.reader.read(msgspec.json.encode({{"rows": [row]}})))
 print(sorted(name for name in set(sys.modules) - before if name.count(".") < 2))
 """

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -26,30 +25,18 @@ from .model import BUILT_IN, Load, ServedModel
 from .openapi import document, title
 from .page import HTML, page
 from .predictor import Predictor
-from .problem_details import JSON, PAGE, Headers
+from .problem_details import ARROW, JSON, PAGE, Reply
 from .reading import RowReader
 from .settings import MEGABYTE, Settings
 
 logger = logging.getLogger(__name__)
 
-JSON_TYPE = b"application/json"
-ARROW = b"application/vnd.apache.arrow.stream"
 # how often the metrics are brought up to date
 TELL_SECONDS = 0.25
 MIN_PAUSE_SECONDS = 0.1
 # how often it is tried whether there is room for predictions
 WATCH_SECONDS = 2
 STOPPED = "challenger_off.json"
-
-
-class Reply(NamedTuple):
-    """A response."""
-
-    status: int
-    body: bytes
-    kind: bytes
-    headers: Headers = ()
-    refused: str = ""
 
 
 class AppState:

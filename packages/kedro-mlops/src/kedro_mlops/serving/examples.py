@@ -9,21 +9,14 @@ from kedro_mlops.runtime.serving_spec import ServingSpec
 from .additions import Additions
 from .problem_details import problem
 from .reading import RowReader
-from .refusals import BadRequestError
+from .refusals import BadRequestError, refused
 from .settings import Settings
 
 EXAMPLE_ID = "8f14e45fceea467a9a36dedd00000001"
-# what is said of a request whose body nobody needs to look at
-DETAILS = {
-    401: "Send a valid key: `Authorization: Bearer <key>`.",
-    405: "Use {method}.",
-    408: "The body took too long to arrive.",
-    413: "A request may have {max_body:,} bytes; send the rows in several.",
-    415: "Send application/json or application/vnd.apache.arrow.stream.",
-    431: "Headers, and what is in a body beside it, may have 65,536 bytes.",
-    500: "It is logged.",
-    503: "The service is starting; try again.",
-}
+# one for each status whose body nobody needs to look at
+EXAMPLES = (
+    "key", "method", "slow", "too_large", "content_type", "headers", "bug", "starting",
+)  # fmt: skip
 
 
 def requests(spec: ServingSpec) -> dict[str, Any]:
@@ -60,9 +53,8 @@ def errors(spec: ServingSpec, reader: RowReader, settings: Settings, method: str
         _refusal(reader, b'{"rows": ['),
         _refusal(reader, json.dumps({"rows": [wrong, row | {"unknown": 1}]}).encode()),
     ]
-    for status, detail in DETAILS.items():
-        said = detail.format(method=method, max_body=settings.max_body)
-        found.append(BadRequestError(status, "", said))
+    said: dict[str, Any] = {"methods": method, "part": "body", "max_bytes": settings.max_body}
+    found += [refused(reason, **said) for reason in EXAMPLES]
     return {error.status: json.loads(problem(error, EXAMPLE_ID, 0)) for error in found}
 
 

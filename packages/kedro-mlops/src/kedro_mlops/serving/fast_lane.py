@@ -26,16 +26,16 @@ from uvicorn import config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .gateway import App, Gateway
-from .refusals import BadRequestError
+from .paths import PREDICT
+from .refusals import BadRequestError, refused
+from .settings import MAX_HEADER_BYTES
 from .stopping import DRAIN_SECONDS, DrainingServer
 
 logger = logging.getLogger(__name__)
 
-PREDICT = b"/predict"
+PREDICT_URL = PREDICT.encode()
 KNOWN = ("0.54", "0.55")
 HEADER_SECONDS = 10.0
-# of headers, and of what is in a body beside the body
-MAX_HEADER_BYTES = 65_536
 # of what comes after the answer, and is thrown away
 REST_SECONDS = 10.0
 MAX_REST_BYTES = 256_000_000
@@ -47,15 +47,6 @@ MAX_UNTAKEN_BYTES = 64_000_000
 # requests that wait for another on the same connection
 MAX_PIPELINED = 100
 NO_BODY = b"content-length: 0\r\n\r\n"
-
-
-_NO_HTTP = BadRequestError(400, "http", "This is no request of HTTP/1.1.")
-_TOO_SLOW = BadRequestError(408, "slow", "The headers took too long to arrive.")
-_TOO_LARGE = BadRequestError(
-    431,
-    "headers",
-    f"Headers, and what is in a body beside it, may have {MAX_HEADER_BYTES:,} bytes.",
-)
 
 
 class Phase:
@@ -144,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if after:
                 self.transport.abort()
             else:
-                self._refuse(_TOO_LARGE)
+                self._refuse(refused("headers"))
 
     def _read(self, data: bytes) -> None:
         try:
@@ -153,7 +144,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._decline(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             known = error.__context__
-            self._refuse(known if isinstance(known, BadRequestError) else _NO_HTTP)
+            self._refuse(known if isinstance(known, BadRequestError) else refused("http"))
 
     def _decline(self, rest: bytes) -> None:
         """Read a request that would rather speak another protocol as if it did not say so.
@@ -161,7 +152,7 @@ class GuardedProtocol(HttpToolsProtocol):
         The parser has taken its body for that protocol.
         """
         if self.scope["method"] == "CONNECT":
-            self._refuse(_NO_HTTP)
+            self._refuse(refused("http"))
             return
         head = [
             b"%b: %b\r\n" % (name, value)
@@ -222,7 +213,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _may_answer_fast(self) -> bool:
         return bool(
             self._gateway is not None
-            and self.url == PREDICT
+            and self.url == PREDICT_URL
             and not self._waits()
             and not (self._draining or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"
@@ -238,8 +229,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if len(self.pipeline) >= MAX_PIPELINED:
-            detail = f"{MAX_PIPELINED} requests may wait for another on the same connection."
-            raise BadRequestError(429, "pipelined", detail)
+            raise refused("pipelined", n_requests=MAX_PIPELINED)
         super().on_headers_complete()
         # it writes and closes through us
         self.cycle.transport = cast(asyncio.Transport, self)
@@ -319,7 +309,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.loop.time() < self._deadline:
             self._timer = self.loop.call_at(self._deadline, self._look)
         elif self._phase is Phase.HEADERS:
-            self._refuse(_TOO_SLOW)
+            self._refuse(refused("slow", part="headers"))
         elif self._phase is Phase.NEXT:
             self.transport.close()
         else:

@@ -15,38 +15,24 @@ from typing import Any, TypeVar
 from kedro_mlops.core.errors import ProjectError
 
 from .answers import identifiers
-from .app_state import ARROW, JSON_TYPE, AppState, Reply
+from .app_state import AppState
 from .limits import OutOfTimeError, Share, deadline
-from .problem_details import JSON, PAGE, PROBLEM, SECURITY, Headers, problem
-from .refusals import BadRequestError
+from .paths import ASSETS, COUNTED, DOCS, INFO, INNER, PREDICT, READY
+from .problem_details import ARROW, JSON, PAGE, PROBLEM, SECURITY, Reply, refusal
+from .refusals import BadRequestError, refused
+from .requests import DisconnectedError, Receive, Request, Scope, Send, check_key
 
 logger = logging.getLogger(__name__)
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PREDICT, INFO, READY = "/predict", "/info", "/readyz"
-# of the inner application: what may be asked for, and which switch opens it
-INNER = {
-    "/livez": "health",
-    READY: "health",
-    "/healthz": "health",
-    "/metrics": "metrics",
-    "/schema.json": "docs",
-}
-ASSETS = "/static_content/"
-DOCS = ("/", "/docs.json")
 PASSED = "kedro_mlops.passed"
 # the body of a request that is larger than this is read by another thread
 LARGE_BODY = 16_384
 N_THREADS = 2
 # what judging a body that is not larger takes at most
 SMALL_MEMORY = 1_000_000
-RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
-CLOSE: Headers = ((b"connection", b"close"),)
 QUICK_HEADERS, REFUSED_HEADERS = (
     b"content-type: %b\r\n" % kind
     + b"".join(b"%b: %b\r\n" % pair for pair in SECURITY)
@@ -66,7 +52,7 @@ class Gateway:
 
     def __init__(self, app: App, state: Callable[[], AppState | None]) -> None:
         self._app = app
-        self._desk = state
+        self._state = state
         self._new_id = identifiers()
         self._threads = ThreadPoolExecutor(N_THREADS, "large")
 
@@ -76,8 +62,7 @@ class Gateway:
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1003})
-        await self._answer(scope, receive, send)
-        return None
+        return await self._answer(scope, receive, send)
 
     def answer_fast(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes | None:
         """Answer a small request for predictions at once, if it is right and all is at hand.
@@ -86,8 +71,8 @@ class Gateway:
             The rest of the headers and the body; None where there is more to it.
         """
         start = time.perf_counter()
-        state, found = self._desk(), dict(headers)
-        plain = found.get(b"content-type") == JSON_TYPE and b"content-encoding" not in found
+        state, found = self._state(), dict(headers)
+        plain = found.get(b"content-type") == JSON and b"content-encoding" not in found
         if (
             state is None
             or not plain
@@ -98,7 +83,7 @@ class Gateway:
         if state.in_progress >= state.settings.max_waiting:
             return None
         try:
-            _check_key(state, PREDICT, found)
+            check_key(state, PREDICT, found.get(b"authorization"))
             # what is not right beyond doubt is judged by another thread
             rows = state.reader.read_at_once(body)
             completed = None if rows is None else state.predictor.complete(rows)
@@ -116,8 +101,8 @@ class Gateway:
         Returns:
             The rest of the headers and the body.
         """
-        state, request_id = self._desk(), self._new_id()
-        reply = _error(error, request_id, 0)
+        state, request_id = self._state(), self._new_id()
+        reply = refusal(error, request_id)
         if state is not None:
             _tell(state, "other", reply, request_id, 0)
         return REFUSED_HEADERS % (len(reply.body), request_id.encode(), reply.body)
@@ -130,68 +115,55 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
-        path, headers = scope["path"], dict(scope["headers"])
+        headers, state = dict(scope["headers"]), self._state()
         request_id = self._request_id(headers).decode()
-        state = self._desk()
         if state is None:
-            starting = BadRequestError(503, "starting", "The service is starting; try again.")
-            await _send(send, _error(starting, request_id, 0), request_id)
+            await _send(send, refusal(refused("starting"), request_id), request_id)
             return
+        request = Request(state, scope, receive, send, request_id, headers, Share(state.room))
         state.in_progress += 1
-        share = Share(state.room)
         try:
-            reply = await self._reply(state, scope, headers, receive, send, request_id, share)
+            reply = await self._reply(request)
         finally:
             state.in_progress -= 1
-            share.give_back()
+            request.share.give_back()
         if reply is not None:
             await _send(send, reply, request_id)
-            _tell(state, path, reply, request_id, time.perf_counter() - start)
+            _tell(state, request.path, reply, request_id, time.perf_counter() - start)
 
-    async def _reply(
-        self,
-        state: AppState,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        receive: Receive,
-        send: Send,
-        request_id: str,
-        share: Share,
-    ) -> Reply | None:
+    async def _reply(self, request: Request) -> Reply | None:
         """What to answer; None if it has been answered, or nobody waits for it."""
-        path, body = scope["path"], b""
+        state, body = request.state, b""
+        said = {"request_id": request.id}
         try:
-            _check_key(state, path, headers)
-            if path != PREDICT:
-                return await self._others(state, scope, receive, send)
-            _check_method(scope, "POST")
+            check_key(state, request.path, request.headers.get(b"authorization"))
+            if request.path != PREDICT:
+                return await self._others(request)
+            request.check_method("POST")
             if state.in_progress > state.settings.max_waiting:
-                raise BadRequestError(503, "overloaded", "Too many requests; try again in a while.")
-            kind = _content_type(headers)
-            body = await _body(receive, headers, state, share)
-            return await self._predict(state, kind, body, headers)
+                raise refused("overloaded")
+            kind = request.content_type()
+            body = await request.body()
+            return await self._predict(state, kind, body, request.accept)
         except BadRequestError as error:
             # kept with its frames, it would keep the body until garbage is collected
-            refusal = error.with_traceback(None)
-        except _DisconnectedError:
+            reason = error.with_traceback(None)
+        except DisconnectedError:
             return None
         except ProjectError as error:
-            logger.error("%s: %s", request_id, error, extra={"request_id": request_id})
+            logger.error("%s: %s", request.id, error, extra=said)
             state.metrics.child(state.metrics.log_failures).inc()
-            refusal = BadRequestError(503, "unlogged", "Predictions cannot be logged at present.")
+            reason = refused("unlogged")
         except Exception:
-            logger.exception("%s: it failed", request_id, extra={"request_id": request_id})
-            refusal = BadRequestError(500, "bug", "It is logged.")
-        if path != READY:
-            state.metrics.child(state.metrics.invalid, refusal.reason).inc()
-        return _error(refusal, request_id, len(body))
+            logger.exception("%s: it failed", request.id, extra=said)
+            reason = refused("bug")
+        if request.path != READY:
+            state.metrics.child(state.metrics.invalid, reason.reason).inc()
+        return refusal(reason, request.id, len(body))
 
-    async def _predict(
-        self, state: AppState, kind: bytes, body: bytes, headers: Mapping[bytes, bytes]
-    ) -> Reply:
-        accept = headers.get(b"accept", b"*/*")
+    async def _predict(self, state: AppState, kind: bytes, body: bytes, accept: bytes) -> Reply:
         check = deadline(state.settings.request_seconds)
-        if kind != JSON_TYPE or len(body) > LARGE_BODY or ARROW in accept:
+        if kind != JSON or len(body) > LARGE_BODY or ARROW in accept:
             memory = state.settings.memory_for(len(body))
             return await self._apart(state, memory, state.answer_large, kind, body, accept, check)
         rows = state.reader.read_at_once(body)
@@ -214,34 +186,31 @@ class Gateway:
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(share.give_back))
         return await _in_time(asyncio.wrap_future(future), state)
 
-    async def _others(
-        self, state: AppState, scope: Scope, receive: Receive, send: Send
-    ) -> Reply | None:
+    async def _others(self, request: Request) -> Reply | None:
         """Pages, health and metrics."""
-        path = scope["path"]
+        path, state = request.path, request.state
         if path == INFO:
-            _check_method(scope, "GET", "POST")
+            request.check_method("GET", "POST")
             return Reply(200, state.info, JSON)
+        if path not in DOCS and path not in INNER and not path.startswith(ASSETS):
+            raise refused("path", path=path[:100])
+        request.check_method("GET", "HEAD")
         if path in DOCS:
-            _check_method(scope, "GET", "HEAD")
             return state.docs[path]
-        if path not in INNER and not path.startswith(ASSETS):
-            raise BadRequestError(404, "path", f"There is nothing at {path[:100]}; see / .")
-        _check_method(scope, "GET", "HEAD")
         if path == READY and state.unready:
-            raise BadRequestError(503, "unready", state.unready)
-        await self._inner(scope, receive, send)
+            raise refused("unready", why=state.unready)
+        await self._inner(request)
         return None
 
-    async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inner(self, request: Request) -> None:
         """Let the application behind answer, with the same headers."""
 
         async def secured(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *SECURITY, *PAGE]
-            await send(message)
+            await request.send(message)
 
-        await self._app({**scope, PASSED: True}, receive, secured)
+        await self._app({**request.scope, PASSED: True}, request.receive, secured)
 
 
 def _tell(state: AppState, path: str, reply: Reply, request_id: str, seconds: float) -> None:
@@ -249,95 +218,14 @@ def _tell(state: AppState, path: str, reply: Reply, request_id: str, seconds: fl
     # who waits until it is ready asks often; that it no longer is, the state says itself
     if reply.refused not in ("", "unready"):
         state.log.write(request_id, reply.status, reply.refused, path, seconds)
-    known = path if path in (PREDICT, INFO, *INNER, *DOCS) else "other"
-    state.metrics.request(known, reply.status, seconds)
-
-
-class _DisconnectedError(Exception):
-    """The caller has gone."""
-
-
-def _check_key(state: AppState, path: str, headers: Mapping[bytes, bytes]) -> None:
-    if not state.keys.needed or _switch(path) in state.opened:
-        return
-    if not state.keys.knows(headers.get(b"authorization")):
-        raise BadRequestError(401, "key", "Send a valid key: `Authorization: Bearer <key>`.")
-
-
-def _switch(path: str) -> str:
-    """The switch that opens a path without a key; one that is in nobody's list for the rest."""
-    if path.startswith(ASSETS) or path in DOCS:
-        return "docs"
-    return INNER.get(path, "predictions")
-
-
-def _check_method(scope: Scope, *allowed: str) -> None:
-    if scope["method"] not in allowed:
-        allow = ((b"allow", ", ".join(allowed).encode()),)
-        raise BadRequestError(405, "method", f"Use {' or '.join(allowed)}.", headers=allow)
-
-
-def _content_type(headers: Mapping[bytes, bytes]) -> bytes:
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind not in (JSON_TYPE, ARROW):
-        raise BadRequestError(
-            415, "content_type", f"Send {JSON_TYPE.decode()} or {ARROW.decode()}."
-        )
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise BadRequestError(415, "content_encoding", "Send the body without compression.")
-    return kind
-
-
-async def _body(
-    receive: Receive, headers: Mapping[bytes, bytes], state: AppState, share: Share
-) -> bytes:
-    """The request's body, as long as it is not too large, nor too slow."""
-    declared, limit = headers.get(b"content-length"), state.settings.max_body
-    if declared is not None and int(declared) > limit:
-        raise _too_large(limit)
-    try:
-        async with asyncio.timeout(state.settings.request_seconds):
-            return await _received(receive, limit, share)
-    except TimeoutError:
-        raise BadRequestError(408, "slow", "The body took too long to arrive.") from None
-
-
-async def _received(receive: Receive, limit: int, share: Share) -> bytes:
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _DisconnectedError
-        share.take(len(message["body"]))
-        body += message["body"]
-        if len(body) > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return bytes(body)
-
-
-def _too_large(limit: int) -> BadRequestError:
-    return BadRequestError(
-        413, "too_large", f"A request may have {limit:,} bytes; send the rows in several."
-    )
+    state.metrics.request(path if path in COUNTED else "other", reply.status, seconds)
 
 
 async def _in_time(future: Awaitable[T], state: AppState) -> T:
     try:
         return await asyncio.wait_for(future, state.settings.request_seconds)
     except (TimeoutError, OutOfTimeError):
-        raise BadRequestError(503, "timeout", "It took too long; try again.") from None
-
-
-def _error(error: BadRequestError, request_id: str, n_body: int) -> Reply:
-    headers: Headers = error.headers
-    if error.status == 503:
-        headers = RETRY_AFTER
-    elif error.status in (408, 413):
-        headers = CLOSE
-    elif error.status == 401:
-        headers = ((b"www-authenticate", b"Bearer"),)
-    return Reply(error.status, problem(error, request_id, n_body), PROBLEM, headers, error.reason)
+        raise refused("timeout") from None
 
 
 async def _send(send: Send, reply: Reply, request_id: str) -> None:

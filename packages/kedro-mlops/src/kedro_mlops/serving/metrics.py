@@ -13,6 +13,9 @@ from kedro_mlops.runtime.serving_spec import ServingSpec
 from .answers import Answer
 from .arrow_columns import pairs
 from .bulk_answers import TableAnswers
+from .paths import PREDICT
+from .problem_details import TITLES
+from .refusals import OF_ROWS, REFUSED
 
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -20,14 +23,9 @@ SECONDS = (
 TENTHS = tuple(round(0.1 * i, 1) for i in range(1, 11))
 DAYS = (0, 1, 2, 3, 5, 7, 14, 30)
 MODES = ("off", "shadow", "canary")
-PREDICT = "/predict"
 # how a prediction may end, and why it may be refused
-STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, 431, 500, 503)
-REASONS = (
-    "bug", "content_encoding", "content_type", "headers", "http", "invalid", "key", "malformed",
-    "method", "overloaded", "path", "pipelined", "shape", "slow", "starting", "timeout",
-    "too_large", "too_many_rows", "type", "unlogged", "unready",
-)  # fmt: skip
+STATUSES = (200, *(status for status in TITLES if status != 404))
+REASONS = (*REFUSED, *OF_ROWS)
 # the model version of a challenger that is not there
 NONE = "none"
 

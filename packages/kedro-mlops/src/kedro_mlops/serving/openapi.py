@@ -8,6 +8,8 @@ from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from . import examples
 from .additions import Additions
+from .paths import INFO, PREDICT, READY, switch_of
+from .problem_details import ARROW, HEADERS, JSON, PROBLEM, TITLES, Problem
 from .reading import RowReader
 from .settings import Settings
 
@@ -20,44 +22,11 @@ prediction is logged before it is answered."""
 
 REF = "#/components/schemas/"
 TEXT = {"type": "string"}
-PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457",
-    "required": ["type", "title", "status", "detail", "request_id"],
-    "properties": {
-        "type": TEXT,
-        "title": TEXT,
-        "status": {"type": "integer"},
-        "detail": TEXT,
-        "request_id": TEXT,
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["row", "field", "rule", "message"],
-                "properties": {
-                    "row": {"type": "integer"},
-                    "field": {"type": ["string", "null"]},
-                    "rule": TEXT,
-                    "message": TEXT,
-                    "value": TEXT,
-                },
-            },
-        },
-        "more_errors": {"type": "boolean"},
-    },
-}
-ERRORS = {
-    400: "The body cannot be read",
-    401: "No valid API key",
-    405: "Another method is needed",
-    408: "The request took too long to arrive",
-    413: "The body is too large",
-    415: "The body is of another type",
-    422: "Rows break the contract",
-    431: "The headers are too large",
-    500: "A bug",
-    503: "Overloaded or starting; try again after `Retry-After` seconds",
+JSON_TYPE, ARROW_TYPE, PROBLEM_TYPE = (kind.decode() for kind in (JSON, ARROW, PROBLEM))
+PLAIN = {
+    "/livez": "Whether the process lives",
+    READY: "Whether it can answer",
+    "/metrics": "Metrics for Prometheus",
 }
 
 
@@ -65,20 +34,46 @@ def document(
     spec: ServingSpec, reader: RowReader, settings: Settings, additions: Additions
 ) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    _, schemas = msgspec.json.schema_components([additions.answer], ref_template=f"{REF}{{name}}")
+    types = [additions.answer, Problem]
+    _, schemas = msgspec.json.schema_components(types, ref_template=f"{REF}{{name}}")
     rows = _listed("rows", "Row", minItems=1, maxItems=settings.max_rows)
     stream = "An Arrow IPC stream, without compression"
-    arrow = {"schema": {"type": "string", "format": "binary", "description": stream}}
-    security: dict[str, Any] = {"security": [{"key": []}]}
-    open_: dict[str, Any] = {"security": []}
+    arrow = {ARROW_TYPE: {"schema": TEXT | {"format": "binary", "description": stream}}}
+    asked = {"schema": rows | {"additionalProperties": False}}
+    told = {"schema": _listed("predictions", "Answer"), "example": examples.answer(spec, additions)}
 
-    def errors(method: str, *statuses: int) -> dict[str, Any]:
-        said = examples.errors(spec, reader, settings, method)
-        return {str(status): _problem(status, said[status]) for status in statuses}
+    def operation(path: str, summary: str, answer: Any, methods: str, *statuses: int) -> Any:
+        said = examples.errors(spec, reader, settings, methods)
+        errors = {str(status): _problem(status, said[status]) for status in statuses}
+        return {
+            "operationId": path.strip("/"),
+            "summary": summary,
+            "responses": {"200": answer, **errors},
+            "security": [] if switch_of(path) in settings.opened else [{"key": []}],
+        }
 
-    def secured(switch: str) -> dict[str, Any]:
-        return open_ if switch in settings.opened else security
-
+    predict = operation(
+        PREDICT,
+        "Probability and decision for each row",
+        {
+            "description": "One prediction per row, in the order of the rows",
+            "content": {JSON_TYPE: told, **arrow},
+        },
+        "POST",
+        *(400, 401, 405, 408, 413, 415, 422, 431, 500, 503),
+    )
+    predict["requestBody"] = {
+        "required": True,
+        "content": {JSON_TYPE: asked | {"examples": examples.requests(spec)}, **arrow},
+    }
+    info = operation(
+        INFO,
+        "The model that serves, and its metrics on the test window",
+        {"description": "The model", "content": {JSON_TYPE: {"schema": {"type": "object"}}}},
+        "GET or POST",
+        *(401, 405, 503),
+    )
+    ok = {"description": "OK", "content": {"text/plain": {}}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -87,72 +82,15 @@ def document(
             "description": f"{spec.predicts}\n\n{DESCRIPTION}",
         },
         "paths": {
-            "/predict": {
-                "post": {
-                    "operationId": "predict",
-                    "summary": "Probability and decision for each row",
-                    "requestBody": {
-                        "required": True,
-                        "content": {
-                            "application/json": {
-                                "schema": rows | {"additionalProperties": False},
-                                "examples": examples.requests(spec),
-                            },
-                            "application/vnd.apache.arrow.stream": arrow,
-                        },
-                    },
-                    "responses": {
-                        "200": {
-                            "description": "One prediction per row, in the order of the rows",
-                            "content": {
-                                "application/json": {
-                                    "schema": _listed("predictions", "Answer"),
-                                    "example": examples.answer(spec, additions),
-                                },
-                                "application/vnd.apache.arrow.stream": arrow,
-                            },
-                        },
-                        **errors("POST", 400, 401, 405, 408, 413, 415, 422, 431, 500, 503),
-                    },
-                    **security,
-                }
-            },
-            "/info": {
-                "get": {
-                    "operationId": "info",
-                    "summary": "The model that serves, and its metrics on the test window",
-                    "responses": {
-                        "200": _json("The model", {"type": "object"}),
-                        **errors("GET or POST", 401, 405, 503),
-                    },
-                    **security,
-                }
-            },
+            PREDICT: {"post": predict},
+            INFO: {"get": info},
             **{
-                path: {
-                    "get": {
-                        "operationId": path.strip("/"),
-                        "summary": summary,
-                        "responses": {
-                            "200": {"description": "OK", "content": {"text/plain": {}}},
-                            **errors("GET or HEAD", 401, 405, 503),
-                        },
-                        **secured(switch),
-                    }
-                }
-                for path, switch, summary in (
-                    ("/livez", "health", "Whether the process lives"),
-                    ("/readyz", "health", "Whether it can answer"),
-                    ("/metrics", "metrics", "Metrics for Prometheus"),
-                )
+                path: {"get": operation(path, summary, ok, "GET or HEAD", 401, 405, 503)}
+                for path, summary in PLAIN.items()
             },
         },
         "components": {
-            "schemas": {
-                "Row": reader.model.model_json_schema(),
-                **schemas,
-                "Problem": PROBLEM,
-            },
+            "schemas": {"Row": reader.model.model_json_schema(), **schemas},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -172,9 +110,9 @@ def _listed(name: str, schema: str, **bounds: int) -> dict[str, Any]:
 
 
 def _problem(status: int, example: dict[str, Any]) -> dict[str, Any]:
+    headers = {
+        name.decode(): {"schema": TEXT, "example": value.decode()}
+        for name, value in HEADERS.get(status, ())
+    }
     said = {"schema": {"$ref": f"{REF}Problem"}, "example": example}
-    return {"description": ERRORS[status], "content": {"application/problem+json": said}}
-
-
-def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"description": TITLES[status], "headers": headers, "content": {PROBLEM_TYPE: said}}

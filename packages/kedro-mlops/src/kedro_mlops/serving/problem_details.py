@@ -1,13 +1,12 @@
 """Responses: one shape for every error, and the headers that all of them have."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from .refusals import BadRequestError
-
-Headers = tuple[tuple[bytes, bytes], ...]
+from .refusals import BadRequestError, Headers, RowProblem
 
 JSON = b"application/json"
+ARROW = b"application/vnd.apache.arrow.stream"
 PROBLEM = b"application/problem+json"
 SECURITY: Headers = (
     (b"x-content-type-options", b"nosniff"),
@@ -31,7 +30,6 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     408: "Request timed out",
-    411: "Length required",
     413: "Request too large",
     415: "Unsupported media type",
     422: "Invalid rows",
@@ -42,6 +40,44 @@ TITLES = {
 }
 
 
+# of all errors with that status
+HEADERS: dict[int, Headers] = {
+    401: ((b"www-authenticate", b"Bearer"),),
+    408: ((b"connection", b"close"),),
+    413: ((b"connection", b"close"),),
+    503: ((b"retry-after", b"1"),),
+}
+
+
+class Reply(NamedTuple):
+    """A response."""
+
+    status: int
+    body: bytes
+    kind: bytes
+    headers: Headers = ()
+    refused: str = ""
+
+
+class Problem(TypedDict):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: NotRequired[list[RowProblem]]
+    more_errors: NotRequired[bool]
+
+
+def refusal(error: BadRequestError, request_id: str, n_request: int = 0) -> Reply:
+    """The response to a request, of which so many bytes have been read, that is refused."""
+    headers = HEADERS.get(error.status, error.headers)
+    body = problem(error, request_id, n_request)
+    return Reply(error.status, body, PROBLEM, headers, error.reason)
+
+
 def problem(error: BadRequestError, request_id: str, n_request: int) -> bytes:
     """An error in the form of RFC 9457, no larger than the request or 1 kB.
 
@@ -49,9 +85,9 @@ def problem(error: BadRequestError, request_id: str, n_request: int) -> bytes:
     enough.
     """
     limit = max(MIN_ERROR, n_request)
-    body: dict[str, Any] = {
+    body: Problem = {
         "type": "about:blank",
-        "title": TITLES.get(error.status, "Error"),
+        "title": TITLES[error.status],
         "status": error.status,
         "detail": error.detail,
         "request_id": request_id,
@@ -62,7 +98,7 @@ def problem(error: BadRequestError, request_id: str, n_request: int) -> bytes:
         detail = detail[: len(detail) // 2]
         body["detail"] = f"{detail}…"
     room = limit - len(_encode(body))
-    named: list[Any] = []
+    named: list[RowProblem] = []
     for found in error.problems:
         room -= len(_encode(found)) + 2
         if room < 0:
@@ -75,5 +111,5 @@ def problem(error: BadRequestError, request_id: str, n_request: int) -> bytes:
     return _encode(body)
 
 
-def _encode(body: dict[str, Any]) -> bytes:
+def _encode(body: Any) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode(errors="replace")

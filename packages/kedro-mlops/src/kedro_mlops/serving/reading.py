@@ -15,7 +15,7 @@ from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
 
 from .json_rows import rows_of, too_many_rows
 from .limits import DeadlineCheck, no_deadline
-from .refusals import BadRequestError, Problem
+from .refusals import BadRequestError, RowProblem
 from .validation_errors import MAX_ERRORS, validation_errors
 
 # an escaped colon begins with this
@@ -110,7 +110,7 @@ class RowReader:
         """
         _, wrong = validation_errors(self._judge, rows, self._personal)
         if wrong:
-            raise _refusal([found | {"row": numbers[found["row"]]} for found in wrong])
+            raise _refusal([{**found, "row": numbers[found["row"]]} for found in wrong])
 
     def check_count(self, n_rows: int) -> None:
         """Refuse more rows than one request may have."""
@@ -132,7 +132,7 @@ def hides_colons(body: bytes) -> bool:
     return b"\\" in body and ESCAPED in body
 
 
-def _refusal(wrong: list[Problem]) -> BadRequestError:
+def _refusal(wrong: list[RowProblem]) -> BadRequestError:
     more = "" if len(wrong) <= MAX_ERRORS else f" The first {MAX_ERRORS} errors are named."
     return BadRequestError(422, "invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
 

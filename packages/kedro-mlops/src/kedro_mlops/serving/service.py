@@ -23,11 +23,12 @@ from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
 
 from . import logs
 from .additions import Addition, Additions
-from .app_state import JSON_TYPE, AppState
+from .app_state import AppState
 from .fast_lane import install
 from .gateway import App, Gateway
 from .keys import ApiKeys, refuse_if_open
 from .model import Load, ServedModel, loader
+from .problem_details import JSON
 from .settings import Settings
 from .warm_up import warm_up
 
@@ -49,15 +50,15 @@ class Arguments(BaseModel):
     challenger: str = ""
 
 
-_desks: list[AppState] = []
+_states: list[AppState] = []
 
 
-def _desk() -> AppState | None:
-    return _desks[0] if _desks else None
+def _state() -> AppState | None:
+    return _states[0] if _states else None
 
 
 def _front(app: App) -> App:
-    return Gateway(app, _desk)
+    return Gateway(app, _state)
 
 
 def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition] = ()) -> Any:
@@ -86,7 +87,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             logs.configure(settings.log_format)
             challenger = _verified(self.challenger) if arguments.challenger else None
             self.state = AppState(*_verified(self.model), challenger, settings, load, additions)
-            _desks[:] = [self.state]
+            _states[:] = [self.state]
             _rest_collector()
 
         @bentoml.on_startup
@@ -110,7 +111,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             """Probability and decision for each row."""
             body = msgspec.json.encode({"rows": rows})
             answer: dict[str, Any] = msgspec.json.decode(
-                self.state.answer_large(JSON_TYPE, body, JSON_TYPE).body
+                self.state.answer_large(JSON, body, JSON).body
             )
             return answer
 
@@ -123,13 +124,13 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
         @bentoml.on_shutdown
         def close(self) -> None:
             """Close what is open."""
-            _desks.clear()
+            _states.clear()
             for task in self.tasks:
                 task.cancel()
             self.state.close()
 
     install(_front)
-    PredictionService.add_asgi_middleware(Gateway, state=_desk)  # type: ignore[attr-defined]
+    PredictionService.add_asgi_middleware(Gateway, state=_state)  # type: ignore[attr-defined]
     _look_before_serving(tags, load)
     return PredictionService
 

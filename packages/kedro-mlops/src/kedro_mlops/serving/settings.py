@@ -14,6 +14,8 @@ PATHS = ("health", "metrics", "docs")
 MEGABYTE = 1_000_000
 # what reading and answering takes at most, measured: beside, and for each byte of, a body
 MEMORY_PER_REQUEST, MEMORY_PER_BYTE = 20_000_000, 12
+# of headers, and of what is in a body beside the body
+MAX_HEADER_BYTES = 65_536
 LogFormat = Literal["text", "json"]
 
 

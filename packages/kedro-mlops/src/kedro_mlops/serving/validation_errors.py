@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .refusals import Problem
+from .refusals import RowProblem
 
 # length to which a refused value is quoted
 MAX_QUOTED = 80
@@ -27,7 +27,7 @@ _NO_FIELD = ("model_type", "model_attributes_type", "json_invalid")
 
 def validation_errors(
     model: type[BaseModel], rows: Iterable[Any], personal: frozenset[str]
-) -> tuple[list[BaseModel], list[Problem]]:
+) -> tuple[list[BaseModel], list[RowProblem]]:
     """Judge rows one by one, until there are enough errors to name.
 
     Args:
@@ -40,7 +40,7 @@ def validation_errors(
         ``message`` and, unless it is personal, ``value``.
     """
     right: list[BaseModel] = []
-    wrong: list[Problem] = []
+    wrong: list[RowProblem] = []
     for number, row in enumerate(rows):
         try:
             right.append(model.model_validate_json(json.dumps(_without_most(row, model))))
@@ -63,10 +63,10 @@ def _without_most(row: Any, model: type[BaseModel]) -> Any:
     return {name: row[name] for name in row if name in known} | {n: row[n] for n in unknown}
 
 
-def _problem(row: int, detail: ErrorDetails, personal: frozenset[str]) -> Problem:
+def _problem(row: int, detail: ErrorDetails, personal: frozenset[str]) -> RowProblem:
     kind, value = detail["type"], detail["input"]
     field = None if kind in _NO_FIELD else _quoted(detail["loc"][0], quotes=False)
-    problem: Problem = {"row": row, "field": field, "rule": kind, "message": detail["msg"]}
+    problem: RowProblem = {"row": row, "field": field, "rule": kind, "message": detail["msg"]}
     if field is not None and kind not in _NOT_QUOTED and field not in personal:
         problem["value"] = _quoted(value)
     return problem
