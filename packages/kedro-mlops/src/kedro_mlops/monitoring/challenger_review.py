@@ -27,7 +27,7 @@ from kedro_mlops.measures.metrics import (
 from kedro_mlops.models.package import ModelPackage
 
 from .decisions import ChallengerDecision, Figures
-from .nodes import CHAMPION, known_labels
+from .nodes import CHAMPION, find, known_labels
 
 SHADOW = "shadow"
 READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "decision"]
@@ -138,11 +138,7 @@ def _contest(
 def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.DataFrame:
     """The last answer of each row whose label is known."""
     newest = rows.drop_duplicates(contract.keys, keep="last")
-    types = labels.select(contract.keys).schema()
-    asked = ibis.memtable(newest[contract.keys], schema=types)
-    known: pd.DataFrame = (
-        labels.semi_join(asked, contract.keys).select(*contract.keys, contract.label).to_pandas()
-    )
+    known = find(labels.select(*contract.keys, contract.label), contract.keys, newest)
     return newest.merge(known.dropna(subset=[contract.label]), on=contract.keys)
 
 

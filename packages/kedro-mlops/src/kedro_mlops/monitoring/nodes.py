@@ -198,9 +198,7 @@ def measure_skew(
     newest = logged.order_by(ibis.desc("predicted_at")).limit(params.skew_sample_rows)
     inputs = contract.inputs.without_personal()
     rows: pd.DataFrame = newest.select(inputs.names).to_pandas()
-    types = model_input.select(inputs.keys).schema()
-    known = model_input.semi_join(ibis.memtable(rows[inputs.keys], schema=types), inputs.keys)
-    offline: pd.DataFrame = known.select(inputs.names).to_pandas()
+    offline = find(model_input.select(inputs.names), inputs.keys, rows)
     looked_up = [column.name for column in inputs.looked_up]
     differ = differences(rows, offline, inputs.keys, inputs.names)
     n_compared = len(differ)
@@ -219,6 +217,13 @@ def measure_skew(
             for name, n_differ in differ.sum().items()
         ],
     )
+
+
+def find(table: ir.Table, keys: list[str], rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that have the keys of other rows."""
+    asked = ibis.memtable(rows[keys], schema=table.select(keys).schema())
+    found: pd.DataFrame = table.semi_join(asked, keys).to_pandas()
+    return found
 
 
 def _who_answered(answered: ir.Table, champion: ModelPackage) -> Answered:

@@ -9,6 +9,17 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.models.package import ModelPackage
 
+# of what the log has besides the inputs
+TYPES = {
+    "prediction_id": "string",
+    "predicted_at": "timestamp",
+    "model_version": "string",
+    "variant": "string",
+    "probability": "float64",
+    "decision": "boolean",
+    "missing_features": "string",
+}
+
 
 def score(
     contract: Columns,
@@ -33,32 +44,18 @@ def score(
     predictions = rows.assign(
         prediction_id=_identify(contract, rows, champion.version),
         predicted_at=rows[contract.event_time].dt.normalize(),
-        model_version=pd.Series(champion.version, index=rows.index, dtype="str"),
-        variant=pd.Series("champion", index=rows.index, dtype="str"),
+        model_version=champion.version,
+        variant="champion",
         probability=probabilities,
         decision=champion.decide(probabilities),
-        missing_features=pd.Series(None, index=rows.index, dtype="str"),
+        missing_features=None,
     )
-    return ibis.memtable(predictions[logged.names], schema=_schema(contract, model_input))
+    types = {**model_input.schema(), **TYPES}
+    schema = {name: types[name] for name in logged.names}
+    return ibis.memtable(predictions[logged.names], schema=schema)
 
 
 def _identify(contract: Columns, rows: pd.DataFrame, version: str) -> pd.Series:
     """The same row and model always get the same id."""
     hashes = pd.util.hash_pandas_object(rows[contract.keys].assign(version=version), index=False)
     return hashes.astype("str").set_axis(rows.index)
-
-
-def _schema(contract: Columns, model_input: ir.Table) -> ibis.Schema:
-    inputs = {name: model_input.schema()[name] for name in contract.inputs.without_personal().names}
-    return ibis.schema(
-        {
-            **inputs,
-            "prediction_id": "string",
-            "predicted_at": "timestamp",
-            "model_version": "string",
-            "variant": "string",
-            "probability": "float64",
-            "decision": "boolean",
-            "missing_features": "string",
-        }
-    )
