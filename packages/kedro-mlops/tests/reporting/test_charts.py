@@ -31,7 +31,7 @@ def test_models_are_compared_by_value_and_interval():
         "shallow_tree": {"log_loss": Interval(value=0.6, low=0.5, high=0.8)},
     }
 
-    [trace] = charts.compare_models(metrics, "log_loss", ["candidate", "shallow_tree"]).data
+    [trace] = charts.compare_models(metrics).data
 
     assert points(trace) == [(0.5, "candidate", 0.4, 0.7), (0.6, "shallow tree", 0.5, 0.8)]
 

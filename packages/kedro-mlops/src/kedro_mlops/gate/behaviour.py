@@ -105,7 +105,8 @@ def _test_direction(
     read = [name for name in expected.add if name not in model.metadata.left_out]
     if not read:
         detail = f"the model was trained without {', '.join(expected.add)}, and cannot move"
-        return _result(expected.name, "direction", len(rows), 0.0, expected.tolerance, True, detail)
+        unmoved = np.zeros(len(rows))
+        return _found(expected.name, "direction", unmoved, expected.tolerance, detail)
     added = rows.assign(**{name: rows[name] + expected.add[name] for name in read})
     # beyond the contract no row ever comes, and what is missing cannot be more or less
     changed = _keeping_contract(contract, added, read)
@@ -125,18 +126,19 @@ def _keeping_contract(contract: Columns, rows: pd.DataFrame, names: list[str]) -
     return rows
 
 
-def _found(name: str, kind: str, change: NDArray[np.float64], limit: float) -> dict[str, Any]:
+def _found(
+    name: str, kind: str, change: NDArray[np.float64], limit: float, detail: str = ""
+) -> dict[str, Any]:
     """What a test has found; one that could change no row has proved nothing, and fails."""
     value = float(change.mean()) if len(change) else 0.0
     way = "on average" if kind == "invariance" else "the wrong way on average"
-    detail = f"probability moves by {value:.4f} {way}, limit {limit:g}, {len(change):,} rows"
     if not len(change):
         detail = "no row could be changed: values are missing, or leave the contract's bounds"
+    detail = detail or (
+        f"probability moves by {value:.4f} {way}, limit {limit:g}, {len(change):,} rows"
+    )
     passed = bool(len(change)) and value <= limit
-    return _result(name, kind, len(change), value, limit, passed, detail)
-
-
-def _result(*found: Any) -> dict[str, Any]:
+    found = (name, kind, len(change), value, limit, passed, detail)
     return dict(zip(FOUND, found, strict=True))
 
 

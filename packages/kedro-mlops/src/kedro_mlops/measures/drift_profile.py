@@ -225,8 +225,9 @@ def _bins(reference: Profile, name: str) -> dict[str, Bin]:
 def _difference(
     reference: dict[str, Bin], current: dict[str, Bin], spread: float | None
 ) -> dict[str, float]:
-    keys = sorted({*reference, *current})
-    expected, actual = _shares(reference, keys), _shares(current, keys)
+    # half a row is added to each bin, so that an empty one is not infinitely far
+    smoothed = _counts(reference, current) + 0.5
+    expected, actual = smoothed / smoothed.sum(axis=1, keepdims=True)
     missing, missing_before = _share_of(MISSING, current), _share_of(MISSING, reference)
     new = current.keys() - reference.keys() - {MISSING} if spread is None else set()
     return {
@@ -244,10 +245,10 @@ def _share_of(key: str, bins: dict[str, Bin]) -> float:
     return bins[key].n / sum(n for n, _ in bins.values()) if key in bins else 0.0
 
 
-def _shares(bins: dict[str, Bin], keys: list[str]) -> NDArray[np.float64]:
-    """Shares per bin; half a row is added to each, so that an empty bin is not infinitely far."""
-    smoothed = np.array([bins[key].n if key in bins else 0 for key in keys], dtype=np.float64) + 0.5
-    return np.asarray(smoothed / smoothed.sum(), dtype=np.float64)
+def _counts(*sides: dict[str, Bin]) -> NDArray[np.float64]:
+    """The rows of each side in every bin that either has, shape (2, n_bins)."""
+    keys = sorted({key for side in sides for key in side})
+    return np.array([[side[key].n if key in side else 0.0 for key in keys] for side in sides])
 
 
 def _wasserstein(reference: dict[str, Bin], current: dict[str, Bin], spread: float) -> float:
@@ -263,9 +264,8 @@ def _wasserstein(reference: dict[str, Bin], current: dict[str, Bin], spread: flo
 
 
 def _p_value(reference: dict[str, Bin], current: dict[str, Bin]) -> float:
-    keys = sorted({*reference, *current})
-    counts = [[side[key].n if key in side else 0 for key in keys] for side in (reference, current)]
-    if len(keys) < 2 or not all(map(sum, counts)):
+    counts = _counts(reference, current)
+    if counts.shape[1] < 2 or not counts.any(axis=1).all():
         return 1.0
     return float(chi2_contingency(counts).pvalue)
 

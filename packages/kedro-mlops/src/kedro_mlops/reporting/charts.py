@@ -11,11 +11,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.core.wording import measured_text, metric_name
+from kedro_mlops.core.wording import measured_text
 from kedro_mlops.measures.evaluation import Evaluation
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
 COLORS = (BLUE, GREEN, RED, GREY, "#9333ea")
+DOWNWARDS = {"autorange": "reversed"}
 DASHES = ("solid", "longdash", "dash", "dashdot", "dot")
 
 
@@ -73,7 +74,7 @@ def evaluation(
     models = {name: metrics, **found.baselines}
     areas = {"model": metrics, **found.baselines}
     return [
-        compare_models(models, "log_loss", [*models]),
+        compare_models(models),
         calibration(pd.DataFrame(found.calibration)),
         *([roc_curves(found.roc, areas)] if found.roc else []),
         *([costs(found.cost, threshold, found.costs)] if found.cost else []),
@@ -82,19 +83,17 @@ def evaluation(
     ]
 
 
-def compare_models(
-    metrics: Mapping[str, Mapping[str, Interval]], metric: str, models: list[str]
-) -> go.Figure:
-    """One metric of several models, with intervals."""
-    intervals = pd.DataFrame(dict(metrics[model][metric]) for model in models)
-    title = f"{metric.replace('_', ' ').capitalize()} on the test window"
-    chart = figure(title, metric_name(metric), "", yaxis={"autorange": "reversed"})
+def compare_models(metrics: Mapping[str, Mapping[str, Interval]]) -> go.Figure:
+    """Log loss of several models, with intervals; the first is the one that it is about."""
+    models = list(metrics)
+    losses = pd.DataFrame(dict(metrics[model]["log_loss"]) for model in models)
+    chart = figure("Log loss on the test window", "log loss", "", yaxis=DOWNWARDS)
     chart.add_scatter(
-        x=intervals["value"],
+        x=losses["value"],
         y=[model.replace("_", " ") for model in models],
         mode="markers",
         marker={"size": 11, "color": [BLUE, *[GREY] * (len(models) - 1)]},
-        error_x=_ends(intervals["value"], intervals["low"], intervals["high"]),
+        error_x=_ends(losses["value"], losses["low"], losses["high"]),
     )
     return chart
 
@@ -153,7 +152,7 @@ def costs(curve: Any, threshold: float, costs_of: Mapping[str, float]) -> go.Fig
 def slices(table: pd.DataFrame) -> go.Figure:
     """ROC AUC of every slice, with intervals."""
     known = table.dropna(subset=["roc_auc"])
-    chart = figure("ROC AUC by slice", "ROC AUC", "", yaxis={"autorange": "reversed"})
+    chart = figure("ROC AUC by slice", "ROC AUC", "", yaxis=DOWNWARDS)
     for color, (segment, part) in zip(cycle(COLORS), known.groupby("segment"), strict=False):
         chart.add_scatter(
             x=part["roc_auc"],
@@ -168,9 +167,7 @@ def slices(table: pd.DataFrame) -> go.Figure:
 
 def importance(table: pd.DataFrame) -> go.Figure:
     """Permutation importance, most important first."""
-    chart = figure(
-        "Importance: log loss lost when shuffled", "", "", yaxis={"autorange": "reversed"}
-    )
+    chart = figure("Importance: log loss lost when shuffled", "", "", yaxis=DOWNWARDS)
     chart.add_bar(
         x=table["importance"],
         y=table["feature"],
@@ -233,7 +230,7 @@ def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figu
 
 def drift(table: pd.DataFrame) -> go.Figure:
     """How far each column is, as a share of its own limit; 1 and more has drifted."""
-    chart = figure("Drift", "share of its limit", "", yaxis={"autorange": "reversed"})
+    chart = figure("Drift", "share of its limit", "", yaxis=DOWNWARDS)
     colors = [RED if drifted else BLUE for drifted in table["drifted"]]
     chart.add_bar(x=table["of_limit"], y=table["column"], orientation="h", marker_color=colors)
     chart.add_vline(x=1, line_color=GREY, line_dash="dot", annotation_text="limit")
