@@ -23,7 +23,6 @@ from kedro_mlops.measures.metrics import (
     measure,
     paired_difference,
     resample_days,
-    roc_curve,
     row_costs,
     row_log_loss,
     unpaired_difference,
@@ -116,16 +115,6 @@ def test_where_nothing_is_flagged_there_is_no_precision(month):
 
     assert set(measured) == {"recall", "f1", "flagged_share"}
     assert measured["recall"].value == measured["flagged_share"].value == 0
-
-
-def test_the_roc_curve_is_scikit_learns(month):
-    y, p, _ = month
-
-    rates = roc_curve(y, p)
-
-    expected = sklearn_metrics.roc_curve(y, p, drop_intermediate=False)[:2]
-    for ours, theirs in zip(rates, expected, strict=True):
-        assert ours == pytest.approx(theirs)
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=30))

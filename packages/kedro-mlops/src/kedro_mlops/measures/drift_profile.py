@@ -125,15 +125,13 @@ def compare(reference: Profile, tally: BinCounts) -> pd.DataFrame:
         ``reference_missing_share``, ``missing_increase`` and ``unseen_share`` (categories the
         reference does not have).
     """
-    known = {name: _bins(reference, name) for name in reference.counts}
-    rows = [
-        {
-            "column": name,
-            **_difference(expected, tally[name], reference.spread.get(name)),
-            "p_value": _p_value(expected, tally[name]),
-        }
-        for name, expected in known.items()
-    ]
+    rows = []
+    for name, counts in reference.counts.items():
+        means = reference.means.get(name, {})
+        expected = {key: Bin(n, means.get(key, np.nan)) for key, n in counts.items()}
+        difference = _difference(expected, tally[name], reference.spread.get(name))
+        p_value = _p_value(expected, tally[name])
+        rows.append({"column": name, **difference, "p_value": p_value})
     return pd.DataFrame(rows).sort_values("psi", ascending=False, ignore_index=True)
 
 
@@ -215,11 +213,6 @@ def _normal(windows: list[BinCounts], spread: dict[str, float]) -> dict[str, dic
                 farthest[name][measure] = _rounded(max(farthest[name][measure], found[measure]))
         before = _total([before, window], names)
     return farthest
-
-
-def _bins(reference: Profile, name: str) -> dict[str, Bin]:
-    means = reference.means.get(name, {})
-    return {key: Bin(n, means.get(key, np.nan)) for key, n in reference.counts[name].items()}
 
 
 def _difference(

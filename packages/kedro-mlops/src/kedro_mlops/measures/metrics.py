@@ -293,12 +293,6 @@ def cheapest_threshold(y: Floats, p: Floats, costs: Costs) -> float:
     return float(thresholds[::-1][np.argmin(cost[::-1])])
 
 
-def roc_curve(y: Floats, p: Floats) -> tuple[Floats, Floats]:
-    """False and true positive rates of every threshold, from none flagged to all of them."""
-    [positives], [negatives] = _cumulated(y, p, np.ones((1, len(y))))
-    return negatives / negatives[-1], positives / positives[-1]
-
-
 def cost_curve(y: Floats, p: Floats, costs: Costs) -> tuple[Floats, Floats]:
     """Mean cost per row at every distinct probability taken as the threshold, ascending."""
     order = np.argsort(p, kind="stable")

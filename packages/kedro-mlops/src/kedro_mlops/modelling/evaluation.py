@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from joblib import parallel_config
-from numpy.typing import NDArray
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
@@ -26,6 +25,7 @@ from kedro_mlops.measures.metrics import (
     SCORE,
     Bootstrap,
     Costs,
+    Floats,
     Metrics,
     Scored,
     calibration_curve,
@@ -34,7 +34,6 @@ from kedro_mlops.measures.metrics import (
     cost_curve,
     flatten,
     measure,
-    roc_curve,
 )
 from kedro_mlops.models.families import shallow_tree
 from kedro_mlops.models.package import ModelPackage, dump_estimator, probability
@@ -231,9 +230,6 @@ def collect_evaluation(
 ) -> Evaluation:
     """What was found of the data and of the candidate, and is to travel with it."""
     scored = Scored.of(contract, predictions)
-    rates = {
-        name: roc_curve(scored.label, predictions[name].to_numpy()) for name in CURVES.values()
-    }
     thresholds, cost = cost_curve(scored.label, scored.score, costs)
     counts = {"contract", "n_read", "n_quarantined"}
     return Evaluation(
@@ -244,17 +240,19 @@ def collect_evaluation(
         slices=json_records(slices),
         importance=json_records(importance),
         confusion=metrics.confusion,
-        roc={
-            model: _thinned(false_positive_rate=rates[name][0], true_positive_rate=rates[name][1])
-            for model, name in CURVES.items()
-        },
+        roc={name: _roc(scored.label, predictions[score]) for name, score in CURVES.items()},
         cost=_thinned(threshold=thresholds, cost=cost),
         costs=costs.model_dump(),
         training_seconds=fitted.training_seconds,
     )
 
 
-def _thinned(**columns: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _roc(label: Floats, scores: pd.Series) -> list[dict[str, Any]]:
+    false, true, _ = roc_curve(label, scores, drop_intermediate=False)
+    return _thinned(false_positive_rate=false, true_positive_rate=true)
+
+
+def _thinned(**columns: Floats) -> list[dict[str, Any]]:
     """Some points of a curve, its ends among them."""
     table = pd.DataFrame(columns)
     kept = np.linspace(0, len(table) - 1, min(len(table), MAX_POINTS)).astype(int)

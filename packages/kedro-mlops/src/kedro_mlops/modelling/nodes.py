@@ -279,28 +279,24 @@ def profile_reference(
     """
     known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
     n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
-    scores = ibis.memtable(test_predictions[[contract.event_time, "probability"]])
+    scores = ibis.memtable(test_predictions[[contract.event_time, SCORE]])
+    numeric = contract.features_of_kind("numeric")
+    categorical = contract.features_of_kind("categorical", "boolean")
+    of_rows, of_scores = (
+        windows_back(table[contract.event_time], as_of.moment, window.days)
+        for table in (known, scores)
+    )
     return Reference(
         n_days=int(n_days),
-        features=profile(
-            known,
-            contract.features_of_kind("numeric"),
-            contract.features_of_kind("categorical", "boolean"),
-            windows_back(known[contract.event_time], as_of.moment, window.days),
-        ),
-        score=profile(
-            scores,
-            ["probability"],
-            [],
-            windows_back(scores[contract.event_time], as_of.moment, window.days),
-        ),
+        features=profile(known, numeric, categorical, of_rows),
+        score=profile(scores, [SCORE], [], of_scores),
         calibration=_calibrate(contract, test_predictions),
     )
 
 
 def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration:
     """The logistic map from scores to labels, fitted on rows the scores were not learned from."""
-    log_odds = logit(test_predictions["probability"].to_numpy())[:, None]
+    log_odds = logit(test_predictions[SCORE].to_numpy())[:, None]
     fitted = LogisticRegression(C=np.inf).fit(log_odds, test_predictions[contract.label])
     return Calibration(intercept=float(fitted.intercept_[0]), slope=float(fitted.coef_[0, 0]))
 

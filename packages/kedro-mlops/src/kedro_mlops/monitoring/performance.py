@@ -87,7 +87,7 @@ def measure_windows(
     rows = []
     for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
         moment = labelled[contract.event_time]
-        inside = labelled[(moment >= pd.Timestamp(str(start))) & (moment < pd.Timestamp(str(end)))]
+        inside = labelled[moment.between(str(start), str(end), inclusive="left")]
         known = Scored.of(contract, inside.dropna(subset=[contract.label]))
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
