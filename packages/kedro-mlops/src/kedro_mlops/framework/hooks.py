@@ -140,9 +140,10 @@ class ProjectHooks:
     def _say(self, env: str | None, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         from .summary import ARTEFACTS, PAGES, summarise  # noqa: PLC0415 - imports the model
 
-        made: dict[str, Any] = {}
-        for name in pipeline.all_outputs() & set(ARTEFACTS):
-            made[name] = _path(catalog, name) if name in PAGES else catalog.load(name)
+        names = pipeline.all_outputs() & set(ARTEFACTS)
+        made = {name: catalog.load(name) for name in names - set(PAGES)}
+        for name in names & set(PAGES):
+            made[name] = os.path.relpath(catalog[name]._describe()["filepath"])
         if made and logger.isEnabledFor(logging.INFO):
             click.echo(f"\n{summarise(made, env, catalog.exists('champion'))}\n")
 
@@ -157,10 +158,6 @@ def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:
     for name in given:
         if name not in known:
             raise ProjectError(f"There is no parameter '{name}'. {suggestion(name, known)}")
-
-
-def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:
-    return os.path.relpath(str(catalog[name]._describe()["filepath"]))
 
 
 hooks = ProjectHooks()

@@ -237,17 +237,10 @@ def verify(
     params: Release,
     seed: int,
 ) -> ProvenRelease:
-    """Start the Bento, ask it for real rows, and compare with batch scoring of the same rows.
+    """Start the Bento, ask it for some of the rows, and compare with batch scoring of the same.
 
-    Args:
-        contract: What the model is about.
-        logged: The contract of the prediction log.
-        bento: The Bento to prove.
-        selected: The model it should hold.
-        rows: Real rows, some of which are asked for.
-        feature_store_url: The online store; its features must be those the rows have.
-        params: Number of rows, tolerance, time to start.
-        seed: Chooses the rows.
+    What it has found in the online store must be what the rows have; its log, of the contract
+    ``logged``, says so.
 
     Raises:
         ProjectError: if the Bento does not start, or answers otherwise than batch scoring.

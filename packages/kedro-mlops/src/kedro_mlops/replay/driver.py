@@ -55,9 +55,6 @@ def replay(project: Path, env: str, asked: dict[str, Any], *, fresh: bool) -> pd
         env: Kedro environment that keeps candidates and champions as ``conf/replay`` does.
         asked: What is to be in place of the parameters `replay`.
         fresh: Forget what has been lived before.
-
-    Returns:
-        What each policy was worth; see ``nodes.compare_policies``.
     """
     world = World(project, env)
     folders, parameters = world.configuration()

@@ -82,15 +82,8 @@ def compare_policies(
 ) -> pd.DataFrame:
     """What each policy was worth, over all ticks.
 
-    Every tick counts the same; intervals resample the days of each.
-
-    Args:
-        contract: What the models are about.
-        scores: Per tick, policy and row the probability and the decision, and the label.
-        ticks: What each policy did at each tick.
-        params: The policies, and the one that the others are compared with.
-        costs: What wrong decisions cost.
-        bootstrap: How intervals are computed.
+    Every tick counts the same; intervals resample the days of each. The scores are, per tick,
+    policy and row, the probability and the decision, with the label.
 
     Returns:
         One row per policy: ``log_loss`` with its interval, its ``difference`` from the benchmark's
