@@ -29,9 +29,8 @@ def _run(**options: Any) -> Any:
         raise ProjectError(NODE_BY_NODE)  # in place of Kedro's advice how else to ask for it
     known = sorted(set(pipelines) - {"__default__"})
     asked = [*options["pipelines"], *filter(None, [options["pipeline"]])]
-    for name in asked:
-        if name not in (*known, "__default__"):
-            raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
+    for name in set(asked) - set(pipelines):
+        raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
     _check_contracts()
     assert kedro_run.callback is not None
     return kedro_run.callback(**options)

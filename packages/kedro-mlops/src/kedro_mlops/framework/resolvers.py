@@ -41,7 +41,5 @@ def file_sha256(file: str) -> str:
 
 
 RESOLVERS: dict[str, Callable[..., str]] = {
-    "package_file": package_file,
-    "git_commit": git_commit,
-    "file_sha256": file_sha256,
+    resolver.__name__: resolver for resolver in (package_file, git_commit, file_sha256)
 }

@@ -45,13 +45,14 @@ def live_tick(
         progress.set_postfix_str(f"{tick.name}: {policy}")
         record = _renew(tick, before.get(policy), judged)
         decision, windows = tick.look(policy, record["champion"], record["last_trained"], overrides)
+        estimated_off = (windows["estimated_log_loss"] - windows["log_loss"]).abs()
         record |= {
             "decision": decision.outcome,
             "reasons": " ".join(decision.reasons),
             "n_windows": len(windows),
             "n_drifted_windows": int(windows["drifted"].sum()),
             "n_drifted_columns": len(drifted_names(windows)),
-            "estimate_error": _estimate_error(windows),
+            "estimate_error": float(estimated_off.mean()),
         }
         records[policy] = _measured(tick, policy, record, bootstrap)
         progress.update()
@@ -126,12 +127,6 @@ def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
     if rows.empty:
         return NO_GAIN
     return paired_difference(Scored.of(contract, rows), other["probability"].to_numpy(), bootstrap)
-
-
-def _estimate_error(windows: pd.DataFrame) -> float | None:
-    """How far the log loss estimated without labels was from the realised one, on average."""
-    errors = (windows["estimated_log_loss"] - windows["log_loss"]).abs().dropna()
-    return float(errors.mean()) if len(errors) else None
 
 
 def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
