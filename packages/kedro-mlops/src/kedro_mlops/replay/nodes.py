@@ -1,14 +1,12 @@
 """Policies that lived the same days, compared."""
 
 from datetime import date
-from functools import partial
 from typing import Any, Self
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from kedro_mlops.contract.columns import Columns
@@ -17,6 +15,7 @@ from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import (
     Bootstrap,
     Costs,
+    Floats,
     Scored,
     flatten,
     percentile_interval,
@@ -40,8 +39,6 @@ COUNTS = {
     "n_drifted_windows": "n_drifted_windows",
     "n_drifted_columns": "n_drifted_columns",
 }
-
-Floats = NDArray[np.float64]
 
 
 class Replay(Parameters):
@@ -96,32 +93,32 @@ def compare_policies(
     columns = ["tick", "policy", contract.event_time, contract.label, "probability", "decision"]
     lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
     rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
-    by_policy = {str(policy): part for policy, part in rows.groupby("policy")}
-    means = {
-        policy: _resampled_losses(contract, part, bootstrap) for policy, part in by_policy.items()
+    by_policy = {
+        str(policy): [Scored.of(contract, tick) for _, tick in lives.groupby("tick")]
+        for policy, lives in rows.groupby("policy")
     }
+    means = {policy: _resampled_losses(lives, bootstrap) for policy, lives in by_policy.items()}
     table = []
-    for policy, part in by_policy.items():
+    for policy, lives in by_policy.items():
         resampled = {
             "log_loss": means[policy],
             "difference": means[policy] - means[params.benchmark],
         }
         intervals = {n: percentile_interval(found, bootstrap) for n, found in resampled.items()}
         done = _account(ticks[ticks["policy"] == policy])
-        worth = _worth(contract, part, costs)
-        table.append({"policy": policy, **flatten(intervals), **worth, **done})
+        table.append({"policy": policy, **flatten(intervals), **_worth(lives, costs), **done})
     return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
 
 
-def _worth(contract: Columns, rows: pd.DataFrame, costs: Costs) -> dict[str, float]:
+def _worth(ticks: list[Scored], costs: Costs) -> dict[str, float]:
     """How well a policy's champions ranked, and what their decisions cost."""
-    y, decided = rows[[contract.label, "decision"]].to_numpy(np.float64).T
-    ticks = rows.assign(cost=row_costs(y, decided, costs)).groupby("tick")
+    ranked = [roc_auc(tick.label, tick.score, np.ones((1, len(tick)))) for tick in ticks]
+    paid = [row_costs(tick.label, np.asarray(tick.decided), costs) for tick in ticks]
     return {
-        "roc_auc": float(ticks.apply(partial(_auc, contract)).mean()),
-        "cost": float(ticks["cost"].mean().mean()),
-        "total_cost": float(ticks["cost"].sum().sum()),
-        "n_rows": len(rows),
+        "roc_auc": float(np.nanmean(ranked)),
+        "cost": float(np.mean([tick.mean() for tick in paid])),
+        "total_cost": float(sum(tick.sum() for tick in paid)),
+        "n_rows": sum(map(len, ticks)),
         "n_ticks": len(ticks),
     }
 
@@ -139,13 +136,12 @@ def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:
     return selected
 
 
-def _resampled_losses(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> Floats:
+def _resampled_losses(ticks: list[Scored], bootstrap: Bootstrap) -> Floats:
     """Mean log loss over the ticks: of the rows as they are, and of each resample of days.
 
     Returns:
         Shape (1 + n_resamples,). Policies that lived the same rows get the same resamples.
     """
-    ticks = [Scored.of(contract, part) for _, part in rows.groupby("tick", sort=True)]
     means = [
         resampled_mean(
             row_log_loss(tick.label, tick.score),
@@ -155,11 +151,6 @@ def _resampled_losses(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstra
         for number, tick in enumerate(ticks)
     ]
     return np.asarray(np.mean(means, axis=0))
-
-
-def _auc(contract: Columns, rows: pd.DataFrame) -> float:
-    scored = Scored.of(contract, rows)
-    return float(roc_auc(scored.label, scored.score, np.ones((1, len(scored))))[0])
 
 
 def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:
