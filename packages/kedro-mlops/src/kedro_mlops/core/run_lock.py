@@ -1,6 +1,6 @@
-"""One run at a time where artefacts are made: two would mix what they make.
+"""One run at a time where artefacts are made, and one process that saves: two would mix them.
 
-The lock is the operating system's, so it goes with a process, however that ends.
+The locks are the operating system's, so they go with a process, however that ends.
 """
 
 import contextlib
@@ -67,6 +67,26 @@ def alone_in(data: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def alone_saving(folder: Path, timeout_seconds: float) -> Iterator[None]:
+    """Keep other processes from saving to a folder; the lock of one that was killed goes with it.
+
+    Raises:
+        ProjectError: if another one has been at it for so long.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        held = lock.acquire(timeout_seconds)
+    except Timeout as error:
+        raise ProjectError(
+            f"Another process has been saving to {folder} for {timeout_seconds:g} seconds. Nothing "
+            "has changed; look what it is waiting for, and run again."
+        ) from error
+    with held:
+        yield
 
 
 def _may_wait() -> bool:

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from kedro.io import AbstractVersionedDataset, Version
 from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
 
 from kedro_mlops.core.declared import declared
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import PARTIAL, new_folder
+from kedro_mlops.core.run_lock import alone_saving
 
 from .metadata import FAMILIES, Metadata
 
@@ -85,21 +85,10 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         if self._version is None:
             self._write(data, Path(self._filepath))
             return
-        folder = Path(self._filepath)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"), LOCK_TIMEOUT_SECONDS)
-        try:
-            # the lock of a process that was killed is gone with it
-            with lock:
-                self._save_alone(data)
-        except Timeout as error:
-            raise ProjectError(
-                f"Another process has been saving to {folder} for {LOCK_TIMEOUT_SECONDS:g} "
-                "seconds. Nothing has changed; look what it is waiting for, and run again."
-            ) from error
+        with alone_saving(Path(self._filepath), LOCK_TIMEOUT_SECONDS):
+            self._save_version(data)
 
-    def _save_alone(self, package: "ModelPackage") -> None:
-        """Write a new version, while no other process does."""
+    def _save_version(self, package: "ModelPackage") -> None:
         newest = next(iter(self.list_versions(full_path=False)), None)
         if newest and self._is_saved(package, Path(self._get_versioned_path(newest))):
             logger.info("%s stays as it is: %s", self._filepath.name, package.version)

@@ -5,10 +5,9 @@ when it is complete, so that an ingestion may be stopped anywhere and repeated: 
 parts are the account of what is done.
 """
 
-import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import load_obj
 
@@ -24,6 +22,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.run_lock import alone_saving
 
 from .parts import Part, Taken, finished, new_parts, range_of, schema_of, take, taken_until
 
@@ -108,7 +107,9 @@ class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], i
 
     def save(self, data: dict[str, Callable[[], Taken]]) -> None:
         """Add the parts, each by its name; those that another process has added are left alone."""
-        with self._alone():
+        with alone_saving(self._folder, LOCK_TIMEOUT_SECONDS):
+            for half_written in self._folder.rglob(".*"):
+                half_written.unlink()
             until = _taken(self._folder)
             for name, read in data.items():
                 stem, start, end = range_of(name)
@@ -145,23 +146,6 @@ class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], i
             "them at byte %d: %s",
             len(rejected), first["file"], path, first["position"], first["reason"],
         )  # fmt: skip
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes from adding, and clear what a killed one left half written."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._folder.with_name(f"{self._folder.name}.lock"))
-        try:
-            held = lock.acquire(LOCK_TIMEOUT_SECONDS)
-        except Timeout as error:
-            raise ProjectError(
-                f"Another process has been adding to {self._folder} for {LOCK_TIMEOUT_SECONDS:g} "
-                "seconds. Nothing is lost; look what it is waiting for, and run again."
-            ) from error
-        with held:
-            for path in self._folder.rglob(".*"):
-                path.unlink()
-            yield
 
     def _exists(self) -> bool:
         return self._folder.is_dir()
