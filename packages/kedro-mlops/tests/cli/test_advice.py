@@ -8,7 +8,7 @@ from example.factories import COLUMNS, LOGGED
 from example.trained import CODE
 
 from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.contract.quarantine import refuse_bad_data
+from kedro_mlops.contract.quarantine import admit
 from kedro_mlops.contract.rules import column_rules
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
 from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
@@ -86,9 +86,9 @@ def test_a_larger_share_in_quarantine_lets_the_tables_pass():
     screening = ScreeningAccount(max_quarantine_share=0.01, **said)
 
     with pytest.raises(BadDataError, match=r"screening\.max_quarantine_share=0\.01"):
-        refuse_bad_data(screening)
+        admit(screening)
 
-    refuse_bad_data(screening.model_copy(update={"max_quarantine_share": account.share}))
+    admit(screening.model_copy(update={"max_quarantine_share": account.share}))
 
 
 def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_params):

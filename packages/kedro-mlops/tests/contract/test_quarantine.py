@@ -20,7 +20,7 @@ from kedro_mlops.contract.columns import Column, Columns, Contract, column, real
 from kedro_mlops.contract.quarantine import (
     EXAMPLES,
     WORST,
-    refuse_bad_data,
+    admit,
     screen,
 )
 from kedro_mlops.contract.screening_account import TableAccount
@@ -538,7 +538,7 @@ def test_bad_data_is_refused_with_table_share_limit_and_the_worst_rules():
     screening = judged(0.25, account)
 
     with pytest.raises(BadDataError) as refused:
-        refuse_bad_data(screening)
+        admit(screening)
 
     message = str(refused.value)
     assert "10 of 20 rows (50.0%) break Ticket" in message
@@ -559,7 +559,7 @@ def test_only_the_table_that_is_too_bad_is_named():
     screening = judged(0.25, good, bad)
 
     with pytest.raises(BadDataError, match="Receipt") as refused:
-        refuse_bad_data(screening)
+        admit(screening)
 
     assert "Ticket" not in str(refused.value)
     assert (screening.passed, screening.largest_share) == (False, 0.5)
@@ -570,7 +570,7 @@ def test_a_share_that_is_just_the_limit_is_accepted():
     _, _, account = screen(SPOILT_TICKETS, Ticket)
     screening = judged(0.5, account)
 
-    refuse_bad_data(screening)
+    admit(screening)
 
     assert screening.passed
     assert screening.largest_share == screening.max_quarantine_share == 0.5
@@ -592,7 +592,7 @@ def test_personal_values_are_in_no_account_and_no_message():
     screening = judged(0, account)
 
     with pytest.raises(BadDataError) as refused:
-        refuse_bad_data(screening)
+        admit(screening)
 
     told = f"{account} {screening} {refused.value}"
     assert not [name for name in names if name in told]

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from pandera.dtypes import DataType, is_bool, is_datetime, is_int, is_numeric
+from pandera.dtypes import DataType, is_bool, is_datetime, is_float, is_int, is_numeric
 
 from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime import serving_spec
@@ -48,10 +48,8 @@ class Contract(pa.DataFrameModel):
     @pa.check(".*", regex=True, name=FINITE, error=FINITE)
     @classmethod
     def is_finite(cls, values: pd.Series) -> pd.Series:
-        """Whether each value is finite; what is not a float always is."""
-        if not pd.api.types.is_float_dtype(values):
-            return pd.Series(True, index=values.index)
-        return pd.Series(np.isfinite(values), index=values.index)
+        """Whether each value is finite; what is no number always is."""
+        return ~values.isin([np.inf, -np.inf])
 
 
 def real_moment(*names: str) -> Any:
@@ -356,23 +354,25 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
 def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
     role = (spec.metadata or {}).get("role", Role())
     kind = _kind(spec.dtype)
-    declared = {check.pandera: check.name for check in CHECKS.values()}
     limits = {check.name: next(iter(check.statistics.values()), None) for check in spec.checks}
-    column = Column(
+    declared = {check.pandera: check.name for check in CHECKS.values()}
+    checks: dict[str, Any] = {
+        declared.get(n, n): limit for n, limit in limits.items() if n != FINITE
+    }
+    words = spec.nullable or kind != "categorical"
+    usual = (t for t in missing if t not in checks.get("isin", []) and (words or not t))
+    return Column(
         name=name,
         kind=kind,
         dtype=spec.dtype,
         nullable=spec.nullable,
         description=spec.description or "",
         role=role,
-        finite=FINITE in limits and kind == "numeric" and not is_int(spec.dtype),
-        checks={declared.get(n, n): limit for n, limit in limits.items() if n != FINITE},
+        finite=FINITE in limits and is_float(spec.dtype),
+        checks=checks,
+        missing=tuple(usual) if role.missing is None else role.missing,
         judges=tuple(spec.checks),
     )
-    is_value = column.checks.get("isin", [])
-    words = column.nullable or column.kind != "categorical"
-    usual = (text for text in missing if text not in is_value and (words or not text))
-    return replace(column, missing=tuple(usual) if role.missing is None else role.missing)
 
 
 def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
@@ -393,27 +393,23 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
             yield f"is {column.kind}, and `{name}` is for text"
     if role.lookup and role.lookup.by not in names:
         yield f"is looked up by '{role.lookup.by}', which the contract does not have"
-    if role.label and not _fits_task(column, role.label):
+    fits: dict[Task | None, bool] = {
+        None: True,
+        "binary": column.kind == "boolean",
+        "multiclass": column.kind == "categorical" and "isin" in column.checks,
+        "regression": column.kind == "numeric",
+    }
+    if not fits.get(role.label):
         yield (
             f"is {column.kind} and label={role.label!r}: a boolean column is 'binary', a text "
             "column with `isin` 'multiclass', a number 'regression'"
         )
 
 
-def _fits_task(column: Column, task: Task) -> bool:
-    fits = {
-        "binary": column.kind == "boolean",
-        "multiclass": column.kind == "categorical" and "isin" in column.checks,
-        "regression": column.kind == "numeric",
-    }
-    return fits.get(task, False)
-
-
 def _kind(dtype: DataType) -> Kind:
-    if is_bool(dtype):
-        return "boolean"
-    if is_numeric(dtype):
-        return "numeric"
-    if is_datetime(dtype):
-        return "datetime"
-    return "categorical"
+    kinds: dict[Kind, Callable[[DataType], bool]] = {
+        "boolean": is_bool,
+        "numeric": is_numeric,
+        "datetime": is_datetime,
+    }
+    return next((kind for kind, holds in kinds.items() if holds(dtype)), "categorical")

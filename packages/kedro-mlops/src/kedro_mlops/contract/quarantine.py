@@ -119,13 +119,7 @@ def judge_screening(params: Screening, *accounts: TableAccount) -> ScreeningAcco
 
 
 def admit(screening: ScreeningAccount, **tables: ir.Table) -> dict[str, ir.Table]:
-    """Let the screened tables pass, unless too much of one is in the quarantine."""
-    refuse_bad_data(screening)
-    return tables
-
-
-def refuse_bad_data(screening: ScreeningAccount) -> None:
-    """Stop where more than the accepted share of a table's rows is quarantined.
+    """Let the screened tables pass, unless too much of one is in the quarantine.
 
     Raises:
         BadDataError: naming the table, the share, and its three worst rules.
@@ -142,6 +136,7 @@ def refuse_bad_data(screening: ScreeningAccount) -> None:
                 "contracts.py asks of it. Nothing was trained, and the champion "
                 "stays."
             )
+    return tables
 
 
 def _in_words(rule: BrokenRule) -> str:

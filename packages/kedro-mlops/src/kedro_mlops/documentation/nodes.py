@@ -80,23 +80,19 @@ def _describe(columns: Columns) -> dict[str, Any]:
         "description": columns.description,
         "key": list(columns.unique),
         "columns": [
-            {
-                "name": column.name,
-                "kind": column.kind,
-                "nullable": column.nullable,
-                "description": column.description,
-                "allowed": list(_allowed(column)),
-                "uses": list(_uses(column, columns, of_events)),
-            }
+            vars(column)
+            | {"allowed": _allowed(column), "uses": list(_uses(column, columns, of_events))}
             for column in columns.all
         ],
     }
 
 
-def _allowed(column: Column) -> Iterator[str]:
-    for check, limit in column.checks.items():
-        values = limit if isinstance(limit, list | tuple | set) else [limit]
-        yield CHECKS[check].words.format(", ".join(map(str, values)))
+def _allowed(column: Column) -> list[str]:
+    limits = {
+        name: ", ".join(map(str, limit)) if isinstance(limit, list | tuple | set) else limit
+        for name, limit in column.checks.items()
+    }
+    return [CHECKS[name].words.format(limit) for name, limit in limits.items()]
 
 
 def _uses(column: Column, shown: Columns, of_events: bool) -> Iterator[str]:

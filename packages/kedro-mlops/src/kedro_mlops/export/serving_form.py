@@ -1,10 +1,10 @@
 """The fitted model in the form that serves: compiled trees where they are proved equal."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -12,8 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.package import ModelPackage, Unloadable, UnloadableError, dump_estimator
-from kedro_mlops.models.stand_in import as_arrays
-from kedro_mlops.runtime.encoding import encode_rows
+from kedro_mlops.models.stand_in import tree_predictor
 from kedro_mlops.runtime.serving_spec import (
     MODEL,
     TREES,
@@ -22,7 +21,6 @@ from kedro_mlops.runtime.serving_spec import (
     ServingSpec,
     hash_of,
 )
-from kedro_mlops.runtime.trees import Trees
 
 from .compiled import NotEqualError, compile_trees
 from .fields import fields_of
@@ -101,17 +99,12 @@ def encoding_of(estimator: Pipeline) -> Encoding:
     Raises:
         NotEqualError: if it does more.
     """
-    preprocessing, model = estimator[0], estimator[-1]
+    model = estimator[-1]
     if not isinstance(model, HistGradientBoostingClassifier):
         raise NotEqualError(f"{type(model).__name__} is not compiled; trees of {COMPILED} are.")
     if len(model.classes_) != 2:
         raise NotEqualError(f"There are {len(model.classes_)} classes; the service knows two.")
-    # what is dropped has been left out of the fit
-    parts = {
-        name: (part, columns)
-        for name, part, columns in preprocessing.transformers_
-        if not isinstance(part, str) or part != "drop"
-    }
+    parts = _parts_of(estimator)
     if parts.keys() != PARTS or not isinstance(parts["categorical"][0], OrdinalEncoder):
         raise NotEqualError(f"The preprocessing is not that of trees: it has {', '.join(parts)}.")
     return Encoding(
@@ -123,17 +116,19 @@ def encoding_of(estimator: Pipeline) -> Encoding:
 
 def categories_of(estimator: Pipeline) -> dict[str, list[str]]:
     """Per categorical feature, the categories that the preprocessing has seen, if it says."""
-    preprocessing = estimator[0]
-    if not isinstance(preprocessing, ColumnTransformer):
-        return {}
-    parts = {name: (part, columns) for name, part, columns in preprocessing.transformers_}
-    encoder, columns = parts.get("categorical", (None, []))
+    encoder, columns = _parts_of(estimator).get("categorical", (None, []))
     # without columns the encoder was not fitted
     if not len(columns) or not isinstance(encoder, OneHotEncoder | OrdinalEncoder):
         return {}
     # a missing category is not one that was seen
     named = [[str(value) for value in found if not pd.isna(value)] for found in encoder.categories_]
     return dict(zip(columns, named, strict=True))
+
+
+def _parts_of(estimator: Pipeline) -> dict[str, tuple[Any, Any]]:
+    """The transformers of the preprocessing and their columns, without what it drops."""
+    transformers = getattr(estimator[0], "transformers_", [])
+    return {n: (part, columns) for n, part, columns in transformers if part != "drop"}
 
 
 def _prove(
@@ -146,9 +141,8 @@ def _prove(
 ) -> str:
     """Compare the compiled trees with scikit-learn; the proof, in words."""
     kinds = {name: columns[name].kind for name in columns.features}
-    matrix = encode_rows(as_arrays(rows, kinds), encoding)
     try:
-        served = Trees(library, encoding.width).predict(matrix)
+        served = tree_predictor(library, encoding, kinds)(rows)
     except ProjectError as error:
         raise NotEqualError(str(error)) from error
     expected = package.predict(rows)

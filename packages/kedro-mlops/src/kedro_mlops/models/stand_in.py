@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import ArrayColumn, Coded, encode_rows
 from kedro_mlops.runtime.kinds import Kind
-from kedro_mlops.runtime.serving_spec import TREES, ServingSpec
+from kedro_mlops.runtime.serving_spec import TREES, Encoding
 from kedro_mlops.runtime.trees import Trees
 
 from .package import ModelPackage, Unloadable
@@ -33,17 +33,24 @@ def with_stand_in(package: ModelPackage) -> ModelPackage:
         for folder in models_of(release):
             spec = spec_of(folder)
             if spec.model_version == package.version and spec.engine == "compiled trees":
-                stand_in = _compiled(folder, spec)
+                kinds = {f.name: f.kind for f in spec.fields if f.name in spec.features}
+                stand_in = tree_predictor(folder / TREES, spec.encoding, kinds)
                 return replace(package, estimator=replace(model, stand_in=stand_in))
     except ProjectError as error:
         logger.warning("%s", error)
     return package
 
 
-def _compiled(folder: Path, spec: ServingSpec) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
-    kinds = {field.name: field.kind for field in spec.fields if field.name in spec.features}
-    trees = Trees(folder / TREES, spec.encoding.width)
-    return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), spec.encoding))
+def tree_predictor(
+    library: Path, encoding: Encoding, kinds: Mapping[str, Kind]
+) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+    """What compiled trees say of a table, whose columns are of the kinds.
+
+    Raises:
+        ProjectError: if the library cannot be used here.
+    """
+    trees = Trees(library, encoding.width)
+    return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), encoding))
 
 
 def as_arrays(rows: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, ArrayColumn]:
