@@ -148,7 +148,7 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
 
     scored = [model.score(values) for values, _ in store.complete_all(rows)]
     singly = [probability for probability, _ in scored]
-    columns, _ = complete_table(columns_of(rows, spec.sent), store, spec.event_time, SENT)
+    columns, _ = complete_table(columns_of(rows, spec.sent), store)
     together, unseen = model.score_table(columns)
 
     missing = asked.head(40).assign(**{field.name: np.nan for field in spec.looked_up})

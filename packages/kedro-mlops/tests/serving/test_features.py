@@ -234,7 +234,7 @@ def test_no_more_is_kept_than_may_be(store_url, heard):
     for i in range(50):
         store.complete_all([row(courier=f"{i}", van=f"N{i}")])
 
-    assert all(len(cache) in range(1, 20) for cache in store._caches)
+    assert all(len(group.cache) in range(1, 20) for group in store.groups)
     assert completed(store, row())[1] == {}
 
 
@@ -477,12 +477,7 @@ def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard):
 
 def by_table(store, rows):
     """Rows completed as one table: for each row its looked-up values and what is missing."""
-    columns, missing = complete_table(
-        columns_of(rows, store.spec.sent),
-        store,
-        store.spec.event_time,
-        SENT,
-    )
+    columns, missing = complete_table(columns_of(rows, store.spec.sent), store)
     names = [field.name for field in store.spec.looked_up]
     values = np.column_stack([np.asarray(columns[name], dtype=float) for name in names])
     return [[None if np.isnan(v) else v for v in row] for row in values.tolist()], by_row(missing)
@@ -548,9 +543,7 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
     ]
 
     singly = store.complete_all(rows)
-    columns, reasons = complete_table(
-        columns_of(rows, spec.sent), store, "moment", ["moment", "product"]
-    )
+    columns, reasons = complete_table(columns_of(rows, spec.sent), store)
     missing = by_row(reasons)
 
     colours = ["red", None, None, None, "red"]
@@ -564,7 +557,7 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
 
 
 def test_fields_of_the_same_table_and_key_are_read_at_once():
-    groups = features.groups_of(SPEC)
+    groups = features.groups_of(SPEC, 0, 0)
 
     assert [group.table for group in groups] == [
         "courier_features", "depot_features", "area_features", "van_features",

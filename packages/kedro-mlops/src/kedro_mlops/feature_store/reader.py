@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -34,16 +35,29 @@ MAX_KEYS = 5_000
 Completed = tuple[list[Any], dict[str, str]]
 
 
-@dataclass(frozen=True)
 class Group:
-    """The columns that come from one table by one key."""
+    """The columns that come from one table by one key.
 
-    table: str
-    by: int
-    day: int | None
-    names: tuple[str, ...]
-    columns: tuple[str, ...]
-    judges: tuple[Callable[[Any], Any], ...]
+    Args:
+        table: The table.
+        by: Position of the key among the fields that are sent.
+        day: Position of the moment that says for which day; none if values are not daily.
+        fields: What the model calls the columns, and how they are judged.
+        cache: What was read lately.
+    """
+
+    def __init__(
+        self, table: str, by: int, day: int | None, fields: list[Field], cache: TTLCache
+    ) -> None:
+        self.table = table
+        self.by = by
+        self.day = day
+        self.fields = fields
+        self.cache = cache
+        self.names = tuple(field.name for field in fields)
+        self._judges = [_judge(field) for field in fields]
+        # what there is for a row without a key
+        self.nothing = self.missing(NO_KEY)
 
     def key(self, values: Sequence[Any]) -> Key | None:
         """What to ask for a row; None where it has no key."""
@@ -60,7 +74,7 @@ class Group:
         """What was found, without what breaks the contract."""
         kept: list[Any] = []
         reasons: dict[str, str] = {}
-        for name, judge, value in zip(self.names, self.judges, values, strict=True):
+        for name, judge, value in zip(self.names, self._judges, values, strict=True):
             found = None
             if value is None:
                 reasons[name] = NO_VALUE
@@ -120,11 +134,8 @@ class FeatureStore:
     groups: list[Group] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.groups = groups_of(self.spec)
-        n_bytes, seconds = self.settings.cache_bytes, self.settings.cache_seconds
-        self._caches = [TTLCache(n_bytes, seconds) for _ in self.groups]
-        self._nothing = [group.missing(NO_KEY) for group in self.groups]
-        self._sources = list(zip(self.groups, self._caches, self._nothing, strict=True))
+        settings = self.settings
+        self.groups = groups_of(self.spec, settings.cache_bytes, settings.cache_seconds)
         self._engine: Any = None
         self._closed_until = 0.0
 
@@ -132,9 +143,9 @@ class FeatureStore:
         """Add the looked-up values to a row, if all are at hand; else None."""
         now = time.monotonic()
         entries: list[Entry] = []
-        for group, cache, nothing in self._sources:
+        for group in self.groups:
             key = group.key(values)
-            entry = nothing if key is None else cache.get(key, now)
+            entry = group.nothing if key is None else group.cache.get(key, now)
             if entry is None:
                 return None
             entries.append(entry)
@@ -143,32 +154,27 @@ class FeatureStore:
 
     def complete_all(self, rows: Sequence[Sequence[Any]]) -> list[Completed]:
         """Add the looked-up values to rows, reading those that are not at hand. Blocks."""
-        found = [
-            self.find(number, [group.key(values) for values in rows])
-            for number, group in enumerate(self.groups)
-        ]
+        found = [self.find(group, [group.key(values) for values in rows]) for group in self.groups]
         return [_completed(values, entries) for values, *entries in zip(rows, *found, strict=True)]
 
-    def find(self, number: int, keys: Sequence[Key | None]) -> list[Entry]:
+    def find(self, group: Group, keys: Sequence[Key | None]) -> list[Entry]:
         """The entries of a group, from what is kept or from the store. Blocks; thread-safe.
 
         A store that cannot be read is no error: its values are missing, and say so.
 
         Args:
-            number: Of the group.
+            group: What is looked up.
             keys: What is asked; None where a row has no key.
         """
-        now = time.monotonic()
-        kept = self._caches[number].get_all(keys, now)
+        kept = group.cache.get_all(keys, time.monotonic())
         if all(kept):
             return kept  # type: ignore[return-value]
         asked = {key for key, entry in zip(keys, kept, strict=True) if entry is None and key}
-        read = self._read(number, asked) if asked else {}
+        read = self._read(group, asked) if asked else {}
         if read is None:
-            read = dict.fromkeys(asked, self.groups[number].missing(UNAVAILABLE))
-        nothing = self._nothing[number]
+            read = dict.fromkeys(asked, group.missing(UNAVAILABLE))
         return [
-            entry or (nothing if key is None else read[key])
+            entry or (group.nothing if key is None else read[key])
             for key, entry in zip(keys, kept, strict=True)
         ]
 
@@ -178,38 +184,29 @@ class FeatureStore:
         So requests need not wait for the store, but for what is new to it. While the store cannot
         be read, what is kept stays until it is too old.
         """
-        for number, cache in enumerate(self._caches):
-            ageing = cache.ageing(time.monotonic())
-            if ageing and self._read(number, ageing) is None:
+        for group in self.groups:
+            ageing = group.cache.ageing(time.monotonic())
+            if ageing and self._read(group, ageing) is None:
                 return
 
-    def _read(self, number: int, keys: Iterable[Key]) -> dict[Key, Entry] | None:
+    def _read(self, group: Group, keys: Iterable[Key]) -> dict[Key, Entry] | None:
         """Read entries of a group, and keep them; None if the store cannot be read."""
-        group, ordered = self.groups[number], sorted(keys)
+        ordered = sorted(keys)
         read: dict[Key, Entry] = {}
         try:
             for first in range(0, len(ordered), MAX_KEYS):
-                read |= self._ask(group, ordered[first : first + MAX_KEYS])
+                batch = ordered[first : first + MAX_KEYS]
+                by_entity: dict[str, list[tuple[date | None, tuple[Any, ...]]]] = {}
+                for entity, day, *values in self._query(group, batch):
+                    by_entity.setdefault(entity, []).append((_date(day), tuple(values)))
+                read |= {key: self._entry(group, key, by_entity.get(key[0], [])) for key in batch}
         except _StoreError as error:
             logger.error("The feature store cannot be read: %s", error)
             self.observer.looked_up(group.table, "failed")
             return None
         self.observer.looked_up(group.table, "read")
-        self._caches[number].keep(read, time.monotonic())
+        group.cache.keep(read, time.monotonic())
         return read
-
-    def _ask(self, group: Group, keys: list[Key]) -> dict[Key, Entry]:
-        if time.monotonic() < self._closed_until:
-            raise _StoreError("it failed a moment ago, and is left alone for a while")
-        try:
-            rows = self._query(group, keys)
-        except _StoreError:
-            self._closed_until = time.monotonic() + self.settings.timeout_seconds
-            raise
-        by_entity: dict[str, list[tuple[date | None, tuple[Any, ...]]]] = {}
-        for entity, day, *values in rows:
-            by_entity.setdefault(entity, []).append((_date(day), tuple(values)))
-        return {key: self._entry(group, key, by_entity.get(key[0], [])) for key in keys}
 
     def _entry(self, group: Group, key: Key, rows: list[tuple[date | None, Any]]) -> Entry:
         _, asked = key
@@ -228,37 +225,37 @@ class FeatureStore:
         """The rows in question: of each entity those of the days, and the newest before them."""
         import sqlalchemy as sa  # noqa: PLC0415 - not at start-up
 
+        if time.monotonic() < self._closed_until:
+            raise _StoreError("it failed a moment ago, and is left alone for a while")
         entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
-        table = sa.table(group.table, entity, day)
         # as the store has it: what is none must not be the end of a whole query
-        plain = sa.type_coerce(day, sa.String)
-        wanted: list[Any] = [sa.column(name) for name in group.columns]
-        query: Any
+        plain = sa.null() if group.day is None else sa.type_coerce(day, sa.String)
         # text that PostgreSQL cannot hold is in no store
         known = entity.in_({key[0] for key in keys if "\0" not in key[0]})
-        if group.day is None:
-            query = sa.select(entity, sa.null(), *wanted).select_from(table).where(known)
-        else:
+        values: list[Any] = [sa.column(_source(field).column) for field in group.fields]
+        rows = sa.select(entity, plain, *values).select_from(sa.table(group.table, entity, day))
+        query: Any = rows.where(known)
+        if group.day is not None:
             days = [key[1] for key in keys if key[1] is not None]
-            first = _midnight(_days_before(min(days), self.settings.max_age_days))
-            last = _midnight(max(days))
+            # not before the first day that there is
+            oldest = max(1, min(days).toordinal() - self.settings.max_age_days)
+            first, last = _midnight(date.fromordinal(oldest)), _midnight(max(days))
             before = (
                 sa.select(entity.label(ENTITY), sa.func.max(day).label(DAY))
                 .where(known, day < first)
                 .group_by(entity)
                 .subquery()
             )
-            query = sa.select(entity, plain, *wanted).select_from(table)
-            recent = query.where(known, day.between(first, last))
             newest = (entity == before.c.entity) & (day == before.c.day)
-            older = sa.select(entity, plain, *wanted).select_from(table)
             query = sa.union_all(
-                recent, older.where(sa.exists(sa.select(before.c.entity).where(newest)))
+                query.where(day.between(first, last)),
+                rows.where(sa.exists(sa.select(before.c.entity).where(newest))),
             )
         try:
             with self._connected() as connection:
                 return list(connection.execute(query).fetchall())
         except Exception as error:  # whatever a driver says to a store that is damaged
+            self._closed_until = time.monotonic() + self.settings.timeout_seconds
             raise _StoreError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
     def _connected(self) -> Any:
@@ -281,28 +278,26 @@ def _completed(values: Sequence[Any], entries: Iterable[Entry]) -> Completed:
     return completed, missing
 
 
-def groups_of(spec: ServingSpec) -> list[Group]:
+def groups_of(spec: ServingSpec, cache_bytes: int, cache_seconds: float) -> list[Group]:
     """Group the looked-up fields by the table and key that they come from."""
-    place = {name: position for position, name in enumerate(f.name for f in spec.sent)}
-
-    def source(field: Field) -> Lookup:
-        assert field.source is not None
-        return field.source
-
+    place = {field.name: position for position, field in enumerate(spec.sent)}
     return [
         Group(
             table=table,
             by=place[by],
             day=place[spec.event_time] if daily else None,
-            names=tuple(field.name for field in fields),
-            columns=tuple(source(field).column for field in fields),
-            judges=tuple(map(_judge, fields)),
+            fields=list(fields),
+            cache=TTLCache(cache_bytes, cache_seconds),
         )
-        for (table, by, daily), grouped in groupby(
-            spec.looked_up, key=lambda f: (source(f).table, source(f).by, source(f).daily)
+        for (table, by, daily), fields in groupby(
+            spec.looked_up, key=lambda f: attrgetter("table", "by", "daily")(_source(f))
         )
-        if (fields := list(grouped))
     ]
+
+
+def _source(field: Field) -> Lookup:
+    assert field.source is not None
+    return field.source
 
 
 def _engine(settings: StoreSettings) -> Any:
@@ -326,11 +321,6 @@ def _engine(settings: StoreSettings) -> Any:
             "options": f"-c statement_timeout={round(seconds * 1000)}",
         }
     return sa.create_engine(url, **options)
-
-
-def _days_before(day: date, n_days: int) -> date:
-    """Not before the first day that there is."""
-    return date.fromordinal(max(1, day.toordinal() - n_days))
 
 
 def _midnight(day: date) -> datetime:

@@ -191,9 +191,9 @@ def _unfit(field: Field, what: str) -> BadRequestError:
     return BadRequestError(422, "type", f"Column '{field.name}' {what}.")
 
 
-def as_coded(texts: "pa.Array") -> Coded[str | None]:
-    """Text as the positions of its distinct values."""
-    found = texts.dictionary_encode(null_encoding="encode")
+def as_coded(values: "pa.Array") -> Coded[Any]:
+    """Values as the positions of the distinct ones."""
+    found = values.dictionary_encode(null_encoding="encode")
     codes = found.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return Coded(codes, found.dictionary.to_pylist())
 
@@ -203,11 +203,6 @@ def pairs(first: Coded[A], second: Coded[B]) -> Coded[tuple[A, B]]:
     import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
 
     n_second = len(second.values)
-    found = pa.array(first.codes * n_second + second.codes).dictionary_encode()
-    ours, theirs = np.divmod(found.dictionary.to_numpy(), n_second)
-    values = zip(
-        map(first.values.__getitem__, ours.tolist()),
-        map(second.values.__getitem__, theirs.tolist()),
-        strict=True,
-    )
-    return Coded(found.indices.to_numpy().astype(np.int64), list(values))
+    codes, found = as_coded(pa.array(first.codes * n_second + second.codes))
+    places = (divmod(pair, n_second) for pair in found)
+    return Coded(codes, [(first.values[i], second.values[j]) for i, j in places])

@@ -108,11 +108,8 @@ class Predictor:
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
         """
-        spec, now = self.model.spec, utc_now()
-        sent = [field.name for field in spec.sent]
-        completed, missing = complete_table(
-            columns, self.store, spec.event_time, sent, check_deadline
-        )
+        now = utc_now()
+        completed, missing = complete_table(columns, self.store, check_deadline)
         answers, shadow = answer_rows(self.model, "champion", completed, missing), None
         if self.challenger is not None:
             answers, shadow = self.challenger.table_in_trial(answers, completed)

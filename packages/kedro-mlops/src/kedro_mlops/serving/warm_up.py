@@ -20,7 +20,7 @@ def warm_up(state: AppState) -> None:
     row = {field.name: field.example for field in model.spec.sent}
     columns = state.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
     names = [field.name for field in model.spec.sent]
-    completed, missing = complete_table(columns, store, model.spec.event_time, names)
+    completed, missing = complete_table(columns, store)
     answers = answer_rows(model, "champion", completed, missing)
     logged_table(completed, names, answers, utc_now()).to_pylist()
     added = state.predictor.additions.of(answers.probability, answers.decision)
