@@ -123,7 +123,7 @@ def test_what_the_log_removed_is_counted_from_its_total(metrics):
 
 
 def test_the_models_and_what_the_challenger_does_are_told(metrics):
-    metrics.models(spec_of(model_version="v1"), "champion", 123.0)
+    metrics.model(spec_of(model_version="v1", as_of="1970-01-01T00:02:03"), "champion")
     metrics.switched("shadow")
     metrics.switched("off")
 
@@ -201,9 +201,7 @@ def test_every_metric_is_declared_just_once(metrics):
     names = [
         node.args[0].value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in kinds
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds
     ]
 
     assert len(names) > 15

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -36,6 +35,11 @@ TELL_SECONDS = 0.25
 MIN_PAUSE_SECONDS = 0.1
 # how often it is tried whether there is room for predictions
 WATCH_SECONDS = 2
+# what is told of the model: what it is, and how good it was
+INFO = (
+    "model_version", "family", "as_of", "threshold", "metrics", "confusion", "git_commit",
+    "data_hash", "engine", "engine_reason",
+)  # fmt: skip
 STOPPED = "challenger_off.json"
 
 
@@ -78,23 +82,33 @@ class AppState:
         self.log = RequestLog()
         self.reader = RowReader(spec.sent, settings.max_rows)
         self.table_reader = TableReader(self.reader)
-        self.info = msgspec.json.encode(_info(spec))
+        self.info = msgspec.json.encode({name: getattr(spec, name) for name in INFO})
         openapi = msgspec.json.encode(document(spec, self.reader, settings, additions))
         self.docs = {
             "/": Reply(200, page(title(spec)), HTML, PAGE),
             "/docs.json": Reply(200, openapi, JSON),
         }
         model = ServedModel(folder, spec, settings.n_threads, load)
-        self.metrics.models(spec, "champion", _moment(spec))
+        self.metrics.model(spec, "champion")
+        store = StoreSettings(
+            url=settings.feature_store_url,
+            max_age_days=settings.max_feature_age_days,
+            cache_seconds=settings.feature_cache_seconds,
+            timeout_seconds=settings.feature_store_timeout_seconds,
+        )
+        log = PredictionLog(
+            Path(settings.prediction_log_dir),
+            settings.prediction_log_file_megabytes * MEGABYTE,
+            settings.prediction_log_megabytes * MEGABYTE,
+        )
         self.predictor = Predictor(
             model,
-            FeatureStore(spec, _store(settings), self.metrics),
-            _log(settings),
+            FeatureStore(spec, store, self.metrics),
+            log,
             self.metrics,
             self._challenger(model, challenger),
             additions,
         )
-
         self.look_ups = LookupBatcher(self.predictor.store.complete_all)
 
     def answer_large(
@@ -171,50 +185,12 @@ class AppState:
             self.metrics.switched("off")
             return None
         folder, spec = challenger
-        self.metrics.models(spec, "challenger", _moment(spec))
+        self.metrics.model(spec, "challenger")
+        decisions = settings.challenger_decision_file
         how = ChallengerSettings(
             mode=settings.challenger_mode,  # type: ignore[arg-type]
             share=settings.challenger_share,
-            decision_file=Path(settings.challenger_decision_file)
-            if settings.challenger_decision_file
-            else None,
+            decision_file=Path(decisions) if decisions else None,
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
         return Challenger(model, ServedModel(folder, spec, 1, self._load), how, self.metrics)
-
-
-def _store(settings: Settings) -> StoreSettings:
-    return StoreSettings(
-        url=settings.feature_store_url,
-        max_age_days=settings.max_feature_age_days,
-        cache_seconds=settings.feature_cache_seconds,
-        timeout_seconds=settings.feature_store_timeout_seconds,
-    )
-
-
-def _log(settings: Settings) -> PredictionLog:
-    return PredictionLog(
-        Path(settings.prediction_log_dir),
-        settings.prediction_log_file_megabytes * MEGABYTE,
-        settings.prediction_log_megabytes * MEGABYTE,
-    )
-
-
-def _moment(spec: ServingSpec) -> float:
-    return datetime.fromisoformat(spec.as_of).replace(tzinfo=UTC).timestamp()
-
-
-def _info(spec: ServingSpec) -> dict[str, object]:
-    """What serves, and how good it was."""
-    return {
-        "model_version": spec.model_version,
-        "family": spec.family,
-        "as_of": spec.as_of,
-        "threshold": spec.threshold,
-        "metrics": spec.metrics,
-        "confusion": spec.confusion,
-        "git_commit": spec.git_commit,
-        "data_hash": spec.data_hash,
-        "engine": spec.engine,
-        "engine_reason": spec.engine_reason,
-    }

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
+from kedro_mlops.runtime.encoding import Arrays, Coded
 
 from .answers import Answer, Answering, answering
 from .bulk_answers import TableAnswers, answer_rows, mixed
 from .metrics import Metrics
-from .model import ServedModel
+from .model import ServedModel, plain
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Challenger:
 
     def takes_all(self, columns: Arrays) -> NDArray[np.bool_]:
         """Which of many rows are the canary's to answer."""
-        values = [_plain(columns[name]) for name in self._champion.keys]
+        values = [plain(columns[name]).tolist() for name in self._champion.keys]
         return np.array([self._has(key) for key in zip(*values, strict=True)])
 
     def _has(self, key: Iterable[Any]) -> bool:
@@ -259,13 +259,6 @@ class Challenger:
                 self._settings.record_file,
             )
             self.mode = "off"
-
-
-def _plain(column: ArrayColumn) -> list[Any]:
-    """The values as single rows have them."""
-    if isinstance(column, Coded):
-        return [column.values[code] for code in column.codes.tolist()]
-    return column.tolist()  # type: ignore[no-any-return]
 
 
 def _read(file: Path | None) -> dict[str, Any]:

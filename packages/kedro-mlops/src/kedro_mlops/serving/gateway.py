@@ -144,7 +144,8 @@ class Gateway:
                 raise refused("overloaded")
             kind = request.content_type()
             body = await request.body()
-            return await self._predict(state, kind, body, request.accept)
+            accept = request.headers.get(b"accept", b"*/*")
+            return await self._predict(state, kind, body, accept)
         except BadRequestError as error:
             # kept with its frames, it would keep the body until garbage is collected
             reason = error.with_traceback(None)

@@ -56,10 +56,6 @@ class Share:
             raise BadRequestError(
                 503, "overloaded", "Other requests need the memory; try again in a while."
             )
-        self.add(n_bytes)
-
-    def add(self, n_bytes: int) -> None:
-        """Count what is there already."""
         self._room.n_free -= n_bytes
         self._n_bytes += n_bytes
 

@@ -37,6 +37,35 @@ class JsonLines(logging.Formatter):
         return json.dumps(said)
 
 
+class PerSecond:
+    """Lines of each kind, of which so many may be written in a second.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._second = 0
+        self._left_out: Counter[str] = Counter()
+        self._n_lines: Counter[str] = Counter()
+
+    def takes(self, kind: str, most: int) -> bool:
+        """Whether one more is written."""
+        self._n_lines[kind] += 1
+        self._left_out[kind] += self._n_lines[kind] > most
+        return self._n_lines[kind] <= most
+
+    def left_out(self) -> Counter[str]:
+        """When a second is over, how many of each kind were not written in it."""
+        now = int(self._clock())
+        if now == self._second:
+            return Counter()
+        left_out, self._left_out, self._second = +self._left_out, Counter(), now
+        self._n_lines.clear()
+        return left_out
+
+
 class Flood(logging.Filter):
     """Lets so many lines a second of each logger pass, and says how many it did not.
 
@@ -46,25 +75,17 @@ class Flood(logging.Filter):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock = clock
-        self._second = 0
-        self._n_lines: Counter[str] = Counter()
+        self._lines = PerSecond(clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line passes."""
         self.flush()
-        self._n_lines[record.name] += 1
-        return self._n_lines[record.name] <= MOST_OF_ONE
+        return self._lines.takes(record.name, MOST_OF_ONE)
 
     def flush(self) -> None:
         """Say, when a second is over, how many lines were left out in it."""
-        now = int(self._clock())
-        if now == self._second:
-            return
-        n_lines, self._n_lines, self._second = self._n_lines, Counter(), now
-        for name, n in n_lines.items():
-            if n > MOST_OF_ONE:
-                logger.warning("%d more lines of %s in a second", n - MOST_OF_ONE, name)
+        for name, n_lines in self._lines.left_out().items():
+            logger.warning("%d more lines of %s in a second", n_lines, name)
 
 
 _flood = Flood()
@@ -98,16 +119,13 @@ class RequestLog:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._second = 0
-        self._room = self._left_out = 0
-        self._room_without_key = 0
+        self._lines = PerSecond(clock)
 
     def write(self, request_id: str, status: int, reason: str, path: str, seconds: float) -> None:
         """Say what became of a request."""
         self.flush()
-        if not self._takes(status):
-            self._left_out += 1
+        kind, most = ("without key", MOST_WITHOUT_KEY) if status == 401 else ("others", MOST)
+        if not self._lines.takes(kind, most):
             return
         milliseconds = round(1000 * seconds, 3)
         logger.log(
@@ -125,17 +143,6 @@ class RequestLog:
     def flush(self) -> None:
         """Say, when a second is over, how many lines were left out in it."""
         _flood.flush()
-        now = int(self._clock())
-        if now == self._second:
-            return
-        left_out, self._left_out, self._second = self._left_out, 0, now
-        self._room, self._room_without_key = MOST, MOST_WITHOUT_KEY
-        if left_out:
-            logger.warning("%d more requests were refused or failed in a second", left_out)
-
-    def _takes(self, status: int) -> bool:
-        if status == 401:
-            self._room_without_key -= 1
-            return self._room_without_key >= 0
-        self._room -= 1
-        return self._room >= 0
+        n_lines = self._lines.left_out().total()
+        if n_lines:
+            logger.warning("%d more requests were refused or failed in a second", n_lines)

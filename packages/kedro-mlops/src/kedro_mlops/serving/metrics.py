@@ -1,6 +1,7 @@
 """What Prometheus sees of the service beside BentoML's own metrics; declared here and only once."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -67,73 +68,59 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        import prometheus_client as prometheus  # noqa: PLC0415 - see above
+        from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - see above
 
         shared: Literal["livemostrecent"] = "livemostrecent"
-        self.requests = prometheus.Counter("http_requests", "Requests answered", ["path", "status"])
-        self.seconds = prometheus.Histogram(
+        model = ["model_version", "variant"]
+        self.requests = Counter("http_requests", "Requests answered", ["path", "status"])
+        self.seconds = Histogram(
             "http_request_duration_seconds", "Time to answer", ["path"], buckets=SECONDS
         )
-        self.in_progress = prometheus.Gauge(
+        self.in_progress = Gauge(
             "http_requests_in_progress", "Being answered now", multiprocess_mode="livesum"
         )
-        self.ready = prometheus.Gauge(
+        self.ready = Gauge(
             "service_ready", "Whether predictions would be answered", multiprocess_mode="livemin"
         )
-        self.predictions = prometheus.Counter(
-            "model_predictions", "Rows answered", ["model_version", "variant", "decision"]
+        self.predictions = Counter("model_predictions", "Rows answered", [*model, "decision"])
+        self.score = Histogram(
+            "model_prediction_score", "Probability of the positive class", model, buckets=TENTHS
         )
-        self.score = prometheus.Histogram(
-            "model_prediction_score",
-            "Probability of the positive class",
-            ["model_version", "variant"],
-            buckets=TENTHS,
-        )
-        self.info = prometheus.Gauge(
-            "model_info",
-            "The models at hand",
-            ["model_version", "variant", "family", "engine"],
+        self.info = Gauge(
+            "model_info", "The models at hand", [*model, "family", "engine"],
             multiprocess_mode=shared,
-        )
-        self.trained = prometheus.Gauge(
-            "model_trained_timestamp_seconds",
-            "Moment as of which the model was trained",
-            ["model_version", "variant"],
+        )  # fmt: skip
+        self.trained = Gauge(
+            "model_trained_timestamp_seconds", "Moment as of which the model was trained", model,
             multiprocess_mode=shared,
-        )
-        self.invalid = prometheus.Counter("model_invalid_requests", "Requests refused", ["reason"])
-        self.missing = prometheus.Counter(
+        )  # fmt: skip
+        self.invalid = Counter("model_invalid_requests", "Requests refused", ["reason"])
+        self.missing = Counter(
             "model_missing_features", "Looked-up values not found", ["feature", "reason"]
         )
-        self.unseen = prometheus.Counter(
+        self.unseen = Counter(
             "model_unseen_categories", "Categories that the model has not seen", ["column"]
         )
-        self.lookups = prometheus.Counter(
+        self.lookups = Counter(
             "feature_store_lookups", "Look-ups, from what is kept or the store", ["table", "result"]
         )
-        self.age = prometheus.Histogram(
+        self.age = Histogram(
             "feature_age_days", "Age of daily values read from the store", ["table"], buckets=DAYS
         )
-        self.log_bytes = prometheus.Gauge(
+        self.log_bytes = Gauge(
             "prediction_log_bytes", "Size of the prediction log", multiprocess_mode="livemax"
         )
-        self.log_dropped = prometheus.Counter(
-            "prediction_log_dropped_bytes", "Removed for want of room"
-        )
-        self.log_failures = prometheus.Counter(
-            "prediction_log_failures", "Requests that could not be logged"
-        )
-        self.mode = prometheus.Gauge(
+        self.log_dropped = Counter("prediction_log_dropped_bytes", "Removed for want of room")
+        self.log_failures = Counter("prediction_log_failures", "Requests that could not be logged")
+        self.mode = Gauge(
             "challenger_mode", "What the challenger does", ["mode"], multiprocess_mode=shared
         )
-        self.compared = prometheus.Counter(
-            "challenger_compared", "Rows that both scored", ["model_version"]
+        self.compared = Counter("challenger_compared", "Rows that both scored", model[:1])
+        self.disagreements = Counter(
+            "challenger_disagreements", "Rows on which they decide otherwise", model[:1]
         )
-        self.disagreements = prometheus.Counter(
-            "challenger_disagreements", "Rows on which they decide otherwise", ["model_version"]
-        )
-        self.challenger_failures = prometheus.Counter(
-            "challenger_failures", "Rows that the challenger failed to score", ["model_version"]
+        self.challenger_failures = Counter(
+            "challenger_failures", "Rows that the challenger failed to score", model[:1]
         )
         self._dropped = 0
         self._tallies: list[BufferedMetric] = []
@@ -183,8 +170,9 @@ class Metrics:
             elif field.kind == "categorical" and field.accept_unseen:
                 self.child(self.unseen, field.name)
 
-    def models(self, spec: ServingSpec, variant: str, trained: float) -> None:
+    def model(self, spec: ServingSpec, variant: str) -> None:
         """A model is at hand."""
+        trained = datetime.fromisoformat(spec.as_of).replace(tzinfo=UTC).timestamp()
         self.info.labels(spec.model_version, variant, spec.family, spec.engine).set(1)
         self.trained.labels(spec.model_version, variant).set(trained)
 

@@ -104,12 +104,13 @@ class ServedModel:
 
         dtypes = {field.name: types_of(field.kind).pandas for field in self.spec.fields}
         names = self.spec.features
-        rows = pd.DataFrame({name: _plain(columns[name]) for name in names})
+        rows = pd.DataFrame({name: plain(columns[name]) for name in names})
         rows = rows.astype({name: dtypes[name] for name in names})
         return np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
 
 
-def _plain(column: ArrayColumn) -> NDArray[Any]:
+def plain(column: ArrayColumn) -> NDArray[Any]:
+    """The values, row by row."""
     if isinstance(column, Coded):
         return np.array(column.values, dtype=object)[column.codes]
     return column

@@ -49,11 +49,6 @@ class Request:
         """What is asked for."""
         return str(self.scope["path"])
 
-    @property
-    def accept(self) -> bytes:
-        """The types that the answer may have."""
-        return self.headers.get(b"accept", b"*/*")
-
     def check_method(self, *allowed: str) -> None:
         """Refuse other methods."""
         if self.scope["method"] not in allowed:

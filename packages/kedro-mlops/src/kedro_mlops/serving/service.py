@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from . import logs
 from .additions import Addition, Additions
 from .app_state import AppState
 from .fast_lane import install
-from .gateway import App, Gateway
+from .gateway import Gateway
 from .keys import ApiKeys, refuse_if_open
 from .model import Load, ServedModel, loader
 from .problem_details import JSON
@@ -55,10 +56,6 @@ _states: list[AppState] = []
 
 def _state() -> AppState | None:
     return _states[0] if _states else None
-
-
-def _front(app: App) -> App:
-    return Gateway(app, _state)
 
 
 def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition] = ()) -> Any:
@@ -129,7 +126,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
                 task.cancel()
             self.state.close()
 
-    install(_front)
+    install(partial(Gateway, state=_state))
     PredictionService.add_asgi_middleware(Gateway, state=_state)  # type: ignore[attr-defined]
     _look_before_serving(tags, load)
     return PredictionService

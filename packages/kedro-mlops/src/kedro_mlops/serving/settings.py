@@ -85,16 +85,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ProjectError: if a variable cannot be what it should be.
         """
-        given = {
-            name: os.environ[name.upper()]
-            for name in cls.__struct_fields__
-            if os.environ.get(name.upper())
-        }
         found: dict[str, Any] = {}
-        for name, text in given.items():
-            kind = cls.__annotations__[name]
+        for name, kind in cls.__annotations__.items():
+            text = os.environ.get(name.upper())
             try:
-                found[name] = msgspec.convert(text, kind, strict=False)
+                if text:
+                    found[name] = msgspec.convert(text, kind, strict=False)
             except msgspec.ValidationError as error:
                 raise ProjectError(f"{name.upper()} is {text!r}: {error}.") from error
         return cls(**found)
