@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from kedro_mlops.core.wording import interval_text, metric_name, titled, typed
+from kedro_mlops.core.wording import interval_text, metric_name, typed
 from kedro_mlops.models.decision import GATE
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.prediction_log.files import Answered
@@ -41,7 +41,7 @@ def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
         ("Release", problem or f"{metadata.release}, ready to serve"),
         ("Answers", _answering(current, last)),
     ]
-    return titled([(title, said) for title, said in lines if title != "Withdrawn" or said])
+    return _table([(title, said) for title, said in lines if title != "Withdrawn" or said])
 
 
 def list_candidates(
@@ -111,7 +111,7 @@ def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None)
         ("Answers", _answering(to, last)),
         ("Next", typed("make serve", env)),
     ]
-    return titled(lines)
+    return _table(lines)
 
 
 def tell_reproduction(version: str, found: Sequence[Difference], seconds: float) -> str:

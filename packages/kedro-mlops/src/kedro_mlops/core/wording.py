@@ -1,7 +1,7 @@
 """Figures and commands as people read and type them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from .artefacts import Interval
 
@@ -41,9 +41,3 @@ def typed(command: str, env: str | None) -> str:
         return command
     option = f"--env {env}"
     return f'{command} ARGS="{option}"' if command.startswith("make") else f"{command} {option}"
-
-
-def titled(lines: Sequence[tuple[str, str]], width: int | None = None) -> str:
-    """Lines that begin with a title, in columns; the first is as wide as it must be, or as said."""
-    width = width or max(len(title) for title, _ in lines) + 2
-    return "\n".join(f"{title:<{width}}{text}" for title, text in lines)

@@ -1,13 +1,13 @@
 """What a run made, how good it is, what was decided, and what to type next."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.core.wording import in_environment, interval_text, measured_text, titled, typed
+from kedro_mlops.core.wording import in_environment, interval_text, measured_text, typed
 from kedro_mlops.measures.evaluation import Measured
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
@@ -32,7 +32,11 @@ def summarise(
         if name in artefacts and getattr(artefacts[name], "outcome", "") != "none"
     ]
     lines.append(("Next", _next_step(artefacts, env, has_champion)))
-    return in_environment(titled(lines, 11), env)
+    return in_environment(_titled(lines, 11), env)
+
+
+def _titled(lines: Iterable[tuple[str, str]], width: int) -> str:
+    return "\n".join(f"{title:<{width}}{text}" for title, text in lines)
 
 
 def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool) -> str:
@@ -57,7 +61,7 @@ def summarise_replay(policies: pd.DataFrame) -> str:
         )
         for row in policies.to_dict(orient="records")
     ]
-    return titled(lines, 16)
+    return _titled(lines, 16)
 
 
 def _screening(screening: ScreeningAccount) -> str:

@@ -31,12 +31,10 @@ def live_tick(
     progress: Any,
 ) -> dict[str, Record]:
     """Live one tick for all policies, and write it down."""
-    progress.set_postfix_str(f"{tick.name}: data")
-    tick.receive()
-    progress.update()
-    progress.set_postfix_str(f"{tick.name}: training")
-    tick.train()
-    progress.update()
+    for step, begin in (("data", tick.receive), ("training", tick.train)):
+        progress.set_postfix_str(f"{tick.name}: {step}")
+        begin()
+        progress.update()
     if tick.without_candidate and not before:
         raise ProjectError(f"There is no first champion to begin with. {tick.without_candidate}")
     records = {}
