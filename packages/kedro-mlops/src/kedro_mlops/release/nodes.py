@@ -1,6 +1,5 @@
 """From a selected model to a proven Bento, and only then to a champion."""
 
-import hashlib
 import logging
 import shutil
 import sys
@@ -29,7 +28,7 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.package import ModelPackage, is_mute
 from kedro_mlops.models.released import bento_folder, model_folder, models_of, spec_of
-from kedro_mlops.runtime.serving_spec import SPEC_LABEL
+from kedro_mlops.runtime.serving_spec import SPEC_LABEL, hash_of
 
 from .artefacts import Bento, ProvenRelease
 from .requirements import ENGINE
@@ -194,7 +193,7 @@ def pack_engine() -> str:
     ]  # fmt: skip
     run_in_project(command, "The engine could not be packed")
     [wheel] = folder.glob("*.whl")
-    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return hash_of(wheel.read_bytes())
 
 
 def build_bento(

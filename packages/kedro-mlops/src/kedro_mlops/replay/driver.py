@@ -7,7 +7,6 @@ that is complete is written down; a replay that was stopped goes on after the la
 """
 
 import contextlib
-import hashlib
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import hash_files, new_file
 from kedro_mlops.core.run_lock import alone_in
 from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.runtime.serving_spec import hash_of
 
 from .nodes import Replay
 from .policies import Record, live_tick
@@ -140,6 +140,6 @@ def identity(
     return {
         "start": f"{moments[0]:%Y-%m-%d}",
         "length of ticks": every,
-        "parameters": hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
+        "parameters": hash_of(json.dumps(relevant, sort_keys=True).encode()),
         "code": hash_files(lock, (project / "src").rglob("*.py")),
     }
