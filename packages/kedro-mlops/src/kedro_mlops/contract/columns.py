@@ -182,6 +182,12 @@ class Column:
         return types_of(self.kind, self.integer and not self.nullable)
 
     @property
+    def engine_type(self) -> str:
+        """The type of its values in Ibis, where any may be missing."""
+        zoned = getattr(self.dtype, "tz", None)
+        return "timestamp('UTC')" if zoned else types_of(self.kind, self.integer).ibis
+
+    @property
     def accepts_unseen(self) -> bool:
         """Whether the service answers where the model has not seen the category."""
         if self.kind != "categorical":

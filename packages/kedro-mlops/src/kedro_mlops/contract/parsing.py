@@ -6,8 +6,6 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from kedro_mlops.runtime.kinds import types_of
-
 from .columns import Column
 from .rules import without_nan
 
@@ -41,11 +39,9 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
 def parse(column: Column, source: ir.Column) -> Parsed:
     """Read a column of the source as the declared type."""
     source = _said(column, without_nan(source))
-    zoned = getattr(column.dtype, "tz", None)
-    target = "timestamp('UTC')" if zoned else types_of(column.kind, column.integer).ibis
-    typed = _PARSERS[column.kind](source, target)
+    typed = _PARSERS[column.kind](source, column.engine_type)
     if typed is None:
-        typed = ibis.null(target)
+        typed = ibis.null(column.engine_type)
     given = source.notnull()
     return Parsed(typed, given, given & typed.isnull())
 

@@ -61,13 +61,13 @@ def screen(
         rules += _derived_rules(columns, typed, Columns.of(derived), made, rules)
     n_read, n_bad, broken = count_broken(source, rules)
     said = {name: source[name] for name in source.columns}
-    told = {**made, **said}
+    values = {**made, **said}
     judged = source.select(
         **{_ROW: ibis.row_number() + 1, _RECORD: ibis.struct(said)},
         **typed,
         **{_flag(i): rule.broken for i, (rule, _) in enumerate(broken)},
         **{
-            _value(i): rule.broken.ifelse(_text(told[name] for name in rule.columns), ibis.null())
+            _value(i): rule.broken.ifelse(_text(values[name] for name in rule.columns), ibis.null())
             for i, (rule, _) in enumerate(broken)
         },
     )

@@ -1,6 +1,5 @@
 """What people need to know of the data and of the model, from what the code enforces."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import plotly.graph_objects as go
@@ -80,8 +79,7 @@ def _describe(columns: Columns) -> dict[str, Any]:
         "description": columns.description,
         "key": list(columns.unique),
         "columns": [
-            vars(column)
-            | {"allowed": _allowed(column), "uses": list(_uses(column, columns, of_events))}
+            vars(column) | {"allowed": _allowed(column), "uses": _uses(column, columns, of_events)}
             for column in columns.all
         ],
     }
@@ -95,25 +93,22 @@ def _allowed(column: Column) -> list[str]:
     return [CHECKS[name].words.format(limit) for name, limit in limits.items()]
 
 
-def _uses(column: Column, shown: Columns, of_events: bool) -> Iterator[str]:
-    role = column.role
-    if of_events:
-        yield "known before the event" if role.known_ahead else "known only after the event"
-    if role.key:
-        yield "identifies the row"
-    if role.event_time:
-        yield "the moment of the event"
-    if role.label:
-        yield f"label of a {role.label} task"
-    if role.label_time:
-        yield "the moment from which the label is known"
-    if role.feature:
-        yield "feature"
+def _uses(column: Column, shown: Columns, of_events: bool) -> list[str]:
+    role, lookup = column.role, ""
     if role.lookup:
         newest = ", the newest that is not later than the event's day" if role.lookup.daily else ""
         key = role.lookup.by if role.lookup.by in shown.names else "personal data"
-        yield f"looked up: {role.lookup.table}.{role.lookup.column} by {key}{newest}"
-    if role.segment:
-        yield "metrics are sliced by it"
-    if role.personal:
-        yield "personal: never in the model, the log, a report or a message"
+        lookup = f"looked up: {role.lookup.table}.{role.lookup.column} by {key}{newest}"
+    uses = {
+        "known before the event": of_events and role.known_ahead,
+        "known only after the event": of_events and not role.known_ahead,
+        "identifies the row": role.key,
+        "the moment of the event": role.event_time,
+        f"label of a {role.label} task": role.label,
+        "the moment from which the label is known": role.label_time,
+        "feature": role.feature,
+        lookup: lookup,
+        "metrics are sliced by it": role.segment,
+        "personal: never in the model, the log, a report or a message": role.personal,
+    }
+    return [use for use, holds in uses.items() if holds]

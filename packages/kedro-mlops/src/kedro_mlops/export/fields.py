@@ -34,10 +34,14 @@ def fields_of(columns: Columns, seen: dict[str, list[str]] | None = None) -> lis
 
 
 def _field(column: Column, seen: list[str] | None) -> Field:
-    lookup = column.role.lookup
     _refuse_what_cannot_be_kept(column)
-    rules = _rules(column)
-    named = rules.pop("allowed", None)
+    rules, lookup = _rules(column), column.role.lookup
+    allowed = rules.pop("allowed", None)
+    if column.accepts_unseen:
+        allowed = None
+    # a category that was looked up cannot be refused
+    elif column.kind == "categorical" and allowed is None and not lookup:
+        allowed = seen
     return Field(
         name=column.name,
         kind=column.kind,
@@ -47,22 +51,12 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         key=column.role.key,
         personal=column.role.personal,
         example=column.role.example,
-        # a category that was looked up cannot be refused
-        allowed=_allowed(column, named, None if lookup else seen),
+        allowed=allowed,
         forbidden=rules.pop("forbidden", []),
         rules=rules,
         source=lookup,
         accept_unseen=column.accepts_unseen,
     )
-
-
-def _allowed(column: Column, named: list[Any] | None, seen: list[str] | None) -> list[Any] | None:
-    """The values that a request may have."""
-    if column.kind != "categorical":
-        return named
-    if column.accepts_unseen:
-        return None
-    return named if named is not None else seen
 
 
 def _rules(column: Column) -> dict[str, Any]:

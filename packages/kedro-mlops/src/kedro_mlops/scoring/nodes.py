@@ -9,17 +9,6 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.models.package import ModelPackage
 
-# of what the log has besides the inputs
-TYPES = {
-    "prediction_id": "string",
-    "predicted_at": "timestamp",
-    "model_version": "string",
-    "variant": "string",
-    "probability": "float64",
-    "decision": "boolean",
-    "missing_features": "string",
-}
-
 
 def score(
     contract: Columns,
@@ -50,8 +39,7 @@ def score(
         decision=champion.decide(probabilities),
         missing_features=None,
     )
-    types = {**model_input.schema(), **TYPES}
-    schema = {name: types[name] for name in logged.names}
+    schema = {column.name: column.engine_type for column in logged.all}
     return ibis.memtable(predictions[logged.names], schema=schema)
 
 
