@@ -31,6 +31,7 @@ from .nodes import CHAMPION, find, known_labels
 
 SHADOW = "shadow"
 READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "decision"]
+RECORDED = ["decided_at", "challenger", "outcome", "reasons"]
 NONE = "There is no challenger on trial."
 
 
@@ -80,28 +81,26 @@ def judge_challenger(
     Returns:
         The decision, and what later decisions look back at.
     """
-    now = as_of.after(horizon.days).isoformat()
-    stopped = _stopped(past_challenger_reviews)
+    past = past_challenger_reviews.reindex(columns=RECORDED)
+    stops = past[past["outcome"] == "stop"]
+    stopped = dict(zip(stops["challenger"], stops["reasons"], strict=True))
+    labels = known_labels(contract, model_input, as_of, horizon).cache()
     rows = _live_rows(contract, served, as_of, horizon)
-    contest = _contest(
-        contract, rows, champion, known_labels(contract, model_input, as_of, horizon).cache()
-    )
+    contest = _contest(contract, rows, champion, labels)
     if contest is None:
-        found = _without_challenger(past_challenger_reviews, champion)
+        found = _without_challenger(past, champion)
     else:
-        difference = _difference(contest, params, bootstrap)
-        found = {
-            **_outcome(contest, difference, stopped, params),
-            "challenger": contest.version,
-            "variant": contest.variant,
+        found = _on_trial(contest, stopped, params, bootstrap) | {
             "champion": _figures(champion.version, contest.champion, costs, bootstrap),
             "challenger_metrics": _figures(contest.version, contest.challenger, costs, bootstrap),
-            "difference": difference,
         }
+    reason = " ".join(found["reasons"])
     if found["outcome"] == "stop":
-        stopped[found["challenger"]] = " ".join(found["reasons"])
+        stopped[found["challenger"]] = reason
+    now = as_of.after(horizon.days).isoformat()
     decision = ChallengerDecision(**found, decided_at=now, stopped=sorted(stopped))
-    return decision, _as_record(decision)
+    record = (now, decision.challenger or "", decision.outcome, reason)
+    return decision, pd.DataFrame([record], columns=RECORDED)
 
 
 def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizon) -> pd.DataFrame:
@@ -142,12 +141,8 @@ def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.Dat
     return newest.merge(known.dropna(subset=[contract.label]), on=contract.keys)
 
 
-def _difference(
-    contest: Contest, params: ChallengerReview, bootstrap: Bootstrap
-) -> Interval | None:
-    """Challenger's log loss minus champion's; nothing where the rows say nothing."""
-    if _too_few(contest, params):
-        return None
+def _difference(contest: Contest, bootstrap: Bootstrap) -> Interval:
+    """Challenger's log loss minus champion's."""
     one, other = contest.challenger, contest.champion
     if contest.variant == SHADOW:
         return paired_difference(one, other.score, bootstrap)
@@ -167,51 +162,39 @@ def _too_few(contest: Contest, params: ChallengerReview) -> str | None:
     )
 
 
-def _outcome(
-    contest: Contest, difference: Interval | None, stopped: dict[str, str], params: ChallengerReview
+def _on_trial(
+    contest: Contest, stopped: dict[str, str], params: ChallengerReview, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    if contest.version in stopped:
-        return {"outcome": "stop", "reasons": [stopped[contest.version]]}
-    if difference is None:
-        return {"outcome": "continue", "reasons": [_too_few(contest, params)]}
-    worse = difference.low > params.max_loss_increase
-    reason = (
-        f"Log loss of {contest.version}, on trial as {contest.variant}, minus the champion's: "
-        f"{interval_text(difference, '+.4f')}, on "
-        f"{len(contest.challenger):,} labelled rows; it is {'surely' if worse else 'not surely'} "
-        f"worse by more than {params.max_loss_increase:g}."
-    )
-    return {"outcome": "stop" if worse else "continue", "reasons": [reason]}
+    """Whether the challenger may go on; one that was stopped stays so."""
+    difference, worse, reason = None, False, _too_few(contest, params)
+    if reason is None:
+        difference = _difference(contest, bootstrap)
+        worse = difference.low > params.max_loss_increase
+        reason = (
+            f"Log loss of {contest.version}, on trial as {contest.variant}, minus the champion's: "
+            f"{interval_text(difference, '+.4f')}, on {len(contest.challenger):,} labelled rows; "
+            f"it is {'surely' if worse else 'not surely'} worse by more than "
+            f"{params.max_loss_increase:g}."
+        )
+    return {
+        "challenger": contest.version,
+        "variant": contest.variant,
+        "outcome": "stop" if worse or contest.version in stopped else "continue",
+        "reasons": [stopped.get(contest.version, reason)],
+        "difference": difference,
+    }
 
 
 def _without_challenger(past: pd.DataFrame, champion: ModelPackage) -> dict[str, Any]:
     """Nothing is on trial; where the last one was stopped, that is why, and it stays so."""
-    tried = past[~past["challenger"].isin(["", champion.version])] if len(past) else past
-    last = tried.iloc[-1] if len(tried) else None
-    if last is None or last["outcome"] != "stop":
+    tried = past[~past["challenger"].isin(["", champion.version])].to_dict("records")
+    if not tried or tried[-1]["outcome"] != "stop":
         return {"challenger": None, "outcome": "none", "reasons": [NONE]}
-    return {"challenger": last["challenger"], "outcome": "stop", "reasons": [last["reasons"]]}
-
-
-def _stopped(past: pd.DataFrame) -> dict[str, str]:
-    """The versions that were stopped, each with the reason."""
-    if past.empty:
-        return {}
-    stops = past[past["outcome"] == "stop"]
-    return dict(zip(stops["challenger"], stops["reasons"], strict=True))
+    version, reason = tried[-1]["challenger"], tried[-1]["reasons"]
+    return {"challenger": version, "outcome": "stop", "reasons": [reason]}
 
 
 def _figures(version: str, rows: Scored, costs: Costs, bootstrap: Bootstrap) -> Figures:
     metrics = replace(MAIN_METRICS, of_decisions={"cost": mean_cost(costs)})
     measured = measure(rows, bootstrap, metrics)
     return Figures(model_version=version, n_rows=len(rows), **measured)
-
-
-def _as_record(decision: ChallengerDecision) -> pd.DataFrame:
-    row = {
-        "decided_at": decision.decided_at,
-        "challenger": decision.challenger or "",
-        "outcome": decision.outcome,
-        "reasons": " ".join(decision.reasons),
-    }
-    return pd.DataFrame([row])
