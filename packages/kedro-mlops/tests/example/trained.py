@@ -65,5 +65,5 @@ def model(
         "as_of": as_of,
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},
     }
-    candidate = modelling.package_candidate(COLUMNS, **packaged)
+    candidate = modelling.package_candidate(**packaged)
     return Trained(recipe, trials, tuned, predictions, fitted, packaged, candidate)

@@ -146,7 +146,7 @@ def test_the_models_of_a_candidate_are_taken_where_they_would_be_the_same(
     assert content_hash(fitted.final) == trained.candidate.metadata.content_hash
     assert content_hash(fitted.evaluated) == content_hash(trained.fitted.evaluated)
     assert fitted.training_seconds == trained.fitted.training_seconds
-    assert fitted.lineage == trained.fitted.lineage
+    assert fitted.recorded == trained.fitted.recorded
     rows = windows[2][X]
     np.testing.assert_array_equal(
         probability(fitted.final, rows), probability(trained.candidate.estimator, rows)
@@ -166,7 +166,7 @@ def test_the_winner_is_fitted_whatever_is_known_of_another(
     train, validation, test = windows
     candidate = trained.candidate
     dirty = CODE.model_copy(update={"git_commit": "0" * 40 + "-dirty"})
-    of_dirty = candidate.with_record(lineage=dirty.lineage_of(trained.fitted.lineage.data_hash))
+    of_dirty = candidate.with_record(lineage=dirty.lineage_of(candidate.metadata.lineage.data_hash))
     late = test[TIME] >= test[TIME].min() + pd.Timedelta(days=2)
     recipe = trained.recipe
     broken = Unloadable(dump_estimator(candidate.estimator), "it is of another scikit-learn")
@@ -317,7 +317,7 @@ def test_the_same_inputs_give_the_same_version(trained, windows, modelling_param
     params = modelling_params.model_copy(update={"n_workers": n_workers})
     refitted = fit_winner(COLUMNS, FAMILIES, *windows, trained.recipe, None, params, 0, CODE)
 
-    again = package_candidate(COLUMNS, **{**trained.packaged, "fitted": refitted})
+    again = package_candidate(**{**trained.packaged, "fitted": refitted})
 
     assert again.version == trained.candidate.version
     assert again.version.startswith("20130401-")
@@ -331,7 +331,7 @@ def test_another_model_threshold_or_moment_gives_another_version(trained, change
         "as_of": AsOf("2013-04-02"),
     }
 
-    other = package_candidate(COLUMNS, **{**trained.packaged, change: others[change]})
+    other = package_candidate(**{**trained.packaged, change: others[change]})
 
     assert other.version != trained.candidate.version
 
@@ -339,7 +339,7 @@ def test_another_model_threshold_or_moment_gives_another_version(trained, change
 def test_what_was_measured_on_rows_of_a_later_day_is_not_packaged(trained):
     # the test window's last day is 31 March
     with pytest.raises(ProjectError, match=r"20130331-\w+ is as of 2013-03-31.*another run"):
-        package_candidate(COLUMNS, **{**trained.packaged, "as_of": AsOf("2013-03-31")})
+        package_candidate(**{**trained.packaged, "as_of": AsOf("2013-03-31")})
 
 
 def test_the_data_hash_changes_with_a_value_and_with_the_order(windows):

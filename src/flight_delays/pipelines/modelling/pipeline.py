@@ -96,8 +96,8 @@ def create_pipeline() -> Pipeline:
             Node(
                 package_candidate,
                 [
-                    "contract", "fitted", "threshold", "metrics", "reference_profile",
-                    "evaluation", "params:as_of", "parameters",
+                    "fitted", "threshold", "metrics", "reference_profile", "evaluation",
+                    "params:as_of", "parameters",
                 ],
                 "candidate",
             ),

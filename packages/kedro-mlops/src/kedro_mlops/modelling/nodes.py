@@ -75,20 +75,15 @@ class Fitted:
 
     Attributes:
         evaluated: The model that is measured, fitted on all that precedes the test window.
-        final: The one that would serve, fitted up to the as-of moment: what follows is of its rows.
-        left_out: Features of which nothing could be learned, and why.
-        evaluated_until: The first day of the test window.
+        final: The one that would serve, fitted up to the as-of moment.
+        training_seconds: What its fit took.
+        recorded: What the model's metadata say of the fit, and it is known again by.
     """
 
     evaluated: Pipeline
     final: Pipeline
     training_seconds: float
-    recipe: Hyperparameters
-    seed: int
-    lineage: Lineage
-    n_rows: int
-    left_out: dict[str, str]
-    evaluated_until: pd.Timestamp
+    recorded: dict[str, Any]
 
 
 def split_windows(
@@ -192,58 +187,38 @@ def fit_winner(
     the two are taken as they were fitted.
     """
     windows = [train, validation, test]
-    lineage = code.lineage_of(hash_rows(*windows))
-    models = _fitted_before(contract, known_candidate, recipe, test, lineage, seed, code)
-    if models is None:
-        with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
-            (evaluated, _), (final, seconds) = parallel(
-                delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *rows)
-                for rows in (windows[:2], windows)
-            )
-        models = evaluated, final, seconds
-    return Fitted(
-        *models,
-        recipe=recipe,
-        seed=seed,
-        lineage=lineage,
-        n_rows=sum(map(len, windows)),
-        left_out=left_out(contract, pd.concat(windows)),
-        evaluated_until=_first_day(contract, test),
-    )
+    recorded = {
+        "family": recipe["family"],
+        "hyperparameters": recipe["hyperparameters"],
+        "features": contract.features,
+        "left_out": left_out(contract, pd.concat(windows)),
+        "evaluated_until": test[contract.event_time].min().normalize(),
+        "n_training_rows": sum(map(len, windows)),
+        "lineage": code.lineage_of(hash_rows(*windows)),
+        "seed": seed,
+    }
+    if known_candidate is not None and not code.is_uncertain:
+        fitted = _fitted_before(known_candidate, recorded)
+        if fitted is not None:
+            return fitted
+    with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
+        (evaluated, _), (final, seconds) = parallel(
+            delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *rows)
+            for rows in (windows[:2], windows)
+        )
+    return Fitted(evaluated, final, seconds, recorded)
 
 
-def _fitted_before(
-    contract: Columns,
-    known: ModelPackage | None,
-    recipe: Hyperparameters,
-    test: pd.DataFrame,
-    lineage: Lineage,
-    seed: int,
-    code: CodeVersion,
-) -> tuple[Pipeline, Pipeline, float] | None:
-    """A candidate's two models and the seconds that the fit took, if just they would be fitted."""
-    if known is None or code.is_uncertain:
-        return None
-    metadata, evaluated, final = known.metadata, known.evaluated, known.estimator
+def _fitted_before(known: ModelPackage, recorded: dict[str, Any]) -> Fitted | None:
+    """A candidate's two models, if just they would be fitted, and what the fit took is known."""
+    evaluated, final = known.evaluated, known.estimator
     seconds = known.evaluation.training_seconds if known.evaluation else None
-    same = (
-        metadata.lineage == lineage
-        and metadata.family == recipe["family"]
-        and metadata.hyperparameters == recipe["hyperparameters"]
-        and metadata.seed == seed
-        and metadata.features == contract.features
-        and metadata.evaluated_until == _first_day(contract, test)
-    )
+    same = all(getattr(known.metadata, name) == value for name, value in recorded.items())
     loaded = isinstance(evaluated, Pipeline) and isinstance(final, Pipeline)
     if not (same and loaded and seconds is not None):
         return None
     logger.info("The winner has been fitted to these rows: it is %s", known.version)
-    return evaluated, final, seconds
-
-
-def _first_day(contract: Columns, rows: pd.DataFrame) -> pd.Timestamp:
-    first: pd.Timestamp = rows[contract.event_time].min().normalize()
-    return first
+    return Fitted(evaluated, final, seconds, recorded)
 
 
 def _fit_timed(
@@ -302,7 +277,6 @@ def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration
 
 
 def package_candidate(
-    contract: Columns,
     fitted: Fitted,
     threshold: float,
     metrics: Measured,
@@ -319,20 +293,13 @@ def package_candidate(
     fitted_hash = content_hash(fitted.final)
     identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
     metadata = Metadata(
+        **fitted.recorded,
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
         content_hash=fitted_hash,
-        family=fitted.recipe["family"],
-        hyperparameters=fitted.recipe["hyperparameters"],
-        features=contract.features,
-        left_out=fitted.left_out,
         threshold=threshold,
         as_of=as_of.moment,
         trained_until=as_of.moment,
-        evaluated_until=fitted.evaluated_until,
-        n_training_rows=fitted.n_rows,
         metrics=metrics.candidate,
-        lineage=fitted.lineage,
-        seed=fitted.seed,
         parameters=TypeAdapter(dict[str, Any]).dump_python(parameters, mode="json"),
     )
     package = ModelPackage(
