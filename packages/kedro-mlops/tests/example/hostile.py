@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from kedro_mlops.runtime.serving_spec import Field, ServingSpec
 from kedro_mlops.serving.bulk_reading import TableReader
-from kedro_mlops.serving.reading import RowReader
+from kedro_mlops.serving.reading import RowReader, Values
 from kedro_mlops.serving.refusals import BadRequestError
 
 MAX_ROWS = 10_000
@@ -130,6 +130,12 @@ def _batches(table: pa.Table, n: int, *, emit_deltas: bool = False) -> bytes:
             column = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), dictionary)
             writer.write_batch(batch.set_column(place, words[0], column))
     return sink.getvalue()
+
+
+def read_rows(reader: RowReader, body: bytes) -> list[Values]:
+    """The rows of a request, as the gateway reads them."""
+    rows = reader.read_at_once(body)
+    return reader.judged(body) if rows is None else rows
 
 
 def readers(fields: list[Field]) -> TableReader:

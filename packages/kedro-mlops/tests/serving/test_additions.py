@@ -46,7 +46,7 @@ def body(real_rows, adding):
 
 
 def one_by_one(state, body):
-    rows = state.predictor.store.complete_all(state.reader.read(body))
+    rows = state.predictor.store.complete_all(state.reader.judged(body))
     return json.loads(state.predictor.answer(rows))["predictions"]
 
 

@@ -76,7 +76,7 @@ def three_ways(state, asked, tmp_path, request, monkeypatch):
     def one_by_one(one):
         answers = []
         for record in json_records(asked):
-            rows = one.reader.read(json.dumps({"rows": [record]}).encode())
+            rows = one.reader.read_at_once(json.dumps({"rows": [record]}).encode())
             completed = one.predictor.store.complete_all(rows)
             answers += json.loads(one.predictor.answer(completed))["predictions"]
         return answers
@@ -144,7 +144,7 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, tmp_path)
     model = ServedModel(tmp_path, spec, 1)
     store = FeatureStore(spec, StoreSettings("sqlite:///nowhere.db"), Heard())
-    rows = RowReader(spec.sent, 100).read(body_of(asked.head(40)))
+    rows = RowReader(spec.sent, 100).read_at_once(body_of(asked.head(40)))
 
     scored = [model.score(values) for values, _ in store.complete_all(rows)]
     singly = [probability for probability, _ in scored]

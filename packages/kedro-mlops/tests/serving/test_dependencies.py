@@ -43,7 +43,7 @@ settings = Settings(
 )
 state = AppState(folder, ServingSpec.read(folder, sys.argv[1]), None, settings)
 body = Path("rows.json").read_bytes()
-completed = state.predictor.store.complete_all(state.reader.read(body))
+completed = state.predictor.store.complete_all(state.reader.judged(body))
 print(kedro_mlops.__file__)
 print(state.predictor.answer(completed).decode())
 print(state.answer_large(JSON, body, JSON).body.decode())

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from example.contracts import Inputs
 from example.factories import spec_of
+from example.hostile import read_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ def table_reader(contract):
 def accepted(contract, body):
     """The rows of a request with the type of each value, or None if it is refused."""
     try:
-        rows = reader(contract).read(body)
+        rows = read_rows(reader(contract), body)
     except BadRequestError:
         return None
     return [[(type(value), value) for value in row] for row in rows]
@@ -263,7 +264,7 @@ def test_real_rows_are_read_by_the_decoder_as_they_are(real_rows, monkeypatch):
     answer_fast = RowReader(spec.sent, MAX_ROWS)
     monkeypatch.setattr(answer_fast, "judged", None)
 
-    rows = answer_fast.read(body_of(*json_records(sent)))
+    rows = read_rows(answer_fast, body_of(*json_records(sent)))
 
     read = pd.DataFrame(rows, columns=sent.columns)
     pd.testing.assert_frame_equal(read, sent.reset_index(drop=True), check_dtype=False)
@@ -275,7 +276,7 @@ def test_real_rows_are_read_by_the_decoder_as_they_are(real_rows, monkeypatch):
 
 @pytest.mark.parametrize("number", [2**53 + 1, 2**60 - 1, -(2**63), 2**63 - 1])
 def test_integers_beyond_what_floats_can_hold_are_exact(number):
-    [row] = reader(Odd).read(body_of(example(Odd) | {"digits": number}))
+    [row] = read_rows(reader(Odd), body_of(example(Odd) | {"digits": number}))
 
     assert row[2] == number
 
@@ -283,7 +284,7 @@ def test_integers_beyond_what_floats_can_hold_are_exact(number):
 def test_fractions_of_seconds_are_kept_to_microseconds_and_then_cut():
     moment = "2013-07-15T12:00:00.9999999"
 
-    [row] = reader(Inputs).read(body_of(example(Inputs) | {"leaves_at": moment}))
+    [row] = read_rows(reader(Inputs), body_of(example(Inputs) | {"leaves_at": moment}))
 
     assert row[3] == pd.Timestamp(moment).floor("us")
 
@@ -293,7 +294,7 @@ def test_fractions_of_seconds_are_kept_to_microseconds_and_then_cut():
 
 def refusal(body, contract=Inputs):
     with pytest.raises(BadRequestError) as refused:
-        reader(contract).read(body)
+        read_rows(reader(contract), body)
     return refused.value
 
 
@@ -344,7 +345,7 @@ def test_a_body_of_another_shape_is_refused(request_, said):
 def test_as_many_rows_as_may_be_are_read_and_no_more():
     row = example(Alone)
 
-    assert len(reader(Alone).read(body_of(*[row] * MAX_ROWS))) == MAX_ROWS
+    assert len(read_rows(reader(Alone), body_of(*[row] * MAX_ROWS))) == MAX_ROWS
     assert refusal(body_of(*[row] * (MAX_ROWS + 1)), Alone).reason == "too_many_rows"
 
 

@@ -21,13 +21,10 @@ logger = logging.getLogger(__name__)
 
 ENTITY, DAY = "entity", "day"
 # why a value is missing; the model treats it as a missing value
-NO_KEY = "no_key"
-UNKNOWN_KEY = "unknown_key"
-STALE = "stale"
-NO_VALUE = "no_value"
-INVALID = "invalid_value"
-UNAVAILABLE = "store_unavailable"
-MISSING = (NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, INVALID, UNAVAILABLE)
+MISSING = (
+    "no_key", "unknown_key", "stale", "no_value", "invalid_value", "store_unavailable"
+)  # fmt: skip
+NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, INVALID, UNAVAILABLE = MISSING
 
 # keys of one query: SQLite takes 32,766 parameters, PostgreSQL 65,535
 MAX_KEYS = 5_000

@@ -5,37 +5,37 @@ import fcntl
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)-([0-9a-z]+)(?:-(\d+))?\.(jsonl|arrow)")
 TAIL_BYTES = 2**16
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """Which model answered, and when, in UTC."""
 
     model_version: str
     moment: datetime
 
 
-@dataclass(frozen=True)
-class LogFile:
+class LogFile(NamedTuple):
     """One file of the log: ``<day>-<process>-<number>``, JSON lines or an Arrow table.
 
+    Sorted, the oldest come first, and those of one process as they were written.
+
     Attributes:
-        path: Where it is.
         day: The day it was begun.
-        process: The process that writes it, and no other ever will.
         number: Counts the files of the process, over all days.
+        process: The process that writes it, and no other ever will.
+        path: Where it is.
     """
 
-    path: Path
     day: date
-    process: str
     number: int
+    process: str
+    path: Path
 
     @classmethod
     def parse(cls, path: Path) -> "LogFile | None":
@@ -44,12 +44,7 @@ class LogFile:
         if found is None:
             return None
         day, process, number, _ = found.groups()
-        return cls(path, date.fromisoformat(day), process, int(number or 0))
-
-    @property
-    def age(self) -> tuple[date, int, str]:
-        """Sorts files, the oldest first, and those of one process as they were written."""
-        return self.day, self.number, self.process
+        return cls(date.fromisoformat(day), int(number or 0), process, path)
 
 
 def is_table(path: Path) -> bool:
@@ -67,8 +62,7 @@ def size_of(path: Path) -> int:
 
 def list_log(folder: Path) -> list[LogFile]:
     """The files of a log, oldest first."""
-    parsed = (LogFile.parse(path) for path in folder.glob("*"))
-    return sorted((file for file in parsed if file), key=lambda file: file.age)
+    return sorted(filter(None, map(LogFile.parse, folder.glob("*"))))
 
 
 def last_answer(folder: Path) -> Answered | None:
@@ -103,7 +97,7 @@ def closed(files: Iterable[LogFile], today: date) -> list[LogFile]:
     before ``today`` whose process has ended. A day alone says nothing: clocks may be days off, and
     a process may have had nothing to write for as long.
     """
-    ordered = sorted(files, key=lambda file: file.age)
+    ordered = sorted(files)
     newest = {file.process: file for file in ordered if not is_table(file.path)}
     return [
         file

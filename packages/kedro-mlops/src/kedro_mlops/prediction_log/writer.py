@@ -46,6 +46,10 @@ class PredictionLog:
         max_file_bytes: Greatest size of a file of lines.
         max_total_bytes: Size of all files in the folder, looked at for every so many bytes as a
             file may have: what other processes, or tables, add in between may go beyond it.
+
+    Attributes:
+        n_bytes: On disk, as far as this process knows: it looks whenever it begins a file.
+        n_dropped_bytes: Removed by this process for want of room.
     """
 
     def __init__(self, folder: Path, max_file_bytes: int, max_total_bytes: int) -> None:
@@ -66,20 +70,9 @@ class PredictionLog:
         self._descriptor = -1
         self._size = 0
         self._tables_since_look = 0
-        self._n_dropped_bytes = 0
+        self.n_dropped_bytes = 0
         with self._told():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._n_bytes = sum(size_of(file.path) for file in list_log(folder))
-
-    @property
-    def n_bytes(self) -> int:
-        """On disk, as far as this process knows: it looks whenever it begins a file."""
-        return self._n_bytes
-
-    @property
-    def n_dropped_bytes(self) -> int:
-        """Removed by this process for want of room."""
-        return self._n_dropped_bytes
+            self.n_bytes = sum(size_of(file.path) for file in list_log(folder))
 
     def append(self, lines: bytes, today: date) -> None:
         """Write whole JSON lines; when this returns, the operating system has them.
@@ -99,7 +92,7 @@ class PredictionLog:
                 self._begin(today)
                 if not self._write(lines):
                     raise self._error("its files are removed while they are written")
-            self._n_bytes += len(lines)
+            self.n_bytes += len(lines)
             self._size += len(lines)
 
     def append_table(self, table: "pa.Table", today: date) -> None:
@@ -110,7 +103,6 @@ class PredictionLog:
         """
         with self._told():
             with self._lock:
-                self._folder.mkdir(parents=True, exist_ok=True)
                 if self._tables_since_look + table.nbytes > self._max_file_bytes:
                     self._make_room(today)
                 path = self._next_path(today, "arrow")
@@ -118,7 +110,7 @@ class PredictionLog:
             _write_table(table, path)
             size = size_of(path)
             with self._lock:
-                self._n_bytes += size
+                self.n_bytes += size
                 self._tables_since_look += size
 
     def check(self) -> None:
@@ -128,7 +120,6 @@ class PredictionLog:
             ProjectError: if they cannot.
         """
         with self._told():
-            self._folder.mkdir(parents=True, exist_ok=True)
             trial = self._folder / f"{self._process}-check{PARTIAL}"
             try:
                 trial.write_bytes(b"\n" * CHECK_BYTES)
@@ -144,7 +135,6 @@ class PredictionLog:
         """Open the next file of lines; one that was left is never written again."""
         self._close()
         with self._told():
-            self._folder.mkdir(parents=True, exist_ok=True)
             self._make_room(today)
             path = self._next_path(today, "jsonl")
             try:
@@ -216,12 +206,12 @@ class PredictionLog:
             if total + self._max_file_bytes <= self._max_total_bytes:
                 break
             total -= self._drop(file.path)
-        self._n_bytes, self._tables_since_look = total, 0
+        self.n_bytes, self._tables_since_look = total, 0
 
     def _drop(self, path: Path) -> int:
         size = size_of(path)
         path.unlink(missing_ok=True)
-        self._n_dropped_bytes += size
+        self.n_dropped_bytes += size
         logger.warning(
             "%s was removed: the prediction log may have %d bytes. Ingest it more often "
             "(kedro run --pipelines=monitoring), or give it more room.",
@@ -238,7 +228,9 @@ class PredictionLog:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
+        """Make sure of the folder, and say what goes wrong in it."""
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             yield
         except OSError as error:
             raise self._error(error) from error

@@ -12,7 +12,7 @@ from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_stream import MAX_TABLE_BYTES
-from .refusals import BadRequestError
+from .refusals import BadRequestError, refused_rows
 from .validation_errors import MAX_QUOTED
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def check_schema(schema: "pa.Schema", fields: list[Field]) -> None:
     missing = [f.name for f in fields if f.name not in names and not f.nullable]
     if unknown or missing or len(set(names)) != len(names):
         unknown = [name[:MAX_QUOTED] for name in unknown[:MAX_NAMED]]
-        raise BadRequestError(
-            422,
+        raise refused_rows(
             "shape",
             f"The columns are not those of the contract: unknown {unknown}, missing "
             f"{missing[:MAX_NAMED]}{', some come twice' if len(set(names)) != len(names) else ''}.",
@@ -52,16 +51,10 @@ def check_schema(schema: "pa.Schema", fields: list[Field]) -> None:
 def _check_type(found: "pa.DataType", field: Field) -> None:
     if _is_null(found):
         if not field.nullable:
-            raise BadRequestError(
-                422, "type", f"Column '{field.name}' is null: it has no values, and needs them."
-            )
+            raise _unfit(field, "is null: it has no values, and needs them")
     elif not _fits(found, field):
-        raise BadRequestError(
-            422,
-            "type",
-            f"Column '{field.name}' is {str(found)[:MAX_QUOTED]}; the contract says "
-            f"{field.types.words}.",
-        )
+        name = str(found)[:MAX_QUOTED]
+        raise _unfit(field, f"is {name}; the contract says {field.types.words}")
 
 
 def _fits(found: "pa.DataType", field: Field) -> bool:
@@ -188,7 +181,7 @@ def _largest(column: "pa.ChunkedArray") -> int:
 
 
 def _unfit(field: Field, what: str) -> BadRequestError:
-    return BadRequestError(422, "type", f"Column '{field.name}' {what}.")
+    return refused_rows("type", f"Column '{field.name}' {what}.")
 
 
 def as_coded(values: "pa.Array") -> Coded[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .limits import DeadlineCheck
-from .refusals import BadRequestError
+from .refusals import BadRequestError, refused_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,14 +117,18 @@ def _length(message: "pa.Message") -> int:
     header = _follow(data, _field(data, root, HEADER))
     if message.type == "dictionary":
         if _field(data, header, IS_DELTA):
-            raise _refusal("Send whole dictionaries, not what is added to them (deltas).")
+            raise refused_rows(
+                "content_encoding",
+                "Send whole dictionaries, not what is added to them (deltas).",
+            )
         header = _follow(data, _field(data, header, DATA))
     elif message.type != "record batch":
         return 0
     if _field(data, header, COMPRESSION) or OLD_COMPRESSION in data:
-        raise _refusal(
+        raise refused_rows(
+            "content_encoding",
             "Send the stream without compression, e.g. by pyarrow's "
-            "`IpcWriteOptions(compression=None)`."
+            "`IpcWriteOptions(compression=None)`.",
         )
     if message.type == "dictionary":
         return 0
@@ -154,19 +158,14 @@ def _place(place: int) -> int:
     return place
 
 
-def _refusal(detail: str) -> BadRequestError:
-    return BadRequestError(415, "content_encoding", detail)
-
-
 def _too_large(what: str, limit: int) -> BadRequestError:
     detail = f"{what} takes more than {limit:,} bytes; send the rows in several requests."
-    return BadRequestError(413, "too_large", detail)
+    return refused_rows("too_large", detail)
 
 
 def _no_stream() -> BadRequestError:
     """A refusal in words of our own: Arrow's may quote what is in the stream."""
-    return BadRequestError(
-        400,
+    return refused_rows(
         "malformed",
         "The body is no Arrow IPC stream, or not a whole one; pyarrow's `ipc.new_stream` and "
         "polars' `write_ipc_stream` write what is.",

@@ -20,7 +20,7 @@ from .arrow_columns import as_column, check_schema
 from .arrow_stream import read_stream
 from .limits import DeadlineCheck, no_deadline
 from .reading import RowReader, hides_colons, request_decoder
-from .refusals import BadRequestError
+from .refusals import BadRequestError, refused_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,7 +102,7 @@ class TableReader:
             check_deadline,
         )
         if not table.num_rows:
-            raise BadRequestError(422, "shape", "The table has no rows; send at least one.")
+            raise refused_rows("shape", "The table has no rows; send at least one.")
         columns = _columns(table, self._fields, check_deadline)
         suspects = np.flatnonzero(self._suspects(columns)).tolist()
         for first in range(0, len(suspects), ROWS_A_TRIAL):

@@ -1,11 +1,12 @@
 """The rows of a JSON request one by one, read strictly: no more is held than one of them."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .refusals import BadRequestError
+from .refusals import BadRequestError, refused_rows
 
 WHITE = re.compile(r"[ \t\n\r]*")
 # so much of a key is looked at: it is `rows`, of which each letter may be written as an escape
@@ -48,7 +49,7 @@ def rows_of(
 def too_many_rows(what: str) -> BadRequestError:
     """A refusal of more rows than there may be."""
     detail = f"{what} that one request may have; send them in several."
-    return BadRequestError(422, "too_many_rows", detail)
+    return refused_rows("too_many_rows", detail)
 
 
 def _text(body: bytes) -> str:
@@ -56,7 +57,7 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         detail = f"The body is not UTF-8: {error.reason} at byte {error.start}."
-    raise _malformed(detail)
+    raise refused_rows("malformed", detail)
 
 
 def _first(text: str, max_length: int) -> int:
@@ -66,68 +67,65 @@ def _first(text: str, max_length: int) -> int:
         # what is short is looked at as a whole: it may be no JSON at all
         if len(text) <= max_length:
             _parsed(text)
-        raise BadRequestError(422, "shape", SHAPE)
+        raise refused_rows("shape", SHAPE)
     place = _skip(text, found.end() + 1)
     if text[place : place + 1] == "]":
         _finish(text, place)
-        raise BadRequestError(422, "shape", SHAPE)
+        raise refused_rows("shape", SHAPE)
     return place
 
 
 def _row(text: str, place: int, max_length: int, number: int) -> tuple[Any, int]:
     """The row at a place, and the place after it."""
     piece = text[place : place + max_length]
-    try:
-        row, length = _DECODER.raw_decode(piece)
-    except json.JSONDecodeError as error:
-        is_cut = len(text) > place + max_length
-        if is_cut and (error.pos > max_length - NEAR_CUT or "Unterminated" in error.msg):
-            detail = f"Row {number} has more than {max_length:,} characters, or no end."
-            raise BadRequestError(422, "shape", detail) from error
-        detail = f"{error.msg} at character {place + error.pos:,}, in row {number}"
-    except RecursionError:
-        raise _malformed("The body is nested too deeply.") from None
-    except ValueError as error:
-        detail = f"{str(error)[:200]}, in row {number}"
-    else:
-        return row, place + length
-    raise _malformed(f"The body is not JSON: {detail}.")
+    with _telling(f", in row {number}"):
+        try:
+            row, length = _DECODER.raw_decode(piece)
+        except json.JSONDecodeError as error:
+            is_cut = len(text) > place + max_length
+            if is_cut and (error.pos > max_length - NEAR_CUT or "Unterminated" in error.msg):
+                detail = f"Row {number} has more than {max_length:,} characters, or no end."
+                raise refused_rows("shape", detail) from error
+            raise ValueError(f"{error.msg} at character {place + error.pos:,}") from None
+    return row, place + length
 
 
 def _finish(text: str, place: int) -> None:
     """Make sure that nothing comes after the rows."""
-    if text[place : place + 1] != "]":
-        detail = f"The body is not JSON: Expecting ',' or ']' at character {place:,}."
-        raise _malformed(detail)
-    if END.fullmatch(text, place + 1):
-        return
-    another = NEXT_KEY.match(text, place + 1)
-    if another is None:
-        detail = f"The body is not JSON: Expecting '}}' and no more after character {place:,}."
-        raise _malformed(detail)
-    if _parsed(another[1]) == ROWS:
-        raise _malformed('The body is not JSON: the key "rows" comes twice.')
-    raise BadRequestError(422, "shape", SHAPE)
+    with _telling():
+        if text[place : place + 1] != "]":
+            raise ValueError(f"Expecting ',' or ']' at character {place:,}")
+        if END.fullmatch(text, place + 1):
+            return
+        another = NEXT_KEY.match(text, place + 1)
+        if another is None:
+            raise ValueError(f"Expecting '}}' and no more after character {place:,}")
+        if _parsed(another[1]) == ROWS:
+            raise ValueError('the key "rows" comes twice')
+    raise refused_rows("shape", SHAPE)
 
 
 def _parsed(text: str) -> Any:
-    try:
+    with _telling():
         return _DECODER.decode(text)
+
+
+@contextlib.contextmanager
+def _telling(where: str = "") -> Iterator[None]:
+    """Refuse what is found to be no JSON."""
+    try:
+        yield
     except RecursionError:
-        detail = "The body is nested too deeply."
+        raise refused_rows("malformed", "The body is nested too deeply.") from None
     except ValueError as error:
-        detail = f"The body is not JSON: {str(error)[:200]}."
-    raise _malformed(detail)
+        detail = f"The body is not JSON: {str(error)[:200]}{where}."
+        raise refused_rows("malformed", detail) from None
 
 
 def _skip(text: str, place: int) -> int:
     found = WHITE.match(text, place)
     assert found is not None
     return found.end()
-
-
-def _malformed(detail: str) -> BadRequestError:
-    return BadRequestError(400, "malformed", detail)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
 
 from .json_rows import rows_of, too_many_rows
 from .limits import DeadlineCheck, no_deadline
-from .refusals import BadRequestError, RowProblem
+from .refusals import BadRequestError, RowProblem, refused_rows
 from .validation_errors import MAX_ERRORS, validation_errors
 
 # an escaped colon begins with this
@@ -32,9 +32,14 @@ Values = tuple[Any, ...]
 class RowReader:
     """Reads ``{"rows": [...]}`` into one tuple a row, in the order of the fields.
 
+    What ``read_at_once`` cannot read is ``judged``.
+
     Args:
         fields: The fields that callers send.
         max_rows: Rows that one request may have.
+
+    Attributes:
+        model: The Pydantic model of a row, which judges those that are not right beyond doubt.
     """
 
     def __init__(self, fields: list[spec.Field], max_rows: int) -> None:
@@ -42,29 +47,11 @@ class RowReader:
         self.max_rows = max_rows
         self._max_length = FIELD_LENGTH * (1 + len(fields))
         self._names = [field.name for field in fields]
-        self._judge = request_model(fields)
+        self.model: Any = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
         self._decode = request_decoder([_member(field) for field in fields], max_rows)
         self._encode = msgspec.json.Encoder().encode
         self._checks = [check for i, field in enumerate(fields) for check in _checks(i, field)]
-
-    @property
-    def model(self) -> Any:
-        """The Pydantic model of a row, for documentation."""
-        return self._judge
-
-    def read(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> list[Values]:
-        """The rows of a request.
-
-        Args:
-            body: Of the request.
-            check_deadline: Called before each row that is judged.
-
-        Raises:
-            BadRequestError: if it is not JSON, or a row breaks the contract.
-        """
-        read = self.read_at_once(body)
-        return self.judged(body, check_deadline) if read is None else read
 
     def read_at_once(self, body: bytes) -> list[Values] | None:
         """The rows of a request that is right beyond doubt; None for any other."""
@@ -88,12 +75,20 @@ class RowReader:
         return read
 
     def judged(self, body: bytes, check_deadline: DeadlineCheck = no_deadline) -> list[Values]:
-        """Let the judge say what is wrong, or that nothing is."""
+        """Let the judge say what is wrong, or that nothing is.
+
+        Args:
+            body: Of the request.
+            check_deadline: Called before each row.
+
+        Raises:
+            BadRequestError: if it is not JSON, or a row breaks the contract.
+        """
         if body.count(b"{") > 1 + self.max_rows:
             # too many rows are refused before any of them is judged
             deque(self._rows_of(body, check_deadline), maxlen=0)
         right, wrong = validation_errors(
-            self._judge, self._rows_of(body, check_deadline), self._personal
+            self.model, self._rows_of(body, check_deadline), self._personal
         )
         if wrong:
             raise _refusal(wrong)
@@ -108,7 +103,7 @@ class RowReader:
         Raises:
             BadRequestError: if anything is.
         """
-        _, wrong = validation_errors(self._judge, rows, self._personal)
+        _, wrong = validation_errors(self.model, rows, self._personal)
         if wrong:
             raise _refusal([{**found, "row": numbers[found["row"]]} for found in wrong])
 
@@ -134,7 +129,7 @@ def hides_colons(body: bytes) -> bool:
 
 def _refusal(wrong: list[RowProblem]) -> BadRequestError:
     more = "" if len(wrong) <= MAX_ERRORS else f" The first {MAX_ERRORS} errors are named."
-    return BadRequestError(422, "invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
+    return refused_rows("invalid", f"Rows break the contract.{more}", wrong[:MAX_ERRORS])
 
 
 _BOUNDS = ("gt", "ge", "lt", "le")

@@ -29,7 +29,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "unready": (503, "{why}"),
 }
 # of rows; what is said, who reads them knows
-OF_ROWS = ("invalid", "malformed", "shape", "too_many_rows", "type")
+OF_ROWS = {"invalid": 422, "malformed": 400, "shape": 422, "too_many_rows": 422, "type": 422}
 
 
 class RowProblem(TypedDict):
@@ -67,6 +67,14 @@ class BadRequestError(Exception):
         self.reason = reason
         self.detail = detail
         self.problems = problems or []
+
+
+def refused_rows(
+    reason: str, detail: str, problems: list[RowProblem] | None = None
+) -> BadRequestError:
+    """A request whose rows are refused, and what is said of them."""
+    status = OF_ROWS.get(reason) or REFUSED[reason][0]
+    return BadRequestError(status, reason, detail, problems)
 
 
 def refused(reason: str, headers: Headers = (), **said: str | int) -> BadRequestError:
