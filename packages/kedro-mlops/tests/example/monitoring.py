@@ -119,7 +119,7 @@ def monitoring_pipeline() -> Pipeline:
                 render_report,
                 [
                     "retrain_decision", "data_quality", "serving_skew", "performance",
-                    "challenger_decision", "drift", *PLOTS, "champion",
+                    "challenger_decision", "drift", "champion", *PLOTS,
                 ],
                 "monitoring_report",
                 tags=["of_champion"],  # rendered anew when the champion moves

@@ -236,22 +236,18 @@ def _who_answered(answered: ir.Table, champion: ModelPackage) -> Answered:
     counted = recent.group_by("model_version").aggregate(n=_.count(), last=_.predicted_at.max())
     rows = counted.order_by("model_version").to_pyarrow().to_pylist()
     n_rows = sum(row["n"] for row in rows)
-    others = [row for row in rows if row["model_version"] != champion.version]
-    by_another = sum(row["n"] for row in others)
-    models = [row["model_version"] for row in others]
-    last = max((row["last"] for row in rows), default=since)
-    in_words = (
-        f"{by_another:,} of the {n_rows:,} predictions of the hour until {last:%Y-%m-%d %H:%M} UTC "
-        f"came from {', '.join(models)}, and not from {champion.version}, the champion since "
-        f"{since:%Y-%m-%d %H:%M} UTC. Start anew what serves: `make serve`, or as deploy/README.md "
-        "says."
-    )
-    return Answered(
-        n_rows=n_rows,
-        by_another=by_another,
-        models=models,
-        in_words=in_words if by_another else "",
-    )
+    others = {row["model_version"]: row["n"] for row in rows}
+    others.pop(champion.version, None)
+    by_another, models, in_words = sum(others.values()), list(others), ""
+    if by_another:
+        last = max(row["last"] for row in rows)
+        in_words = (
+            f"{by_another:,} of the {n_rows:,} predictions of the hour until {last:%Y-%m-%d %H:%M} "
+            f"UTC came from {', '.join(models)}, and not from {champion.version}, the champion "
+            f"since {since:%Y-%m-%d %H:%M} UTC. Start anew what serves: `make serve`, or as "
+            "deploy/README.md says."
+        )
+    return Answered(n_rows=n_rows, by_another=by_another, models=models, in_words=in_words)
 
 
 def measure_quality(

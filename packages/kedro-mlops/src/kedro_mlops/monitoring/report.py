@@ -59,17 +59,13 @@ def render_report(
     performance: Performance,
     review: ChallengerDecision,
     drift: pd.DataFrame,
-    performance_plot: go.Figure,
-    live_calibration_plot: go.Figure,
-    score_plot: go.Figure,
-    drift_plot: go.Figure,
     champion: ModelPackage,
+    *plots: go.Figure,
 ) -> str:
     """Render the report as HTML that needs no network; it says if that is no longer the champion.
 
     All else that it tells is of the model that was watched, and not of the present champion.
     """
-    plots = [performance_plot, live_calibration_plot, score_plot, drift_plot]
     return render_page(
         "monitoring_report",
         decision=decision,

@@ -1,5 +1,7 @@
 """Whether to train again: rules that ask for it, and guards that may refuse."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from pydantic import Field, model_validator
 
@@ -58,13 +60,14 @@ def decide(
     unless a person demands it. Rules and guards of the project's own are weighed with these.
     """
     now = as_of.after(horizon.days)
+    wrong = "; ".join(check.in_words for check in quality.failed)
     return RetrainDecision.weigh(
         [
             *_rules(performance, windows, past_windows, champion, now, params),
             *(one for one in more if isinstance(one, Trigger)),
         ],
         [
-            _bad_data(quality),
+            Guard.of_data(f"{wrong}." if wrong else None),
             _cooldown(champion, last_trained, now, params),
             *(one for one in more if isinstance(one, Guard)),
         ],
@@ -93,17 +96,16 @@ def _rules(
     champion: ModelPackage,
     now: pd.Timestamp,
     params: Retraining,
-) -> list[Trigger]:
-    rules = [_demand(params)]
+) -> Iterator[Trigger]:
+    yield _demand(params)
     if params.lost_performance:
-        rules.append(_performance(performance))
+        yield _performance(performance)
     if params.max_age_days is not None:
-        rules.append(_age(champion, now, params.max_age_days))
+        yield _age(champion, now, params.max_age_days)
     if params.new_labels_share is not None:
-        rules.append(_new_labels(performance, champion, params.new_labels_share))
+        yield _new_labels(performance, champion, params.new_labels_share)
     if params.drift is not None:
-        rules.append(_drift(windows, past_windows, champion, params.drift))
-    return rules
+        yield _drift(windows, past_windows, champion, params.drift)
 
 
 def _demand(params: Retraining) -> Trigger:
@@ -173,11 +175,6 @@ def _before(windows: pd.DataFrame, past: pd.DataFrame, champion: ModelPackage) -
             kept.append(row)
             begins = row["window_start"]
     return pd.DataFrame(kept, columns=past.columns)
-
-
-def _bad_data(quality: Quality) -> Guard:
-    described = "; ".join(check.in_words for check in quality.failed)
-    return Guard.of_data(f"{described}." if described else None)
 
 
 def _cooldown(
