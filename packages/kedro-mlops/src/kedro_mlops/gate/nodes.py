@@ -11,7 +11,7 @@ from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import Bootstrap, Floats, Metrics, Scored
+from kedro_mlops.measures.metrics import Bootstrap, Metrics, Scored
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
 
@@ -146,7 +146,9 @@ def judge(
         reason = "There is no champion yet, and the candidate passed every check."
         verdict = Verdict("promote", [reason])
     else:
-        verdict = _contest(contract, candidate, incumbent, test, predictions, params, bootstrap)
+        verdict = _without_contest(candidate, incumbent, test) or _contest(
+            contract, candidate, incumbent, test, predictions, params, bootstrap
+        )
     verdict = _leave_to_people(verdict, candidate, incumbent, params)
     return Decision(
         outcome=verdict.outcome,
@@ -199,16 +201,10 @@ def _by_hand(version: str) -> str:
     return f"`kedro champion promote {version} --reason …`"
 
 
-def _contest(
-    contract: Columns,
-    candidate: ModelPackage,
-    incumbent: ModelPackage,
-    test: pd.DataFrame,
-    predictions: pd.DataFrame,
-    params: Gate,
-    bootstrap: Bootstrap,
-) -> Verdict:
-    """Candidate against champion, on the same rows, which neither has learned from."""
+def _without_contest(
+    candidate: ModelPackage, incumbent: ModelPackage, test: pd.DataFrame
+) -> Verdict | None:
+    """What becomes of a candidate that is not to be, or cannot be, compared with the champion."""
     if candidate.version == incumbent.version:
         return Verdict("keep", ["The candidate is the champion: same data, same model."])
     if incumbent.metadata.as_of > candidate.metadata.as_of:
@@ -224,6 +220,19 @@ def _contest(
             f"candidate passed every other check."
         )
         return Verdict("promote", [reason])
+    return None
+
+
+def _contest(
+    contract: Columns,
+    candidate: ModelPackage,
+    incumbent: ModelPackage,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    params: Gate,
+    bootstrap: Bootstrap,
+) -> Verdict:
+    """Candidate against champion, on the same rows, which neither has learned from."""
     opponent, unseen = _fair_opponent(contract, incumbent, test)
     if not unseen.any():
         return Verdict("keep", ["The champion has learned from every row of the test window."])
@@ -235,22 +244,10 @@ def _contest(
         )
         return Verdict("await_approval", [reason])
     other = probability(opponent, test.loc[unseen, incumbent.metadata.features])
-    return _compared(contract, incumbent, other, predictions[unseen], params, bootstrap)
-
-
-def _compared(
-    contract: Columns,
-    incumbent: ModelPackage,
-    other: Floats,
-    rows: pd.DataFrame,
-    params: Gate,
-    bootstrap: Bootstrap,
-) -> Verdict:
-    """The candidate's predictions against the champion's."""
-    scored, limit = Scored.of(contract, rows), params.max_loss_increase
+    rows, limit = predictions[unseen], params.max_loss_increase
     overall = compare(
         f"not worse than champion {incumbent.version}",
-        scored,
+        Scored.of(contract, rows),
         other,
         limit,
         bootstrap,
