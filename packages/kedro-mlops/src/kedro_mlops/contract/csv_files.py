@@ -33,16 +33,23 @@ HEAD_BYTES = 4096
 MAX_ROW_BYTES = 2**20
 WORKBOOK = "an Excel workbook; save it as CSV"
 IN_WORKBOOKS = rb"xl/|docProps/|\[Content_Types\]"
+
+
+def _argument(name: str, value: str | None) -> str:
+    told = "null" if value is None else f'"{value}"'
+    return f"`load_args: {{ {name}: {told} }}` in the catalog"
+
+
 # what files begin with that are no text
 SIGNATURES = {
-    b"PK\x03\x04": 'a zip archive; say `load_args: { compression: "zip" }` in the catalog',
-    b"\x1f\x8b": 'compressed; say `load_args: { compression: "gzip" }` in the catalog',
-    b"BZh": 'compressed; say `load_args: { compression: "bz2" }` in the catalog',
-    b"\xfd7zXZ": 'compressed; say `load_args: { compression: "xz" }` in the catalog',
+    b"PK\x03\x04": f"a zip archive; say {_argument('compression', 'zip')}",
+    b"\x1f\x8b": f"compressed; say {_argument('compression', 'gzip')}",
+    b"BZh": f"compressed; say {_argument('compression', 'bz2')}",
+    b"\xfd7zXZ": f"compressed; say {_argument('compression', 'xz')}",
     b"PAR1": "Parquet; say `type: pandas.ParquetDataset` in the catalog",
     b"\xd0\xcf\x11\xe0": WORKBOOK,
-    codecs.BOM_UTF16_LE: 'UTF-16; say `load_args: { encoding: "utf-16" }` in the catalog',
-    codecs.BOM_UTF16_BE: 'UTF-16; say `load_args: { encoding: "utf-16" }` in the catalog',
+    codecs.BOM_UTF16_LE: f"UTF-16; say {_argument('encoding', 'utf-16')}",
+    codecs.BOM_UTF16_BE: f"UTF-16; say {_argument('encoding', 'utf-16')}",
 }
 USUAL_ENCODINGS = ("utf-8", "cp1252", "latin-1")
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
@@ -254,8 +261,3 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _exists(self) -> bool:
         return bool(self._fs.exists(str(self._filepath)))
-
-
-def _argument(name: str, value: str | None) -> str:
-    told = "null" if value is None else f'"{value}"'
-    return f"`load_args: {{ {name}: {told} }}` in the catalog"

@@ -59,7 +59,8 @@ def screen(
     made = derive(typed) if derive else {}
     if derived:
         rules += _derived_rules(columns, typed, Columns.of(derived), made, rules)
-    n_read, n_bad, broken = count_broken(source, rules)
+    is_bad = ibis.or_(*(rule.broken for rule in rules))
+    broken, counts = count_broken(source, rules, read=source.count(), bad=is_bad.sum().fill_null(0))
     said = {name: source[name] for name in source.columns}
     values = {**made, **said}
     judged = source.select(
@@ -86,7 +87,7 @@ def screen(
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
         valid = numbered.anti_join(repeated, _ROW).select(columns.names)
-    n_quarantined = n_bad + n_repeated
+    n_read, n_quarantined = counts["read"], counts["bad"] + n_repeated
     account = TableAccount(
         contract=columns.name,
         n_read=n_read,

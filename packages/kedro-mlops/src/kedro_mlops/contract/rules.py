@@ -87,16 +87,14 @@ def without_nan(values: ir.Column) -> ir.Column:
     return values.isnan().ifelse(ibis.null(values.type()), values)
 
 
-def count_broken(table: ir.Table, rules: Sequence[Rule]) -> tuple[int, int, list[tuple[Rule, int]]]:
-    """Rows, rows that break a rule, and the rules that are broken, by how many; one query."""
-    counts = table.aggregate(
-        rows=table.count(),
-        bad=ibis.or_(*(rule.broken for rule in rules)).sum().fill_null(0),
-        **{str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)},
-    )
-    [found] = counts.to_pyarrow().to_pylist()
+def count_broken(
+    table: ir.Table, rules: Sequence[Rule], **more: ir.IntegerScalar
+) -> tuple[list[tuple[Rule, int]], dict[str, int]]:
+    """The rules that rows break, by how many, and what more is to be counted; one query."""
+    counts = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
+    [found] = table.aggregate(**counts, **more).to_pyarrow().to_pylist()
     broken = [(rule, int(found[str(i)])) for i, rule in enumerate(rules) if found[str(i)]]
-    return int(found["rows"]), int(found["bad"]), broken
+    return broken, {name: int(found[name]) for name in more}
 
 
 def shown(columns: Columns, names: Sequence[str], values: list[Any]) -> list[Any]:
