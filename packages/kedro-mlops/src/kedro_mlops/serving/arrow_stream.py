@@ -23,8 +23,8 @@ DATA, IS_DELTA = 1, 2
 OLD_COMPRESSION = b"ARROW:experimental_compression"
 
 
-class Messages:
-    """The messages of a stream, each looked at before Arrow makes something of it.
+class Stream:
+    """A stream, each message of which is looked at before Arrow makes something of it.
 
     Args:
         body: The stream.
@@ -37,35 +37,40 @@ class Messages:
         self._max_bytes = MAX_TABLE_BYTES + TABLE_BYTES_PER_BYTE * len(body)
         self._n_bytes = 0
 
-    def schema(self) -> "pa.Schema":
-        """The columns' names and types."""
-        import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
-
-        first = next(self._messages(), None)
-        # of another message, Arrow would read a schema beyond its end
-        if first is None or first.type != "schema":
-            raise _no_stream()
-        return pa.ipc.read_schema(first)
-
-    def table(self, check_count: Callable[[int], None]) -> "pa.Table":
-        """The rows.
+    def read(
+        self, check_schema: Callable[["pa.Schema"], None], check_count: Callable[[int], None]
+    ) -> "pa.Table":
+        """The table, which shares the memory of the body.
 
         Args:
+            check_schema: Refuses columns that there may not be; called before the rest is looked
+                at.
             check_count: Refuses more rows than there may be.
-        """
-        import pyarrow as pa  # noqa: PLC0415
 
-        n_rows = 0
-        for message in self._messages():
-            n_rows += _length(message)
-            check_count(n_rows)
-        batches = []
-        with pa.ipc.open_stream(pa.py_buffer(self._body)) as stream:
-            for batch in stream:
-                self._check()
-                self._count(batch.nbytes)
-                batches.append(batch)
-            return pa.Table.from_batches(batches, stream.schema)
+        Raises:
+            BadRequestError: if it is no stream, is compressed, or becomes more than may be.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
+
+        try:
+            first = next(self._messages(), None)
+            # of another message, Arrow would read a schema beyond its end
+            if first is None or first.type != "schema":
+                raise _no_stream()
+            check_schema(pa.ipc.read_schema(first))
+            n_rows = 0
+            for message in self._messages():
+                n_rows += _length(message)
+                check_count(n_rows)
+            batches = []
+            with pa.ipc.open_stream(pa.py_buffer(self._body)) as stream:
+                for batch in stream:
+                    self._check()
+                    self._count(batch.nbytes)
+                    batches.append(batch)
+                return pa.Table.from_batches(batches, stream.schema)
+        except (pa.ArrowException, struct.error, OSError, ValueError) as error:
+            raise _no_stream() from error
 
     def _messages(self) -> Iterator["pa.Message"]:
         import pyarrow as pa  # noqa: PLC0415
@@ -81,33 +86,6 @@ class Messages:
         self._n_bytes += n_bytes
         if self._n_bytes > self._max_bytes:
             raise _too_large("The table that the stream makes", self._max_bytes)
-
-
-def read_stream(
-    body: bytes,
-    check_schema: Callable[["pa.Schema"], None],
-    check_count: Callable[[int], None],
-    check_deadline: DeadlineCheck,
-) -> "pa.Table":
-    """An Arrow IPC stream as a table, which shares the memory of the body.
-
-    Args:
-        body: The stream.
-        check_schema: Refuses columns that there may not be; called before the rest is looked at.
-        check_count: Refuses more rows than there may be.
-        check_deadline: Called between steps.
-
-    Raises:
-        BadRequestError: if it is none, is compressed, or becomes more than may be.
-    """
-    import pyarrow as pa  # noqa: PLC0415
-
-    messages = Messages(body, check_deadline)
-    try:
-        check_schema(messages.schema())
-        return messages.table(check_count)
-    except (pa.ArrowException, struct.error, OSError, ValueError) as error:
-        raise _no_stream() from error
 
 
 def _length(message: "pa.Message") -> int:
@@ -139,7 +117,9 @@ def _length(message: "pa.Message") -> int:
 def _field(data: bytes, table: int, number: int) -> int:
     """The place of a field of a FlatBuffers table; 0 if it is not there."""
     (back,) = struct.unpack_from("<i", data, table)
-    (size,) = struct.unpack_from("<H", data, _place(table - back))
+    if table < back:
+        raise struct.error("before the beginning")
+    (size,) = struct.unpack_from("<H", data, table - back)
     entry = 4 + 2 * number
     if entry >= size:
         return 0
@@ -150,12 +130,6 @@ def _field(data: bytes, table: int, number: int) -> int:
 def _follow(data: bytes, place: int) -> int:
     """Where the table is to which a field points."""
     return place + int(struct.unpack_from("<I", data, place)[0])
-
-
-def _place(place: int) -> int:
-    if place < 0:
-        raise struct.error("before the beginning")
-    return place
 
 
 def _too_large(what: str, limit: int) -> BadRequestError:

@@ -17,7 +17,7 @@ from kedro_mlops.runtime.field_types import MAX_TEXT
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_columns import as_column, check_schema
-from .arrow_stream import read_stream
+from .arrow_stream import Stream
 from .limits import DeadlineCheck, no_deadline
 from .reading import RowReader, hides_colons, request_decoder
 from .refusals import BadRequestError, refused_rows
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 # rows that may break the contract and are looked at one by one, until it is known how
 ROWS_A_TRIAL = 100
-# 2013-07-15T17:30:00, and up to six digits of a second
-MOMENT_LENGTHS = range(19, 27)
 # integers beyond it are not exact as floats
 MAX_EXACT = 2.0**53
 INT64 = np.iinfo(np.int64)
 TEXT = Annotated[str, Meta(max_length=MAX_TEXT)]
+# 2013-07-15T17:30:00, and up to six digits of a second
+MOMENT = Annotated[str, Meta(min_length=19, max_length=26)]
 # an integer may be written with a point or an exponent
 INTEGER = Annotated[int, Meta(ge=int(INT64.min), le=int(INT64.max))] | float
 
@@ -95,11 +95,8 @@ class TableReader:
         Raises:
             BadRequestError: if it is none, or its rows break the contract.
         """
-        table = read_stream(
-            body,
-            lambda schema: check_schema(schema, self._fields),
-            self._rows.check_count,
-            check_deadline,
+        table = Stream(body, check_deadline).read(
+            lambda schema: check_schema(schema, self._fields), self._rows.check_count
         )
         if not table.num_rows:
             raise refused_rows("shape", "The table has no rows; send at least one.")
@@ -142,11 +139,17 @@ def _columns(table: "pa.Table", fields: list[Field], check_deadline: DeadlineChe
 
 def _member(field: Field) -> tuple[Any, ...]:
     """A field for the decoder: of the right type, and marked where it is left out."""
-    kind, left_out = {
-        "numeric": (INTEGER if field.integer else float, NAN),
-        "boolean": (bool | UnsetType, UNSET),
-    }.get(field.kind, (TEXT | UnsetType, UNSET))
-    return (field.name, kind | None, left_out) if field.nullable else (field.name, kind)
+    kind = {
+        "numeric": INTEGER if field.integer else float,
+        "categorical": TEXT,
+        "datetime": MOMENT,
+        "boolean": bool,
+    }[field.kind]
+    if not field.nullable:
+        return field.name, kind
+    if field.kind == "numeric":
+        return field.name, kind | None, NAN
+    return field.name, kind | None | UnsetType, UNSET
 
 
 def _arrow_table(rows: Iterable[Sequence[Any]], fields: list[Field]) -> tuple["pa.Table", int]:
@@ -171,8 +174,7 @@ def _arrow(values: Sequence[Any], field: Field) -> tuple["pa.Array", int]:
     if field.kind == "numeric":
         # of a type that Arrow finds by itself: asked for integers, it would cut fractions off
         array = pa.array(values, None if field.integer else pa.float64())
-        left_out = pc.is_nan(array) if pa.types.is_floating(array.type) else None
-        return array, len(values) - (pc.sum(left_out).as_py() or 0)
+        return array, len(values) - (pc.sum(pc.is_nan(array)).as_py() or 0)
     n_colons = len(values)
     if field.nullable:
         n_colons -= values.count(UNSET)
@@ -181,18 +183,8 @@ def _arrow(values: Sequence[Any], field: Field) -> tuple["pa.Array", int]:
     if pa.types.is_string(array.type):
         n_colons += pc.sum(pc.count_substring(array, ":")).as_py() or 0
         if field.kind == "datetime":
-            array = _moments(array)
+            array = array.cast(pa.timestamp("us"))
     return array, n_colons
-
-
-def _moments(texts: "pa.Array") -> "pa.Array":
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    lengths = pc.min_max(pc.binary_length(texts)).as_py().values()
-    if not all(length in MOMENT_LENGTHS for length in lengths):
-        raise ValueError("some are shorter or longer than a moment of the usual form")
-    return texts.cast(pa.timestamp("us"))
 
 
 def _n_times(character: str, body: bytes) -> int:
@@ -207,9 +199,9 @@ def _json(column: ArrayColumn, row: int, field: Field) -> Any:
     if field.kind == "datetime":
         return None if np.isnat(column[row]) else str(column[row])
     value = column[row].item()
-    if isinstance(value, float) and np.isnan(value):
+    if np.isnan(value):
         return None
-    return bool(value) if field.kind == "boolean" and value is not None else value
+    return bool(value) if field.kind == "boolean" else value
 
 
 def _breaks(column: ArrayColumn, field: Field) -> NDArray[np.bool_] | bool:
