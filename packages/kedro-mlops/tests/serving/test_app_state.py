@@ -10,7 +10,7 @@ from kedro_mlops.serving import app_state as module
 def test_the_metrics_are_kept_up_to_date(state, example, monkeypatch):
     one = state()
     monkeypatch.setattr(module, "TELL_SECONDS", 0.01)
-    rows = one.reader.read(json.dumps({"rows": [example]}).encode())
+    rows = one.reader.judged(json.dumps({"rows": [example]}).encode())
     one.predictor.answer(one.predictor.store.complete_all(rows))
 
     async def tell_for_a_while():
@@ -42,7 +42,7 @@ def test_the_document_describes_what_is_really_accepted(state, example):
 
 def test_an_answer_has_the_fields_that_are_documented_and_each_is_described(state, example):
     one = state()
-    rows = one.reader.read(json.dumps({"rows": [example]}).encode())
+    rows = one.reader.judged(json.dumps({"rows": [example]}).encode())
 
     reply = json.loads(one.predictor.answer(one.predictor.store.complete_all(rows)))
 
@@ -62,7 +62,7 @@ def test_what_is_not_in_the_log_was_not_answered(state, example, tmp_path):
     (tmp_path / "log").rename(tmp_path / "gone")
     (tmp_path / "log").touch()
     rows = one.predictor.store.complete_all(
-        one.reader.read(json.dumps({"rows": [example]}).encode())
+        one.reader.judged(json.dumps({"rows": [example]}).encode())
     )
 
     with pytest.raises(ProjectError, match="PREDICTION_LOG_DIR"):

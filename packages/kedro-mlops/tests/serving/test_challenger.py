@@ -66,7 +66,7 @@ def values_of(**changes):
 def answers_of(one, example, n_rows):
     """What is answered to rows that differ by their keys, through the predictor."""
     rows = [example | {"parcel_number": i + 1} for i in range(n_rows)]
-    read = one.reader.read(json.dumps({"rows": rows}).encode())
+    read = one.reader.judged(json.dumps({"rows": rows}).encode())
     return json.loads(one.predictor.answer(one.predictor.store.complete_all(read)))["predictions"]
 
 
