@@ -47,10 +47,7 @@ BASELINES = ["base_rate", "shallow_tree"]
 # the models whose ROC curve is kept, and the columns of their scores
 CURVES = {"model": SCORE, "shallow_tree": "shallow_tree"}
 DIGITS = 6
-SLICE_COLUMNS = [
-    *("segment", "value", "n_rows", "positive_share"),
-    *columns_of(MAIN_METRICS.names),
-]
+SLICE_COLUMNS = ["segment", "value", "n_rows", "positive_share", *columns_of(MAIN_METRICS.names)]
 # rows of either class, fewer than which say nothing of a slice
 MIN_CLASS_ROWS = 10
 # of a curve; as many as can be told apart in a picture

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
+from kedro_mlops.measures.metrics import SCORE
 from kedro_mlops.models.families import Families, Hyperparameters
 from kedro_mlops.models.package import probability
 from kedro_mlops.runtime.serving_spec import hash_of
@@ -54,7 +55,9 @@ def tune(
             )
     search = Search(contract, families, train, validation, params, seed)
     identity = search.identity(code)
-    trials = _recall(known_trials, identity)
+    known = known_trials.reindex(columns=["search", "trial"])
+    found = known.loc[known["search"] == identity, "trial"]
+    trials = [Trial(**json.loads(trial)) for trial in found]
     if not trials or code.is_uncertain:
         trials = search.run()
     best = min(trials, key=lambda trial: trial.log_loss)
@@ -162,17 +165,11 @@ class Search:
         )
 
 
-def _recall(known: pd.DataFrame, search: str) -> list[Trial]:
-    if known.empty:
-        return []
-    return [Trial(**json.loads(trial)) for trial in known.loc[known["search"] == search, "trial"]]
-
-
 def _as_said_by(trial: Trial, known: pd.DataFrame | None) -> NDArray[np.float64] | None:
     """The predictions that are known, if they are the trial's."""
-    if known is None or "probability" not in known:
+    if known is None or SCORE not in known:
         return None
-    predictions = known["probability"].to_numpy()
+    predictions = known[SCORE].to_numpy()
     return predictions if hash_of(predictions.tobytes()) == trial.predictions_hash else None
 
 

@@ -51,8 +51,8 @@ def measure_drift(
 
     Returns:
         One row per window and column, the newest window first, in it the score, then the features,
-        those first that are farthest for their limit; see ``profiles.compare``. ``of_limit`` is
-        the measure that counts, as a multiple of its limit; beyond 1 a column has ``drifted``.
+        those first that are farthest for their limit; see ``drift_profile.compare``. The measure
+        that counts is ``of_limit`` as a multiple of its limit; beyond 1 a column has ``drifted``.
         ``in_words`` says so, and why a large figure may be none. No rows where nothing was
         predicted.
     """
