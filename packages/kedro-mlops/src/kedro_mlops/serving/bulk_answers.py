@@ -155,21 +155,25 @@ def write_json(columns: Columns) -> bytes:
     import pyarrow.compute as pc  # noqa: PLC0415
 
     parts: list[Any] = []
+    end = "{"
     for name, column in columns.items():
-        before = f'{"," if parts else "{"}"{name}":'
+        before, end = f'{end}"{name}":', ","
         coded = _of_few_values(column)
-        if coded is None:
-            parts += [before, _texts(column)]
-            continue
-        written = [before + msgspec.json.encode(value).decode() for value in coded.values]
-        coded = Coded(coded.codes, written)
-        if parts and isinstance(parts[-1], Coded):
-            # those that stand together are written once for each of their combinations
-            found = pairs(parts.pop(), coded)
-            coded = Coded(found.codes, [one + other for one, other in found.values])
-        parts.append(coded)
+        if coded is not None:
+            written = [before + msgspec.json.encode(value).decode() for value in coded.values]
+            coded = Coded(coded.codes, written)
+            if parts and isinstance(parts[-1], Coded):
+                # those that stand together are written once for each of their combinations
+                found = pairs(parts.pop(), coded)
+                coded = Coded(found.codes, [one + other for one, other in found.values])
+            parts.append(coded)
+        elif isinstance(column, np.ndarray):
+            parts += [before, _arrow(column).cast(pa.string()).fill_null("null")]
+        else:
+            parts += [f'{before}"', column]
+            end = '",'
     arrays = [_plain(_arrow(part)) if isinstance(part, Coded) else part for part in parts]
-    rows = pc.binary_join_element_wise(*arrays, "}", "")
+    rows = pc.binary_join_element_wise(*arrays, f"{end[:-1]}}}", "")
     together = pa.ListArray.from_arrays([0, len(rows)], rows.cast(pa.binary()))
     [joined] = pc.binary_join(together, b",")
     return b'{"predictions":[%b]}' % joined.as_buffer()
@@ -184,13 +188,3 @@ def _of_few_values(column: Any) -> Coded[Any] | None:
     if isinstance(column, np.ndarray) and column.dtype.kind == "U":
         return as_coded(pa.array(column))
     return column if isinstance(column, Coded) else None
-
-
-def _texts(column: Any) -> "pa.Array":
-    """Numbers, or ids, as the texts that JSON has for them."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    if isinstance(column, np.ndarray):
-        return _arrow(column).cast(pa.string()).fill_null("null")
-    return pc.binary_join_element_wise('"', column, '"', "")

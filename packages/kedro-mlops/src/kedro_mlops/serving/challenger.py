@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,11 @@ from .answers import Answer, Answering, answering
 from .bulk_answers import TableAnswers, answer_rows, mixed
 from .metrics import Metrics
 from .model import ServedModel, plain
+from .settings import MODES, Mode
 
 logger = logging.getLogger(__name__)
 
 A = TypeVar("A")
-Mode = Literal["off", "shadow", "canary"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 # a request is the challenger's if its key is below the share of this
 HASHES = 2**32
 

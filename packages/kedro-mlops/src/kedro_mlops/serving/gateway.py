@@ -78,9 +78,8 @@ class Gateway:
             or not plain
             or len(body) > LARGE_BODY
             or ARROW in found.get(b"accept", b"")
+            or state.in_progress >= state.settings.max_waiting
         ):
-            return None
-        if state.in_progress >= state.settings.max_waiting:
             return None
         try:
             check_key(state, PREDICT, found.get(b"authorization"))

@@ -17,13 +17,13 @@ from .bulk_answers import TableAnswers
 from .paths import PREDICT
 from .problem_details import TITLES
 from .refusals import OF_ROWS, REFUSED
+from .settings import MODES
 
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
 TENTHS = tuple(round(0.1 * i, 1) for i in range(1, 11))
 DAYS = (0, 1, 2, 3, 5, 7, 14, 30)
-MODES = ("off", "shadow", "canary")
 # how a prediction may end, and why it may be refused
 STATUSES = (200, *(status for status in TITLES if status != 404))
 REASONS = (*REFUSED, *OF_ROWS)

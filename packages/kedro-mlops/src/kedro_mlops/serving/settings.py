@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -17,6 +17,8 @@ MEMORY_PER_REQUEST, MEMORY_PER_BYTE = 20_000_000, 12
 # of headers, and of what is in a body beside the body
 MAX_HEADER_BYTES = 65_536
 LogFormat = Literal["text", "json"]
+Mode = Literal["off", "shadow", "canary"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
