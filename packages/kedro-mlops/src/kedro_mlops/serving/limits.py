@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from .refusals import BadRequestError
+from .refusals import refused_rows
 
 # raises OutOfTimeError once there is no time left; long work calls it between its steps
 DeadlineCheck = Callable[[], None]
@@ -53,8 +53,8 @@ class Share:
             BadRequestError: if there is not so much left.
         """
         if n_bytes > self._room.n_free:
-            raise BadRequestError(
-                503, "overloaded", "Other requests need the memory; try again in a while."
+            raise refused_rows(
+                "overloaded", "Other requests need the memory; try again in a while."
             )
         self._room.n_free -= n_bytes
         self._n_bytes += n_bytes
