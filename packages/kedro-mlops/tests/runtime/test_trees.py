@@ -12,7 +12,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.export.compiled import compiler
 from kedro_mlops.runtime.encoding import encode_rows
 from kedro_mlops.runtime.serving_spec import TREES
-from kedro_mlops.runtime.trees import MIN_ROWS_A_THREAD, Trees
+from kedro_mlops.runtime.trees import MIN_EXPLAINED_A_THREAD, MIN_ROWS_A_THREAD, Trees
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,44 @@ def test_what_an_earlier_version_compiled_predicts(earlier):
     assert earlier.row_predictor()([3.0]) == 4.0
 
 
-@pytest.mark.parametrize("ask", [Trees.raw])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda trees: trees.raw(np.zeros((1, 1))),
+        lambda trees: trees.contributions(np.zeros((1, 1))),
+        lambda trees: trees.row_explainer(),
+    ],
+)
 def test_of_what_an_earlier_version_compiled_no_more_is_known(earlier, ask):
     with pytest.raises(ProjectError, match=r"as an earlier version compiled it.*pipelines=release"):
-        ask(earlier, np.zeros((1, 1)))
+        ask(earlier)
+
+
+def test_contributions_add_up_to_the_raw_score(trees, boosted, matrix):
+    found = trees.contributions(matrix)
+
+    assert found.shape == (len(matrix), matrix.shape[1] + 1)
+    raw = boosted.estimator[-1].decision_function(matrix)
+    np.testing.assert_allclose(found.sum(axis=1), raw, rtol=0, atol=1e-9)
+    # of the columns, not of the base value alone
+    assert (found[:, :-1].std(axis=0) > 0.01).sum() > 3
+    assert len(set(found[:, -1])) == 1
+
+
+def test_single_rows_are_explained_as_tables_are(trees, matrix):
+    explain = trees.row_explainer()
+
+    assert [explain(row) for row in matrix.tolist()] == trees.contributions(matrix).tolist()
+
+
+def test_threads_share_the_rows_to_explain_and_change_nothing(released, matrix, trees):
+    folder, spec = released
+    many = np.resize(matrix, (MIN_EXPLAINED_A_THREAD * 3 + 1, spec.encoding.width))
+
+    shared = Trees(folder / TREES, spec.encoding.width, n_threads=3).contributions(many)
+
+    np.testing.assert_array_equal(shared, trees.contributions(many))
+
+
+def test_no_rows_have_no_contributions(trees, matrix):
+    assert trees.contributions(matrix[:0]).shape == (0, matrix.shape[1] + 1)

@@ -9,10 +9,22 @@
 // few instructions for all of them, without a branch. A single row is walked down several trees at
 // a time, since a step has to wait for the one before.
 //
+// Contributions are Shapley values, where a column that is not known sends a row both ways, by the
+// shares of training rows that went there: the path-dependent ones of Lundberg et al., 2020, "From
+// local explanations to global understanding with explainable AI for trees". If each column is
+// known with the chance t, a row gets to a leaf with the chance
+//   product over the columns of its path: t * inside + (1 - t) * share
+// where inside says if all splits of the column send the row towards the leaf, and share is the
+// product of their shares. A column's contribution is the integral, over t from 0 to 1, of the
+// derivative of the expected score by the chance of this column alone (Owen, 1972, "Multilinear
+// extensions of games"). It is a polynomial in t, for which the N_POINTS of Gauss and Legendre are
+// exact. All of a tree is done on one walk to its leaves and back.
+//
 // model.h has: WIDTH, ABREAST, N_OUTPUTS, N_TREES of each (a multiple of ABREAST), LINK;
 // baselines[N_OUTPUTS]; thresholds[WIDTH][255], sorted and filled up with INFINITY; splits, parents
 // before children; leaves; and for every tree, those of an output together, the place of its first
-// split and leaf.
+// split and leaf. For contributions: MAX_SPLITS of a tree; N_POINTS, a multiple of POINTS_TOGETHER,
+// with their weights; bases[N_OUTPUTS], the expected raw scores; and a branch beside every split.
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +36,16 @@ typedef struct {
   uint8_t leaf;       // the one that rows beyond the threshold leave
   int16_t next[2];    // of rows not beyond the threshold, and beyond it: a split, or -1 - a leaf
 } Split;
+
+// Of a split, what contributions need. The ways of a tree have numbers: 0 leads to its root,
+// 1 + 2 * split + side away from a split, on side 1 those beyond the threshold.
+typedef struct {
+  uint16_t from;        // the way that leads to the split
+  uint16_t before;      // the last one on the path that the same column decided, otherwise 0
+  double share_before;  // the column's share until here
+  double share[2];      // of each side, of the rows that come to the split
+  double value[2];      // of the leaf that a side leads to, otherwise 1
+} Branch;
 
 // what makes a prediction of raw scores
 #define IDENTITY 0
@@ -43,8 +65,12 @@ typedef int8_t Bytes __attribute__((vector_size(REGISTER), may_alias));
 
 // where there are wider registers, they are used
 #if defined(__x86_64__) && defined(__gnu_linux__) && __has_attribute(target_clones)
-__attribute__((target_clones("avx2", "default")))
+#define WIDER_REGISTERS __attribute__((target_clones("avx2", "default")))
+#else
+#define WIDER_REGISTERS
 #endif
+
+WIDER_REGISTERS
 static void many(const double *rows, size_t n_rows, double *out) {
   int8_t codes[2 * WIDTH][LANES] __attribute__((aligned(REGISTER)));
   for (size_t column = 0; column < WIDTH; ++column) {
@@ -131,6 +157,75 @@ static void link(double *scores) {
 #endif
 }
 
+typedef double Points __attribute__((vector_size(8 * POINTS_TOGETHER)));
+#define N_TOGETHER (N_POINTS / POINTS_TOGETHER)
+
+WIDER_REGISTERS
+static void explain(const double *row, double *out) {
+  uint8_t codes[2 * WIDTH];
+  encode(row, codes);
+  Points t[N_TOGETHER], rest[N_TOGETHER];
+  memcpy(t, points, sizeof t);
+  for (size_t i = 0; i < N_TOGETHER; ++i) rest[i] = 1.0 - t[i];
+  for (size_t output = 0; output < N_OUTPUTS; ++output) {
+    Points sums[WIDTH][N_TOGETHER];
+    memset(sums, 0, sizeof sums);
+    for (size_t tree = output * N_TREES; tree < (output + 1) * N_TREES; ++tree) {
+      const Split *split = splits + first_split[tree];
+      const Branch *branch = branches + first_split[tree];
+      int n_splits = first_split[tree + 1] - first_split[tree];
+      // of every way: whether its column sends the row there, the inverse of the column's factor if
+      // so, and the chance to get there, which becomes the score to expect by it
+      uint8_t inside[1 + 2 * MAX_SPLITS];
+      Points inverse[1 + 2 * MAX_SPLITS][N_TOGETHER], reached[1 + 2 * MAX_SPLITS][N_TOGETHER];
+      inside[0] = 1;
+      for (size_t i = 0; i < N_TOGETHER; ++i) inverse[0][i] = reached[0][i] = t[i] + rest[i];
+      for (int s = 0; s < n_splits; ++s) {
+        const Branch b = branch[s];
+        const Points *from = reached[b.from];
+        int beyond = codes[split[s].codes] > split[s].threshold;
+        int hot = 1 + 2 * s + beyond, cold = 2 + 2 * s - beyond;
+        inside[hot] = inside[b.before], inside[cold] = 0;
+        if (inside[hot]) {
+          double share = b.share_before * b.share[beyond];
+          double other = b.share_before * b.share[!beyond] * b.value[!beyond];
+          for (size_t i = 0; i < N_TOGETHER; ++i) {
+            Points factor = t[i] + share * rest[i], others = from[i] * inverse[b.before][i];
+            inverse[hot][i] = 1.0 / factor;
+            reached[hot][i] = others * factor * b.value[beyond];
+            reached[cold][i] = others * rest[i] * other;
+          }
+        } else {
+          for (size_t i = 0; i < N_TOGETHER; ++i) {
+            reached[hot][i] = from[i] * (b.share[beyond] * b.value[beyond]);
+            reached[cold][i] = from[i] * (b.share[!beyond] * b.value[!beyond]);
+          }
+        }
+      }
+      for (int s = n_splits - 1; s >= 0; --s) {
+        const Branch b = branch[s];
+        int beyond = inside[2 + 2 * s];
+        const Points *hot = reached[1 + 2 * s + beyond], *cold = reached[2 + 2 * s - beyond];
+        if (inside[b.before]) {
+          // the derivatives of both factors, divided by them, less that of the factor until here
+          double change = b.share_before * (1.0 - b.share[beyond]);
+          const Points *inverse_hot = inverse[1 + 2 * s + beyond];
+          for (size_t i = 0; i < N_TOGETHER; ++i)
+            sums[split[s].codes / 2][i] += inverse[b.before][i] *
+                (change * hot[i] * inverse_hot[i] - cold[i] / rest[i]);
+        }
+        for (size_t i = 0; i < N_TOGETHER; ++i) reached[b.from][i] = hot[i] + cold[i];
+      }
+    }
+    for (size_t column = 0; column < WIDTH; ++column, ++out) {
+      *out = 0.0;
+      for (size_t i = 0; i < N_POINTS; ++i)
+        *out += weights[i] * sums[column][i / POINTS_TOGETHER][i % POINTS_TOGETHER];
+    }
+    *out++ = bases[output];
+  }
+}
+
 const size_t n_outputs = N_OUTPUTS;
 
 static void score(const double *rows, size_t n_rows, double *out) {
@@ -149,4 +244,10 @@ void raw(const double *rows, size_t n_rows, double *out) { score(rows, n_rows, o
 void predict(const double *rows, size_t n_rows, double *out) {
   score(rows, n_rows, out);
   for (size_t r = 0; r < n_rows; ++r) link(out + r * N_OUTPUTS);
+}
+
+// out[n_rows][N_OUTPUTS][WIDTH + 1]: of each column, and at last the base, to which they add
+void contributions(const double *rows, size_t n_rows, double *out) {
+  for (size_t r = 0; r < n_rows; ++r)
+    explain(rows + r * WIDTH, out + r * N_OUTPUTS * (WIDTH + 1));
 }

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kedro_mlops.core.errors import ProjectError
 
 # fewer rows are not worth another thread
-MIN_ROWS_A_THREAD = 1000
+MIN_ROWS_A_THREAD, MIN_EXPLAINED_A_THREAD = 1000, 50
 
 # a function of the library
 Compiled = Callable[[Any, int, Any], None]
@@ -76,12 +76,41 @@ class Trees:
         """
         return self._call(self._of_now("raw"), matrix, self._outputs, MIN_ROWS_A_THREAD)
 
+    def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What each column adds to the raw score: Shapley values, path-dependent (TreeSHAP).
+
+        From Lundberg et al., 2020, "From local explanations to global understanding with
+        explainable AI for trees"; ``trees.c`` tells how they are computed.
+
+        Returns:
+            Shape (n_rows, width + 1), or (n_rows, n_outputs, width + 1) for several outputs. At the
+            end is the base value, the mean over the training rows. They add up to ``raw``, and have
+            its unit.
+
+        Raises:
+            ProjectError: if an earlier version compiled the library.
+        """
+        function = self._of_now("contributions")
+        return self._call(function, matrix, self._explained, MIN_EXPLAINED_A_THREAD)
+
     def row_predictor(self) -> Callable[[Sequence[float]], Any]:
         """A function for one row at a time, which does without arrays; not for several threads.
 
         It returns a number, or a list of them for several outputs.
         """
         return self._one_by_one(self._predict, self._outputs)
+
+    def row_explainer(self) -> Callable[[Sequence[float]], list[Any]]:
+        """``contributions`` of one row at a time, as a list; not for several threads.
+
+        Raises:
+            ProjectError: if an earlier version compiled the library.
+        """
+        return self._one_by_one(self._of_now("contributions"), self._explained)
+
+    @property
+    def _explained(self) -> tuple[int, ...]:
+        return (*self._outputs, self._width + 1)
 
     @property
     def _outputs(self) -> tuple[int, ...]:
