@@ -372,7 +372,8 @@ def watched(sample_loop: Loop, request: pytest.FixtureRequest) -> Iterator[Loop]
     name = request.node.name
     project, data = sample_loop.project, f"data/{name}"
     shutil.copytree(sample_loop.data, project.folder / data)
-    shutil.rmtree(project.folder / data / "07_model_output/prediction_log", ignore_errors=True)
+    for answered in ("prediction_log", "served_predictions"):
+        shutil.rmtree(project.folder / data / "07_model_output" / answered, ignore_errors=True)
     parameters = yaml.safe_load((project.folder / "conf/sample/parameters.yml").read_text())
     parameters["retraining"] = {"max_age_days": 1, "cooldown_days": 0}
     project.with_environment(name, data, parameters=yaml.safe_dump(parameters))
