@@ -24,7 +24,7 @@ from kedro_datasets.text import TextDataset
 
 from kedro_mlops.champion import history as champions
 from kedro_mlops.champion.history import promote, release_of, roll_back
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.documentation.nodes import ModelCard
@@ -477,7 +477,7 @@ def test_a_person_promotes_in_place_of_a_champion_that_cannot_be_loaded(
 def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, built):
     promoted("a")
     catalog.save("candidate", models["b"])
-    kept = decided("keep", "2013-b", checks=[Check.at_least("auc", 0.7, 0.8)])
+    kept = decided("keep", "2013-b", checks=[CheckResult.at_least("auc", 0.7, 0.8)])
     catalog.save("gate_decision", kept)
 
     champion = promote(catalog, "2013-b", "it is needed")

@@ -26,7 +26,7 @@ from filelock import FileLock
 from kedro.io import DatasetError, Version
 
 from kedro_mlops.core import project
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset, OptionalDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_folder
@@ -537,7 +537,9 @@ def kept(tmp_path):
 
 def test_what_is_typed_comes_back_as_it_was_and_is_plain_json_in_the_file(kept):
     dataset, file = kept
-    decision = decided(checks=[Check.at_least("auc", 0.7, 0.6), Check.at_most("bytes", nan, 9)])
+    decision = decided(
+        checks=[CheckResult.at_least("auc", 0.7, 0.6), CheckResult.at_most("bytes", nan, 9)]
+    )
 
     dataset.save(decision)
 

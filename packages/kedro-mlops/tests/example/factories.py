@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from example.contracts import Inputs, Observation, Prediction
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.measures.drift_profile import profile, windows_back
@@ -223,7 +223,7 @@ def skew_of(share: float = 0.0, by_another: int = 0, in_words: str = "") -> Skew
     return Skew(n_served=0, n_compared=0, n_unknown=0, share=share, answered=answered, columns=[])
 
 
-def quality_of(*checks: Check) -> Quality:
+def quality_of(*checks: CheckResult) -> Quality:
     """The quality of data by its checks."""
     passed = all(check.passed for check in checks)
     return Quality(n_rows=100, n_days=10, passed=passed, checks=checks)

@@ -1,10 +1,10 @@
 from example.factories import performance_of, quality_of, skew_of
 
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.monitoring.alerts import raise_alerts
 from kedro_mlops.monitoring.decisions import Alert, Guard, RetrainDecision, Trigger
 
-GOOD, SERVED, LABELS = quality_of(Check.at_most("skew", 0, 0.1)), skew_of(), performance_of()
+GOOD, SERVED, LABELS = quality_of(CheckResult.at_most("skew", 0, 0.1)), skew_of(), performance_of()
 COUNTED = LABELS.labels | {"repeated": 12, "pending": 5}
 FIRED = Trigger(
     rule="performance", fired=True, value=0.6, limit=0.5, reason="Log loss 0.6 is worse."
@@ -52,9 +52,9 @@ def test_a_retraining_that_is_refused_is_one_too() -> None:
 
 def test_every_check_that_failed_is_one() -> None:
     checks = [
-        Check.at_most("skew", 0.25, 0.1),
-        Check.at_least("volume", 1.0, 0.5),
-        Check.at_most("unseen categories", 1 / 3, 0.05),
+        CheckResult.at_most("skew", 0.25, 0.1),
+        CheckResult.at_least("volume", 1.0, 0.5),
+        CheckResult.at_most("unseen categories", 1 / 3, 0.05),
     ]
 
     alerts = raise_alerts(decision_of(), quality_of(*checks), LABELS, SERVED)

@@ -6,7 +6,7 @@ import pytest
 from example.factories import performance_of, quality_of, screened, skew_of, tiny_package
 from prometheus_client.parser import text_string_to_metric_families
 
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
@@ -18,7 +18,7 @@ FIRED, SILENT = (
     for name, fired in (("performance", True), ("age", False))
 )
 DECISION = RetrainDecision.weigh([FIRED, SILENT], [], decided_at="2013-05-01T00:00:00")
-CHECKS = [Check.at_most("skew", 0.25, limit) for limit in (0.3, 0.2)]
+CHECKS = [CheckResult.at_most("skew", 0.25, limit) for limit in (0.3, 0.2)]
 OLD = {"drifted": True, "drifted_columns": "size", "log_loss": 0.9, "estimated_log_loss": 0.8}
 NEW = {
     "drifted": True,

@@ -6,7 +6,7 @@ import pytest
 from example.factories import performance_of, quality_of, tiny_package
 from pydantic import ValidationError
 
-from kedro_mlops.core.artefacts import Check, Interval
+from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.datasets import HistoryDataset
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.models.package import ModelPackage
@@ -18,7 +18,9 @@ from kedro_mlops.monitoring.triggers import Retraining, decide, record
 # looked at on the first of May
 AS_OF, HORIZON = AsOf("2013-04-01"), Horizon(days=30)
 GOOD = quality_of()
-BAD = quality_of(Check.at_most("skew", 0.1, 0.2), Check.at_most("unseen categories", 0.1, 0.05))
+BAD = quality_of(
+    CheckResult.at_most("skew", 0.1, 0.2), CheckResult.at_most("unseen categories", 0.1, 0.05)
+)
 EXPECTED = {"log_loss": Interval(value=0.5, low=0.45, high=0.55)}
 WEEKS = ["2013-04-01", "2013-04-08", "2013-04-15", "2013-04-22", "2013-04-29"]
 

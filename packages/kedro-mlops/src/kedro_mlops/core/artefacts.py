@@ -38,7 +38,7 @@ class Interval(Artefact):
         return all(map(math.isfinite, (self.value, self.low, self.high)))
 
 
-class Check(Artefact):
+class CheckResult(Artefact):
     """What was measured, what was asked, and whether it passed."""
 
     name: str

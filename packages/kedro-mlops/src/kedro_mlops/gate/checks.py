@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.artefacts import Check, Interval
+from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.core.wording import interval_text
 from kedro_mlops.measures.evaluation import Footprint, Measured
@@ -29,12 +29,12 @@ class SliceLimits(Parameters):
     )
 
 
-def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[Check]:
+def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[CheckResult]:
     """One check for every feature that gives the label away; one that passes if none does."""
     strongest = single_feature_auc.sort_values("roc_auc", ascending=False)
     return _failed_or_first(
         [
-            Check.at_most(f"no leak through {feature}", auc, limit)
+            CheckResult.at_most(f"no leak through {feature}", auc, limit)
             for feature, auc in zip(strongest["feature"], strongest["roc_auc"], strict=True)
         ]
     )
@@ -42,18 +42,24 @@ def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[Check
 
 def metric_checks(
     measured: dict[str, Interval], at_least: dict[str, float], at_most: dict[str, float]
-) -> list[Check]:
+) -> list[CheckResult]:
     """Floors and ceilings of the metrics on the test window."""
     # one that these rows do not define is not measured, and within no limit
     values = dict.fromkeys([*at_least, *at_most], np.nan)
     values |= {name: interval.value for name, interval in measured.items()}
     return [
-        *(Check.at_least(f"{name} floor", values[name], limit) for name, limit in at_least.items()),
-        *(Check.at_most(f"{name} ceiling", values[name], limit) for name, limit in at_most.items()),
+        *(
+            CheckResult.at_least(f"{name} floor", values[name], limit)
+            for name, limit in at_least.items()
+        ),
+        *(
+            CheckResult.at_most(f"{name} ceiling", values[name], limit)
+            for name, limit in at_most.items()
+        ),
     ]
 
 
-def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
+def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[CheckResult]:
     """One check for every slice whose ranking has collapsed; else one for the weakest.
 
     The upper end of the interval is judged: on few days, an honest slice may lie below by chance.
@@ -62,7 +68,7 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
     weakest = large.sort_values("roc_auc_high").to_dict("records")
     return _failed_or_first(
         [
-            Check.at_least(
+            CheckResult.at_least(
                 f"slice {row['segment']}={row['value']}: roc_auc floor",
                 row["roc_auc_high"],
                 limits.min_roc_auc,
@@ -76,7 +82,7 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[Check]:
 
 def baseline_checks(
     contract: Columns, predictions: pd.DataFrame, metrics: Measured, bootstrap: Bootstrap
-) -> list[Check]:
+) -> list[CheckResult]:
     """The candidate must beat every baseline."""
     scored = Scored.of(contract, predictions)
     return [
@@ -92,23 +98,23 @@ def baseline_checks(
     ]
 
 
-def behaviour_checks(behaviour: pd.DataFrame) -> list[Check]:
+def behaviour_checks(behaviour: pd.DataFrame) -> list[CheckResult]:
     """What the behaviour suite has found."""
     return [
-        Check.model_validate(row | {"name": f"behaviour: {row['name']}"})
+        CheckResult.model_validate(row | {"name": f"behaviour: {row['name']}"})
         for row in behaviour.to_dict("records")
     ]
 
 
 def budget_checks(
     footprint: Footprint, max_megabytes: float, max_milliseconds: float
-) -> list[Check]:
+) -> list[CheckResult]:
     """The model must be small and quick enough to serve."""
     megabytes, milliseconds = footprint.model_bytes / 1e6, footprint.one_row_milliseconds
     how = f"{milliseconds:.2g} of a core by {footprint.engine}, limit {max_milliseconds:g}"
     return [
-        Check.at_most("model megabytes", megabytes, max_megabytes),
-        Check.at_most("one-row milliseconds", milliseconds, max_milliseconds, how),
+        CheckResult.at_most("model megabytes", megabytes, max_megabytes),
+        CheckResult.at_most("one-row milliseconds", milliseconds, max_milliseconds, how),
     ]
 
 
@@ -118,7 +124,7 @@ def slice_contest_checks(
     other: Floats,
     limits: SliceLimits,
     bootstrap: Bootstrap,
-) -> list[Check]:
+) -> list[CheckResult]:
     """One check for every slice that is surely worse than another model; else the worst one."""
     limit = limits.max_loss_increase
     checks = [
@@ -143,10 +149,10 @@ def compare(
     limit: float,
     bootstrap: Bootstrap,
     passes: Callable[[Interval], bool],
-) -> Check:
+) -> CheckResult:
     """The candidate's log loss minus another's, on the same rows; what passes is said by each."""
     found = paired_difference(scored, other, bootstrap)
-    return Check(
+    return CheckResult(
         name=name,
         passed=passes(found),
         value=found.value,
@@ -156,7 +162,7 @@ def compare(
     )
 
 
-def _failed_or_first(checks: list[Check]) -> list[Check]:
+def _failed_or_first(checks: list[CheckResult]) -> list[CheckResult]:
     """Those that failed; if none did, the first, so that the nearest to its limit is on record."""
     return [found for found in checks if not found.passed] or checks[:1]
 

@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
@@ -37,7 +37,7 @@ class Verdict:
 
     outcome: Outcome
     reasons: list[str]
-    checks: list[Check] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
 
 
 class Gate(Parameters):
@@ -100,7 +100,7 @@ def check_candidate(
     footprint: Footprint,
     params: Gate,
     bootstrap: Bootstrap,
-) -> list[Check]:
+) -> list[CheckResult]:
     """What the candidate must pass whoever serves.
 
     Raises:
@@ -122,12 +122,12 @@ def judge(
     contract: Columns,
     candidate: ModelPackage,
     incumbent: ModelPackage | None,
-    checks: list[Check],
+    checks: list[CheckResult],
     test: pd.DataFrame,
     predictions: pd.DataFrame,
     params: Gate,
     bootstrap: Bootstrap,
-    *more: Check,
+    *more: CheckResult,
 ) -> Decision:
     """Decide whether the candidate is promoted, kept out, or blocked.
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kedro_mlops.core.artefacts import Artefact, Check, is_none
+from kedro_mlops.core.artefacts import Artefact, CheckResult, is_none
 
 # who decides, where no person does
 GATE = "gate"
@@ -32,6 +32,6 @@ class Decision(Artefact):
     decided_by: str = GATE
     decided_at: str | None = None
     reasons: list[str]
-    checks: list[Check] = Field(default_factory=list)
+    checks: list[CheckResult] = Field(default_factory=list)
     from_version: str | None = Field(None, alias="from", exclude_if=is_none)
     to: str | None = Field(None, exclude_if=is_none)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kedro_mlops.core.artefacts import Artefact, Check, Interval
+from kedro_mlops.core.artefacts import Artefact, CheckResult, Interval
 from kedro_mlops.models.metadata import Lineage
 
 
@@ -44,10 +44,10 @@ class Quality(Artefact):
     n_rows: int
     n_days: int
     passed: bool
-    checks: list[Check]
+    checks: list[CheckResult]
 
     @property
-    def failed(self) -> list[Check]:
+    def failed(self) -> list[CheckResult]:
         """The checks that it did not pass."""
         return [check for check in self.checks if not check.passed]
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
-from kedro_mlops.core.artefacts import Check
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.measures.metrics import SCORE
@@ -275,11 +275,11 @@ def measure_quality(
     newest = pd.Timestamp(found["newest"] or as_of.moment)
     staleness = (as_of.after(horizon.days) - newest) / pd.Timedelta(days=1)
     checks = [
-        Check.at_most(
+        CheckResult.at_most(
             "rows in quarantine", screening.largest_share, screening.max_quarantine_share
         ),
-        Check.at_most("training-serving skew", skew.share, params.max_skew_share),
-        Check.at_most("days since the newest row", staleness, params.max_staleness_days),
+        CheckResult.at_most("training-serving skew", skew.share, params.max_skew_share),
+        CheckResult.at_most("days since the newest row", staleness, params.max_staleness_days),
         _volume_check(drift, champion, horizon, params),
     ]
     if found["n_rows"]:
@@ -296,23 +296,27 @@ def measure_quality(
 
 def _volume_check(
     drift: pd.DataFrame, champion: ModelPackage, horizon: Horizon, params: Monitoring
-) -> Check:
+) -> CheckResult:
     """The rows a day of the emptiest window; one that has none does not appear in the table."""
     windows = drift.drop_duplicates("window_start")
     reference_rows = champion.reference.features.n_rows / champion.reference.n_days
     all_there = windows["n_days"].sum() == horizon.days
     volume = (windows["n_rows"] / windows["n_days"]).min() / reference_rows if all_there else 0.0
-    return Check.at_least("rows a day against the reference's", volume, params.min_volume_share)
+    return CheckResult.at_least(
+        "rows a day against the reference's", volume, params.min_volume_share
+    )
 
 
-def _value_checks(drift: pd.DataFrame, params: Monitoring) -> list[Check]:
+def _value_checks(drift: pd.DataFrame, params: Monitoring) -> list[CheckResult]:
     excess = drift["missing_increase"] - drift["missing_limit"]
     beyond = drift.iloc[int(excess.to_numpy().argmax())]
     return [
-        Check.at_most(
+        CheckResult.at_most(
             f"more missing values of {beyond['column']}",
             beyond["missing_increase"],
             beyond["missing_limit"],
         ),
-        Check.at_most("unseen categories", drift["unseen_share"].max(), params.max_unseen_share),
+        CheckResult.at_most(
+            "unseen categories", drift["unseen_share"].max(), params.max_unseen_share
+        ),
     ]
