@@ -201,24 +201,20 @@ class PredictionLog:
         files = list_log(self._folder)
         total = sum(size_of(file.path) for file in files)
         # one day's grace: another process may be writing its last lines of yesterday
-        removable = closed(files, today - timedelta(days=1))
-        for file in removable:
+        for file in closed(files, today - timedelta(days=1)):
             if total + self._max_file_bytes <= self._max_total_bytes:
                 break
-            total -= self._drop(file.path)
+            size = size_of(file.path)
+            file.path.unlink(missing_ok=True)
+            total -= size
+            self.n_dropped_bytes += size
+            logger.warning(
+                "%s was removed: the prediction log may have %d bytes. Ingest it more often "
+                "(kedro run --pipelines=monitoring), or give it more room.",
+                file.path,
+                self._max_total_bytes,
+            )
         self.n_bytes, self._tables_since_look = total, 0
-
-    def _drop(self, path: Path) -> int:
-        size = size_of(path)
-        path.unlink(missing_ok=True)
-        self.n_dropped_bytes += size
-        logger.warning(
-            "%s was removed: the prediction log may have %d bytes. Ingest it more often "
-            "(kedro run --pipelines=monitoring), or give it more room.",
-            path,
-            self._max_total_bytes,
-        )
-        return size
 
     def _clear_leftovers(self) -> None:
         for path in self._folder.glob(f"*{PARTIAL}"):

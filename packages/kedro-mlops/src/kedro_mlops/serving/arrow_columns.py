@@ -100,10 +100,12 @@ def as_column(table: "pa.Table", field: Field) -> ArrayColumn:
 
 
 def _read_numbers(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
+    import pyarrow.compute as pc  # noqa: PLC0415
     from pyarrow import types  # noqa: PLC0415
 
     column.validate(full=True)
-    if field.integer and types.is_uint64(column.type) and _largest(column) > LARGEST:
+    is_large = types.is_uint64(column.type) and (pc.max(column).as_py() or 0) > LARGEST
+    if field.integer and is_large:
         raise _unfit(field, "has numbers beyond 64 bits")
     exact = field.integer and types.is_integer(column.type)
     numbers: NDArray[Any] = column.cast("int64" if exact else "float64", safe=False).to_numpy()
@@ -172,12 +174,6 @@ def _check_views(array: "pa.Array", field: Field) -> None:
     lengths = views[: 4 * len(array) : 4][array.is_valid().to_numpy(zero_copy_only=False)]
     if lengths.max(initial=0) > MAX_TEXT_BYTES or lengths.sum(dtype=np.int64) > MAX_TABLE_BYTES:
         raise _unfit(field, f"has text of more than {MAX_TEXT} characters")
-
-
-def _largest(column: "pa.ChunkedArray") -> int:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    return pc.max(column).as_py() or 0
 
 
 def _unfit(field: Field, what: str) -> BadRequestError:

@@ -4,6 +4,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -84,18 +85,14 @@ class RowReader:
         Raises:
             BadRequestError: if it is not JSON, or a row breaks the contract.
         """
+        rows = partial(rows_of, body, self.max_rows, self._max_length, check_deadline)
         if body.count(b"{") > 1 + self.max_rows:
             # too many rows are refused before any of them is judged
-            deque(self._rows_of(body, check_deadline), maxlen=0)
-        right, wrong = validation_errors(
-            self.model, self._rows_of(body, check_deadline), self._personal
-        )
+            deque(rows(), maxlen=0)
+        right, wrong = validation_errors(self.model, rows(), self._personal)
         if wrong:
             raise _refusal(wrong)
         return [tuple(getattr(row, name) for name in self._names) for row in right]
-
-    def _rows_of(self, body: bytes, check_deadline: DeadlineCheck) -> Iterator[Any]:
-        return rows_of(body, self.max_rows, self._max_length, check_deadline)
 
     def refuse(self, rows: list[dict[str, Any]], numbers: list[int]) -> None:
         """Say what is wrong with rows, given their numbers in the request.
