@@ -63,7 +63,8 @@ class TableReader:
         """
         columns = self._read_at_once(body, check_deadline)
         if columns is None:
-            columns = columns_of(self._rows.judged(body, check_deadline), self._fields)
+            judged = self._rows.judged(body, check_deadline)
+            columns = self._whole(columns_of(judged, self._fields))
         return columns
 
     def _read_at_once(self, body: bytes, check_deadline: DeadlineCheck) -> Columns | None:
@@ -117,10 +118,13 @@ class TableReader:
         return suspects
 
     def _whole(self, columns: Columns) -> Columns:
-        """The columns, with integers that were written otherwise as integers."""
-        integers = [f.name for f in self._fields if f.integer and not f.nullable]
+        """The columns, with integers as such, or as floats if they may be missing."""
         return columns | {
-            name: np.asarray(columns[name]).astype(np.int64, copy=False) for name in integers
+            f.name: np.asarray(columns[f.name]).astype(
+                np.float64 if f.nullable else np.int64, copy=False
+            )
+            for f in self._fields
+            if f.integer
         }
 
 
