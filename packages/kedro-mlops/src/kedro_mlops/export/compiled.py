@@ -58,9 +58,9 @@ class _Split(NamedTuple):
 
 
 class _Branch(NamedTuple):
-    """As in ``trees.c``, where ``origin`` is called ``from``."""
+    """As in ``trees.c``."""
 
-    origin: int
+    entry: int
     before: int
     share_before: float
     share: list[float]
@@ -68,7 +68,7 @@ class _Branch(NamedTuple):
 
     def __str__(self) -> str:
         share, value = (_braces(map(_number, pair)) for pair in (self.share, self.value))
-        return f"{{{self.origin},{self.before},{_number(self.share_before)},{share},{value}}}"
+        return f"{{{self.entry},{self.before},{_number(self.share_before)},{share},{value}}}"
 
 
 class _Tree(NamedTuple):
@@ -91,7 +91,7 @@ class _Tree(NamedTuple):
 
 # both ways lead to the same leaf, and say nothing of a column
 _NOTHING = _Split(codes=0, threshold=0, leaf=0, next=(-1, -1))
-_NO_BRANCH = _Branch(origin=0, before=0, share_before=1.0, share=[0.5, 0.5], value=[0.0, 0.0])
+_NO_BRANCH = _Branch(entry=0, before=0, share_before=1.0, share=[0.5, 0.5], value=[0.0, 0.0])
 _NO_TREE = _Tree([_NOTHING], [_NO_BRANCH], leaves=[0.0, 0.0], expected=0.0, n_columns=0)
 
 
@@ -237,7 +237,7 @@ def _branches(nodes: NDArray[Any]) -> tuple[list[_Branch], int]:
     # of a node: the way to it, and for each column on its path the last way and the share
     reached: dict[int, tuple[int, dict[int, tuple[int, float]]]] = {0: (0, {})}
     for number in np.flatnonzero(nodes["is_leaf"] == 0).tolist():
-        node, (origin, path) = nodes[number], reached.pop(number)
+        node, (entry, path) = nodes[number], reached.pop(number)
         column, children = int(node["feature_idx"]), [int(node["left"]), int(node["right"])]
         before, share_before = path.get(column, (0, 1.0))
         share = (nodes["count"][children] / node["count"]).tolist()
@@ -245,7 +245,7 @@ def _branches(nodes: NDArray[Any]) -> tuple[list[_Branch], int]:
         for side, child in enumerate(children):
             way = 1 + 2 * len(branches) + side
             reached[child] = (way, {**path, column: (way, share_before * share[side])})
-        branches.append(_Branch(origin, before, share_before, share, value))
+        branches.append(_Branch(entry, before, share_before, share, value))
     return branches, max(len(path) for _, path in reached.values())
 
 

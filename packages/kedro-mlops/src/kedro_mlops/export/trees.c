@@ -40,7 +40,7 @@ typedef struct {
 // Of a split, what contributions need. The ways of a tree have numbers: 0 leads to its root,
 // 1 + 2 * split + side away from a split, on side 1 those beyond the threshold.
 typedef struct {
-  uint16_t from;        // the way that leads to the split
+  uint16_t entry;       // the way that leads to the split
   uint16_t before;      // the last one on the path that the same column decided, otherwise 0
   double share_before;  // the column's share until here
   double share[2];      // of each side, of the rows that come to the split
@@ -182,7 +182,7 @@ static void explain(const double *row, double *out) {
       for (size_t i = 0; i < N_TOGETHER; ++i) inverse[0][i] = reached[0][i] = t[i] + rest[i];
       for (int s = 0; s < n_splits; ++s) {
         const Branch b = branch[s];
-        const Points *from = reached[b.from];
+        const Points *entry = reached[b.entry];
         int beyond = codes[split[s].codes] > split[s].threshold;
         int hot = 1 + 2 * s + beyond, cold = 2 + 2 * s - beyond;
         inside[hot] = inside[b.before], inside[cold] = 0;
@@ -190,15 +190,15 @@ static void explain(const double *row, double *out) {
           double share = b.share_before * b.share[beyond];
           double other = b.share_before * b.share[!beyond] * b.value[!beyond];
           for (size_t i = 0; i < N_TOGETHER; ++i) {
-            Points factor = t[i] + share * rest[i], others = from[i] * inverse[b.before][i];
+            Points factor = t[i] + share * rest[i], others = entry[i] * inverse[b.before][i];
             inverse[hot][i] = 1.0 / factor;
             reached[hot][i] = others * factor * b.value[beyond];
             reached[cold][i] = others * rest[i] * other;
           }
         } else {
           for (size_t i = 0; i < N_TOGETHER; ++i) {
-            reached[hot][i] = from[i] * (b.share[beyond] * b.value[beyond]);
-            reached[cold][i] = from[i] * (b.share[!beyond] * b.value[!beyond]);
+            reached[hot][i] = entry[i] * (b.share[beyond] * b.value[beyond]);
+            reached[cold][i] = entry[i] * (b.share[!beyond] * b.value[!beyond]);
           }
         }
       }
@@ -214,7 +214,7 @@ static void explain(const double *row, double *out) {
             sums[split[s].codes / 2][i] += inverse[b.before][i] *
                 (change * hot[i] * inverse_hot[i] - cold[i] / rest[i]);
         }
-        for (size_t i = 0; i < N_TOGETHER; ++i) reached[b.from][i] = hot[i] + cold[i];
+        for (size_t i = 0; i < N_TOGETHER; ++i) reached[b.entry][i] = hot[i] + cold[i];
       }
     }
     for (size_t column = 0; column < WIDTH; ++column, ++out) {
