@@ -23,8 +23,8 @@ SOURCE = Path(__file__).with_name("trees.c")
 MAX_COLUMNS, MAX_THRESHOLDS, MAX_LEAVES = 128, 254, 256
 # trees that a single row is walked down at a time
 ABREAST = 4
-# points at which contributions are computed with one instruction
-POINTS_TOGETHER = 4
+# points at which contributions are computed at a time: what every processor's registers hold
+POINTS_TOGETHER = 2
 # no numbers are contracted or reordered: sums are to be those of scikit-learn; and the speed of a
 # loop (3 %) is not left to where it happens to lie
 FLAGS = ("-O3", "-falign-loops=64", "-ffp-contract=off", "-shared", "-fPIC")

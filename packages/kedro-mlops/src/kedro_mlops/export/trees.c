@@ -65,12 +65,8 @@ typedef int8_t Bytes __attribute__((vector_size(REGISTER), may_alias));
 
 // where there are wider registers, they are used
 #if defined(__x86_64__) && defined(__gnu_linux__) && __has_attribute(target_clones)
-#define WIDER_REGISTERS __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDER_REGISTERS
+__attribute__((target_clones("avx2", "default")))
 #endif
-
-WIDER_REGISTERS
 static void many(const double *rows, size_t n_rows, double *out) {
   int8_t codes[2 * WIDTH][LANES] __attribute__((aligned(REGISTER)));
   for (size_t column = 0; column < WIDTH; ++column) {
@@ -160,7 +156,6 @@ static void link(double *scores) {
 typedef double Points __attribute__((vector_size(8 * POINTS_TOGETHER)));
 #define N_TOGETHER (N_POINTS / POINTS_TOGETHER)
 
-WIDER_REGISTERS
 static void explain(const double *row, double *out) {
   uint8_t codes[2 * WIDTH];
   encode(row, codes);
