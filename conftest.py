@@ -14,12 +14,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
 from driving.project import Loop, Project, copy_project
 from kedro.framework import project as kedro_project
 
 from kedro_mlops.contract.tables import personal_names
+
+# a machine that is busy is no fault of the code
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 pytest.register_assert_rewrite("tests.e2e.walkthrough")
 

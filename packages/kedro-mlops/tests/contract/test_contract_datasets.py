@@ -26,7 +26,7 @@ def test_what_is_declared_in_code_is_not_saved():
 
 @pytest.mark.parametrize("path", ["example.nowhere.FAMILIES", "example.contracts.NONE"])
 def test_code_that_is_not_there_is_an_error_that_names_it(path):
-    with pytest.raises(DatasetError, match=rf"`{path}` cannot be imported: .*conf/base/catalog"):
+    with pytest.raises(DatasetError, match=rf"`{path}` cannot be imported: .*in the catalog"):
         CodeDataset(import_path=path).load()
 
 
