@@ -120,7 +120,7 @@ def released(
     """The folder of that model in the form that serves it, and its spec."""
     folder = tmp_path_factory.mktemp("released")
     observation = Columns.of(Observation)
-    label = observation[observation.label].description
+    label = observation[observation.label]
     spec = export(boosted, Columns.of(Inputs), windows[-1], 1e-9, folder, "parcels", label)
     spec.write(folder)
     return folder, spec

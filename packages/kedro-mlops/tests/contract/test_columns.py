@@ -175,6 +175,9 @@ def test_only_floats_are_asked_whether_they_are_finite():
     [
         (pd.BooleanDtype, "binary", {}),
         (bool, "binary", {}),
+        (str, "binary", {"isin": ["no", "yes"], "positive": "yes"}),
+        (int, "binary", {"isin": [1, 2], "positive": 2}),
+        (pd.Int64Dtype, "binary", {"isin": [0, 1], "positive": 0}),
         (str, "multiclass", {"isin": ["a", "b", "c"]}),
         (float, "regression", {}),
         (int, "regression", {}),
@@ -205,6 +208,31 @@ def test_a_label_that_does_not_fit_its_task_is_refused(annotation, task):
         outcome: annotation = column("Outcome", label=task)
 
     with pytest.raises(ContractError, match=f"Labelled.outcome .* label={task!r}"):
+        Columns.of(Labelled)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said", "reason"),
+    [
+        (str, {"isin": ["no", "yes"]}, r"does not say which .* \['no', 'yes'\] is the `positive`"),
+        (int, {"isin": [1, 2]}, r"does not say which .* \[1, 2\] is the `positive` one"),
+        (str, {"isin": ["no", "yes"], "positive": "Yes"}, "says positive='Yes', which is none of"),
+        (int, {"isin": [1, 2], "positive": "2"}, "says positive='2', which is none of its values"),
+        (int, {"isin": [0, 1], "positive": True}, "says positive=True, which is none of"),
+        (str, {"isin": ["no", "yes", "maybe"], "positive": "yes"}, ".* name the two values"),
+        (str, {"isin": ["yes"], "positive": "yes"}, ".* name the two values"),
+        (str, {"positive": "yes"}, ".* name the two values"),
+        (float, {"isin": [0.0, 1.0], "positive": 1}, "is numeric and label='binary'"),
+        (bool, {"positive": True}, "is boolean and says positive=True"),
+        (str, {"label": "multiclass", "isin": ["a", "b"], "positive": "a"}, "says positive='a', w"),
+        (int, {"label": None, "positive": 1}, "says positive=1, which is said of a binary label"),
+    ],
+)
+def test_a_label_of_two_values_says_which_are_they_and_which_is_positive(annotation, said, reason):
+    class Labelled(Contract):
+        outcome: annotation = column("Outcome", **({"label": "binary"} | said))
+
+    with pytest.raises(ContractError, match=f"Labelled.outcome in contracts.py {reason}"):
         Columns.of(Labelled)
 
 

@@ -95,6 +95,9 @@ def test_a_card_says_what_where_from_how_good_and_why(card: str) -> None:
     label = Columns.of(Observation)[Columns.of(Observation).label]
 
     assert label.description in card
+    assert re.search(
+        rf"label is <code>{label.name}</code>,\s+positive where it is <code>true<", card
+    )
     assert all(f"<code>{name}</code>" in card for name in Columns.of(Inputs).names)
     assert "Of 1,200 rows of Raw, 7 were set aside in quarantine" in card
     assert "0.400 to 0.600" in card

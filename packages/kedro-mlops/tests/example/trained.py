@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from example.factories import COLUMNS, screened
+from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Window
 from kedro_mlops.measures.metrics import Bootstrap, Costs
 from kedro_mlops.modelling import evaluation, tuning
@@ -39,28 +40,29 @@ def model(
     modelling_params: modelling.Modelling,
     bootstrap: Bootstrap,
     costs: Costs,
+    columns: Columns = COLUMNS,
 ) -> Trained:
     """The modelling nodes, in the order of their pipeline; ``packaged`` is what they packaged."""
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned, _ = tuning.tune(
-        COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
+        columns, FAMILIES, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
     )
     fitted = modelling.fit_winner(
-        COLUMNS, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
+        columns, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
     )
-    threshold = modelling.choose_threshold(COLUMNS, tuned, costs)
-    predictions = evaluation.predict_test(COLUMNS, fitted, train, validation, test, threshold, seed)
-    metrics = evaluation.evaluate(COLUMNS, predictions, bootstrap)
-    slices = evaluation.evaluate_slices(COLUMNS, predictions, bootstrap)
-    importance = evaluation.measure_importance(COLUMNS, fitted, test, modelling_params, seed)
+    threshold = modelling.choose_threshold(columns, tuned, costs)
+    predictions = evaluation.predict_test(columns, fitted, train, validation, test, threshold, seed)
+    metrics = evaluation.evaluate(columns, predictions, bootstrap)
+    slices = evaluation.evaluate_slices(columns, predictions, bootstrap)
+    importance = evaluation.measure_importance(columns, fitted, test, modelling_params, seed)
     packaged = {
         "fitted": fitted,
         "threshold": threshold,
         "metrics": metrics,
-        "reference": modelling.profile_reference(COLUMNS, model_input, predictions, as_of, window),
+        "reference": modelling.profile_reference(columns, model_input, predictions, as_of, window),
         "evaluation": evaluation.collect_evaluation(
-            COLUMNS, SCREENING, predictions, metrics, slices, importance, fitted, costs
+            columns, SCREENING, predictions, metrics, slices, importance, fitted, costs
         ),
         "as_of": as_of,
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},

@@ -31,6 +31,7 @@ def test_the_title_says_what_the_service_predicts(document):
 
     assert title == f"Parcels: {LABEL.partition(';')[0]}"
     assert document["info"]["description"].startswith(LABEL)
+    assert "The probability is that of `late` being `true`." in document["info"]["description"]
 
 
 def test_the_page_has_the_title_of_the_document_and_loads_only_what_is_there(state, serve):

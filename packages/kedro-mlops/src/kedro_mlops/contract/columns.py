@@ -12,6 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Literal, Self
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -92,6 +93,7 @@ class Role:
     event_time: bool = False
     known_ahead: bool = False
     label: Task | None = None
+    positive: str | int | None = None
     label_time: bool = False
     feature: bool = False
     segment: bool = False
@@ -109,6 +111,7 @@ def column(
     event_time: bool = False,
     known_ahead: bool = False,
     label: Task | None = None,
+    positive: str | int | None = None,
     label_time: bool = False,
     feature: bool = False,
     segment: bool = False,
@@ -127,8 +130,11 @@ def column(
         event_time: The moment the prediction is about.
         known_ahead: In a table of events: known before the event, when the prediction is made. All
             that is not is hindsight, and no feature may depend on it.
-        label: What really happened, and by it the task: ``binary`` for a boolean column,
-            ``multiclass`` for a categorical one with ``isin``, ``regression`` for a number.
+        label: What really happened, and by it the task: ``binary`` for a boolean column, or one of
+            two values by ``isin`` with the ``positive`` one, ``multiclass`` for a categorical one
+            with ``isin``, ``regression`` for a number.
+        positive: Of a binary label that is text or a whole number: the value whose probability is
+            predicted. Of a boolean one it is true.
         label_time: The moment from which the label is known.
         feature: An input of the model.
         segment: A column by whose values metrics are sliced.
@@ -144,8 +150,8 @@ def column(
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
-        key, event_time, known_ahead, label, label_time, feature, segment, personal, lookup, unseen,
-        missing, example,
+        key, event_time, known_ahead, label, positive, label_time, feature, segment, personal,
+        lookup, unseen, missing, example,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -186,6 +192,11 @@ class Column:
         """The type of its values in Ibis, where any may be missing."""
         zoned = getattr(self.dtype, "tz", None)
         return "timestamp('UTC')" if zoned else types_of(self.kind, self.integer).ibis
+
+    @property
+    def positive(self) -> str | int:
+        """Of a binary label, the value whose probability is predicted."""
+        return True if self.role.positive is None else self.role.positive
 
     @property
     def accepts_unseen(self) -> bool:
@@ -261,6 +272,14 @@ class Columns:
         task = self[self.label].role.label
         assert task is not None
         return task
+
+    def outcomes(self, table: ir.Table) -> ir.Table:
+        """The table with its binary label as a number: 1 if positive, else 0; missing where it is.
+
+        All that learns from labels or measures by them reads them so.
+        """
+        positive = table[self.label] == self[self.label].positive
+        return table.mutate(**{self.label: positive.cast("int8")})
 
     @property
     def label_time(self) -> str:
@@ -401,15 +420,39 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         yield f"is looked up by '{role.lookup.by}', which the contract does not have"
     fits: dict[Task | None, bool] = {
         None: True,
-        "binary": column.kind == "boolean",
+        "binary": column.kind in ("boolean", "categorical") or column.integer,
         "multiclass": column.kind == "categorical" and "isin" in column.checks,
         "regression": column.kind == "numeric",
     }
     if not fits.get(role.label):
         yield (
-            f"is {column.kind} and label={role.label!r}: a boolean column is 'binary', a text "
-            "column with `isin` 'multiclass', a number 'regression'"
+            f"is {column.kind} and label={role.label!r}: a boolean column, or text or whole "
+            "numbers of two values, is 'binary', a text column with `isin` 'multiclass', a number "
+            "'regression'"
         )
+    yield from _contradictions_of_classes(column)
+
+
+def _contradictions_of_classes(column: Column) -> Iterator[str]:
+    """What is wrong with the two values of a binary label, or with the one that is positive."""
+    positive = column.role.positive
+    if column.role.label != "binary":
+        if positive is not None:
+            yield f"says positive={positive!r}, which is said of a binary label alone"
+    elif column.kind == "boolean":
+        if positive is not None:
+            yield f"is boolean and says positive={positive!r}: the positive value is True"
+    else:
+        classes = list(column.checks.get("isin", []))
+        if len(set(classes)) != 2:
+            yield (
+                f"is {column.kind} and label='binary' with isin={classes}: name the two values "
+                'that it has, and the positive one, as in `isin=["no", "yes"], positive="yes"`'
+            )
+        if positive is None:
+            yield f"does not say which of its values {classes} is the `positive` one"
+        elif not any(value == positive and type(value) is type(positive) for value in classes):
+            yield f"says positive={positive!r}, which is none of its values {classes}"
 
 
 def _kind(dtype: DataType) -> Kind:

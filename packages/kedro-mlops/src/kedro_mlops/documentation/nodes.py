@@ -105,6 +105,7 @@ def _uses(column: Column, shown: Columns, of_events: bool) -> list[str]:
         "identifies the row": role.key,
         "the moment of the event": role.event_time,
         f"label of a {role.label} task": role.label,
+        f"positive where it is {role.positive}": role.positive is not None,
         "the moment from which the label is known": role.label_time,
         "feature": role.feature,
         lookup: lookup,

@@ -9,7 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.package import ModelPackage, Unloadable, UnloadableError, dump_estimator
 from kedro_mlops.models.stand_in import tree_predictor
@@ -37,7 +37,7 @@ def export(
     tolerance: float,
     folder: Path,
     name: str = "",
-    predicts: str = "",
+    label: Column | None = None,
 ) -> ServingSpec:
     """Write the files that serve a model into an empty folder.
 
@@ -48,7 +48,7 @@ def export(
         tolerance: Largest accepted difference in probability; decisions must be the same.
         folder: Where the files go.
         name: What the service is called.
-        predicts: What the label says, in words.
+        label: What is predicted.
 
     Returns:
         The serving spec, which is not written yet.
@@ -89,7 +89,9 @@ def export(
         files=files,
         confusion=package.evaluation.confusion if package.evaluation else {},
         name=name,
-        predicts=predicts,
+        predicts=label.description if label else "",
+        label=label.name if label else "",
+        positive_class=label.positive if label else True,
     )
 
 

@@ -105,7 +105,7 @@ def split_windows(
         raise ContractError(
             f"The contract declares a {contract.task} task by '{contract.label}'; the families, "
             "metrics and gate that come with the template are for binary ones. Declare a boolean "
-            "label."
+            "label, or one of two values."
         )
     test_start = as_of.before(params.test_days)
     validation_start = test_start - pd.Timedelta(days=params.validation_days)
@@ -128,8 +128,8 @@ def _labelled_rows(
     if start > pd.Timestamp.min:
         known = known.filter(event_time >= ibis.literal(start))
     in_time = list(dict.fromkeys([contract.event_time, *contract.keys]))
-    rows: pd.DataFrame = known.order_by(in_time).to_pandas()
-    return rows.astype({contract.label: np.int8})
+    rows: pd.DataFrame = contract.outcomes(known.order_by(in_time)).to_pandas()
+    return rows
 
 
 def _check_window(

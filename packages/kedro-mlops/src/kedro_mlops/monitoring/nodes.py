@@ -124,13 +124,13 @@ def known_labels(
     """The labels of the horizon that are known at its end, one row per key.
 
     Returns:
-        Keys and label, missing where there are several that contradict each other; ``n`` and
-        ``n_kinds``, how many came and of how many kinds; ``n_later``, on a later day than the
-        event's.
+        Keys and label (1 if positive, else 0), missing where there are several that contradict
+        each other; ``n`` and ``n_kinds``, how many came and of how many kinds; ``n_later``, on a
+        later day than the event's.
     """
     start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
     event_time = _[contract.event_time]
-    labels = model_input.filter(
+    labels = contract.outcomes(model_input).filter(
         _[contract.label_time] < now,
         _[contract.label].notnull(),
         event_time >= start,
@@ -144,7 +144,7 @@ def known_labels(
         **{contract.label: _[contract.label].max()},
     )
     return by_key.mutate(
-        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null("boolean"))}
+        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null("int8"))}
     )
 
 

@@ -122,10 +122,8 @@ def store_model(
         return tag
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        predicts = contract[contract.label].description
-        spec = export(
-            selected, contract.inputs, test, params.tolerance, folder, params.name, predicts
-        )
+        label = contract[contract.label]
+        spec = export(selected, contract.inputs, test, params.tolerance, folder, params.name, label)
         labels = _labels(selected) | {SPEC_LABEL: spec.write(folder), "engine": spec.engine}
         with bentoml.models.create(tag, labels=labels) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
@@ -171,9 +169,10 @@ def _is_whole(folder: Path, read: Callable[[], object]) -> bool:
 
 def _export_hash(contract: Columns, selected: ModelPackage, params: Release) -> str:
     """SHA-256 of what decides the exported files, from the model to code and compiler."""
+    label = contract[contract.label]
     said = (
-        selected.version, fields_of(contract.inputs), contract[contract.label].description,
-        params.tolerance, bool(compiler()),
+        selected.version, fields_of(contract.inputs), label.name, label.description,
+        label.positive, params.tolerance, bool(compiler()),
     )  # fmt: skip
     code = Path(__file__).parents[1]
     return hash_files(repr(said), [*code.glob("runtime/*.py"), *code.glob("export/*.*")])

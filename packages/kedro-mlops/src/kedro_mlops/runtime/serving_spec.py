@@ -102,6 +102,8 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: What the service is called.
         predicts: What the label says, in words.
+        label: What the label is called.
+        positive_class: The value of it whose probability is predicted.
         engine: What computes the probabilities.
         engine_reason: Why it is that one, in words.
         metrics: With intervals, on the test window; those of decisions, at the threshold.
@@ -127,6 +129,8 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     confusion: dict[str, int] = {}
     name: str = ""
     predicts: str = ""
+    label: str = ""
+    positive_class: bool | int | str = True
 
     @property
     def sent(self) -> list[Field]:

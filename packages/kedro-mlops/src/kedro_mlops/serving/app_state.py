@@ -35,10 +35,10 @@ TELL_SECONDS = 0.25
 MIN_PAUSE_SECONDS = 0.1
 # how often it is tried whether there is room for predictions
 WATCH_SECONDS = 2
-# what is told of the model: what it is, and how good it was
+# what is told of the model: what it predicts, what it is, and how good it was
 INFO = (
-    "model_version", "family", "as_of", "threshold", "metrics", "confusion", "git_commit",
-    "data_hash", "engine", "engine_reason",
+    "label", "positive_class", "model_version", "family", "as_of", "threshold", "metrics",
+    "confusion", "git_commit", "data_hash", "engine", "engine_reason",
 )  # fmt: skip
 STOPPED = "challenger_off.json"
 

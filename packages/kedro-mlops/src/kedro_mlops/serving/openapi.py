@@ -79,7 +79,7 @@ def document(
         "info": {
             "title": title(spec),
             "version": spec.model_version,
-            "description": f"{spec.predicts}\n\n{DESCRIPTION}",
+            "description": f"{spec.predicts}\n\n{_said_of_label(spec)}{DESCRIPTION}",
         },
         "paths": {
             PREDICT: {"post": predict},
@@ -101,6 +101,14 @@ def title(spec: ServingSpec) -> str:
     name = (spec.name or "predictions").replace("_", " ").capitalize()
     # what follows a semicolon is said of missing values
     return f"{name}: {spec.predicts.partition(';')[0] or 'predictions of the champion'}"
+
+
+def _said_of_label(spec: ServingSpec) -> str:
+    """Which value of the label the probability is of, where the spec says it."""
+    if not spec.label:
+        return ""
+    positive = msgspec.json.encode(spec.positive_class).decode()
+    return f"The probability is that of `{spec.label}` being `{positive}`.\n\n"
 
 
 def _listed(name: str, schema: str, **bounds: int) -> dict[str, Any]:
