@@ -9,6 +9,7 @@ import pytest
 from kedro_mlops.contract.columns import Columns, Contract, Lookup, column
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.core.errors import ContractError
+from kedro_mlops.export.fields import fields_of
 
 PRICE = Lookup("prices", by="shop", column="price", daily=False)
 
@@ -243,6 +244,9 @@ def test_a_label_of_two_values_says_which_are_they_and_which_is_positive(annotat
         ({"personal": True, "segment": True}, "is personal data and segment"),
         ({"personal": True, "key": True}, "is personal data and key"),
         ({"personal": True, "label": "regression"}, "is personal data and label"),
+        ({"personal": True, "protected": True}, "is personal data and protected"),
+        ({"protected": True}, "is numeric and protected: bin it first"),
+        ({"protected": True, "label": "regression"}, "is the label and protected"),
         ({"feature": True, "label": "regression"}, "is the label and a feature"),
         ({"feature": True, "label_time": True}, "is the label and a feature"),
         ({"lookup": PRICE}, "is looked up by 'shop', which the contract does not have"),
@@ -254,6 +258,54 @@ def test_roles_that_contradict_each_other_are_refused(roles, reason):
 
     with pytest.raises(ContractError, match=f"Contradiction.price in contracts.py {reason}"):
         Columns.of(Contradiction)
+
+
+class Loan(Contract):
+    """A loan, and groups by which it is looked at."""
+
+    number: int = column("Number", key=True)
+    asked_at: pd.Timestamp = column("When it was asked for", event_time=True)
+    sex: str = column("Sex", protected=True, isin=["f", "m"], nullable=True)
+    veteran: bool = column("Whether a veteran", protected=True)
+    married: bool = column("Whether married", protected=True, feature=True)
+    region: str = column("Region", protected=True, segment=True)
+    branch: str = column("Branch", protected=True)
+    branch_rate: float = column(
+        "Rate of the branch", feature=True, lookup=Lookup("branches", by="branch", column="rate")
+    )
+    language: str = column(
+        "Language", protected=True, lookup=Lookup("branches", by="branch", column="language")
+    )
+    repaid: pd.BooleanDtype = column("Whether it was paid back", label="binary", nullable=True)
+
+
+LOAN = Columns.of(Loan)
+
+
+def test_a_protected_column_is_a_feature_only_if_that_is_said():
+    assert LOAN.protected == ["sex", "veteran", "married", "region", "branch", "language"]
+    assert LOAN.features == ["married", "branch_rate"]
+    assert LOAN.segments == ["region"]
+    assert SALE.protected == []
+
+
+def test_what_is_only_compared_is_neither_asked_of_callers_nor_logged():
+    used = [name for name in LOAN.names if name not in ("sex", "veteran")]
+
+    assert LOAN.only_compared == ["sex", "veteran"]
+    assert LOAN.without_personal().names == used
+    assert LOAN.inputs.names == used[:-1]
+    assert [field.name for field in fields_of(LOAN.inputs)] == used[:-1]
+    assert SALE.only_compared == []
+
+
+@pytest.mark.parametrize("annotation", [int, float, pd.Timestamp])
+def test_only_what_has_groups_is_protected(annotation):
+    class Person(Contract):
+        age: annotation = column("Age", protected=True)
+
+    with pytest.raises(ContractError, match=r"Person.age .* bin it first"):
+        Columns.of(Person)
 
 
 def test_a_contract_without_a_label_says_so_when_asked():

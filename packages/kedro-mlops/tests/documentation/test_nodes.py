@@ -7,7 +7,13 @@ import pandera.pandas as pa
 import pytest
 from example import contracts
 from example.contracts import Inputs, Observation
-from example.factories import COLUMNS, decided, of_another_scikit_learn, tiny_package
+from example.factories import (
+    COLUMNS,
+    decided,
+    of_another_scikit_learn,
+    protected,
+    tiny_package,
+)
 from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns
@@ -131,6 +137,47 @@ def test_a_card_has_the_window_the_baselines_and_every_slice(card: str) -> None:
         "both": ["1,234", "25.0%", "0.810", "0.720 to 0.880", *loss],
         "few": ["1,234", "25.0%", "too few rows of either class"],
     }
+
+
+def test_a_card_shows_how_each_group_of_a_protected_column_is_treated(
+    champion: ModelPackage,
+) -> None:
+    assert champion.evaluation is not None
+    rates = ("selection_rate", "true_positive_rate", "false_positive_rate")
+    known = {f"{rate}{end}": 0.25 for rate in rates for end in ("", "_low", "_high")}
+    groups = [
+        {"protected": "van", "group": "large", "n_rows": 4321, **known},
+        {"protected": "van", "group": "small", "n_rows": 12, **dict.fromkeys(known)},
+    ]
+    measured = champion.evaluation.model_copy(update={"groups": groups})
+
+    card = render_card(
+        protected(COLUMNS, "van", "depot"),
+        replace(champion, evaluation=measured),
+        ModelCard(**WORDS),
+    )
+
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", card))
+    assert "van : Which van. The model does not use it." in text
+    assert "depot : Where it leaves. The model uses it." in text
+    assert "van large 4,321 0.250 0.250 to 0.250 0.250" in text
+    assert "van small 12 - - -" in text
+
+
+def test_a_card_says_that_groups_were_not_measured(champion: ModelPackage) -> None:
+    card = render_card(protected(COLUMNS, "van"), champion, ModelCard(**WORDS))
+
+    assert "not measured when it was a candidate" in card
+
+
+def test_a_card_without_a_protected_column_says_nothing_of_groups(card: str) -> None:
+    assert "How it treats groups" not in card
+
+
+def test_that_a_column_is_protected_is_in_the_dictionary() -> None:
+    page = render_dictionary([protected(COLUMNS, "van")])
+
+    assert page.count("protected: its groups are compared") == 1
 
 
 def test_a_card_says_how_well_the_model_decides(card: str) -> None:

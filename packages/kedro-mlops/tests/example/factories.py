@@ -56,6 +56,17 @@ FIRST_DAY = pd.Timestamp("2013-01-01")
 LABEL_DELAY = pd.Timedelta(hours=5)
 
 
+def protected(columns: Columns, *names: str) -> Columns:
+    """The columns, some of which are protected."""
+    return replace(
+        columns,
+        all=tuple(
+            replace(c, role=replace(c.role, protected=True)) if c.name in names else c
+            for c in columns.all
+        ),
+    )
+
+
 def observations(
     n_rows: int = 240, n_days: int = 12, seed: int = 0, columns: Columns = COLUMNS
 ) -> pd.DataFrame:

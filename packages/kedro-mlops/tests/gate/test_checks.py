@@ -2,12 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.contracts import Observation
+from example.factories import protected
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.gate.checks import (
+    FairnessLimits,
     SliceLimits,
     behaviour_checks,
     budget_checks,
+    fairness_checks,
     leakage_checks,
     slice_checks,
     slice_contest_checks,
@@ -137,6 +141,102 @@ def test_a_slice_fails_only_if_it_is_worse_by_more_than_is_tolerated_and_surely(
 
     assert (not failed(checks)) == passed
     assert any((check.interval.low > 0) == sure for check in checks)
+
+
+# fairness
+
+FAIR = FairnessLimits(
+    min_rows=250,
+    max_selection_rate_difference=0.1,
+    max_true_positive_rate_difference=0.1,
+    max_false_positive_rate_difference=0.1,
+)
+DEPOTS = protected(COLUMNS, SEGMENT)
+
+
+def decided_by(rows, chance):
+    """The rows, each flagged with a chance, whatever came."""
+    return rows.assign(decision=np.random.default_rng(0).random(len(rows)) < chance)
+
+
+@pytest.fixture
+def alike(good):
+    return decided_by(good, 0.4)
+
+
+@pytest.fixture
+def unlike(good):
+    """Rows of one depot are flagged far more often."""
+    return decided_by(good, np.where(good[SEGMENT] == "NORTH", 0.9, 0.4))
+
+
+def test_without_a_protected_column_there_is_no_check_of_fairness(unlike, bootstrap):
+    assert fairness_checks(COLUMNS, unlike, FAIR, bootstrap) == []
+
+
+def test_groups_that_are_treated_alike_pass_with_value_limit_and_interval(alike, bootstrap):
+    checks = fairness_checks(DEPOTS, alike, FAIR, bootstrap)
+
+    assert [check.name for check in checks] == [
+        f"fairness of depot: {rate} difference"
+        for rate in ("selection_rate", "true_positive_rate", "false_positive_rate")
+    ]
+    assert failed(checks) == []
+    for check in checks:
+        assert check.value == check.interval.low <= check.limit == 0.1
+        assert f"{check.interval.value:.4f} [{check.interval.low:.4f}" in check.detail
+
+
+def test_groups_that_are_surely_treated_unlike_fail_by_name(unlike, bootstrap):
+    checks = fairness_checks(DEPOTS, unlike, FAIR, bootstrap)
+
+    assert len(failed(checks)) == 3
+    rates = unlike.groupby(SEGMENT)["decision"].mean()
+    selection = checks[0]
+    assert selection.value > 0.1
+    assert selection.interval.value == pytest.approx(rates.max() - rates.min())
+    assert f" from {rates.idxmin()} to NORTH, ratio {rates.min() / rates.max():.3f}" in (
+        selection.detail
+    )
+    assert "among 3 groups of at least 250 rows, limit of the lower end 0.1" in selection.detail
+
+
+def test_a_difference_beyond_the_limit_that_may_be_chance_passes(good, bootstrap):
+    few = decided_by(good, 0.4).groupby(SEGMENT).head(30)
+
+    checks = fairness_checks(DEPOTS, few, FAIR.model_copy(update={"min_rows": 30}), bootstrap)
+
+    assert max(check.interval.value for check in checks) > 0.1
+    assert failed(checks) == []
+
+
+def test_the_lower_end_itself_may_be_the_limit(unlike, bootstrap):
+    [found, *_] = fairness_checks(DEPOTS, unlike, FAIR, bootstrap)
+    limits = {"max_selection_rate_difference": found.value}
+
+    [at_limit, *_] = fairness_checks(DEPOTS, unlike, FAIR.model_copy(update=limits), bootstrap)
+
+    assert at_limit.passed
+
+
+def test_a_rate_without_a_limit_is_not_judged(unlike, bootstrap):
+    limits = {"max_selection_rate_difference": None, "max_true_positive_rate_difference": None}
+
+    [check] = fairness_checks(DEPOTS, unlike, FAIR.model_copy(update=limits), bootstrap)
+
+    assert check.name == "fairness of depot: false_positive_rate difference"
+
+
+def test_groups_that_are_too_small_to_be_compared_are_said_to_be(unlike, bootstrap):
+    limits = FAIR.model_copy(update={"min_rows": 10_000})
+
+    checks = fairness_checks(DEPOTS, unlike, limits, bootstrap)
+
+    assert failed(checks) == []
+    assert np.isnan(CheckResult.model_validate_json(checks[0].model_dump_json()).value)
+    assert checks[0].detail == (
+        "not judged: the selection rate is not known of two groups of at least 10,000 rows"
+    )
 
 
 # budgets and behaviour

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.contracts import Observation
-from example.factories import of_another_scikit_learn
+from example.factories import of_another_scikit_learn, protected
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -36,6 +36,12 @@ NO_LIMITS = {
     "at_most": {},
     "max_loss_increase": 0.01,
     "slices": {"min_rows": 10_000, "min_roc_auc": 0.5, "max_loss_increase": 0.05},
+    "fairness": {
+        "min_rows": 100,
+        "max_selection_rate_difference": 0.2,
+        "max_true_positive_rate_difference": None,
+        "max_false_positive_rate_difference": None,
+    },
     "max_single_feature_auc": 0.85,
     "max_model_megabytes": 20,
     "max_one_row_milliseconds": 100,
@@ -101,14 +107,15 @@ def ask(package, test, good, bootstrap):
         alone=HONEST,
         behaviour=WELL_BEHAVED,
         footprint=SMALL,
+        contract=COLUMNS,
         **limits,
     ):
-        metrics = evaluate(COLUMNS, predictions, bootstrap)
+        metrics = evaluate(contract, predictions, bootstrap)
         candidate = package.with_record(metrics=metrics.candidate)
         slices = evaluate_slices(COLUMNS, predictions, bootstrap)
         params = Gate(**(NO_LIMITS | limits))
         found = alone, behaviour, footprint, params, bootstrap
-        checks = check_candidate(COLUMNS, candidate, predictions, metrics, slices, *found)
+        checks = check_candidate(contract, candidate, predictions, metrics, slices, *found)
         return judge(COLUMNS, candidate, incumbent, checks, rows, predictions, params, bootstrap)
 
     return ask
@@ -513,6 +520,18 @@ def test_a_candidate_surely_worse_than_the_champion_on_a_slice_is_kept_out(
     assert decision.outcome == "keep"
     assert failed == ["slice depot=NORTH: not worse than champion"]
     assert "worse than the champion on a slice: slice depot=NORTH" in decision.reasons[0]
+
+
+def test_a_candidate_that_treats_groups_unlike_is_blocked_by_the_column(ask, champion, good):
+    unlike = good.assign(decision=good["depot"] == "NORTH")
+
+    decision = ask(champion, unlike, contract=protected(COLUMNS, "depot"))
+
+    [name] = [check.name for check in decision.checks if not check.passed]
+    assert decision.outcome == "block"
+    assert name == "fairness of depot: selection_rate difference"
+    assert decision.reasons[0].startswith(f"Failed: {name} (1.0000 [1.0000, 1.0000] from ")
+    assert ask(champion, unlike).outcome == "promote"
 
 
 def test_a_candidate_that_was_rolled_back_is_not_promoted_again(ask, champion, package):

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.contracts import Observation
+from example.factories import protected
 from pandas.testing import assert_frame_equal, assert_series_equal
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.measures.evaluation import MeasuredRows
+from kedro_mlops.measures.evaluation import Evaluation, Measured, MeasuredRows
 from kedro_mlops.measures.metrics import DECISION_METRICS, PROBABILITY_METRICS
 from kedro_mlops.modelling.evaluation import (
     BASELINES,
@@ -95,6 +96,35 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
         first_day="2013-03-18",
         last_day="2013-03-31",
     )
+
+
+def test_groups_of_a_protected_column_are_measured_though_it_is_neither_feature_nor_segment(
+    trained, windows, bootstrap
+):
+    columns, (train, validation, test) = protected(COLUMNS, "van"), windows
+    sizes = pd.Series(np.where(np.arange(len(test)) % 3, "large", "small"), index=test.index)
+    rows = test.assign(van=sizes)
+
+    predictions = predict_test(columns, trained.fitted, train, validation, rows, 0.25, seed=0)
+    measured = evaluate(columns, predictions, bootstrap)
+
+    assert_series_equal(predictions["van"], sizes, check_names=False)
+    assert [(row["protected"], row["group"]) for row in measured.groups] == [
+        ("van", "large"),
+        ("van", "small"),
+    ]
+    share = predictions["decision"][sizes == "small"].mean()
+    assert measured.groups[1]["selection_rate"] == pytest.approx(share)
+    assert Measured.model_validate_json(measured.model_dump_json()) == measured
+
+
+def test_without_a_protected_column_files_say_nothing_of_groups(trained, bootstrap):
+    measured = evaluate(COLUMNS, trained.predictions, bootstrap)
+    evaluation: Evaluation = trained.candidate.evaluation
+
+    assert measured.groups == evaluation.groups == []
+    assert "groups" not in measured.model_dump()
+    assert "groups" not in evaluation.model_dump()
 
 
 def test_slices_divide_the_rows_by_every_segment_largest_first(trained, slices):

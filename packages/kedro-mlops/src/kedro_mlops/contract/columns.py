@@ -98,6 +98,7 @@ class Role:
     feature: bool = False
     segment: bool = False
     personal: bool = False
+    protected: bool = False
     lookup: Lookup | None = None
     unseen: Unseen | None = None
     missing: tuple[str, ...] | None = None
@@ -116,6 +117,7 @@ def column(
     feature: bool = False,
     segment: bool = False,
     personal: bool = False,
+    protected: bool = False,
     lookup: Lookup | None = None,
     unseen: Unseen | None = None,
     missing: tuple[str, ...] | None = None,
@@ -140,6 +142,10 @@ def column(
         segment: A column by whose values metrics are sliced.
         personal: Personal data: it may be looked up by, but never reaches the model, the
             prediction log, a report or an error message.
+        protected: Its groups are to be treated alike, and are compared: text or a boolean, since
+            the groups of a number are yours to say. The model is given it only if it is a
+            ``feature`` too; callers of the service send it, and it is logged, only if it is a
+            feature, a segment, a key, or what is looked up by.
         lookup: Where the service finds the value; without it, the caller sends it.
         unseen: What the service does with a category that the model has not seen: ``reject`` it,
             or ``accept`` it and say so in the answer. By default a column with ``isin`` rejects.
@@ -151,7 +157,7 @@ def column(
     """
     role = Role(
         key, event_time, known_ahead, label, positive, label_time, feature, segment, personal,
-        lookup, unseen, missing, example,
+        protected, lookup, unseen, missing, example,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -298,8 +304,11 @@ class Columns:
 
     @property
     def inputs(self) -> Self:
-        """What is known when a prediction is made: all but what really happened."""
-        return self._those(lambda role: not (role.label or role.label_time))
+        """What is known when a prediction is made: all but what really happened.
+
+        Nor is what is only compared among it: whoever asks for a prediction need not tell it.
+        """
+        return self._those(lambda role: not (role.label or role.label_time))._asked()
 
     @property
     def looked_up(self) -> list[Column]:
@@ -321,13 +330,26 @@ class Columns:
         """Columns that hold personal data."""
         return [c.name for c in self.all if c.role.personal]
 
+    @property
+    def protected(self) -> list[str]:
+        """Columns whose groups are to be treated alike."""
+        return [c.name for c in self.all if c.role.protected]
+
+    @property
+    def only_compared(self) -> list[str]:
+        """Columns that are protected and nothing else, and by which nothing is looked up."""
+        used = {*self.keys, *self.features, *self.segments}
+        for column in self.looked_up:
+            used |= {column.name, column.role.lookup.by} if column.role.lookup else set()
+        return [name for name in self.protected if name not in used]
+
     def only(self, *names: str) -> Self:
         """Just the named columns."""
         return replace(self, all=tuple(c for c in self.all if c.name in names))
 
     def without_personal(self) -> Self:
-        """The columns that may be logged and shown."""
-        return self._those(lambda role: not role.personal)
+        """The columns that may be logged and shown; what is only compared is not logged."""
+        return self._asked()._those(lambda role: not role.personal)
 
     def features_of_kind(self, *kinds: Kind) -> list[str]:
         """The inputs of the model that are of one of the kinds."""
@@ -335,6 +357,10 @@ class Columns:
 
     def __getitem__(self, name: str) -> Column:
         return {column.name: column for column in self.all}[name]
+
+    def _asked(self) -> Self:
+        compared = self.only_compared
+        return replace(self, all=tuple(c for c in self.all if c.name not in compared))
 
     def _those(self, wanted: Callable[[Role], object]) -> Self:
         return replace(self, all=tuple(c for c in self.all if wanted(c.role)))
@@ -402,12 +428,17 @@ def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
 
 def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
     role = column.role
-    exposed = [name for name in ("feature", "segment", "key", "label") if getattr(role, name)]
+    exposing = ("feature", "segment", "key", "label", "protected")
+    exposed = [name for name in exposing if getattr(role, name)]
     if role.personal and exposed:
         yield (
-            f"is personal data and {exposed[0]}: it would reach the model or its log; derive a "
-            "column that is not personal, or look values up by it"
+            f"is personal data and {exposed[0]}: it would reach the model, its log or a report; "
+            "derive a column that is not personal, or look values up by it"
         )
+    if role.protected and role.label:
+        yield "is the label and protected: groups are compared by what happened to them"
+    elif role.protected and column.kind not in ("categorical", "boolean"):
+        yield f"is {column.kind} and protected: bin it first, since groups are text or boolean"
     if role.feature and (role.label or role.label_time):
         yield "is the label and a feature: the model would be told the answer"
     for name in column.checks:

@@ -59,6 +59,7 @@ def render_card(
         task=contract.task,
         answer=_ANSWERS[contract.task],
         inputs=_describe(contract.inputs.without_personal()),
+        protected=[contract[name] for name in contract.protected],
         treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
     )
 
@@ -110,6 +111,7 @@ def _uses(column: Column, shown: Columns, of_events: bool) -> list[str]:
         "feature": role.feature,
         lookup: lookup,
         "metrics are sliced by it": role.segment,
+        "protected: its groups are compared": role.protected,
         "personal: never in the model, the log, a report or a message": role.personal,
     }
     return [use for use, holds in uses.items() if holds]

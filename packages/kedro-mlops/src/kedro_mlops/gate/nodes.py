@@ -16,11 +16,13 @@ from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
 
 from .checks import (
+    FairnessLimits,
     SliceLimits,
     baseline_checks,
     behaviour_checks,
     budget_checks,
     compare,
+    fairness_checks,
     leakage_checks,
     metric_checks,
     slice_checks,
@@ -51,6 +53,7 @@ class Gate(Parameters):
         "worse: the interval of the difference lies above 0",
     )
     slices: SliceLimits
+    fairness: FairnessLimits
     max_single_feature_auc: float = Field(
         ge=0.5, le=1, description="ROC AUC beyond which a feature alone gives the label away"
     )
@@ -112,6 +115,7 @@ def check_candidate(
         *leakage_checks(single_feature_auc, params.max_single_feature_auc),
         *metric_checks(metrics.candidate, params.at_least, params.at_most),
         *slice_checks(slice_metrics, params.slices),
+        *fairness_checks(contract, predictions, params.fairness, bootstrap),
         *baseline_checks(contract, predictions, metrics, bootstrap),
         *behaviour_checks(behaviour),
         *budget_checks(footprint, params.max_model_megabytes, params.max_one_row_milliseconds),

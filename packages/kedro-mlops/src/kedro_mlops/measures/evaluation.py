@@ -14,6 +14,11 @@ class MeasuredRows(Artefact):
     last_day: str
 
 
+def is_empty(value: object) -> bool:
+    """Whether there is nothing to say; for tables that a file has only where there is."""
+    return not value
+
+
 # one dictionary a row
 Table = list[dict[str, str | int | float | None]]
 
@@ -31,6 +36,7 @@ class Evaluation(Artefact):
         cost: The mean cost of a row at every threshold, by ``costs``.
         slices: The metrics of every value of every segment, with intervals.
         importance: What each feature is worth to the model, highest first.
+        groups: The rates of every group of every protected column, with intervals.
         training_seconds: What the fit of the model that serves took.
     """
 
@@ -45,11 +51,16 @@ class Evaluation(Artefact):
     roc: dict[str, Table] = Field(default_factory=dict)
     cost: Table = Field(default_factory=list)
     costs: dict[str, float] = Field(default_factory=dict)
+    groups: Table = Field(default_factory=list, exclude_if=is_empty)
     training_seconds: float | None = None
 
 
 class Measured(Artefact):
-    """Metrics on the test window: of the candidate, and of each baseline under its own name."""
+    """Metrics on the test window: of the candidate, and of each baseline under its own name.
+
+    Attributes:
+        groups: How the candidate treats each group of every protected column; none without one.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, Interval]]
@@ -57,6 +68,7 @@ class Measured(Artefact):
     candidate: dict[str, Interval]
     window: MeasuredRows
     confusion: dict[str, int]
+    groups: Table = Field(default_factory=list, exclude_if=is_empty)
 
     @property
     def baselines(self) -> dict[str, dict[str, Interval]]:

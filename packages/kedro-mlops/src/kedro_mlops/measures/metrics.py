@@ -92,30 +92,30 @@ def roc_auc(y: Floats, p: Floats, weights: Floats) -> Floats:
     """Area under the ROC curve; nan where a resample has only one class."""
     positives, negatives = _cumulated(y, p, weights)
     area = np.asarray(np.trapezoid(positives, negatives, axis=1))
-    return _divided(area, positives[:, -1] * negatives[:, -1])
+    return divided(area, positives[:, -1] * negatives[:, -1])
 
 
 def average_precision(y: Floats, p: Floats, weights: Floats) -> Floats:
     """Precision averaged over the steps of recall; nan where a resample has no positive."""
     positives, negatives = _cumulated(y, p, weights)
-    precision = _divided(positives, positives + negatives)
+    precision = divided(positives, positives + negatives)
     steps = np.diff(positives, axis=1)
-    return _divided(np.nansum(precision[:, 1:] * steps, axis=1), positives[:, -1])
+    return divided(np.nansum(precision[:, 1:] * steps, axis=1), positives[:, -1])
 
 
 def precision(y: Floats, decided: Floats, weights: Floats) -> Floats:
     """Share of positives among the rows that are flagged; nan where none is."""
-    return _divided(weights @ (y * decided), weights @ decided)
+    return divided(weights @ (y * decided), weights @ decided)
 
 
 def recall(y: Floats, decided: Floats, weights: Floats) -> Floats:
     """Share of the positives that are flagged; nan where there is none."""
-    return _divided(weights @ (y * decided), weights @ y)
+    return divided(weights @ (y * decided), weights @ y)
 
 
 def f1(y: Floats, decided: Floats, weights: Floats) -> Floats:
     """Harmonic mean of precision and recall; nan where nothing is positive or flagged."""
-    return _divided(2 * weights @ (y * decided), weights @ y + weights @ decided)
+    return divided(2 * weights @ (y * decided), weights @ y + weights @ decided)
 
 
 def flagged_share(y: Floats, decided: Floats, weights: Floats) -> Floats:  # noqa: ARG001
@@ -205,7 +205,7 @@ def unpaired_difference(one: Scored, other: Scored, bootstrap: Bootstrap) -> Int
     """Difference in log loss between two groups of rows, one minus other, on the same days."""
     weights = resample_days(pd.concat([one.day, other.day], ignore_index=True), bootstrap)
     losses = [
-        _divided(part @ row_log_loss(rows.label, rows.score), part.sum(axis=1))
+        divided(part @ row_log_loss(rows.label, rows.score), part.sum(axis=1))
         for rows, part in ((one, weights[:, : len(one)]), (other, weights[:, len(one) :]))
     ]
     return percentile_interval(losses[0] - losses[1], bootstrap)
@@ -323,6 +323,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return np.asarray(weights @ values / weights.sum(axis=1))
 
 
-def _divided(numerator: Floats, denominator: Floats) -> Floats:
+def divided(numerator: Floats, denominator: Floats) -> Floats:
+    """One by the other; nan where there is nothing to divide by."""
     nothing = np.full_like(numerator, np.nan)
     return np.divide(numerator, denominator, out=nothing, where=denominator > 0)

@@ -19,6 +19,7 @@ from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
+from kedro_mlops.measures.fairness import measure_groups
 from kedro_mlops.measures.metrics import (
     MAIN_METRICS,
     METRICS,
@@ -67,14 +68,15 @@ def predict_test(
     """Score the test window once, with the candidate and with the baselines.
 
     Returns:
-        Keys, segments and label of each row, ``probability``, the ``decision`` that it leads to,
-        and a column per baseline.
+        Keys, segments, protected columns and label of each row, ``probability``, the ``decision``
+        that it leads to, and a column per baseline.
     """
     known = pd.concat([train, validation], ignore_index=True)
     tree = shallow_tree(informative(contract, known), seed).fit(
         known[contract.features], known[contract.label]
     )
-    kept = list(dict.fromkeys([*contract.row_index, *contract.segments, contract.label]))
+    compared = [*contract.segments, *contract.protected]
+    kept = list(dict.fromkeys([*contract.row_index, *compared, contract.label]))
     scores = probability(fitted.evaluated, test[contract.features])
     return test[kept].assign(
         probability=scores,
@@ -103,6 +105,7 @@ def evaluate(
             last_day=str(scored.day.max().date()),
         ),
         confusion=confusion(scored),
+        groups=measure_groups(contract, predictions, bootstrap),
     )
 
 
@@ -241,6 +244,7 @@ def collect_evaluation(
         cost=_thinned(threshold=thresholds, cost=cost),
         costs=costs.model_dump(),
         training_seconds=fitted.training_seconds,
+        groups=metrics.groups,
     )
 
 

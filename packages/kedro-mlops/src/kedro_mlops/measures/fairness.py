@@ -1,0 +1,163 @@
+"""How a binary classifier treats the groups of a protected column, with intervals by days.
+
+What is compared are rates by group, as Fairlearn defines them (Weerts et al., 2023). Groups whose
+selection rates are equal have demographic parity; where the other two rates are, equalized odds
+(Hardt et al., 2016). A row whose group is not known is of none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import Interval
+from kedro_mlops.core.json_records import json_records
+
+from .metrics import (
+    Bootstrap,
+    Floats,
+    Scored,
+    columns_of,
+    divided,
+    flatten,
+    percentile_interval,
+    resample_days,
+)
+
+# shares that are flagged: of all rows, of the positives, of the negatives
+RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
+GROUP_COLUMNS = ["protected", "group", "n_rows", *columns_of(RATES)]
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """The rates of each group, of the rows as they are and of each resample of days.
+
+    Attributes:
+        groups: What the groups are called.
+        n_rows: Rows of each group, shape (n_groups,).
+        n_days: Days of all rows.
+        rates: By the names of ``RATES``, shape (1 + n_resamples, n_groups); nan where a group has
+            no row that a rate could be of.
+    """
+
+    groups: list[str]
+    n_rows: NDArray[np.int64]
+    n_days: int
+    rates: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Disparity:
+    """How far the rates of groups lie apart.
+
+    Attributes:
+        difference: Between the highest and the lowest rate.
+        ratio: Of the lowest rate to the highest; 1 where both are 0.
+        lowest: The group with the lowest rate.
+        highest: The group with the highest.
+        n_groups: Groups that were compared.
+    """
+
+    difference: Interval
+    ratio: float
+    lowest: str
+    highest: str
+    n_groups: int
+
+
+def rates_by_group(scored: Scored, groups: pd.Series, bootstrap: Bootstrap) -> GroupRates:
+    """The rates of each group of rows that were decided, with those of each resample of days."""
+    assert scored.decided is not None
+    label, decided = scored.label, scored.decided
+    group, names = pd.factorize(groups, sort=True)
+    day, days = pd.factorize(scored.day)
+    known = group >= 0
+    shape = len(days), len(names)
+    cell = day[known] * len(names) + group[known]
+    weights = resample_days(pd.Series(days), bootstrap)
+
+    def summed(values: Floats) -> Floats:
+        of_days = np.bincount(cell, values[known], minlength=shape[0] * shape[1]).reshape(shape)
+        return np.asarray(weights @ of_days)
+
+    parts = {
+        "selection_rate": np.ones(len(label)),
+        "true_positive_rate": label,
+        "false_positive_rate": 1 - label,
+    }
+    return GroupRates(
+        [str(name) for name in names],
+        np.bincount(group[known], minlength=len(names)),
+        len(days),
+        {name: divided(summed(part * decided), summed(part)) for name, part in parts.items()},
+    )
+
+
+def measure_groups(
+    contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap
+) -> list[dict[str, Any]]:
+    """The rates of every group of every protected column, with intervals.
+
+    Returns:
+        Rows with ``GROUP_COLUMNS``, the largest groups first; no figures of a rate that is not
+        defined.
+    """
+    rows = []
+    for column in contract.protected:
+        found = rates_by_group(Scored.of(contract, predictions), predictions[column], bootstrap)
+        for i in np.argsort(-found.n_rows, kind="stable"):
+            intervals = {
+                rate: percentile_interval(values[:, i], bootstrap)
+                for rate, values in found.rates.items()
+            }
+            rows.append(
+                {"protected": column, "group": found.groups[i], "n_rows": int(found.n_rows[i])}
+                | flatten(intervals)
+            )
+    return json_records(pd.DataFrame(rows, columns=GROUP_COLUMNS))
+
+
+def disparity(found: GroupRates, rate: str, min_rows: int, confidence: float) -> Disparity | None:
+    """How far a rate differs between groups; nothing if not two of them have the rows and it."""
+    counted = np.flatnonzero((found.n_rows >= min_rows) & np.isfinite(found.rates[rate][0]))
+    if len(counted) < 2:
+        return None
+    rates = found.rates[rate][:, counted]
+    lowest, highest = rates[0].argmin(), rates[0].argmax()
+    low, high = rates[0, lowest], rates[0, highest]
+    return Disparity(
+        difference=_largest_difference(rates, found.n_days, confidence),
+        ratio=float(low / high) if high else 1.0,
+        lowest=found.groups[counted[lowest]],
+        highest=found.groups[counted[highest]],
+        n_groups=len(counted),
+    )
+
+
+def _largest_difference(rates: Floats, n_days: int, confidence: float) -> Interval:
+    """The largest difference between two groups, with an interval that holds for all pairs at once.
+
+    The largest of many differences is large by chance alone, in every resample, so that percentiles
+    of it would call noise sure. Instead each pair has the interval of as many standard errors as no
+    pair is off by in that share of resamples (Westfall and Young, 1993), by Student's t, since
+    the errors are as uncertain as the days are few. The ends are the highest of all pairs.
+    """
+    one, other = np.triu_indices(rates.shape[1], k=1)
+    differences = rates[:, one] - rates[:, other]
+    size, off = np.abs(differences[0]), np.abs(differences[1:] - differences[0])
+    error = np.sqrt(np.nanmean(off**2, axis=0))
+    # a resample may lack a group
+    furthest = np.nan_to_num(divided(off, np.broadcast_to(error, off.shape))).max(axis=1)
+    tail = ndtr(-np.quantile(furthest, confidence))
+    margin = -stdtrit(max(n_days - 1, 1), tail) * error
+    return Interval(
+        value=size.max(),
+        low=max(0.0, (size - margin).max()),
+        high=min(1.0, (size + margin).max()),
+    )
