@@ -3,7 +3,12 @@ from pathlib import Path
 import pytest
 from example.factories import tiny_package
 
-from kedro_mlops.champion.reproduction import code_differences, differences, retrain
+from kedro_mlops.champion.reproduction import (
+    code_differences,
+    differences,
+    parameters_again,
+    retrain,
+)
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.metadata import Lineage
 
@@ -63,6 +68,22 @@ def test_what_differs_is_named_with_parameters_that_may_be_why():
         ("parameter seed", 0, 1),
         ("parameter new", None, 3),
     ]
+
+
+def test_as_many_trials_are_made_again_as_were_made_whatever_the_time():
+    asked = {"n_trials": {"gradient_boosting": 6}, "max_tuning_seconds": 30}
+    recorded = {"seed": 0, "modelling": asked, "code_version": 1}
+    made = {"gradient_boosting": 2}
+
+    again = parameters_again(tiny_package(parameters=recorded, n_trials=made).metadata)
+
+    assert again == {"seed": 0, "modelling": asked | {"n_trials_made": made}}
+
+
+def test_a_model_that_says_nothing_of_its_trials_is_trained_by_its_parameters():
+    recorded = {"modelling": {"n_trials": {"gradient_boosting": 6}}}
+
+    assert parameters_again(tiny_package(parameters=recorded).metadata) == recorded
 
 
 def test_a_model_without_recorded_parameters_cannot_be_trained_again():

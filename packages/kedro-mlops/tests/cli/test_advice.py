@@ -91,19 +91,16 @@ def test_a_larger_share_in_quarantine_lets_the_tables_pass():
     admit(screening.model_copy(update={"max_quarantine_share": account.share}))
 
 
-def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_params):
+def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_params, bootstrap):
     train, validation, _ = windows
     misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
+    given = (COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None)
 
-    said = said_by(
-        tuning.tune, COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, misspelt, 0, CODE
-    )
+    said = said_by(tuning.tune, *given, misspelt, bootstrap, 0, CODE)
 
     [meant] = re.findall(r"Did you mean '(\w+)'", said)
     followed = misspelt.model_copy(update={"n_trials": {meant: 1}})
-    recipe, *_ = tuning.tune(
-        COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None, followed, 0, CODE
-    )
+    recipe, *_ = tuning.tune(*given, followed, bootstrap, 0, CODE)
     assert recipe["family"] == meant
 
 

@@ -54,7 +54,7 @@ def champion() -> ModelPackage:
         "log_loss": {"value": 0.5, "low": 0.4, "high": 0.6},
         "precision": {"value": 0.333, "low": 0.31, "high": 0.36},
     }
-    package = tiny_package(metrics=measured)
+    package = tiny_package(metrics=measured, choice="It is surely better than a simpler one.")
     return package.with_record(decision=decision, release="name:v1")
 
 
@@ -108,6 +108,7 @@ def test_a_card_says_what_where_from_how_good_and_why(card: str) -> None:
     assert "Of 1,200 rows of Raw, 7 were set aside in quarantine" in card
     assert "0.400 to 0.600" in card
     assert "It was the first." in card
+    assert "It is surely better than a simpler one." in card
     assert "da7a" in card
     assert "name:v1" in card
 

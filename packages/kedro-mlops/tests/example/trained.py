@@ -46,7 +46,16 @@ def model(
     seed = 0
     train, validation, test = windows
     recipe, trials, tuned, _ = tuning.tune(
-        columns, FAMILIES, train, validation, pd.DataFrame(), None, modelling_params, seed, CODE
+        columns,
+        FAMILIES,
+        train,
+        validation,
+        pd.DataFrame(),
+        None,
+        modelling_params,
+        bootstrap,
+        seed,
+        CODE,
     )
     fitted = modelling.fit_winner(
         columns, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE

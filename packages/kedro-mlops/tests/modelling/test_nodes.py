@@ -281,6 +281,8 @@ def test_a_candidate_carries_where_it_comes_from(trained, windows):
     metadata = trained.candidate.metadata
 
     assert metadata.family == "logistic_regression"
+    assert metadata.n_trials == {"logistic_regression": 4}
+    assert metadata.choice.startswith("Logistic regression was taken:")
     assert metadata.features == X
     assert metadata.n_training_rows == len(train) + len(validation) + len(test)
     assert (metadata.as_of, metadata.trained_until) == (AS_OF, AS_OF)

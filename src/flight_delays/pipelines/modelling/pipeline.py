@@ -42,7 +42,7 @@ def create_pipeline() -> Pipeline:
                 tune,
                 [
                     "contract", "families", "train", "validation", "known_trials",
-                    "known_predictions", PARAMS, SEED, CODE,
+                    "known_predictions", PARAMS, BOOTSTRAP, SEED, CODE,
                 ],
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),

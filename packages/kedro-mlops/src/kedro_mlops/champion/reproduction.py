@@ -51,7 +51,7 @@ def retrain(recorded: Metadata, data: Path, env: str | None) -> Metadata:
             f"{recorded.version} cannot be trained again: its parameters are not on record, as of "
             "models from before they were. Models trained from now on have them: `make run`."
         )
-    given = {name: value for name, value in recorded.parameters.items() if name != CODE}
+    given = parameters_again(recorded)
     with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
         if (data / RAW).exists():
             (Path(folder) / RAW).symlink_to((data / RAW).resolve())
@@ -63,6 +63,14 @@ def retrain(recorded: Metadata, data: Path, env: str | None) -> Metadata:
                 session.run(pipeline_names=PIPELINES, to_outputs=["candidate"])
             metadata: Metadata = session.load_context().catalog.load("candidate").metadata
     return metadata
+
+
+def parameters_again(recorded: Metadata) -> dict[str, Any]:
+    """The recorded parameters, with as many trials as were made, whatever time they take now."""
+    given = {name: value for name, value in recorded.parameters.items() if name != CODE}
+    if recorded.n_trials and "modelling" in given:
+        given["modelling"] = given["modelling"] | {"n_trials_made": recorded.n_trials}
+    return given
 
 
 def differences(recorded: Metadata, rebuilt: Metadata) -> list[Difference]:

@@ -1,4 +1,5 @@
 """Model input in; a candidate, measured once on the test window, out.
 
-Nodes: ``nodes`` split, fit and package, ``tuning`` searches, ``evaluation`` measures.
+Nodes: ``nodes`` split, fit and package, ``tuning`` searches (``search``) and chooses (``choice``),
+``evaluation`` measures.
 """

@@ -49,6 +49,22 @@ class Modelling(Parameters):
     n_trials: dict[str, PositiveInt] = Field(
         min_length=1, description="Trials for each family of models"
     )
+    max_tuning_seconds: float | None = Field(
+        gt=0,
+        description="Time after which no trial begins but the first of each family; null: no limit",
+    )
+    patience: PositiveInt | None = Field(
+        description="Trials of a family, none of which is better than those before, after which "
+        "there are no more; null: no limit"
+    )
+    n_trials_made: dict[str, PositiveInt] | None = Field(
+        default=None,
+        description="Trials after which each family ends, whatever the time: those of a search "
+        "that is made again",
+    )
+    prefer_simpler: bool = Field(
+        description="Whether a simpler family is taken that the best is not surely better than"
+    )
     n_workers: int = Field(gt=0, description="Trials at the same time, a core each")
     importance: Importance
 
@@ -78,12 +94,14 @@ class Fitted:
         final: The one that would serve, fitted up to the as-of moment.
         training_seconds: What its fit took.
         recorded: What the model's metadata say of the fit, and it is known again by.
+        searched: What they say of the search, of which others may end in the same fit.
     """
 
     evaluated: Pipeline
     final: Pipeline
     training_seconds: float
     recorded: dict[str, Any]
+    searched: dict[str, Any]
 
 
 def split_windows(
@@ -197,8 +215,9 @@ def fit_winner(
         "lineage": code.lineage_of(hash_rows(*windows)),
         "seed": seed,
     }
+    searched = {name: recipe[name] for name in ("n_trials", "choice")}
     if known_candidate is not None and not code.is_uncertain:
-        fitted = _fitted_before(known_candidate, recorded)
+        fitted = _fitted_before(known_candidate, recorded, searched)
         if fitted is not None:
             return fitted
     with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
@@ -206,10 +225,12 @@ def fit_winner(
             delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *rows)
             for rows in (windows[:2], windows)
         )
-    return Fitted(evaluated, final, seconds, recorded)
+    return Fitted(evaluated, final, seconds, recorded, searched)
 
 
-def _fitted_before(known: ModelPackage, recorded: dict[str, Any]) -> Fitted | None:
+def _fitted_before(
+    known: ModelPackage, recorded: dict[str, Any], searched: dict[str, Any]
+) -> Fitted | None:
     """A candidate's two models, if just they would be fitted, and what the fit took is known."""
     evaluated, final = known.evaluated, known.estimator
     seconds = known.evaluation.training_seconds if known.evaluation else None
@@ -218,7 +239,7 @@ def _fitted_before(known: ModelPackage, recorded: dict[str, Any]) -> Fitted | No
     if not (same and loaded and seconds is not None):
         return None
     logger.info("The winner has been fitted to these rows: it is %s", known.version)
-    return Fitted(evaluated, final, seconds, recorded)
+    return Fitted(evaluated, final, seconds, recorded, searched)
 
 
 def _fit_timed(
@@ -294,6 +315,7 @@ def package_candidate(
     identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
     metadata = Metadata(
         **fitted.recorded,
+        **fitted.searched,
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
         content_hash=fitted_hash,
         threshold=threshold,

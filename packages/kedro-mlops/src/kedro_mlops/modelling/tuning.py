@@ -4,26 +4,24 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
-import optuna
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss
-from tqdm import tqdm
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
-from kedro_mlops.measures.metrics import SCORE
+from kedro_mlops.measures.metrics import SCORE, Bootstrap
 from kedro_mlops.models.families import Families, Hyperparameters
-from kedro_mlops.models.package import probability
 from kedro_mlops.runtime.serving_spec import hash_of
 
-from .nodes import CodeVersion, Modelling, fit
+from .choice import choose
+from .nodes import CodeVersion, Modelling
+from .search import ALL_MADE, Search, Trial
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +34,16 @@ def tune(
     known_trials: pd.DataFrame,
     known_predictions: pd.DataFrame | None,
     params: Modelling,
+    bootstrap: Bootstrap,
     seed: int,
     code: CodeVersion,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Search each family for the lowest log loss on the validation window.
 
     A search of the same features and rows, by the same parameters, seed and code, is not made
-    again. Of its trials, only the best one is, unless its predictions are those that are known.
+    again. Of its trials, only the one taken is, unless its predictions are those that are known.
+    One that the time has cut is known to those of the same time alone.
 
     Returns:
         The winning recipe; one row per trial; the winner's predictions on the validation window;
@@ -53,116 +54,66 @@ def tune(
             raise ProjectError(
                 f"modelling.n_trials: no family '{family}'. {suggestion(family, [*families])}"
             )
-    search = Search(contract, families, train, validation, params, seed)
-    identity = search.identity(code)
-    known = known_trials.reindex(columns=["search", "trial"])
-    found = known.loc[known["search"] == identity, "trial"]
-    trials = [Trial(**json.loads(trial)) for trial in found]
-    if not trials or code.is_uncertain:
-        trials = search.run()
-    best = min(trials, key=lambda trial: trial.log_loss)
+    search = Search(contract, families, train, validation, params, seed, clock)
+    whole, in_time = (
+        _identity(search, bootstrap, code, seconds) for seconds in (None, params.max_tuning_seconds)
+    )
+    trials = (
+        [] if code.is_uncertain else _known(known_trials, whole) or _known(known_trials, in_time)
+    )
+    if not trials:
+        trials = choose(contract, families, validation, search.run(), params, bootstrap)
+    [best] = (trial for trial in trials if trial.choice)
     predictions = best.predictions
     if predictions is None:
         logger.info("These rows have been searched; the best of %d trials is known", len(trials))
         predictions = _as_said_by(best, known_predictions)
     if predictions is None:
         predictions = search.attempt(best.family, best.hyperparameters).predictions
+    for trial in trials:
+        if trial.end and not trial.end.endswith(ALL_MADE):
+            logger.info("%s: %s", trial.family_in_words.capitalize(), trial.end)
+    logger.info(best.choice)
     recipe = {
         "family": best.family,
         "hyperparameters": best.hyperparameters,
         "validation_log_loss": best.log_loss,
+        "n_trials": dict(Counter(trial.family for trial in trials)),
+        "choice": best.choice,
     }
     table = pd.DataFrame(
-        {"family": t.family, "log_loss": t.log_loss, "seconds": t.seconds, **t.hyperparameters}
-        for t in trials
+        {
+            "family": trial.family,
+            "log_loss": trial.log_loss,
+            "seconds": trial.seconds,
+            "end": trial.end,
+            **trial.hyperparameters,
+        }
+        for trial in trials
     )
     predicted = validation[[*contract.keys, contract.label]].assign(probability=predictions)
+    identity = in_time if any(trial.is_cut for trial in trials) else whole
     return recipe, table, predicted, _remember(trials, identity)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One attempt: what was tried, and how it did on the validation window.
-
-    Of its predictions, only the hash is kept for a later search.
-    """
-
-    family: str
-    hyperparameters: Hyperparameters
-    log_loss: float
-    seconds: float
-    predictions_hash: str
-    predictions: NDArray[np.float64] | None = None
+def _identity(
+    search: Search, bootstrap: Bootstrap, code: CodeVersion, max_seconds: float | None
+) -> str:
+    """SHA-256 of all that a search depends on, if it takes some time at most."""
+    said = (
+        *(search.contract.features, search.contract.label),
+        *(hash_rows(search.train), hash_rows(search.validation)),
+        *(search.params.model_dump(exclude={"max_tuning_seconds"}), max_seconds),
+        *(bootstrap.model_dump(), search.seed, code.model_dump()),
+    )
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Search:
-    """What a search is of."""
-
-    contract: Columns
-    families: Families
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    params: Modelling
-    seed: int
-
-    def identity(self, code: CodeVersion) -> str:
-        """SHA-256 of all that the search depends on."""
-        said = (
-            *(self.contract.features, self.contract.label),
-            *(hash_rows(self.train), hash_rows(self.validation)),
-            *(self.params.model_dump(), self.seed, code.model_dump()),
-        )
-        return hashlib.sha256(repr(said).encode()).hexdigest()
-
-    def run(self) -> list[Trial]:
-        """Search one family after the other."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        trials: list[Trial] = []
-        quiet = not logger.isEnabledFor(logging.INFO)
-        n_trials = self.params.n_trials
-        with tqdm(
-            total=sum(n_trials.values()), desc="Tuning", unit="trial", disable=quiet
-        ) as progress:
-            for trial in (t for family in n_trials for t in self._of_family(family)):
-                trials.append(trial)
-                best = min(trials, key=lambda tried: tried.log_loss)
-                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
-                progress.update()
-        return trials
-
-    def _of_family(self, family: str) -> Iterator[Trial]:
-        """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time."""
-        n_trials, n_workers = self.params.n_trials[family], self.params.n_workers
-        sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=n_trials // 2)
-        study = optuna.create_study(study_name=family, sampler=sampler)
-        study.enqueue_trial(self.families[family].default)
-        with Parallel(n_workers, backend="threading") as parallel:
-            for start in range(0, n_trials, n_workers):
-                asked = [study.ask() for _ in range(min(n_workers, n_trials - start))]
-                tried = parallel(
-                    delayed(self.attempt)(family, suggested)
-                    for suggested in map(self.families[family].suggest, asked)
-                )
-                # told in the order asked, so that it does not depend on who finished first
-                for trial, result in zip(asked, tried, strict=True):
-                    study.tell(trial, result.log_loss)
-                    yield result
-
-    def attempt(self, family: str, hyperparameters: Hyperparameters) -> Trial:
-        """Fit on the training window, and see how well that does on the validation window."""
-        start = time.perf_counter()
-        model = fit(self.contract, self.families[family], hyperparameters, self.seed, self.train)
-        predictions = probability(model, self.validation[self.contract.features])
-        loss = float(log_loss(self.validation[self.contract.label], predictions, labels=[0, 1]))
-        return Trial(
-            family,
-            hyperparameters,
-            log_loss=loss,
-            seconds=time.perf_counter() - start,
-            predictions_hash=hash_of(predictions.tobytes()),
-            predictions=predictions,
-        )
+def _known(trials: pd.DataFrame, search: str) -> list[Trial]:
+    """The trials that are known of a search."""
+    known = trials.reindex(columns=["search", "trial"])
+    found = known.loc[known["search"] == search, "trial"]
+    return [Trial(**json.loads(trial)) for trial in found]
 
 
 def _as_said_by(trial: Trial, known: pd.DataFrame | None) -> NDArray[np.float64] | None:

@@ -45,6 +45,9 @@ class Metadata(BaseModel):
     content_hash: str
     family: str
     hyperparameters: dict[str, Any]
+    # trials that were made of each family, and why this one was taken
+    n_trials: dict[str, int] = {}
+    choice: str = ""
     features: list[str]
     # of these, those of which nothing could be learned, and why
     left_out: dict[str, str] = {}

@@ -1,0 +1,70 @@
+"""Which trial is taken, and why: the best, or one of a simpler family that may be as good."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.wording import interval_text
+from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
+from kedro_mlops.models.families import Families
+
+from .nodes import Modelling
+from .search import Trial
+
+
+def choose(
+    contract: Columns,
+    families: Families,
+    validation: pd.DataFrame,
+    trials: list[Trial],
+    params: Modelling,
+    bootstrap: Bootstrap,
+) -> list[Trial]:
+    """The trials, of which the one that is taken says why.
+
+    That is the one with the lowest log loss on the validation window. Or, where simpler families
+    are preferred, the best one of the simplest family that it is not surely better than: families
+    are declared in the order of their complexity.
+    """
+    best = _best(trials)
+    taken = best
+    why = f"its log loss on the validation window is the lowest of {len(trials)} trials"
+    beaten = []
+    for simpler in _of_simpler(families, best, trials) if params.prefer_simpler else ():
+        difference = paired_difference(
+            Scored(
+                validation[contract.label].to_numpy(np.float64),
+                np.asarray(best.predictions),
+                validation[contract.event_time].dt.normalize(),
+            ),
+            np.asarray(simpler.predictions),
+            bootstrap,
+        )
+        differs = f"log loss differs by {interval_text(difference, '+.4f')}"
+        if difference.high >= 0:
+            taken = simpler
+            why = (
+                f"it is simpler than {best.family_in_words}, which is not surely better on the "
+                f"validation window ({differs})"
+            )
+            break
+        beaten.append(f"{simpler.family_in_words}, which is simpler ({differs})")
+        why = f"on the validation window it is surely better than {' and '.join(beaten)}"
+    choice = f"{taken.family_in_words.capitalize()} was taken: {why}."
+    return [replace(trial, choice=choice) if trial is taken else trial for trial in trials]
+
+
+def _best(trials: list[Trial]) -> Trial:
+    return min(trials, key=lambda trial: trial.log_loss)
+
+
+def _of_simpler(families: Families, best: Trial, trials: list[Trial]) -> list[Trial]:
+    """The best trial of each family that is simpler and was tried, the simplest first."""
+    declared = [*families]
+    tried = [
+        [trial for trial in trials if trial.family == family]
+        for family in declared[: declared.index(best.family)]
+    ]
+    return [_best(of_family) for of_family in tried if of_family]

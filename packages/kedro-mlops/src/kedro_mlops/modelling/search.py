@@ -1,0 +1,172 @@
+"""Trials of families: until enough were made, none is better any more, or the time is over."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import optuna
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss
+from tqdm import tqdm
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.models.families import Families, Hyperparameters
+from kedro_mlops.models.package import probability
+from kedro_mlops.runtime.serving_spec import hash_of
+
+from .nodes import Modelling, fit
+
+logger = logging.getLogger(__name__)
+
+# share of a family's best loss by which a trial must be below it to count as better
+BETTER_BY = 0.001
+# why no other trial of a family followed
+ALL_MADE, NOTHING_BETTER, OUT_OF_TIME = "all were made", "nothing better came", "out of time"
+AS_MANY_AS_BEFORE = "as many as the time before allowed"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt: what was tried, and how it did on the validation window.
+
+    Attributes:
+        predictions: On the validation window; only their hash is kept for a later search.
+        end: Of the last of its family, how many were made, and why no other was.
+        choice: Of the one that is taken, why, in one sentence.
+    """
+
+    family: str
+    hyperparameters: Hyperparameters
+    log_loss: float
+    seconds: float
+    predictions_hash: str
+    predictions: NDArray[np.float64] | None = None
+    end: str = ""
+    choice: str = ""
+
+    @property
+    def family_in_words(self) -> str:
+        """What its family is called."""
+        return self.family.replace("_", " ")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether others of its family would have followed, had there been time."""
+        return self.end.endswith(OUT_OF_TIME)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search is of.
+
+    Attributes:
+        clock: Tells seconds, of which only differences mean something.
+    """
+
+    contract: Columns
+    families: Families
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    params: Modelling
+    seed: int
+    clock: Callable[[], float]
+
+    def run(self) -> list[Trial]:
+        """Search one family after the other."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        trials: list[Trial] = []
+        quiet = not logger.isEnabledFor(logging.INFO)
+        n_trials = self.params.n_trials
+        with tqdm(
+            total=sum(n_trials.values()), desc="Tuning", unit="trial", disable=quiet
+        ) as progress:
+            for trial in self._trials():
+                trials.append(trial)
+                best = min(trials, key=lambda tried: tried.log_loss)
+                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
+                progress.update()
+        return trials
+
+    def _trials(self) -> Iterator[Trial]:
+        """Those of each family in turn.
+
+        The time that is left is shared, in proportion to their trials, by the families that are
+        still to come; what one of them leaves is the others'.
+        """
+        n_trials, max_seconds = self.params.n_trials, self.params.max_tuning_seconds
+        # one that is made again ends where it ended, however long that takes
+        if max_seconds is None or self.params.n_trials_made is not None:
+            max_seconds = np.inf
+        end, n_left = self.clock() + max_seconds, sum(n_trials.values())
+        for family in n_trials:
+            now = self.clock()
+            yield from self._of_family(family, now + (end - now) * n_trials[family] / n_left)
+            n_left -= n_trials[family]
+
+    def _of_family(self, family: str, end: float) -> Iterator[Trial]:
+        """Try a family's defaults, then what Optuna asks for, ``n_workers`` trials at a time.
+
+        After the ``end`` no trial begins, but that of the defaults.
+        """
+        n_trials, n_workers = self.params.n_trials[family], self.params.n_workers
+        n_made = min((self.params.n_trials_made or {}).get(family, n_trials), n_trials)
+        sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=n_trials // 2)
+        study = optuna.create_study(study_name=family, sampler=sampler)
+        study.enqueue_trial(self.families[family].default)
+        at_once = n_workers if self.clock() < end else 1
+        losses: list[float] = []
+        why = ""
+        with Parallel(n_workers, backend="threading") as parallel:
+            while not why:
+                asked = [study.ask() for _ in range(min(at_once, n_made - len(losses)))]
+                *others, last = parallel(
+                    delayed(self.attempt)(family, suggested)
+                    for suggested in map(self.families[family].suggest, asked)
+                )
+                # told in the order asked, so that it does not depend on who finished first
+                for trial, result in zip(asked, [*others, last], strict=True):
+                    study.tell(trial, result.log_loss)
+                    losses.append(result.log_loss)
+                why = self._why_no_more(losses, n_trials, n_made, end)
+                said = f"{len(losses)} of {n_trials} trials, {why}" if why else ""
+                yield from [*others, replace(last, end=said)]
+
+    def _why_no_more(self, losses: list[float], n_trials: int, n_made: int, end: float) -> str:
+        """Why no other trial follows those with these losses; nothing if one does."""
+        if len(losses) == n_trials:
+            return ALL_MADE
+        if self.params.patience is not None and _since_better(losses) >= self.params.patience:
+            return NOTHING_BETTER
+        if len(losses) == n_made:
+            return AS_MANY_AS_BEFORE
+        return OUT_OF_TIME if self.clock() >= end else ""
+
+    def attempt(self, family: str, hyperparameters: Hyperparameters) -> Trial:
+        """Fit on the training window, and see how well that does on the validation window."""
+        start = time.perf_counter()
+        model = fit(self.contract, self.families[family], hyperparameters, self.seed, self.train)
+        predictions = probability(model, self.validation[self.contract.features])
+        loss = float(log_loss(self.validation[self.contract.label], predictions, labels=[0, 1]))
+        return Trial(
+            family,
+            hyperparameters,
+            log_loss=loss,
+            seconds=time.perf_counter() - start,
+            predictions_hash=hash_of(predictions.tobytes()),
+            predictions=predictions,
+        )
+
+
+def _since_better(losses: list[float]) -> int:
+    """How many trials were made since the last that was better than those before it."""
+    best, since = np.inf, 0
+    for loss in losses:
+        if loss < best * (1 - BETTER_BY):
+            best, since = loss, 0
+        else:
+            since += 1
+    return since
