@@ -153,8 +153,9 @@ def test_monitoring_joins_and_measures_it_as_one(
     def watched(contract: Columns, rows: ir.Table) -> tuple[pd.DataFrame, Any, Any]:
         labelled, account = join_labels(contract, ibis.memtable(scored), rows, as_of, horizon)
         performance = measure_performance(
-            contract, labelled, account, 0, champion, as_of, horizon, params, bootstrap
-        )
+            contract, labelled, account, 0, champion, as_of, horizon, params, bootstrap,
+            parameters["gate"]["fairness"],
+        )  # fmt: skip
         return labelled, account, performance
 
     labelled, account, performance = watched(columns, said_as(twice, positive, negative))

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from example.contracts import Inputs, Observation, Prediction
-from kedro_mlops.contract.columns import Column, Columns
+from kedro_mlops.contract.columns import Column, Columns, Role
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.json_records import json_records
@@ -65,6 +65,12 @@ def protected(columns: Columns, *names: str) -> Columns:
             for c in columns.all
         ),
     )
+
+
+def with_compared(columns: Columns, name: str) -> Columns:
+    """The columns, and one of text that is only compared."""
+    added = Column(name, "categorical", columns.all[0].dtype, True, name, Role(protected=True))
+    return replace(columns, all=(*columns.all, added))
 
 
 def observations(

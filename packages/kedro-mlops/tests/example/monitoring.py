@@ -70,7 +70,7 @@ def monitoring_pipeline() -> Pipeline:
                 measure_performance,
                 [
                     "contract", "labelled_predictions", "label_account", "new_labels", "champion",
-                    *MOMENTS, PARAMS, BOOTSTRAP, "metric_functions",
+                    *MOMENTS, PARAMS, BOOTSTRAP, "params:gate.fairness", "metric_functions",
                 ],
                 "performance",
             ),

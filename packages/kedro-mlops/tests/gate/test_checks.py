@@ -7,16 +7,15 @@ from example.factories import protected
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.gate.checks import (
-    FairnessLimits,
     SliceLimits,
     behaviour_checks,
     budget_checks,
-    fairness_checks,
     leakage_checks,
     slice_checks,
     slice_contest_checks,
 )
 from kedro_mlops.measures.evaluation import Footprint
+from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks
 from kedro_mlops.modelling.evaluation import evaluate_slices
 
 COLUMNS = Columns.of(Observation)

@@ -28,6 +28,11 @@ def params(parameters: dict[str, Any]) -> Monitoring:
 
 
 @pytest.fixture(scope="session")
+def fairness(parameters: dict[str, Any]) -> dict[str, Any]:
+    return parameters["gate"]["fairness"]
+
+
+@pytest.fixture(scope="session")
 def retraining(parameters: dict[str, Any]) -> Retraining:
     given = parameters["retraining"]
     return Retraining(**(given | {"drift": {"drifted": 3, "windows": 4}}))
@@ -95,7 +100,8 @@ def performance(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
+    fairness: dict[str, Any],
 ) -> Performance:
     return measure_performance(
-        COLUMNS, labelled, account, 1234, package, as_of, horizon, params, bootstrap
+        COLUMNS, labelled, account, 1234, package, as_of, horizon, params, bootstrap, fairness
     )

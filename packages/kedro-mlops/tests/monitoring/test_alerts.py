@@ -76,6 +76,18 @@ def test_labels_that_cannot_be_right_are_one_and_those_that_came_twice_are_not()
     ]
 
 
+def test_groups_that_are_beyond_a_limit_are_one() -> None:
+    checks = [
+        CheckResult.at_most("fairness of sex: selection_rate difference", 0.2, 0.1),
+        CheckResult.at_most("fairness of sex: true_positive_rate difference", 0.05, 0.1),
+    ]
+
+    [alert] = raise_alerts(decision_of(), GOOD, performance_of(fairness=checks), SERVED)
+
+    assert alert.kind == "fairness"
+    assert alert.message == "fairness of sex: selection_rate difference 0.2, limit 0.1."
+
+
 def test_that_another_model_than_the_champion_answers_is_one() -> None:
     another = skew_of(by_another=3, in_words="3 of 3 came from v0.")
 

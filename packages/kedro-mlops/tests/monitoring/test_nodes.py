@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pytest
 from example.contracts import Inputs, Observation
-from example.factories import screened, skew_of
+from example.factories import screened, skew_of, with_compared
 from example.history import History
 from pydantic import ValidationError
 
@@ -134,6 +134,20 @@ def test_a_label_that_came_twice_counts_once(
 
     pd.testing.assert_frame_equal(again, labelled)
     assert (account["repeated"], account["contradicting"]) == (13, 0)
+
+
+def test_what_is_only_compared_is_not_predicted_and_comes_with_the_label(
+    predictions: ir.Table, labelled: pd.DataFrame, history: History, as_of: AsOf, horizon: Horizon
+) -> None:
+    table = history.model_input.mutate(size=ibis.ifelse(ibis._.distance_km > 1000, "far", "near"))
+
+    rows, _account = join_labels(with_compared(COLUMNS, "size"), predictions, table, as_of, horizon)
+
+    known = rows[Y].notna()
+    sizes = table.select(*COLUMNS.keys, "size").to_pandas()
+    expected = rows[COLUMNS.keys].merge(sizes, on=COLUMNS.keys, how="left")["size"]
+    assert rows.loc[known, "size"].tolist() == expected[known].tolist()
+    pd.testing.assert_frame_equal(rows.drop(columns="size"), labelled)
 
 
 def test_labels_that_contradict_each_other_count_as_none(

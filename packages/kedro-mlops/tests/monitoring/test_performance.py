@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.contracts import Observation
-from example.factories import tiny_package
+from example.factories import protected, tiny_package
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
@@ -54,8 +54,9 @@ def judge(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
+    fairness: dict[str, Any],
 ) -> Callable[..., Performance]:
-    def run(labelled: pd.DataFrame, **replaced: Any) -> Performance:
+    def run(labelled: pd.DataFrame, contract: Columns = COLUMNS, **replaced: Any) -> Performance:
         given = {
             "labelled": labelled,
             "labels": ACCOUNT,
@@ -65,10 +66,50 @@ def judge(
             "horizon": horizon,
             "params": params,
             "bootstrap": bootstrap,
+            "fairness": fairness,
         }
-        return measure_performance(COLUMNS, **(given | replaced))
+        return measure_performance(contract, **(given | replaced))
 
     return run
+
+
+@pytest.mark.parametrize("flagged", ["alike", "unlike"])
+def test_groups_of_protected_columns_are_compared_within_the_limits_of_the_gate(
+    judge: Callable[..., Performance], calibrated: pd.DataFrame, flagged: str
+) -> None:
+    small = np.arange(len(calibrated)) % 3 == 0
+    chance = np.where(small & (flagged == "unlike"), 0.7, 0.4)
+    rows = calibrated.assign(
+        van=np.where(small, "small", "large"),
+        decision=np.random.default_rng(0).random(len(small)) < chance,
+    )
+
+    found = judge(rows, protected(COLUMNS, "van"))
+
+    assert [(row["protected"], row["group"]) for row in found.groups] == [
+        ("van", "large"),
+        ("van", "small"),
+    ]
+    assert len(found.fairness) == 3
+    assert all(check.passed == (flagged == "alike") for check in found.fairness)
+    assert Performance.model_validate_json(found.model_dump_json()) == found
+
+
+def test_groups_are_not_compared_where_performance_is_unknown(
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
+) -> None:
+    few = calibrated.assign(van="v", **{Y: calibrated[Y].where(calibrated.index < 10)})
+
+    found = judge(few, protected(COLUMNS, "van"))
+
+    assert found.unknown_because
+    assert found.groups == found.fairness == []
+
+
+def test_without_a_protected_column_nothing_is_said_of_groups(
+    judge: Callable[..., Performance], calibrated: pd.DataFrame
+) -> None:
+    assert not {"groups", "fairness"} & set(judge(calibrated).model_dump())
 
 
 def test_performance_says_its_coverage_and_what_was_to_be_expected(

@@ -18,6 +18,7 @@ from example.factories import (
     screened,
     skew_of,
     tiny_package,
+    with_compared,
 )
 from example.history import History
 from example.monitoring import monitoring_pipeline
@@ -25,6 +26,7 @@ from kedro_datasets.pandas import CSVDataset
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.core.wording import metric_name
+from kedro_mlops.measures.fairness import RATES
 from kedro_mlops.measures.metrics import METRICS, Bootstrap, Costs
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
@@ -49,6 +51,7 @@ def watch(
     bootstrap: Bootstrap,
     costs: Costs,
     trial: ChallengerReview,
+    fairness: dict[str, Any],
 ) -> Watch:
     """Runs all nodes; what they are given may be replaced by name, labels by what they become."""
 
@@ -76,6 +79,7 @@ def watch(
             "params:challenger_review": trial,
             "params:costs": costs,
             "params:bootstrap": bootstrap,
+            "params:gate.fairness": fairness,
         } | replaced
         # what is served is given here as it is when it has been ingested
         for node in monitoring_pipeline().from_inputs(*made).nodes:
@@ -102,6 +106,29 @@ def test_the_report_is_complete_in_itself(usual: Made, package: ModelPackage) ->
     assert package.version in html
     assert html.count("plotly-graph-div") >= 4
     assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="', html)
+
+
+def test_groups_are_in_the_report_and_beyond_the_limits_an_alert(
+    watch: Watch, usual: Made, history: History, fairness: dict[str, Any]
+) -> None:
+    rows = history.model_input.mutate(size=ibis.ifelse(ibis._.distance_km > 1000, "far", "near"))
+    limits = {f"max_{rate}_difference": 0.0 for rate in RATES} | {"min_rows": 100}
+
+    made = watch(
+        contract=with_compared(COLUMNS, "size"),
+        model_input=rows,
+        **{"params:gate.fairness": fairness | limits},
+    )
+
+    performance, text = made["performance"], text_of(made)
+    [large, *_] = performance.groups
+    assert f"size {large['group']} {large['n_rows']:,} {large['selection_rate']:.3f}" in text
+    failed = [check for check in performance.fairness if not check.passed]
+    alerts = [alert.message for alert in made["alerts"] if alert.kind == "fairness"]
+    assert alerts == [f"{check.in_words}." for check in failed]
+    assert text.count("beyond the limit :") == len(failed)
+    assert all(check.in_words in text for check in performance.fairness)
+    assert "How groups are treated" not in text_of(usual)
 
 
 def report_of(made: Made, **replaced: Any) -> str:

@@ -14,6 +14,11 @@ def is_none(value: Any) -> bool:
     return value is None
 
 
+def is_empty(value: Any) -> bool:
+    """Whether there is nothing to say; for tables that a file has only where there is."""
+    return not value
+
+
 class Artefact(BaseModel):
     """Base of what is handed on and kept; it does not change.
 

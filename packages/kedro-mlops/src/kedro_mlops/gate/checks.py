@@ -10,9 +10,8 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.time_params import Parameters
-from kedro_mlops.core.wording import interval_text, metric_name
+from kedro_mlops.core.wording import interval_text
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.fairness import RATES, GroupRates, disparity, rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Floats, Scored, paired_difference
 
 
@@ -28,27 +27,6 @@ class SliceLimits(Parameters):
         description="Log loss by which a slice may exceed the champion's, where it is surely "
         "worse: the interval of the difference lies above 0",
     )
-
-
-class FairnessLimits(Parameters):
-    """How far the groups of a protected column may lie apart; null: as far as they do."""
-
-    min_rows: int = Field(gt=0, description="Rows from which a group counts")
-    max_selection_rate_difference: float | None = Field(
-        ge=0, le=1, description="Between the shares of groups that are flagged"
-    )
-    max_true_positive_rate_difference: float | None = Field(
-        ge=0, le=1, description="Between the shares of groups' positives that are flagged"
-    )
-    max_false_positive_rate_difference: float | None = Field(
-        ge=0, le=1, description="Between the shares of groups' negatives that are flagged"
-    )
-
-    @property
-    def of_rates(self) -> dict[str, float]:
-        """The limits that there are, by the rates that they are of."""
-        limits = {rate: getattr(self, f"max_{rate}_difference") for rate in RATES}
-        return {rate: limit for rate, limit in limits.items() if limit is not None}
 
 
 def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[CheckResult]:
@@ -99,45 +77,6 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[CheckResult]
             )
             for row in weakest
         ]
-    )
-
-
-def fairness_checks(
-    contract: Columns, predictions: pd.DataFrame, limits: FairnessLimits, bootstrap: Bootstrap
-) -> list[CheckResult]:
-    """One check for every limit and protected column: how far its groups lie apart.
-
-    The lower end of the interval is judged: groups that are treated alike differ by chance.
-    """
-    scored = Scored.of(contract, predictions)
-    found = {
-        name: rates_by_group(scored, predictions[name], bootstrap) for name in contract.protected
-    }
-    return [
-        _fairness_check(name, rate, rates, limits, bootstrap)
-        for name, rates in found.items()
-        for rate in limits.of_rates
-    ]
-
-
-def _fairness_check(
-    column: str, rate: str, rates: GroupRates, limits: FairnessLimits, bootstrap: Bootstrap
-) -> CheckResult:
-    limit, groups = limits.of_rates[rate], f"groups of at least {limits.min_rows:,} rows"
-    name = f"fairness of {column}: {rate} difference"
-    found = disparity(rates, rate, limits.min_rows, bootstrap.confidence)
-    if found is None:
-        detail = f"not judged: the {metric_name(rate)} is not known of two {groups}"
-        return CheckResult(name=name, passed=True, value=np.nan, limit=limit, detail=detail)
-    return CheckResult(
-        name=name,
-        passed=found.difference.low <= limit,
-        value=found.difference.low,
-        limit=limit,
-        detail=f"{interval_text(found.difference, '.4f')} from {found.lowest} to {found.highest}, "
-        f"ratio {found.ratio:.3f}, among {found.n_groups} {groups}, limit of the lower end "
-        f"{limit:g}",
-        interval=found.difference,
     )
 
 

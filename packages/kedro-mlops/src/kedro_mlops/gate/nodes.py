@@ -11,18 +11,17 @@ from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.evaluation import Footprint, Measured
+from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks
 from kedro_mlops.measures.metrics import Bootstrap, Metrics, Scored
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
 
 from .checks import (
-    FairnessLimits,
     SliceLimits,
     baseline_checks,
     behaviour_checks,
     budget_checks,
     compare,
-    fairness_checks,
     leakage_checks,
     metric_checks,
     slice_checks,

@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from kedro_mlops.core.artefacts import Artefact, Interval
+from kedro_mlops.core.artefacts import Artefact, Interval, is_empty
 
 
 class MeasuredRows(Artefact):
@@ -12,11 +12,6 @@ class MeasuredRows(Artefact):
     positive_share: float
     first_day: str
     last_day: str
-
-
-def is_empty(value: object) -> bool:
-    """Whether there is nothing to say; for tables that a file has only where there is."""
-    return not value
 
 
 # one dictionary a row

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import ndtr, stdtrit
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.artefacts import Interval
+from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.json_records import json_records
+from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.core.wording import interval_text, metric_name
 
 from .metrics import (
     Bootstrap,
@@ -32,6 +35,27 @@ from .metrics import (
 # shares that are flagged: of all rows, of the positives, of the negatives
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 GROUP_COLUMNS = ["protected", "group", "n_rows", *columns_of(RATES)]
+
+
+class FairnessLimits(Parameters):
+    """How far the groups of a protected column may lie apart; null: as far as they do."""
+
+    min_rows: int = Field(gt=0, description="Rows from which a group counts")
+    max_selection_rate_difference: float | None = Field(
+        ge=0, le=1, description="Between the shares of groups that are flagged"
+    )
+    max_true_positive_rate_difference: float | None = Field(
+        ge=0, le=1, description="Between the shares of groups' positives that are flagged"
+    )
+    max_false_positive_rate_difference: float | None = Field(
+        ge=0, le=1, description="Between the shares of groups' negatives that are flagged"
+    )
+
+    @property
+    def of_rates(self) -> dict[str, float]:
+        """The limits that there are, by the rates that they are of."""
+        limits = {rate: getattr(self, f"max_{rate}_difference") for rate in RATES}
+        return {rate: limit for rate, limit in limits.items() if limit is not None}
 
 
 @dataclass(frozen=True)
@@ -137,6 +161,45 @@ def disparity(found: GroupRates, rate: str, min_rows: int, confidence: float) ->
         lowest=found.groups[counted[lowest]],
         highest=found.groups[counted[highest]],
         n_groups=len(counted),
+    )
+
+
+def fairness_checks(
+    contract: Columns, predictions: pd.DataFrame, limits: FairnessLimits, bootstrap: Bootstrap
+) -> list[CheckResult]:
+    """One check for every limit and protected column: how far its groups lie apart.
+
+    The lower end of the interval is judged: groups that are treated alike differ by chance.
+    """
+    scored = Scored.of(contract, predictions)
+    found = {
+        name: rates_by_group(scored, predictions[name], bootstrap) for name in contract.protected
+    }
+    return [
+        _fairness_check(name, rate, rates, limits, bootstrap)
+        for name, rates in found.items()
+        for rate in limits.of_rates
+    ]
+
+
+def _fairness_check(
+    column: str, rate: str, rates: GroupRates, limits: FairnessLimits, bootstrap: Bootstrap
+) -> CheckResult:
+    limit, groups = limits.of_rates[rate], f"groups of at least {limits.min_rows:,} rows"
+    name = f"fairness of {column}: {rate} difference"
+    found = disparity(rates, rate, limits.min_rows, bootstrap.confidence)
+    if found is None:
+        detail = f"not judged: the {metric_name(rate)} is not known of two {groups}"
+        return CheckResult(name=name, passed=True, value=np.nan, limit=limit, detail=detail)
+    return CheckResult(
+        name=name,
+        passed=found.difference.low <= limit,
+        value=found.difference.low,
+        limit=limit,
+        detail=f"{interval_text(found.difference, '.4f')} from {found.lowest} to {found.highest}, "
+        f"ratio {found.ratio:.3f}, among {found.n_groups} {groups}, limit of the lower end "
+        f"{limit:g}",
+        interval=found.difference,
     )
 
 

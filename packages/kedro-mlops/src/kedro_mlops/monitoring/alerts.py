@@ -36,6 +36,9 @@ def _found(
     for guard in decision.guards:
         if guard.refused and decision.without_guards == "retrain":
             yield "retraining refused", guard.reason
+    for check in performance.fairness:
+        if not check.passed:
+            yield "fairness", f"{check.in_words}."
     for name, what_is_wrong in WRONG_LABELS.items():
         if n := performance.labels[name]:
             yield "labels", f"{n:,} labels {what_is_wrong}."

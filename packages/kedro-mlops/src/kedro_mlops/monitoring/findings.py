@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from kedro_mlops.core.artefacts import Artefact, CheckResult, Interval
+from pydantic import Field
+
+from kedro_mlops.core.artefacts import Artefact, CheckResult, Interval, is_empty
+from kedro_mlops.measures.evaluation import Table
 from kedro_mlops.models.metadata import Lineage
 
 
@@ -71,6 +74,8 @@ class Performance(Artefact):
         metrics: Empty, as is ``confusion``, where ``unknown_because`` says why.
         estimated: Without labels; empty where there are too few predictions even for that.
         reference: On the test window.
+        groups: The rates of every group of every protected column, with intervals.
+        fairness: How far they lie apart, and whether that is within the gate's limits.
     """
 
     model: Watched
@@ -86,3 +91,5 @@ class Performance(Artefact):
     confusion: dict[str, int]
     estimated: dict[str, Interval]
     reference: dict[str, Interval]
+    groups: Table = Field(default_factory=list, exclude_if=is_empty)
+    fairness: list[CheckResult] = Field(default_factory=list, exclude_if=is_empty)

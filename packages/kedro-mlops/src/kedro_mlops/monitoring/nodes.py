@@ -103,16 +103,16 @@ def join_labels(
     A label that came twice counts once; labels that contradict each other count as none.
 
     Returns:
-        Event time, segments, probability and decision of every prediction, and its label,
-        missing where it is not known; and an account of the labels: those that are ``known``,
-        ``pending`` predictions without one, and labels that came ``later``, on another day than the
-        event's, that are ``repeated``, ``contradicting`` or of ``unknown`` predictions.
+        Event time, segments, probability and decision of every prediction, its label, missing where
+        it is not known, and protected columns, those that are not logged with the label; and an
+        account of the labels: those that are ``known``, ``pending`` predictions without one, and
+        labels that came ``later``, on another day than the event's, that are ``repeated``,
+        ``contradicting`` or of ``unknown`` predictions.
     """
     by_key = known_labels(contract, model_input, as_of, horizon).cache()
     joined = predictions.left_join(by_key, contract.keys)
-    kept = dict.fromkeys(
-        [*contract.row_index, *contract.segments, SCORE, "decision", contract.label]
-    )
+    compared = [*contract.segments, *contract.protected]
+    kept = dict.fromkeys([*contract.row_index, *compared, SCORE, "decision", contract.label])
     rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
     labelled = rows.astype({contract.label: "Int8"})
     return labelled, _account(contract, by_key, predictions, labelled)
@@ -126,7 +126,7 @@ def known_labels(
     Returns:
         Keys and label (1 if positive, else 0), missing where there are several that contradict
         each other; ``n`` and ``n_kinds``, how many came and of how many kinds; ``n_later``, on a
-        later day than the event's.
+        later day than the event's; and what is only compared, which no prediction has.
     """
     start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
     event_time = _[contract.event_time]
@@ -141,7 +141,7 @@ def known_labels(
         n=_.count(),
         n_kinds=_[contract.label].nunique(),
         n_later=later.sum(),
-        **{contract.label: _[contract.label].max()},
+        **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
     )
     return by_key.mutate(
         **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null("int8"))}

@@ -1,11 +1,13 @@
 """How the champion does: on the labels that are known, and by estimate where they are not yet."""
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
 from kedro_mlops.measures.metrics import (
     MAIN_METRICS,
     METRICS,
@@ -39,6 +41,7 @@ def measure_performance(
     horizon: Horizon,
     params: Monitoring,
     bootstrap: Bootstrap,
+    fairness: FairnessLimits | dict[str, Any],
     metrics: Metrics = METRICS,
 ) -> Performance:
     """Metrics on the labels known so far, with intervals and label coverage, and an estimate.
@@ -48,7 +51,10 @@ def measure_performance(
     sees rows that are harder, and not a world that has changed. (Confidence-based performance
     estimation; Białek et al., 2024, arXiv:2401.08348.)
     """
-    known = Scored.of(contract, labelled.dropna(subset=[contract.label]))
+    rows = labelled.dropna(subset=[contract.label])
+    known = Scored.of(contract, rows)
+    # a part of the gate's parameters, which Kedro types only where it types the whole
+    limits = FairnessLimits.model_validate(fairness)
     learned = _learned_from_these(champion, as_of)
     unknown_because = learned or _too_few(known, len(labelled), params)
     can_estimate = not learned and len(labelled) >= params.min_labelled_rows
@@ -68,6 +74,8 @@ def measure_performance(
         confusion={} if unknown_because else confusion(known),
         estimated=measure(expected, bootstrap, MAIN_METRICS) if can_estimate else {},
         reference=metadata.metrics,
+        groups=[] if unknown_because else measure_groups(contract, rows, bootstrap),
+        fairness=[] if unknown_because else fairness_checks(contract, rows, limits, bootstrap),
     )
 
 
