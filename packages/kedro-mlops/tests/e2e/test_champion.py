@@ -13,7 +13,7 @@ from kedro_mlops.models.package import ModelPackage
 
 DATA = "data/history"
 # any model will do: what is tried here is what happens to them afterwards
-EASY = "seed: 1\ngate: { at_least: { roc_auc: 0.5 }, max_loss_increase: 10 }\n"
+EASY = "seed: 1\ngate: { min_loss_won: 0, at_least: { roc_auc: 0.5 }, max_loss_increase: 10 }\n"
 PIPELINES = "--pipelines=data_engineering,modelling,gate,release --to-outputs=champion"
 
 

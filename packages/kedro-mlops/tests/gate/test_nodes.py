@@ -32,6 +32,7 @@ EARLIER = {
     "evaluated_until": pd.Timestamp("2013-03-04"),
 }
 NO_LIMITS = {
+    "min_loss_won": 0,
     "at_least": {},
     "at_most": {},
     "max_loss_increase": 0.01,
@@ -196,8 +197,33 @@ def test_a_candidate_that_does_not_beat_every_baseline_is_blocked(ask, good, bas
     decision = ask(predictions=unbeaten)
 
     assert decision.outcome == "block"
-    assert [c.name for c in decision.checks if not c.passed] == [f"better than {baseline}"]
+    failed = [f"better than {baseline}", "loss won from the better baseline"]
+    assert [c.name for c in decision.checks if not c.passed] == failed
     assert decision.reasons[0].startswith(f"Failed: better than {baseline} ")
+
+
+def test_a_share_of_the_better_baselines_loss_has_to_be_won(ask, good):
+    losses = {name: mean_loss(good, good[name]) for name in ("base_rate", "shallow_tree")}
+    better = min(losses, key=losses.get)
+    share = 1 - mean_loss(good, good["probability"]) / losses[better]
+
+    passed, blocked = (ask(min_loss_won=share + more) for more in (-1e-9, 1e-9))
+
+    won = named(passed, "loss won")
+    assert (won.value, won.limit) == pytest.approx((share, share))
+    assert won.passed
+    assert passed.outcome == "promote"
+    assert not named(blocked, "loss won").passed
+    assert blocked.outcome == "block"
+    [reason] = blocked.reasons
+    assert f"Failed: loss won from the better baseline ({share:.2%} of the log loss of" in reason
+    assert f"{better}, {losses[better]:.4f}, limit {share:.2%}" in reason
+
+
+def test_floors_of_single_metrics_may_be_left_out():
+    limits = {name: limit for name, limit in NO_LIMITS.items() if not name.startswith("at_")}
+
+    assert Gate(**limits) == Gate(**NO_LIMITS)
 
 
 def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
@@ -413,6 +439,7 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
         "no leak through windy",
         "better than base_rate",
         "better than shallow_tree",
+        "loss won from the better baseline",
         "behaviour: calm",
         "model megabytes",
         "one-row milliseconds",
@@ -422,6 +449,7 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
         "log_loss ceiling",
         "better than base_rate",
         "better than shallow_tree",
+        "loss won from the better baseline",
         "behaviour: calm",
         "model megabytes",
         "one-row milliseconds",

@@ -12,7 +12,7 @@ from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.core.wording import interval_text
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import Bootstrap, Floats, Scored, paired_difference
+from kedro_mlops.measures.metrics import Bootstrap, Floats, Scored, paired_difference, row_log_loss
 
 
 class SliceLimits(Parameters):
@@ -81,20 +81,34 @@ def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[CheckResult]
 
 
 def baseline_checks(
-    contract: Columns, predictions: pd.DataFrame, metrics: Measured, bootstrap: Bootstrap
+    contract: Columns,
+    predictions: pd.DataFrame,
+    metrics: Measured,
+    min_won: float,
+    bootstrap: Bootstrap,
 ) -> list[CheckResult]:
-    """The candidate must beat every baseline."""
+    """The candidate must beat every baseline, and win enough of the loss of the better one."""
     scored = Scored.of(contract, predictions)
-    return [
-        compare(
-            f"better than {name}",
-            scored,
-            predictions[name].to_numpy(),
-            0,
-            bootstrap,
-            lambda found: found.value < 0,
-        )
+    losses = {
+        name: row_log_loss(scored.label, predictions[name].to_numpy()).mean()
         for name in metrics.baselines
+    }
+    better = min(losses, key=losses.__getitem__)
+    won = 1 - row_log_loss(scored.label, scored.score).mean() / losses[better]
+    found = f"{won:.2%} of the log loss of {better}, {losses[better]:.4f}, limit {min_won:.2%}"
+    return [
+        *(
+            compare(
+                f"better than {name}",
+                scored,
+                predictions[name].to_numpy(),
+                0,
+                bootstrap,
+                lambda found: found.value < 0,
+            )
+            for name in metrics.baselines
+        ),
+        CheckResult.at_least("loss won from the better baseline", won, min_won, found),
     ]
 
 

@@ -44,8 +44,11 @@ class Verdict:
 class Gate(Parameters):
     """Parameters of the gate."""
 
-    at_least: dict[str, float] = Field(description="Lowest acceptable value of a test metric")
-    at_most: dict[str, float] = Field(description="Highest acceptable value of a test metric")
+    min_loss_won: float = Field(
+        ge=0, lt=1, description="Share of the better baseline's log loss that a candidate must win"
+    )
+    at_least: dict[str, float] = Field({}, description="Lowest acceptable value of a test metric")
+    at_most: dict[str, float] = Field({}, description="Highest acceptable value of a test metric")
     max_loss_increase: float = Field(
         ge=0,
         description="Log loss by which a candidate may exceed the champion, unless it is surely "
@@ -115,7 +118,7 @@ def check_candidate(
         *metric_checks(metrics.candidate, params.at_least, params.at_most),
         *slice_checks(slice_metrics, params.slices),
         *fairness_checks(contract, predictions, params.fairness, bootstrap),
-        *baseline_checks(contract, predictions, metrics, bootstrap),
+        *baseline_checks(contract, predictions, metrics, params.min_loss_won, bootstrap),
         *behaviour_checks(behaviour),
         *budget_checks(footprint, params.max_model_megabytes, params.max_one_row_milliseconds),
     ]
