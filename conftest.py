@@ -28,10 +28,10 @@ hypothesis.settings.load_profile("unhurried")
 
 pytest.register_assert_rewrite("tests.e2e.walkthrough")
 
-# end-to-end tests that have a copy of the project of their own, beside the others
+# end-to-end tests that share a copy of the project with each other, beside the others'
 SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "scrape", "serving"))
-
-
+# and those that make copies of their own
+ALONE = ("test_extending.py", "test_two_models.py")
 OF_ENGINE = Path(__file__).parent / "packages/kedro-mlops/tests"
 
 
@@ -53,7 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByCopy(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            if not _is_e2e(Path(file)):
+            if not _is_e2e(Path(file)) or file.endswith(ALONE):
                 return file
             return "served" if file.endswith(SERVED) else "walked"
 
@@ -87,7 +87,7 @@ def interruptible() -> None:
 @pytest.fixture(autouse=True)
 def walked_beside(request: pytest.FixtureRequest) -> None:
     """The commands are typed beside the tests of one worker, not of each."""
-    if _is_e2e(request.path) and request.path.name not in SERVED:
+    if _is_e2e(request.path) and request.path.name not in (*SERVED, *ALONE):
         request.getfixturevalue("walkthrough")
 
 

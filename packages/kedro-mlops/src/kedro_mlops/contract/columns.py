@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -22,6 +21,10 @@ from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.kinds import Kind, Types, types_of
+
+if TYPE_CHECKING:
+    # a service reads contracts, too, and has no Ibis
+    import ibis.expr.types as ir
 
 # the columns by which every feature table is looked up
 ENTITY = "entity"
@@ -279,7 +282,7 @@ class Columns:
         assert task is not None
         return task
 
-    def outcomes(self, table: ir.Table) -> ir.Table:
+    def outcomes(self, table: "ir.Table") -> "ir.Table":
         """The table with its binary label as a number: 1 if positive, else 0; missing where it is.
 
         All that learns from labels or measures by them reads them so.

@@ -13,7 +13,8 @@ def declared(path: str) -> Any:
         ProjectError: if there is none.
     """
     try:
-        return pkgutil.resolve_name(path)
+        # with the colon, a module that cannot be imported says why
+        return pkgutil.resolve_name(":".join(path.rsplit(".", 1)))
     except (ImportError, AttributeError, ValueError) as error:
         raise ProjectError(
             f"`{path}` cannot be imported: {error}. Declare it in that module, or mend the path "
