@@ -167,7 +167,7 @@ def test_the_part_that_is_ejected_is_wired_as_the_page_says(root, tmp_path):
     (folder / "nodes.py").write_text(code)
     asked = (
         "from flight_delays.pipelines.modelling import create_pipeline as c;"
-        "print(c().filter(node_names=['modelling.choose_threshold']).nodes[0].func.__module__)"
+        "print(c().filter(node_names=['modelling.choose_rule']).nodes[0].func.__module__)"
     )
     # coverage is of the project, not of a copy that is gone when it is told
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}

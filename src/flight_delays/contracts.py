@@ -251,7 +251,7 @@ class Observation(Outcome, Inputs):
     """One row to learn from: the inputs, and what really happened once it is known."""
 
 
-class Prediction(PredictionColumns, Inputs):
+class Prediction(PredictionColumns, Inputs, of=Outcome):
     """One row of the prediction log; personal data is left out of it."""
 
     class Config:

@@ -1,5 +1,5 @@
-"""What models are measured by, on the test window and when labels come in."""
+"""What models are measured by besides the metrics of the task."""
 
-from kedro_mlops.measures.metrics import METRICS
+from kedro_mlops.task.metrics import Metrics
 
-__all__ = ["METRICS"]
+METRICS = Metrics()

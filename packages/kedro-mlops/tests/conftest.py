@@ -16,11 +16,12 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
-from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import nodes as modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.runtime.serving_spec import ServingSpec
+from kedro_mlops.task.task import Costs
 
 PARAMETERS = Path(__file__).parent / "example/parameters.yml"
 
@@ -108,7 +109,7 @@ def boosted(windows: list[pd.DataFrame]) -> ModelPackage:
     family = FAMILIES["gradient_boosting"]
     small = family.default | {"max_iter": 20}
     train = windows[0]
-    estimator = family.build(columns, small, seed=0)
+    estimator = family.build(columns.task, columns, small, seed=0)
     estimator.fit(train[columns.features], train[columns.label].astype(int))
     return replace(tiny_package(evaluated=False, threshold=0.25), estimator=estimator)
 

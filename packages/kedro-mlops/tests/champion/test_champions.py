@@ -29,12 +29,12 @@ from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.documentation.nodes import ModelCard
 from kedro_mlops.gate.nodes import record as record_verdict
-from kedro_mlops.measures.metrics import METRICS
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.release.nodes import promote as record_release
 from kedro_mlops.release.nodes import select_model
 from kedro_mlops.runtime.serving_spec import MODEL, SPEC_LABEL, hash_of
+from kedro_mlops.task.metrics import NO_MORE
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 
@@ -79,7 +79,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
             ),
             "model_card": TextDataset(filepath=str(tmp_path / "card.html")),
             "contract": MemoryDataset(COLUMNS),
-            "metric_functions": MemoryDataset(METRICS),
+            "metric_functions": MemoryDataset(NO_MORE),
             "params:model_card": MemoryDataset(WORDS),
         }
     )

@@ -17,12 +17,13 @@ from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.documentation.nodes import ModelCard, render_card, render_dictionary
 from kedro_mlops.gate.nodes import Gate, check_candidate, judge
 from kedro_mlops.measures.evaluation import Footprint
-from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling.evaluation import evaluate_slices, measure_single_features
 from kedro_mlops.modelling.nodes import Modelling, split_windows
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.monitoring.nodes import Monitoring, join_labels
 from kedro_mlops.monitoring.performance import measure_performance
+from kedro_mlops.task.task import Costs
 
 LATE = "Whether it came late; missing if it is lost"
 

@@ -43,15 +43,15 @@ class LoanInputs(Contract):
     )
 
 
-class LoanLog(PredictionColumns, LoanInputs):
-    """One prediction of a loan."""
-
-
 class Loan(LoanInputs):
     """One loan, and whether it was paid back."""
 
     defaulted: pd.BooleanDtype = column("Whether it was not paid back", label="binary")
     known_at: pd.Timestamp = column("When that is known", label_time=True)
+
+
+class LoanLog(PredictionColumns, LoanInputs, of=Loan):
+    """One prediction of a loan."""
 
 
 class ParcelInputs(Contract):
@@ -65,15 +65,15 @@ class ParcelInputs(Contract):
     fragile: bool = column("Whether it may break", feature=True, segment=True, example=False)
 
 
-class ParcelLog(PredictionColumns, ParcelInputs):
-    """One prediction of a parcel."""
-
-
 class Parcel(ParcelInputs):
     """One parcel, and whether it was lost."""
 
     lost: pd.BooleanDtype = column("Whether it was lost", label="binary")
     found_out: pd.Timestamp = column("When that is known", label_time=True)
+
+
+class ParcelLog(PredictionColumns, ParcelInputs, of=Parcel):
+    """One prediction of a parcel."""
 
 
 def rows_of(contract: type[Contract]) -> pd.DataFrame:

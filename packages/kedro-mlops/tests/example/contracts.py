@@ -115,7 +115,7 @@ class Observation(Outcome, Inputs):
     """One row to learn from."""
 
 
-class Prediction(PredictionColumns, Inputs):
+class Prediction(PredictionColumns, Inputs, of=Outcome):
     """One row of the prediction log."""
 
     class Config:

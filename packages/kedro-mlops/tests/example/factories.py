@@ -26,7 +26,7 @@ from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.measures.drift_profile import profile, windows_back
-from kedro_mlops.measures.drift_reference import Calibration, Reference
+from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.metadata import Lineage, Metadata
@@ -48,6 +48,8 @@ from kedro_mlops.runtime.serving_spec import (
     ServingSpec,
     hash_of,
 )
+from kedro_mlops.task.outputs import DecisionRule
+from kedro_mlops.task.task import Calibration
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)
 LOGGED = PREDICTION.without_personal()
@@ -163,7 +165,7 @@ def tiny_evaluation() -> Evaluation:
         screened=[{"contract": "Raw", "n_read": 1200, "n_quarantined": 7}],
         window={
             "n_rows": 5678,
-            "positive_share": 0.234,
+            "label": {"positive_share": 0.234},
             "first_day": "2013-01-10",
             "last_day": "2013-01-12",
         },
@@ -197,7 +199,7 @@ def tiny_package(
         "family": family,
         "hyperparameters": {"max_iter": 5},
         "features": X,
-        "threshold": 0.4,
+        "rule": DecisionRule(threshold=0.4),
         "as_of": FIRST_DAY + pd.Timedelta(days=12),
         "trained_until": FIRST_DAY + pd.Timedelta(days=12),
         "evaluated_until": FIRST_DAY + pd.Timedelta(days=9),
@@ -325,7 +327,9 @@ def spec_of(contract: type[pa.DataFrameModel] = Inputs, **changes: Any) -> Servi
         "model_version": "20130113-tiny",
         "family": "gradient_boosting",
         "as_of": "2013-01-13T00:00:00",
-        "threshold": 0.4,
+        "task": "binary",
+        "rule": DecisionRule(threshold=0.4),
+        "classes": [False, True],
         "metrics": {"log_loss": {"value": 0.5, "low": 0.4, "high": 0.6}},
         "git_commit": "c0ffee",
         "data_hash": "da7a",

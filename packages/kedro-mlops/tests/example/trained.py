@@ -9,11 +9,12 @@ import pandas as pd
 from example.factories import COLUMNS, screened
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Window
-from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import evaluation, tuning
 from kedro_mlops.modelling import nodes as modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.task.task import Costs
 
 CODE = modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64)
 SCREENING = screened(("Raw", 1200, 7))
@@ -60,14 +61,15 @@ def model(
     fitted = modelling.fit_winner(
         columns, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
     )
-    threshold = modelling.choose_threshold(columns, tuned, costs)
-    predictions = evaluation.predict_test(columns, fitted, train, validation, test, threshold, seed)
+    rule = modelling.choose_rule(columns, tuned, costs)
+    predictions = evaluation.predict_test(columns, fitted, train, validation, test, rule, seed)
     metrics = evaluation.evaluate(columns, predictions, bootstrap)
     slices = evaluation.evaluate_slices(columns, predictions, bootstrap)
     importance = evaluation.measure_importance(columns, fitted, test, modelling_params, seed)
     packaged = {
+        "contract": columns,
         "fitted": fitted,
-        "threshold": threshold,
+        "rule": rule,
         "metrics": metrics,
         "reference": modelling.profile_reference(columns, model_input, predictions, as_of, window),
         "evaluation": evaluation.collect_evaluation(

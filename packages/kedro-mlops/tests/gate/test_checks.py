@@ -22,7 +22,7 @@ COLUMNS = Columns.of(Observation)
 Y, TIME = COLUMNS.label, COLUMNS.event_time
 SEGMENT = "depot"
 # only the depots have so many rows
-LIMITS = SliceLimits(min_rows=300, min_roc_auc=0.55, max_loss_increase=0.05)
+LIMITS = SliceLimits(min_rows=300, at_least={"roc_auc": 0.55}, max_loss_increase=0.05)
 
 
 @pytest.fixture

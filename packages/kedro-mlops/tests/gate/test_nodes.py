@@ -17,10 +17,10 @@ from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
 from kedro_mlops.gate.checks import metric_checks
 from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge, read_limits
 from kedro_mlops.measures.evaluation import Footprint
-from kedro_mlops.measures.metrics import METRICS, Metrics
 from kedro_mlops.modelling.evaluation import evaluate, evaluate_slices
 from kedro_mlops.models.package import probability
 from kedro_mlops.models.preprocessing import tree_preprocessing
+from kedro_mlops.task.metrics import NO_MORE, Metrics
 
 COLUMNS = Columns.of(Observation)
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
@@ -36,7 +36,7 @@ NO_LIMITS = {
     "at_least": {},
     "at_most": {},
     "max_loss_increase": 0.01,
-    "slices": {"min_rows": 10_000, "min_roc_auc": 0.5, "max_loss_increase": 0.05},
+    "slices": {"min_rows": 10_000, "at_least": {"roc_auc": 0.5}, "max_loss_increase": 0.05},
     "fairness": {
         "min_rows": 100,
         "max_selection_rate_difference": 0.2,
@@ -239,11 +239,11 @@ def test_a_limit_on_a_metric_that_does_not_exist_is_refused():
     limits = Gate(**(NO_LIMITS | {"at_least": {"roc_acu": 0.6}}))
 
     with pytest.raises(ProjectError, match=r"at_least: .* 'roc_acu'. Did you mean 'roc_auc'"):
-        read_limits(limits, METRICS)
+        read_limits(limits, NO_MORE)
 
 
 def test_limits_on_metrics_that_exist_are_taken_as_they_are():
-    own = Metrics({"own": METRICS.of_probabilities["log_loss"]}, METRICS.of_decisions)
+    own = Metrics({"own": NO_MORE.of_probabilities["log_loss"]}, NO_MORE.of_decisions)
     limits = Gate(**(NO_LIMITS | {"at_most": {"own": 0.6, "precision": 1}}))
 
     assert read_limits(limits, own) is limits
@@ -481,7 +481,7 @@ def test_the_strongest_honest_feature_is_on_record(ask):
 
 
 # only the airports have so many rows
-SLICES = {"min_rows": 250, "min_roc_auc": 0.55, "max_loss_increase": 0.05}
+SLICES = {"min_rows": 250, "at_least": {"roc_auc": 0.55}, "max_loss_increase": 0.05}
 
 
 @pytest.mark.parametrize(
@@ -541,7 +541,7 @@ def test_a_candidate_surely_worse_than_the_champion_on_a_slice_is_kept_out(
     step = np.where(good["depot"] == "NORTH", -0.2, 0.4)
     torn = good.assign(probability=(serving + step * (label - serving)).clip(0.001, 0.999))
 
-    decision = ask(champion, torn, slices={**SLICES, "min_roc_auc": 0})
+    decision = ask(champion, torn, slices={**SLICES, "at_least": {"roc_auc": 0}})
 
     failed = [check.name for check in decision.checks if not check.passed]
     assert named(decision, "not worse than champion").value < 0

@@ -8,13 +8,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import recall_score
 
 from kedro_mlops.measures.fairness import RATES, disparity, measure_groups, rates_by_group
-from kedro_mlops.measures.metrics import (
-    Bootstrap,
-    Scored,
-    percentile_interval,
-    recall,
-    resample_days,
-)
+from kedro_mlops.measures.metrics import Bootstrap, Scored, percentile_interval, resample_blocks
+from kedro_mlops.task.binary import recall
 
 BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.95, seed=0)
 FEW = Bootstrap(n_resamples=20, confidence=0.95, seed=0)
@@ -96,7 +91,7 @@ def test_a_rate_has_the_interval_of_the_metric_on_the_rows_of_the_same_draws():
     found = rates_by_group(rows, groups, BOOTSTRAP)
 
     # a group is drawn with all the others of its day
-    weights = resample_days(day, BOOTSTRAP) * (groups == "01").to_numpy()
+    weights = resample_blocks(day, BOOTSTRAP) * (groups == "01").to_numpy()
     expected = recall(rows.label, rows.decided, weights)
     assert found.rates["true_positive_rate"][:, 1] == pytest.approx(expected)
 

@@ -7,26 +7,21 @@ from sklearn import metrics as sklearn_metrics
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.measures.metrics import (
-    CALIBRATION_BINS,
-    DECISION_METRICS,
-    PROBABILITY_METRICS,
     Bootstrap,
-    Costs,
-    Metrics,
     Scored,
-    brier_score,
     calibration_curve,
     cheapest_threshold,
     confusion,
-    cost_curve,
     flatten,
     measure,
     paired_difference,
-    resample_days,
+    resample_blocks,
     row_costs,
-    row_log_loss,
     unpaired_difference,
 )
+from kedro_mlops.task.binary import Binary, brier_score, cost_curve, row_log_loss
+from kedro_mlops.task.metrics import CALIBRATION_BINS, Metrics
+from kedro_mlops.task.task import Costs
 
 BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.9, seed=0)
 SKLEARN = {
@@ -65,7 +60,7 @@ def test_a_metric_of_weighted_rows_is_scikit_learns(name, rows):
     y, p, *weights = arrays(rows)
     assume(all(0 < y @ w < w.sum() for w in weights))
 
-    values = PROBABILITY_METRICS[name](y, p, np.array(weights))
+    values = Binary.metrics.of_scores[name](y, p, np.array(weights))
 
     assert values == pytest.approx([SKLEARN[name](y, p, w) for w in weights], abs=1e-12)
 
@@ -85,13 +80,13 @@ def test_a_metric_of_decisions_is_scikit_learns(name, rows):
     decided = (p >= 0.5).astype(float)
     assume(all(y @ w > 0 and decided @ w > 0 for w in weights))
 
-    values = DECISION_METRICS[name](y, decided, np.array(weights))
+    values = Binary.metrics.of_decisions[name](y, decided, np.array(weights))
 
     expected = [DECISIONS[name](y, decided, sample_weight=w) for w in weights]
     assert values == pytest.approx(expected, abs=1e-12)
 
 
-DECISIONS_ALONE = Metrics({}, DECISION_METRICS)
+DECISIONS_ALONE = Metrics({}, Binary.metrics.of_decisions)
 
 
 def test_decisions_are_counted_and_measured_with_intervals(month):
@@ -123,7 +118,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins(rows):
     y, p, weight, _ = arrays(rows)
     weight += 1
 
-    [value] = PROBABILITY_METRICS["calibration_error"](y, p, weight[None])
+    [value] = Binary.metrics.of_scores["calibration_error"](y, p, weight[None])
 
     expected = 0.0
     for i in range(CALIBRATION_BINS):
@@ -157,7 +152,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_calibration_curve(rows):
 
     curve = calibration_curve(y, p)
 
-    [error] = PROBABILITY_METRICS["calibration_error"](y, p, np.ones((1, len(y))))
+    [error] = Binary.metrics.of_scores["calibration_error"](y, p, np.ones((1, len(y))))
     gaps = (curve["observed"] - curve["predicted"]).abs()
     assert error == pytest.approx(np.average(gaps, weights=curve["n_rows"]))
 
@@ -166,7 +161,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_calibration_curve(rows):
 def test_a_ranking_metric_is_not_defined_without_positives(name):
     y, p = np.array([1.0, 0.0, 0.0]), np.array([0.9, 0.5, 0.1])
 
-    without, with_them = PROBABILITY_METRICS[name](y, p, np.array([[0.0, 1, 1], [1, 1, 1]]))
+    without, with_them = Binary.metrics.of_scores[name](y, p, np.array([[0.0, 1, 1], [1, 1, 1]]))
 
     assert np.isnan(without)
     assert with_them == 1
@@ -176,7 +171,7 @@ def test_an_interval_holds_the_value_and_narrows_with_less_confidence(month):
     wide = measure(Scored(*month), BOOTSTRAP)
     narrow = measure(Scored(*month), BOOTSTRAP.model_copy(update={"confidence": 0.5}))
 
-    for name in PROBABILITY_METRICS:
+    for name in Binary.metrics.of_scores:
         assert wide[name].value == narrow[name].value
         assert wide[name].low < narrow[name].low < narrow[name].high < wide[name].high
     assert wide["roc_auc"].low < wide["roc_auc"].value < wide["roc_auc"].high
@@ -197,7 +192,7 @@ def test_more_rows_of_the_same_days_do_not_narrow_the_interval(month):
 
     once, ten_times = (measure(rows, BOOTSTRAP) for rows in (Scored(*month), tenfold))
 
-    for name in PROBABILITY_METRICS:
+    for name in Binary.metrics.of_scores:
         assert dict(ten_times[name]) == pytest.approx(dict(once[name]))
 
 
@@ -220,7 +215,7 @@ def test_only_the_metrics_asked_for_are_measured(month):
 def test_a_resample_draws_whole_days_as_many_as_there_are(days, seed):
     bootstrap = Bootstrap(n_resamples=20, confidence=0.9, seed=seed)
 
-    weights = resample_days(pd.Series(days), bootstrap)
+    weights = resample_blocks(pd.Series(days), bootstrap)
 
     unique_days, first_row, day_of_row = np.unique(days, return_index=True, return_inverse=True)
     of_day = weights[:, first_row]
@@ -245,7 +240,7 @@ def test_the_auc_on_chances_is_that_of_as_many_labels_as_they_promise():
     repeated = np.repeat(p, 10)
     labels = np.concatenate([np.arange(10) < 10 * chance for chance in p]).astype(float)
 
-    [on_chances] = PROBABILITY_METRICS["roc_auc"](p, p, np.ones((1, 3)))
+    [on_chances] = Binary.metrics.of_scores["roc_auc"](p, p, np.ones((1, 3)))
 
     assert on_chances == pytest.approx(sklearn_metrics.roc_auc_score(labels, repeated))
 

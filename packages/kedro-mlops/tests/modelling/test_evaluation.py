@@ -12,7 +12,6 @@ from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_sco
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.evaluation import Evaluation, Measured, MeasuredRows
-from kedro_mlops.measures.metrics import DECISION_METRICS, PROBABILITY_METRICS
 from kedro_mlops.modelling.evaluation import (
     BASELINES,
     MAX_POINTS,
@@ -27,6 +26,7 @@ from kedro_mlops.modelling.evaluation import (
     predict_test,
 )
 from kedro_mlops.models.package import probability
+from kedro_mlops.task.binary import Binary
 
 COLUMNS = Columns.of(Observation)
 X, Y = COLUMNS.features, COLUMNS.label
@@ -75,8 +75,10 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
 
     candidate = metrics.candidate
     assert set(metrics.baselines) == {*BASELINES}
-    assert set(candidate) == {*PROBABILITY_METRICS, *DECISION_METRICS}
-    assert all(set(measured) == {*PROBABILITY_METRICS} for measured in metrics.baselines.values())
+    assert set(candidate) == {*Binary.metrics.of_scores, *Binary.metrics.of_decisions}
+    assert all(
+        set(measured) == {*Binary.metrics.of_scores} for measured in metrics.baselines.values()
+    )
     for measured in (candidate, *metrics.baselines.values()):
         assert all(m.low <= m.value <= m.high for m in measured.values())
     assert candidate["log_loss"].value == pytest.approx(log_loss(rows[Y], rows["probability"]))

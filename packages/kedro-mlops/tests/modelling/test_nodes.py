@@ -13,11 +13,10 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import AsOf
-from kedro_mlops.measures.metrics import Costs
 from kedro_mlops.modelling import nodes
 from kedro_mlops.modelling.nodes import (
     Modelling,
-    choose_threshold,
+    choose_rule,
     fit,
     fit_winner,
     package_candidate,
@@ -26,6 +25,7 @@ from kedro_mlops.modelling.nodes import (
 )
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import Unloadable, content_hash, dump_estimator, probability
+from kedro_mlops.task.task import Costs
 
 COLUMNS = Columns.of(Observation)
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
@@ -211,7 +211,7 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
 ):
     rows = trained.validation_predictions
 
-    threshold = choose_threshold(
+    threshold = choose_rule(
         COLUMNS, rows, Costs(false_negative=false_negative, false_positive=false_positive)
     )
 

@@ -70,7 +70,7 @@ def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(
     assert trials["family"].value_counts().to_dict() == params.n_trials
     best = trials.loc[trials["log_loss"].idxmin()]
     assert recipe["family"] == best["family"]
-    assert recipe["validation_log_loss"] == best["log_loss"]
+    assert recipe["validation_loss"] == best["log_loss"]
     assert recipe["hyperparameters"] == best[list(recipe["hyperparameters"])].to_dict()
     assert log_loss(predictions[Y], predictions["probability"]) == best["log_loss"]
 
@@ -327,7 +327,7 @@ def test_a_family_ends_when_nothing_improves(tuned, told, patience, n_made):
     recipe, trials, *_ = tuned(n_trials=n_trials, patience=patience)
 
     assert trials["log_loss"].tolist() == losses[:n_made]
-    assert recipe["validation_log_loss"] == min(losses[:n_made])
+    assert recipe["validation_loss"] == min(losses[:n_made])
     why = "all were made" if n_made == 8 else "nothing better came"
     assert trials["end"].iloc[-1] == f"{n_made} of 8 trials, {why}"
 
@@ -379,7 +379,7 @@ def test_a_simpler_family_is_taken_unless_the_best_is_surely_better(
     assert why in recipe["choice"]
     assert recipe["choice"] in caplog.messages
     np.testing.assert_array_equal(predicted["probability"], predictions[taken][-1])
-    assert recipe["validation_log_loss"] == log_loss(predicted[Y], predicted["probability"])
+    assert recipe["validation_loss"] == log_loss(predicted[Y], predicted["probability"])
 
 
 def test_the_simplest_family_that_is_good_enough_is_taken(tuned, told, better_on):

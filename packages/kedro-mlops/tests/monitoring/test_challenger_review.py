@@ -11,10 +11,11 @@ from example.history import History
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
-from kedro_mlops.measures.metrics import SCORE, Bootstrap, Costs
+from kedro_mlops.measures.metrics import SCORE, Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_challenger
 from kedro_mlops.monitoring.decisions import ChallengerDecision, Figures
+from kedro_mlops.task.task import Costs
 
 Decision = ChallengerDecision
 Judge = Callable[..., tuple[Decision, pd.DataFrame]]

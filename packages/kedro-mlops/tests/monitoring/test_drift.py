@@ -11,10 +11,11 @@ from example.factories import COLUMNS, tiny_package
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.drift_profile import profile, windows_back
-from kedro_mlops.measures.drift_reference import Calibration, Reference
+from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.drift import DRIFT_COLUMNS, measure_drift
 from kedro_mlops.monitoring.nodes import DISTANCES, Monitoring
+from kedro_mlops.task.task import Calibration
 
 TIME = Columns.of(Observation).event_time
 AS_OF, WEEK = AsOf("2013-04-01"), Window(days=7)

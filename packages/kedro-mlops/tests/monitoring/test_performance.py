@@ -9,12 +9,12 @@ from example.factories import protected, tiny_package
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
-from kedro_mlops.measures.drift_reference import Calibration
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.findings import Performance
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS, measure_performance, measure_windows
+from kedro_mlops.task.task import Calibration
 
 COLUMNS = Columns.of(Observation)
 TIME, Y = COLUMNS.event_time, COLUMNS.label

@@ -27,12 +27,14 @@ from kedro_datasets.pandas import CSVDataset
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.core.wording import metric_name
 from kedro_mlops.measures.fairness import RATES
-from kedro_mlops.measures.metrics import METRICS, Bootstrap, Costs
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
 from kedro_mlops.scoring.nodes import score
+from kedro_mlops.task.metrics import NO_MORE
+from kedro_mlops.task.task import Costs
 
 Made = dict[str, Any]
 Watch = Callable[..., Made]
@@ -69,7 +71,7 @@ def watch(
             "data_screening": screened(),
             "past_windows": pd.DataFrame(),
             "past_challenger_reviews": pd.DataFrame(),
-            "metric_functions": METRICS,
+            "metric_functions": NO_MORE,
             "last_trained": None,
             "params:as_of": as_of,
             "params:horizon": horizon,

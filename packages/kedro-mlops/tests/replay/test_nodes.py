@@ -9,8 +9,9 @@ from example.contracts import Observation
 from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.measures.metrics import Bootstrap, Costs
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.replay.nodes import Replay, compare_policies, draw_replay, render_replay
+from kedro_mlops.task.task import Costs
 
 COLUMNS = Columns.of(Observation)
 TICKS = ["2013-03-01", "2013-04-01"]

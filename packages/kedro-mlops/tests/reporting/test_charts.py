@@ -7,8 +7,10 @@ import pytest
 from kedro_datasets.plotly import JSONDataset
 
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.measures.metrics import Costs, calibration_curve, cost_curve
+from kedro_mlops.measures.metrics import calibration_curve
 from kedro_mlops.reporting import charts
+from kedro_mlops.task.binary import cost_curve
+from kedro_mlops.task.task import Costs
 
 RNG = np.random.default_rng(0)
 P = RNG.random(5000)

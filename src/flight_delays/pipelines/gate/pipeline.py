@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         "gate",
         [
             Node(admit, ["candidate", "train", "validation", "test"], "admitted"),
-            Node(read_limits, ["params:gate", "metric_functions"], "gate_limits"),
+            Node(read_limits, ["contract", "params:gate", "metric_functions"], "gate_limits"),
             Node(read_suite, ["contract", "params:behaviour"], "behaviour_suite"),
             Node(
                 check_behaviour,

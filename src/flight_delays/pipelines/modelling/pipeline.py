@@ -14,7 +14,7 @@ from kedro_mlops.modelling.evaluation import (
     predict_test,
 )
 from kedro_mlops.modelling.nodes import (
-    choose_threshold,
+    choose_rule,
     fit_winner,
     package_candidate,
     profile_reference,
@@ -47,7 +47,7 @@ def create_pipeline() -> Pipeline:
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
             Node(charts.trials, "tuning_trials", "tuning_plot", name="draw_tuning"),
-            Node(choose_threshold, ["contract", "validation_predictions", COSTS], "threshold"),
+            Node(choose_rule, ["contract", "validation_predictions", COSTS], "decision_rule"),
             Node(
                 fit_winner,
                 [
@@ -58,7 +58,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 predict_test,
-                ["contract", "fitted", *WINDOWS, "threshold", SEED],
+                ["contract", "fitted", *WINDOWS, "decision_rule", SEED],
                 "test_predictions",
             ),
             Node(
@@ -77,7 +77,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 draw_evaluation,
-                ["evaluation", "metrics", "threshold"],
+                ["contract", "evaluation", "metrics", "decision_rule"],
                 [f"{plot}_plot" for plot in PLOTS],
             ),
             Node(
@@ -96,8 +96,8 @@ def create_pipeline() -> Pipeline:
             Node(
                 package_candidate,
                 [
-                    "fitted", "threshold", "metrics", "reference_profile", "evaluation",
-                    "params:as_of", "parameters",
+                    "contract", "fitted", "decision_rule", "metrics", "reference_profile",
+                    "evaluation", "params:as_of", "parameters",
                 ],
                 "candidate",
             ),

@@ -297,8 +297,8 @@ def release_problem(metadata: Metadata) -> str | None:
         specs = [spec_of(model) for model in models_of(str(metadata.release))]
     except ProjectError as error:
         return str(error)
-    served = [(spec.model_version, spec.threshold) for spec in specs]
-    if (metadata.version, metadata.threshold) not in served:
+    served = [(spec.model_version, spec.rule) for spec in specs]
+    if (metadata.version, metadata.rule) not in served:
         return (
             f"The release {metadata.release} in BentoML's store holds another model. {BUILD_AGAIN}"
         )

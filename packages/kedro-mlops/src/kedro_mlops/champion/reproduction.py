@@ -3,6 +3,7 @@
 import contextlib
 import io
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,6 @@ def _facts(metadata: Metadata) -> dict[str, Any]:
         "version": metadata.version,
         "model hash": metadata.content_hash,
         "data hash": metadata.lineage.data_hash,
-        "threshold": metadata.threshold,
+        **{name: value for name, value in asdict(metadata.rule).items() if value is not None},
         **metrics,
     }

@@ -11,10 +11,9 @@ from kedro_mlops.prediction_log.files import Answered
 from .history import Saved
 from .reproduction import Difference
 
-COLUMNS = ["since (UTC)", "model", "outcome", "by", "ROC AUC", "log loss", "commit", "data", "why"]
+BEFORE, AFTER = ["since (UTC)", "model", "outcome", "by"], ["commit", "data", "why"]
 NOT_KNOWN = "-"
 SHORT, REASON = 8, 60
-LISTED = ["roc_auc", "log_loss", "precision", "recall"]
 TIME = "%Y-%m-%d %H:%M:%S"
 ASK = "`curl -s http://127.0.0.1:3000/info` says what a service answers with"
 RESTART = (
@@ -54,18 +53,19 @@ def list_candidates(
     if not saved:
         return "There is no candidate yet. Train one with `make run`."
     serving = champion.version if champion else None
+    listed = saved[0].metadata.output.listed
     rows = [
         [
             _moment(one),
             f"{one.version} *" if one.version == serving else one.version,
             f"{one.metadata.as_of:%Y-%m-%d}",
             one.metadata.family.replace("_", " "),
-            *(_measured(one, name) for name in LISTED),
+            *(_measured(one, name) for name in listed),
             verdicts.get(one.version, NOT_KNOWN),
         ]
         for one in saved
     ]
-    head = ["trained (UTC)", "model", "as of", "family", *map(metric_name, LISTED), "gate"]
+    head = ["trained (UTC)", "model", "as of", "family", *map(metric_name, listed), "gate"]
     return _table([head, *rows])
 
 
@@ -95,7 +95,8 @@ def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) 
     if saved:
         rows = [_row(one, before) for one, before in zip(saved, [*saved[1:], None], strict=True)]
         rows[0][1] += " *"
-        lines.append(_table([COLUMNS, *rows]))
+        head = [*BEFORE, *map(metric_name, _main(saved[0])), *AFTER]
+        lines.append(_table([head, *rows]))
     else:
         lines.append("There is no champion yet.")
     return "\n".join(lines)
@@ -121,7 +122,7 @@ def tell_reproduction(version: str, found: Sequence[Difference], seconds: float)
         return f"{_table(rows)}\n{version} was not reproduced, in {seconds:.0f} s."
     return (
         f"{version} was reproduced in {seconds:.0f} s: the same model to the last byte, from the "
-        "same data, with the same threshold and metrics."
+        "same data, with the same way to decide and metrics."
     )
 
 
@@ -134,7 +135,7 @@ def _row(saved: Saved, before: Saved | None) -> list[str]:
     """A champion's line; one that stayed has just a release of other code."""
     stayed = before is not None and before.metadata.decision == saved.metadata.decision
     metadata, lineage = saved.metadata, saved.metadata.lineage
-    measured = [metadata.metrics.get(name) for name in ("roc_auc", "log_loss")]
+    measured = [metadata.metrics.get(name) for name in _main(saved)]
     outcome, by, why = _decided(saved)
     return [
         _moment(saved),
@@ -146,6 +147,11 @@ def _row(saved: Saved, before: Saved | None) -> list[str]:
         lineage.data_hash[:SHORT],
         textwrap.shorten(why, REASON, placeholder=" …"),
     ]
+
+
+def _main(saved: Saved) -> Sequence[str]:
+    """The two metrics that are named first."""
+    return saved.metadata.output.listed[:2]
 
 
 def _moment(saved: Saved) -> str:

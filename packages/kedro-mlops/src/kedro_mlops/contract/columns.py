@@ -8,7 +8,7 @@ module about running models needs to name a column.
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,6 +21,9 @@ from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.kinds import Kind, Types, types_of
+from kedro_mlops.task.outputs import Class, TaskName
+from kedro_mlops.task.task import Loss, Task
+from kedro_mlops.task.tasks import TASKS
 
 if TYPE_CHECKING:
     # a service reads contracts, too, and has no Ibis
@@ -31,7 +34,6 @@ ENTITY = "entity"
 DAY = "day"
 
 Lookup = serving_spec.Lookup
-Task = Literal["binary", "multiclass", "regression"]
 Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
@@ -95,8 +97,11 @@ class Role:
     key: bool = False
     event_time: bool = False
     known_ahead: bool = False
-    label: Task | None = None
+    label: TaskName | None = None
     positive: str | int | None = None
+    loss: Loss | None = None
+    coverage: float | None = None
+    unit: str = ""
     label_time: bool = False
     feature: bool = False
     segment: bool = False
@@ -106,6 +111,7 @@ class Role:
     unseen: Unseen | None = None
     missing: tuple[str, ...] | None = None
     example: Any = None
+    told: bool = False
 
 
 def column(
@@ -114,8 +120,11 @@ def column(
     key: bool = False,
     event_time: bool = False,
     known_ahead: bool = False,
-    label: Task | None = None,
+    label: TaskName | None = None,
     positive: str | int | None = None,
+    loss: Loss | None = None,
+    coverage: float | None = None,
+    unit: str = "",
     label_time: bool = False,
     feature: bool = False,
     segment: bool = False,
@@ -125,6 +134,7 @@ def column(
     unseen: Unseen | None = None,
     missing: tuple[str, ...] | None = None,
     example: Any = None,
+    told: bool = False,
     **checks: Any,
 ) -> Any:
     """Declare a column of a contract.
@@ -140,6 +150,11 @@ def column(
             with ``isin``, ``regression`` for a number.
         positive: Of a binary label that is text or a whole number: the value whose probability is
             predicted. Of a boolean one it is true.
+        loss: Of a label that is a number: what decides between models, ``mean_squared_error``
+            unless it is said to be ``mean_absolute_error``.
+        coverage: Of such a label: the share of the predicted intervals that are to hold it, 0.9
+            unless another is said.
+        unit: Of such a label, for people.
         label_time: The moment from which the label is known.
         feature: An input of the model.
         segment: A column by whose values metrics are sliced.
@@ -156,11 +171,12 @@ def column(
             whole table, except where it is a value: what ``isin`` lists, and any word in a column
             of text that is not ``nullable``.
         example: A realistic value, shown in the API's documentation.
+        told: In a prediction log: one of what every prediction has.
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
-        key, event_time, known_ahead, label, positive, label_time, feature, segment, personal,
-        protected, lookup, unseen, missing, example,
+        key, event_time, known_ahead, label, positive, loss, coverage, unit, label_time, feature,
+        segment, personal, protected, lookup, unseen, missing, example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -203,9 +219,17 @@ class Column:
         return "timestamp('UTC')" if zoned else types_of(self.kind, self.integer).ibis
 
     @property
-    def positive(self) -> str | int:
-        """Of a binary label, the value whose probability is predicted."""
-        return True if self.role.positive is None else self.role.positive
+    def classes(self) -> tuple[Class, ...]:
+        """Of a label that is one of some values, those, in the order of their codes.
+
+        Of two, the positive one is last.
+        """
+        named = self.checks.get("isin", ())
+        if self.kind == "boolean":
+            return (False, True)
+        if self.role.positive is not None:
+            return tuple(sorted(named, key=lambda value: bool(value == self.role.positive)))
+        return tuple(named)
 
     @property
     def accepts_unseen(self) -> bool:
@@ -275,20 +299,31 @@ class Columns:
         """What really happened."""
         return self._only("label")
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """What is predicted: one of two outcomes, one of several, or a number."""
-        task = self[self.label].role.label
-        assert task is not None
-        return task
+        label = self[self.label]
+        assert label.role.label is not None
+        return TASKS[label.role.label].of(label)
 
     def outcomes(self, table: "ir.Table") -> "ir.Table":
-        """The table with its binary label as a number: 1 if positive, else 0; missing where it is.
+        """The table with its label as a number, missing where it is.
 
-        All that learns from labels or measures by them reads them so.
+        Where it is one of some values, that is their code: of two, 1 if positive, else 0. All that
+        learns from labels or measures by them reads them so.
         """
-        positive = table[self.label] == self[self.label].positive
-        return table.mutate(**{self.label: positive.cast("int8")})
+        label, classes = table[self.label], self.task.classes
+        if not classes:
+            return table.mutate(**{self.label: label.cast("float64")})
+        if len(classes) == 2:
+            return table.mutate(**{self.label: (label == classes[1]).cast("int8")})
+        codes = label.cases(*((value, code) for code, value in enumerate(classes)))
+        return table.mutate(**{self.label: codes.cast("int16")})
+
+    def blocks(self, rows: pd.DataFrame) -> pd.Series:
+        """Of each row, what it shares with those that it is not independent of: its day."""
+        days: pd.Series = rows[self.event_time].dt.normalize()
+        return days
 
     @property
     def label_time(self) -> str:
@@ -452,41 +487,10 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
             yield f"is {column.kind}, and `{name}` is for text"
     if role.lookup and role.lookup.by not in names:
         yield f"is looked up by '{role.lookup.by}', which the contract does not have"
-    fits: dict[Task | None, bool] = {
-        None: True,
-        "binary": column.kind in ("boolean", "categorical") or column.integer,
-        "multiclass": column.kind == "categorical" and "isin" in column.checks,
-        "regression": column.kind == "numeric",
-    }
-    if not fits.get(role.label):
-        yield (
-            f"is {column.kind} and label={role.label!r}: a boolean column, or text or whole "
-            "numbers of two values, is 'binary', a text column with `isin` 'multiclass', a number "
-            "'regression'"
-        )
-    yield from _contradictions_of_classes(column)
-
-
-def _contradictions_of_classes(column: Column) -> Iterator[str]:
-    """What is wrong with the two values of a binary label, or with the one that is positive."""
-    positive = column.role.positive
-    if column.role.label != "binary":
-        if positive is not None:
-            yield f"says positive={positive!r}, which is said of a binary label alone"
-    elif column.kind == "boolean":
-        if positive is not None:
-            yield f"is boolean and says positive={positive!r}: the positive value is True"
-    else:
-        classes = list(column.checks.get("isin", []))
-        if len(set(classes)) != 2:
-            yield (
-                f"is {column.kind} and label='binary' with isin={classes}: name the two values "
-                'that it has, and the positive one, as in `isin=["no", "yes"], positive="yes"`'
-            )
-        if positive is None:
-            yield f"does not say which of its values {classes} is the `positive` one"
-        elif not any(value == positive and type(value) is type(positive) for value in classes):
-            yield f"says positive={positive!r}, which is none of its values {classes}"
+    if role.label:
+        yield from TASKS[role.label].contradictions(column)
+    elif role.positive is not None:
+        yield f"says positive={role.positive!r}, which is said of a binary label alone"
 
 
 def _kind(dtype: DataType) -> Kind:

@@ -5,6 +5,7 @@ What only reads its records waits for no import of pandas.
 
 import json
 import logging
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
@@ -12,7 +13,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview
 from kedro_datasets.json import JSONDataset
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .declared import declared
 from .files import new_file
@@ -78,7 +79,7 @@ class HistoryDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
 
 
 class ModelJSONDataset(JSONDataset):
-    """A Pydantic model in the code, plain JSON in the file.
+    """A model of Pydantic's, or a dataclass, in the code; plain JSON in the file.
 
     Args:
         filepath: The file.
@@ -92,7 +93,7 @@ class ModelJSONDataset(JSONDataset):
         super().__init__(filepath=filepath, metadata=metadata)
         self._model = model
 
-    def load(self) -> BaseModel:
+    def load(self) -> Any:
         """Read the file.
 
         Raises:
@@ -104,30 +105,34 @@ class ModelJSONDataset(JSONDataset):
             "remove it.",
         )
 
-    def save(self, data: BaseModel | dict[str, Any]) -> None:
+    def save(self, data: Any) -> None:
         """Write the model, or what can become one.
 
         Raises:
             DatasetError: if it cannot.
         """
         whole = self._validated(data, "Let the node that makes it return that.")
-        super().save(whole.model_dump(mode="json"))
+        super().save(self._adapter.dump_python(whole, mode="json"))
 
     def preview(self) -> JSONPreview:
         """The file, for kedro-viz."""
-        return JSONPreview(self.load().model_dump_json())
+        return JSONPreview(self._adapter.dump_json(self.load()).decode())
 
-    def _validated(self, data: Any, what_next: str) -> BaseModel:
-        model: type[BaseModel] = load_obj(self._model)
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(load_obj(self._model))
+
+    def _validated(self, data: Any, what_next: str) -> Any:
         try:
-            return model.model_validate(data)
+            return self._adapter.validate_python(data)
         except ValidationError as error:
             wrong = "; ".join(
                 f"{'.'.join(map(str, found['loc'])) or 'all of it'}: {found['msg']}"
                 for found in error.errors()
             )
             raise DatasetError(
-                f"{self._filepath} is not what {model.__name__} says: {wrong}. {what_next}"
+                f"{self._filepath} is not what {self._model.rpartition('.')[2]} says: {wrong}. "
+                f"{what_next}"
             ) from error
 
     def _describe(self) -> dict[str, Any]:

@@ -9,6 +9,8 @@ _NAMES = {
     "roc_auc": "ROC AUC",
     "brier_score": "Brier score",
     "f1": "F1",
+    "macro_f1": "macro F1",
+    "r2": "R²",
     "flagged_share": "share flagged",
 }
 

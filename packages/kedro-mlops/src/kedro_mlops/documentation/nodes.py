@@ -5,20 +5,14 @@ from typing import Any
 import plotly.graph_objects as go
 from pydantic import Field
 
-from kedro_mlops.contract.columns import Column, Columns, Task
+from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.time_params import Parameters
-from kedro_mlops.measures.metrics import METRICS, Metrics
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.preprocessing import TREATMENT
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
 from kedro_mlops.runtime.checks import CHECKS
-
-_ANSWERS: dict[Task, str] = {
-    "binary": "the probability that it is so, and a decision at the threshold",
-    "multiclass": "the probability of each class",
-    "regression": "the expected value",
-}
+from kedro_mlops.task.metrics import NO_MORE, Metrics
 
 
 class ModelCard(Parameters):
@@ -39,37 +33,40 @@ def render_card(
     contract: Columns,
     champion: ModelPackage,
     people: ModelCard,
-    metrics: Metrics = METRICS,
+    more: Metrics = NO_MORE,
 ) -> str:
     """Render the champion's model card; personal columns do not appear on it.
 
     All that it says of the model was measured when the model was a candidate, and has travelled
     with it: artefacts of the last run may be those of another candidate.
     """
-    kinds = {column.kind for column in contract.all if column.role.feature}
+    kinds, task = {column.kind for column in contract.all if column.role.feature}, contract.task
+    output = champion.metadata.output
     return render_page(
         "model_card",
         champion=champion.metadata,
         evaluation=champion.evaluation,
         people=people,
-        plots=[charts.embed(plot) for plot in _draw(champion)],
-        decision_metrics=list(metrics.of_decisions),
+        plots=[charts.embed(plot) for plot in _draw(task.loss, champion)],
+        decision_metrics=[*(task.metrics | more).of_decisions],
         plotly_js=charts.script(),
         label=contract[contract.label],
-        task=contract.task,
-        answer=_ANSWERS[contract.task],
+        task=task,
+        about=output.about,
+        told=output.told,
         inputs=_describe(contract.inputs.without_personal()),
         protected=[contract[name] for name in contract.protected],
         treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
     )
 
 
-def _draw(champion: ModelPackage) -> list[go.Figure]:
+def _draw(loss: str, champion: ModelPackage) -> list[go.Figure]:
     """Pictures of the evaluation, if one came with the model."""
     if champion.evaluation is None:
         return []
     metadata = champion.metadata
-    return charts.evaluation(champion.evaluation, metadata.metrics, metadata.threshold, "champion")
+    threshold = metadata.rule.threshold
+    return charts.evaluation(champion.evaluation, metadata.metrics, threshold, loss, "champion")
 
 
 def _describe(columns: Columns) -> dict[str, Any]:

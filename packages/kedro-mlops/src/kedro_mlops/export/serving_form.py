@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
@@ -25,7 +25,7 @@ from kedro_mlops.runtime.serving_spec import (
 from .compiled import NotEqualError, compile_trees
 from .fields import fields_of
 
-COMPILED = HistGradientBoostingClassifier.__name__
+COMPILED = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
 
@@ -45,7 +45,7 @@ def export(
         package: The model.
         columns: The contract of its inputs.
         rows: Real rows, on all of which the compiled trees must agree with scikit-learn.
-        tolerance: Largest accepted difference in probability; decisions must be the same.
+        tolerance: Largest accepted difference in a score; decisions must be the same.
         folder: Where the files go.
         name: What the service is called.
         label: What is predicted.
@@ -75,7 +75,8 @@ def export(
         model_version=metadata.version,
         family=metadata.family,
         as_of=metadata.as_of.isoformat(),
-        threshold=metadata.threshold,
+        task=metadata.task,
+        rule=metadata.rule,
         metrics={name: found.model_dump() for name, found in metadata.metrics.items()},
         git_commit=metadata.lineage.git_commit,
         data_hash=metadata.lineage.data_hash,
@@ -91,8 +92,16 @@ def export(
         name=name,
         predicts=label.description if label else "",
         label=label.name if label else "",
-        positive_class=label.positive if label else True,
+        classes=metadata.classes,
+        unit=metadata.unit,
+        score_buckets=[] if metadata.output.buckets else _buckets(package),
     )
+
+
+def _buckets(package: ModelPackage) -> list[float]:
+    """The bins that scores had on the test window."""
+    [edges] = package.reference.score.edges.values()
+    return sorted(set(edges))
 
 
 def encoding_of(estimator: Pipeline) -> Encoding:
@@ -102,10 +111,10 @@ def encoding_of(estimator: Pipeline) -> Encoding:
         NotEqualError: if it does more.
     """
     model = estimator[-1]
-    if not isinstance(model, HistGradientBoostingClassifier):
-        raise NotEqualError(f"{type(model).__name__} is not compiled; trees of {COMPILED} are.")
-    if len(model.classes_) != 2:
-        raise NotEqualError(f"There are {len(model.classes_)} classes; the service knows two.")
+    if not isinstance(model, COMPILED):
+        raise NotEqualError(
+            f"{type(model).__name__} is not compiled; trees of HistGradientBoosting are."
+        )
     parts = _parts_of(estimator)
     if parts.keys() != PARTS or not isinstance(parts["categorical"][0], OrdinalEncoder):
         raise NotEqualError(f"The preprocessing is not that of trees: it has {', '.join(parts)}.")
@@ -147,12 +156,15 @@ def _prove(
         served = tree_predictor(library, encoding, kinds)(rows)
     except ProjectError as error:
         raise NotEqualError(str(error)) from error
-    expected = package.predict(rows)
+    output, expected = package.metadata.output, package.score(rows)
+    if served.shape != expected.shape:
+        raise NotEqualError(f"The trees tell {served.shape[1:]} classes of {expected.shape[1:]}.")
     difference = float(np.abs(served - expected).max())
-    n_other = int((package.decide(served) != package.decide(expected)).sum())
+    one, other = (output.columns(scores) for scores in (served, expected))
+    n_other = int(np.sum(output.differ(one, other)))
     if not difference <= tolerance or n_other:
         raise NotEqualError(
-            f"Compiled, the trees differ from scikit-learn by {difference:.2g} in probability "
+            f"Compiled, the trees differ from scikit-learn by {difference:.2g} in their scores "
             f"(release.tolerance={tolerance:g}) and in {n_other} of {len(rows):,} decisions."
         )
     how = f"within {difference:.1g}" if difference else "to the last bit"

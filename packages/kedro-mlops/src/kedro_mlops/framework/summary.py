@@ -7,7 +7,13 @@ import pandas as pd
 
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.core.wording import in_environment, interval_text, measured_text, typed
+from kedro_mlops.core.wording import (
+    in_environment,
+    interval_text,
+    measured_text,
+    metric_name,
+    typed,
+)
 from kedro_mlops.measures.evaluation import Measured
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.package import ModelPackage
@@ -15,8 +21,6 @@ from kedro_mlops.monitoring.decisions import ChallengerDecision, RetrainDecision
 from kedro_mlops.monitoring.findings import Performance
 from kedro_mlops.release.artefacts import ProvenRelease
 
-# of the metrics at the decision threshold, those that are asked for first
-AT_THRESHOLD = ("precision", "recall", "flagged_share")
 # those that are for reading: a summary says where they are
 PAGES = ("monitoring_report", "model_card")
 
@@ -52,10 +56,11 @@ def _next_step(artefacts: Mapping[str, Any], env: str | None, has_champion: bool
 
 def summarise_replay(policies: pd.DataFrame) -> str:
     """What each policy of a replay was worth, a line each."""
+    loss = str(policies.columns[1])
     lines = [
         (
             row["policy"].replace("_", " "),
-            f"log loss {_of(row, 'log_loss')}, ROC AUC {row['roc_auc']:.3f}, "
+            f"{metric_name(loss)} {_of(row, loss)}, "
             f"cost {row['cost']:.3f} a row, {row['n_retrained']} retrainings, "
             f"{row['n_false_alarms']} of them for nothing",
         )
@@ -85,13 +90,14 @@ def _candidate(candidate: ModelPackage) -> str:
 def _metrics(metrics: Measured) -> str:
     candidate, window = metrics.candidate, metrics.window
     baselines = ", ".join(
-        f"{name.replace('_', ' ')} {measured['log_loss'].value:.3f}"
+        f"{name.replace('_', ' ')} {measured[metrics.loss].value:.3f}"
         for name, measured in metrics.baselines.items()
     )
+    best, *others = (name for name in metrics.listed if name != metrics.loss)
     return (
         f"{window.n_rows:,} rows, {window.first_day} to {window.last_day}: "
-        f"{measured_text(candidate, 'roc_auc', 'log_loss')} ({baselines}); at the threshold "
-        f"{measured_text(candidate, *AT_THRESHOLD)}"
+        f"{measured_text(candidate, best, metrics.loss)} ({baselines}); "
+        f"{measured_text(candidate, *others)}"
     )
 
 
@@ -107,7 +113,7 @@ def _release(release: ProvenRelease) -> str:
 
 
 def _performance(performance: Performance) -> str:
-    measured = measured_text(performance.metrics, "roc_auc", *AT_THRESHOLD)
+    measured = measured_text(performance.metrics, *performance.listed)
     return (
         f"{performance.n_predictions:,} predictions, "
         f"{performance.label_coverage:.1%} with their label{': ' if measured else ''}{measured}"

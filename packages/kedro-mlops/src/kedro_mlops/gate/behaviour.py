@@ -25,7 +25,7 @@ class Invariance(Parameters):
 
     name: str
     swap: list[str] = Field(min_length=1, description="Columns that get another row's values")
-    max_change: float = Field(ge=0, description="Mean absolute change of the probability")
+    max_change: float = Field(ge=0, description="Mean absolute change of the score")
 
 
 class Direction(Parameters):
@@ -33,7 +33,8 @@ class Direction(Parameters):
 
     name: str
     add: dict[str, float] = Field(min_length=1, description="What is added to which column")
-    expect: Literal["not_lower", "not_higher"] = Field(description="What the probability may be")
+    expect: Literal["not_lower", "not_higher"] = Field(description="What the score may be")
+    score: str | None = Field(None, description="Which, where there is one for each class")
     tolerance: float = Field(
         ge=0, description="Mean change the wrong way; a row that moves the right way counts as 0"
     )
@@ -66,7 +67,10 @@ def read_suite(contract: Columns, params: Behaviour) -> Behaviour:
     for invariance in params.invariance:
         _check_known(invariance.swap, contract.features, "an input of the model", invariance.name)
     numbers = contract.features_of_kind("numeric")
+    scores = contract.task.output().score_columns()
     for direction in params.direction:
+        if len(scores) > 1:
+            _check_known([str(direction.score)], scores, "a score of the model", direction.name)
         what = "a number among the inputs of the model"
         _check_known([*direction.add], numbers, what, direction.name)
     return params
@@ -95,7 +99,10 @@ def _test_invariance(
     order = np.random.default_rng(seed).permutation(len(rows))
     swapped = rows.copy()
     swapped[expected.swap] = rows[expected.swap].iloc[order].set_axis(rows.index)
-    change = np.abs(model.predict(swapped) - model.predict(rows))
+    change = np.abs(model.score(swapped) - model.score(rows))
+    if change.ndim > 1:
+        # of several probabilities, as much as moves from some to others
+        change = change.sum(axis=1) / 2
     return _found(expected.name, "invariance", change, expected.max_change)
 
 
@@ -112,7 +119,9 @@ def _test_direction(
     changed = _keeping_contract(contract, added, read)
     if changed.empty:
         return _found(expected.name, "direction", np.array([]), expected.tolerance)
-    rise = model.predict(changed) - model.predict(rows.loc[changed.index])
+    before, after = (model.predict(one) for one in (rows.loc[changed.index], changed))
+    score = expected.score or model.metadata.output.score_columns()[0]
+    rise = after[score] - before[score]
     wrong = -rise if expected.expect == "not_lower" else rise
     return _found(expected.name, "direction", np.maximum(wrong, 0), expected.tolerance)
 
@@ -134,9 +143,7 @@ def _found(
     way = "on average" if kind == "invariance" else "the wrong way on average"
     if not len(change):
         detail = "no row could be changed: values are missing, or leave the contract's bounds"
-    detail = detail or (
-        f"probability moves by {value:.4f} {way}, limit {limit:g}, {len(change):,} rows"
-    )
+    detail = detail or (f"score moves by {value:.4f} {way}, limit {limit:g}, {len(change):,} rows")
     passed = bool(len(change)) and value <= limit
     found = (name, kind, len(change), value, limit, passed, detail)
     return dict(zip(FOUND, found, strict=True))
@@ -146,6 +153,6 @@ def _check_known(names: Sequence[str], known: Sequence[str], what: str, test: st
     for name in names:
         if name not in known:
             raise ProjectError(
-                f"The behaviour test '{test}' changes '{name}', which is not {what}. "
+                f"The behaviour test '{test}' names '{name}', which is not {what}. "
                 f"{suggestion(name, known)}"
             )

@@ -10,32 +10,33 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.time_params import Parameters
-from kedro_mlops.core.wording import interval_text
+from kedro_mlops.core.wording import interval_text, metric_name
 from kedro_mlops.measures.evaluation import Footprint, Measured
-from kedro_mlops.measures.metrics import Bootstrap, Floats, Scored, paired_difference, row_log_loss
+from kedro_mlops.measures.metrics import Bootstrap, Scored, columns_of, paired_difference
+from kedro_mlops.task.outputs import Floats
 
 
 class SliceLimits(Parameters):
     """What every slice of some size must keep to."""
 
     min_rows: int = Field(gt=0, description="Rows of the test window from which a slice counts")
-    min_roc_auc: float = Field(
-        ge=0, le=1, description="ROC AUC that the upper end of a slice's interval must reach"
+    at_least: dict[str, float] = Field(
+        description="By main metric, what the upper end of a slice's interval must reach"
     )
     max_loss_increase: float = Field(
         ge=0,
-        description="Log loss by which a slice may exceed the champion's, where it is surely "
+        description="Loss by which a slice may exceed the champion's, where it is surely "
         "worse: the interval of the difference lies above 0",
     )
 
 
 def leakage_checks(single_feature_auc: pd.DataFrame, limit: float) -> list[CheckResult]:
     """One check for every feature that gives the label away; one that passes if none does."""
-    strongest = single_feature_auc.sort_values("roc_auc", ascending=False)
+    strongest = single_feature_auc.sort_values("tells", ascending=False)
     return _failed_or_first(
         [
             CheckResult.at_most(f"no leak through {feature}", auc, limit)
-            for feature, auc in zip(strongest["feature"], strongest["roc_auc"], strict=True)
+            for feature, auc in zip(strongest["feature"], strongest["tells"], strict=True)
         ]
     )
 
@@ -60,20 +61,28 @@ def metric_checks(
 
 
 def slice_checks(slices: pd.DataFrame, limits: SliceLimits) -> list[CheckResult]:
-    """One check for every slice whose ranking has collapsed; else one for the weakest.
+    """By metric, one check for every slice that is below its floor; else one for the weakest.
 
     The upper end of the interval is judged: on few days, an honest slice may lie below by chance.
     """
-    large = slices[slices["n_rows"] >= limits.min_rows].dropna(subset=["roc_auc"])
-    weakest = large.sort_values("roc_auc_high").to_dict("records")
+    return [
+        check
+        for metric, limit in limits.at_least.items()
+        for check in _floor_checks(slices[slices["n_rows"] >= limits.min_rows], metric, limit)
+    ]
+
+
+def _floor_checks(slices: pd.DataFrame, metric: str, limit: float) -> list[CheckResult]:
+    value, low, high = columns_of([metric])
+    weakest = slices.dropna(subset=[metric]).sort_values(high).to_dict("records")
     return _failed_or_first(
         [
             CheckResult.at_least(
-                f"slice {row['segment']}={row['value']}: roc_auc floor",
-                row["roc_auc_high"],
-                limits.min_roc_auc,
-                f"{row['roc_auc']:.4f} [{row['roc_auc_low']:.4f}, {row['roc_auc_high']:.4f}] on "
-                f"{row['n_rows']:,} rows, limit of the upper end {limits.min_roc_auc:g}",
+                f"slice {row['segment']}={row['value']}: {metric} floor",
+                row[high],
+                limit,
+                f"{row[value]:.4f} [{row[low]:.4f}, {row[high]:.4f}] on {row['n_rows']:,} rows, "
+                f"limit of the upper end {limit:g}",
             )
             for row in weakest
         ]
@@ -89,24 +98,23 @@ def baseline_checks(
 ) -> list[CheckResult]:
     """The candidate must beat every baseline, and win enough of the loss of the better one."""
     scored = Scored.of(contract, predictions)
-    losses = {
-        name: row_log_loss(scored.label, predictions[name].to_numpy()).mean()
-        for name in metrics.baselines
-    }
+    others = {name: Scored.of(contract, predictions, name) for name in metrics.baselines}
+    losses = {name: other.row_loss.mean() for name, other in others.items()}
     better = min(losses, key=losses.__getitem__)
-    won = 1 - row_log_loss(scored.label, scored.score).mean() / losses[better]
-    found = f"{won:.2%} of the log loss of {better}, {losses[better]:.4f}, limit {min_won:.2%}"
+    won = 1 - scored.row_loss.mean() / losses[better]
+    loss = metric_name(contract.task.loss)
+    found = f"{won:.2%} of the {loss} of {better}, {losses[better]:.4f}, limit {min_won:.2%}"
     return [
         *(
             compare(
                 f"better than {name}",
                 scored,
-                predictions[name].to_numpy(),
+                other.score,
                 0,
                 bootstrap,
                 lambda found: found.value < 0,
             )
-            for name in metrics.baselines
+            for name, other in others.items()
         ),
         CheckResult.at_least("loss won from the better baseline", won, min_won, found),
     ]
@@ -164,14 +172,14 @@ def compare(
     bootstrap: Bootstrap,
     passes: Callable[[Interval], bool],
 ) -> CheckResult:
-    """The candidate's log loss minus another's, on the same rows; what passes is said by each."""
+    """The candidate's loss minus another's, on the same rows; what passes is said by each."""
     found = paired_difference(scored, other, bootstrap)
     return CheckResult(
         name=name,
         passed=passes(found),
         value=found.value,
         limit=limit,
-        detail=f"log loss differs by {interval_text(found, '+.4f')}",
+        detail=f"{metric_name(scored.task.loss)} differs by {interval_text(found, '+.4f')}",
         interval=found,
     )
 

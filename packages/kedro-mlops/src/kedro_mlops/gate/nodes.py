@@ -12,9 +12,10 @@ from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.evaluation import Footprint, Measured
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks
-from kedro_mlops.measures.metrics import Bootstrap, Metrics, Scored
+from kedro_mlops.measures.metrics import Bootstrap, Scored
 from kedro_mlops.models.decision import Decision, Outcome
-from kedro_mlops.models.package import Model, ModelPackage, is_mute, probability
+from kedro_mlops.models.package import Model, ModelPackage, is_mute, scores_of
+from kedro_mlops.task.metrics import Metrics
 
 from .checks import (
     SliceLimits,
@@ -45,19 +46,19 @@ class Gate(Parameters):
     """Parameters of the gate."""
 
     min_loss_won: float = Field(
-        ge=0, lt=1, description="Share of the better baseline's log loss that a candidate must win"
+        ge=0, lt=1, description="Share of the better baseline's loss that a candidate must win"
     )
     at_least: dict[str, float] = Field({}, description="Lowest acceptable value of a test metric")
     at_most: dict[str, float] = Field({}, description="Highest acceptable value of a test metric")
     max_loss_increase: float = Field(
         ge=0,
-        description="Log loss by which a candidate may exceed the champion, unless it is surely "
+        description="Loss by which a candidate may exceed the champion, unless it is surely "
         "worse: the interval of the difference lies above 0",
     )
     slices: SliceLimits
     fairness: FairnessLimits
     max_single_feature_auc: float = Field(
-        ge=0.5, le=1, description="ROC AUC beyond which a feature alone gives the label away"
+        ge=0.5, le=1, description="How well a feature alone may tell the label, by ``Task.tells``"
     )
     max_model_megabytes: float = Field(gt=0, description="Size of the model's file")
     max_one_row_milliseconds: float = Field(
@@ -66,17 +67,26 @@ class Gate(Parameters):
     require_approval: bool = Field(description="Whether a person promotes, not the gate")
 
 
-def read_limits(params: Gate, metrics: Metrics) -> Gate:
-    """The limits, each of which is of a metric that there is.
+def read_limits(contract: Columns, params: Gate, more: Metrics) -> Gate:
+    """The limits, each of which is of a metric or rate that there is.
 
     Raises:
         ProjectError: if one is not.
     """
-    for group in ("at_least", "at_most"):
-        for name in getattr(params, group):
-            if name not in metrics.names:
+    task = contract.task
+    names = (task.metrics | more).names
+    limits = {
+        "at_least": (params.at_least, names, "metric"),
+        "at_most": (params.at_most, names, "metric"),
+        "slices.at_least": (params.slices.at_least, task.main_metrics.names, "main metric"),
+        "fairness.max_difference": (params.fairness.max_difference, [*task.rates], "rate"),
+    }
+    for group, (declared, known, what) in limits.items():
+        for name in declared:
+            if name not in known:
                 raise ProjectError(
-                    f"gate.{group}: There is no metric '{name}'. {suggestion(name, metrics.names)}"
+                    f"gate.{group}: There is no {what} '{name}' of a {task.name} task. "
+                    f"{suggestion(name, known)}"
                 )
     return params
 
@@ -249,7 +259,8 @@ def _contest(
             f"{_by_hand(candidate.version)}."
         )
         return Verdict("await_approval", [reason])
-    other = probability(opponent, test.loc[unseen, incumbent.metadata.features])
+    asked = test.loc[unseen, incumbent.metadata.features]
+    other = scores_of(incumbent.metadata.output, opponent, asked)
     rows, limit = predictions[unseen], params.max_loss_increase
     overall = compare(
         f"not worse than champion {incumbent.version}",

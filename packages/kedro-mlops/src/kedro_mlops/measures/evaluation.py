@@ -1,17 +1,27 @@
 """What was measured of a candidate: for the gate, and for those who read about it."""
 
-from pydantic import ConfigDict, Field
+from typing import Any
+
+from pydantic import ConfigDict, Field, model_validator
 
 from kedro_mlops.core.artefacts import Artefact, Interval, is_empty
 
 
 class MeasuredRows(Artefact):
-    """The rows that a model was measured on."""
+    """The rows that a model was measured on, and what their labels are in a few figures."""
 
     n_rows: int
-    positive_share: float
+    label: dict[str, float] = Field(default_factory=dict)
     first_day: str
     last_day: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, data: Any) -> Any:
+        """They knew just two classes."""
+        if isinstance(data, dict) and "positive_share" in data:
+            return {**data, "label": {"positive_share": data["positive_share"]}}
+        return data
 
 
 # one dictionary a row
@@ -45,7 +55,7 @@ class Evaluation(Artefact):
     confusion: dict[str, int] = Field(default_factory=dict)
     roc: dict[str, Table] = Field(default_factory=dict)
     cost: Table = Field(default_factory=list)
-    costs: dict[str, float] = Field(default_factory=dict)
+    costs: dict[str, Any] = Field(default_factory=dict)
     groups: Table = Field(default_factory=list, exclude_if=is_empty)
     training_seconds: float | None = None
 
@@ -54,12 +64,16 @@ class Measured(Artefact):
     """Metrics on the test window: of the candidate, and of each baseline under its own name.
 
     Attributes:
+        loss: The metric that decides.
+        listed: Those that are named first.
         groups: How the candidate treats each group of every protected column; none without one.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, Interval]]
 
+    loss: str = "log_loss"
+    listed: list[str] = Field(default_factory=list)
     candidate: dict[str, Interval]
     window: MeasuredRows
     confusion: dict[str, int]

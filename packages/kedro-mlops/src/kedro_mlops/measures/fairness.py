@@ -1,8 +1,8 @@
-"""How a binary classifier treats the groups of a protected column, with intervals by days.
+"""How a model treats the groups of a protected column, with intervals by days.
 
-What is compared are rates by group, as Fairlearn defines them (Weerts et al., 2023). Groups whose
-selection rates are equal have demographic parity; where the other two rates are, equalized odds
-(Hardt et al., 2016). A row whose group is not known is of none.
+What is compared are rates by group, as Fairlearn defines them (Weerts et al., 2023); which, is the
+task's. Of two classes, groups whose selection rates are equal have demographic parity; where the
+other two rates are, equalized odds (Hardt et al., 2016). A row whose group is not known is of none.
 """
 
 from collections.abc import Mapping
@@ -20,42 +20,26 @@ from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.core.wording import interval_text, metric_name
+from kedro_mlops.task.metrics import divided
+from kedro_mlops.task.outputs import Floats
 
 from .metrics import (
     Bootstrap,
-    Floats,
     Scored,
     columns_of,
-    divided,
     flatten,
     percentile_interval,
-    resample_days,
+    resample_blocks,
 )
-
-# shares that are flagged: of all rows, of the positives, of the negatives
-RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
-GROUP_COLUMNS = ["protected", "group", "n_rows", *columns_of(RATES)]
 
 
 class FairnessLimits(Parameters):
-    """How far the groups of a protected column may lie apart; null: as far as they do."""
+    """How far the groups of a protected column may lie apart; without a limit, at will."""
 
     min_rows: int = Field(gt=0, description="Rows from which a group counts")
-    max_selection_rate_difference: float | None = Field(
-        ge=0, le=1, description="Between the shares of groups that are flagged"
+    max_difference: dict[str, float] = Field(
+        description="By rate, how far groups may differ in it, in its unit"
     )
-    max_true_positive_rate_difference: float | None = Field(
-        ge=0, le=1, description="Between the shares of groups' positives that are flagged"
-    )
-    max_false_positive_rate_difference: float | None = Field(
-        ge=0, le=1, description="Between the shares of groups' negatives that are flagged"
-    )
-
-    @property
-    def of_rates(self) -> dict[str, float]:
-        """The limits that there are, by the rates that they are of."""
-        limits = {rate: getattr(self, f"max_{rate}_difference") for rate in RATES}
-        return {rate: limit for rate, limit in limits.items() if limit is not None}
 
 
 @dataclass(frozen=True)
@@ -65,14 +49,14 @@ class GroupRates:
     Attributes:
         groups: What the groups are called.
         n_rows: Rows of each group, shape (n_groups,).
-        n_days: Days of all rows.
-        rates: By the names of ``RATES``, shape (1 + n_resamples, n_groups); nan where a group has
+        n_blocks: Days of all rows.
+        rates: By name, shape (1 + n_resamples, n_groups); nan where a group has
             no row that a rate could be of.
     """
 
     groups: list[str]
     n_rows: NDArray[np.int64]
-    n_days: int
+    n_blocks: int
     rates: Mapping[str, Floats]
 
 
@@ -98,28 +82,23 @@ class Disparity:
 def rates_by_group(scored: Scored, groups: pd.Series, bootstrap: Bootstrap) -> GroupRates:
     """The rates of each group of rows that were decided, with those of each resample of days."""
     assert scored.decided is not None
-    label, decided = scored.label, scored.decided
     group, names = pd.factorize(groups, sort=True)
-    day, days = pd.factorize(scored.day)
+    block, blocks = pd.factorize(scored.block)
     known = group >= 0
-    shape = len(days), len(names)
-    cell = day[known] * len(names) + group[known]
-    weights = resample_days(pd.Series(days), bootstrap)
+    shape = len(blocks), len(names)
+    cell = block[known] * len(names) + group[known]
+    weights = resample_blocks(pd.Series(blocks), bootstrap)
 
     def summed(values: Floats) -> Floats:
-        of_days = np.bincount(cell, values[known], minlength=shape[0] * shape[1]).reshape(shape)
-        return np.asarray(weights @ of_days)
+        of_blocks = np.bincount(cell, values[known], minlength=shape[0] * shape[1]).reshape(shape)
+        return np.asarray(weights @ of_blocks)
 
-    parts = {
-        "selection_rate": np.ones(len(label)),
-        "true_positive_rate": label,
-        "false_positive_rate": 1 - label,
-    }
+    counted = scored.task.row_rates(scored.label, scored.score, scored.decided)
     return GroupRates(
         [str(name) for name in names],
         np.bincount(group[known], minlength=len(names)),
-        len(days),
-        {name: divided(summed(part * decided), summed(part)) for name, part in parts.items()},
+        len(blocks),
+        {rate: divided(summed(part), summed(of)) for rate, (part, of) in counted.items()},
     )
 
 
@@ -129,10 +108,11 @@ def measure_groups(
     """The rates of every group of every protected column, with intervals.
 
     Returns:
-        Rows with ``GROUP_COLUMNS``, the largest groups first; no figures of a rate that is not
-        defined.
+        Rows with ``protected``, ``group``, ``n_rows`` and the task's rates, the largest groups
+        first; no figures of a rate that is not defined.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    columns = ["protected", "group", "n_rows", *columns_of(contract.task.rates)]
     for column in contract.protected:
         found = rates_by_group(Scored.of(contract, predictions), predictions[column], bootstrap)
         for i in np.argsort(-found.n_rows, kind="stable"):
@@ -144,7 +124,7 @@ def measure_groups(
                 {"protected": column, "group": found.groups[i], "n_rows": int(found.n_rows[i])}
                 | flatten(intervals)
             )
-    return json_records(pd.DataFrame(rows, columns=GROUP_COLUMNS))
+    return json_records(pd.DataFrame(rows, columns=columns))
 
 
 def disparity(found: GroupRates, rate: str, min_rows: int, confidence: float) -> Disparity | None:
@@ -156,7 +136,7 @@ def disparity(found: GroupRates, rate: str, min_rows: int, confidence: float) ->
     lowest, highest = rates[0].argmin(), rates[0].argmax()
     low, high = rates[0, lowest], rates[0, highest]
     return Disparity(
-        difference=_largest_difference(rates, found.n_days, confidence),
+        difference=_largest_difference(rates, found.n_blocks, confidence),
         ratio=float(low / high) if high else 1.0,
         lowest=found.groups[counted[lowest]],
         highest=found.groups[counted[highest]],
@@ -178,14 +158,14 @@ def fairness_checks(
     return [
         _fairness_check(name, rate, rates, limits, bootstrap)
         for name, rates in found.items()
-        for rate in limits.of_rates
+        for rate in limits.max_difference
     ]
 
 
 def _fairness_check(
     column: str, rate: str, rates: GroupRates, limits: FairnessLimits, bootstrap: Bootstrap
 ) -> CheckResult:
-    limit, groups = limits.of_rates[rate], f"groups of at least {limits.min_rows:,} rows"
+    limit, groups = limits.max_difference[rate], f"groups of at least {limits.min_rows:,} rows"
     name = f"fairness of {column}: {rate} difference"
     found = disparity(rates, rate, limits.min_rows, bootstrap.confidence)
     if found is None:
@@ -203,7 +183,7 @@ def _fairness_check(
     )
 
 
-def _largest_difference(rates: Floats, n_days: int, confidence: float) -> Interval:
+def _largest_difference(rates: Floats, n_blocks: int, confidence: float) -> Interval:
     """The largest difference between two groups, with an interval that holds for all pairs at once.
 
     The largest of many differences is large by chance alone, in every resample, so that percentiles
@@ -218,9 +198,9 @@ def _largest_difference(rates: Floats, n_days: int, confidence: float) -> Interv
     # a resample may lack a group
     furthest = np.nan_to_num(divided(off, np.broadcast_to(error, off.shape))).max(axis=1)
     tail = ndtr(-np.quantile(furthest, confidence))
-    margin = -stdtrit(max(n_days - 1, 1), tail) * error
+    margin = -stdtrit(max(n_blocks - 1, 1), tail) * error
     return Interval(
         value=size.max(),
         low=max(0.0, (size - margin).max()),
-        high=min(1.0, (size + margin).max()),
+        high=min(max(1.0, size.max()), (size + margin).max()),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.wording import interval_text
+from kedro_mlops.core.wording import interval_text, metric_name
 from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
 from kedro_mlops.models.families import Families
 
@@ -24,25 +24,27 @@ def choose(
 ) -> list[Trial]:
     """The trials, of which the one that is taken says why.
 
-    That is the one with the lowest log loss on the validation window. Or, where simpler families
+    That is the one with the lowest loss on the validation window. Or, where simpler families
     are preferred, the best one of the simplest family that it is not surely better than: families
     are declared in the order of their complexity.
     """
     best = _best(trials)
     taken = best
-    why = f"its log loss on the validation window is the lowest of {len(trials)} trials"
+    loss = metric_name(contract.task.loss)
+    why = f"its {loss} on the validation window is the lowest of {len(trials)} trials"
     beaten = []
     for simpler in _of_simpler(families, best, trials) if params.prefer_simpler else ():
         difference = paired_difference(
             Scored(
-                validation[contract.label].to_numpy(np.float64),
+                contract.task,
+                contract.task.labels(validation[contract.label]),
                 np.asarray(best.predictions),
-                validation[contract.event_time].dt.normalize(),
+                contract.blocks(validation),
             ),
             np.asarray(simpler.predictions),
             bootstrap,
         )
-        differs = f"log loss differs by {interval_text(difference, '+.4f')}"
+        differs = f"{loss} differs by {interval_text(difference, '+.4f')}"
         if difference.high >= 0:
             taken = simpler
             why = (
@@ -57,7 +59,7 @@ def choose(
 
 
 def _best(trials: list[Trial]) -> Trial:
-    return min(trials, key=lambda trial: trial.log_loss)
+    return min(trials, key=lambda trial: trial.loss)
 
 
 def _of_simpler(families: Families, best: Trial, trials: list[Trial]) -> list[Trial]:

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from joblib import parallel_config
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
@@ -21,36 +21,27 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
 from kedro_mlops.measures.fairness import measure_groups
 from kedro_mlops.measures.metrics import (
-    MAIN_METRICS,
-    METRICS,
-    SCORE,
     Bootstrap,
-    Costs,
-    Floats,
-    Metrics,
     Scored,
-    calibration_curve,
     columns_of,
-    confusion,
-    cost_curve,
     flatten,
     measure,
 )
 from kedro_mlops.models.families import shallow_tree
-from kedro_mlops.models.package import ModelPackage, dump_estimator, probability
+from kedro_mlops.models.package import ModelPackage, dump_estimator, scores_of
 from kedro_mlops.models.preprocessing import informative
 from kedro_mlops.reporting import charts
 from kedro_mlops.serving.model import ServedModel
+from kedro_mlops.task.metrics import NO_MORE, Metrics
+from kedro_mlops.task.outputs import DecisionRule, Floats
+from kedro_mlops.task.task import Costs
 
 from .nodes import Fitted, Modelling
 
-BASELINES = ["base_rate", "shallow_tree"]
-# the models whose ROC curve is kept, and the columns of their scores
-CURVES = {"model": SCORE, "shallow_tree": "shallow_tree"}
+TREE = "shallow_tree"
+# the models whose ROC curves are kept, and what their scores are called
+CURVES = {"model": "", TREE: TREE}
 DIGITS = 6
-SLICE_COLUMNS = ["segment", "value", "n_rows", "positive_share", *columns_of(MAIN_METRICS.names)]
-# rows of either class, fewer than which say nothing of a slice
-MIN_CLASS_ROWS = 10
 # of a curve; as many as can be told apart in a picture
 MAX_POINTS = 200
 LATENCY_ROWS, LATENCY_REPEATS = 5, 10
@@ -62,27 +53,28 @@ def predict_test(
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
-    threshold: float,
+    rule: DecisionRule,
     seed: int,
 ) -> pd.DataFrame:
     """Score the test window once, with the candidate and with the baselines.
 
     Returns:
-        Keys, segments, protected columns and label of each row, ``probability``, the ``decision``
-        that it leads to, and a column per baseline.
+        Keys, segments, protected columns and label of each row, what is predicted, and the scores
+        of each baseline.
     """
-    known = pd.concat([train, validation], ignore_index=True)
-    tree = shallow_tree(informative(contract, known), seed).fit(
+    task, known = contract.task, pd.concat([train, validation], ignore_index=True)
+    output = task.output(rule)
+    tree = shallow_tree(task, informative(contract, known), len(known), seed).fit(
         known[contract.features], known[contract.label]
     )
     compared = [*contract.segments, *contract.protected]
     kept = list(dict.fromkeys([*contract.row_index, *compared, contract.label]))
-    scores = probability(fitted.evaluated, test[contract.features])
+    scores, of_tree = (
+        scores_of(output, model, test[contract.features]) for model in (fitted.evaluated, tree)
+    )
+    mean = np.broadcast_to(task.mean(task.labels(known[contract.label])), scores.shape)
     return test[kept].assign(
-        probability=scores,
-        decision=scores >= threshold,
-        base_rate=known[contract.label].mean(),
-        shallow_tree=probability(tree, test[contract.features]),
+        **output.of_rows(scores), **output.named(mean, task.baseline), **output.named(of_tree, TREE)
     )
 
 
@@ -90,21 +82,27 @@ def evaluate(
     contract: Columns,
     predictions: pd.DataFrame,
     bootstrap: Bootstrap,
-    metrics: Metrics = METRICS,
+    more: Metrics = NO_MORE,
 ) -> Measured:
-    """Metrics with intervals for the candidate and the baselines, and the candidate's confusion."""
-    scored = Scored.of(contract, predictions)
-    baselines = {name: Scored.of(contract, predictions, name) for name in BASELINES}
+    """Metrics with intervals for the candidate and the baselines, and the candidate's confusion.
+
+    They are the task's, and more of the project's own.
+    """
+    scored, task = Scored.of(contract, predictions), contract.task
+    baselines = {name: Scored.of(contract, predictions, name) for name in (task.baseline, TREE)}
+    assert scored.decided is not None
     return Measured(
-        candidate=measure(scored, bootstrap, metrics),
-        **{name: measure(rows, bootstrap, metrics) for name, rows in baselines.items()},
+        loss=task.loss,
+        listed=list(task.output().listed),
+        candidate=measure(scored, bootstrap, more=more),
+        **{name: measure(rows, bootstrap, more=more) for name, rows in baselines.items()},
         window=MeasuredRows(
             n_rows=len(scored),
-            positive_share=scored.label.mean(),
-            first_day=str(scored.day.min().date()),
-            last_day=str(scored.day.max().date()),
+            label=task.describe(scored.label),
+            first_day=str(scored.block.min().date()),
+            last_day=str(scored.block.max().date()),
         ),
-        confusion=confusion(scored),
+        confusion=task.confusion(scored.label, scored.decided),
         groups=measure_groups(contract, predictions, bootstrap),
     )
 
@@ -112,40 +110,43 @@ def evaluate(
 def evaluate_slices(
     contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Log loss and ROC AUC, with intervals, for every value of every segment.
+    """The main metrics, with intervals, for every value of every segment.
 
     Returns:
         One row per segment and value, largest slices first; without metrics where there are too
-        few rows of either class.
+        few rows, or too few of each class.
     """
     rows = [
         {"segment": segment, "value": value, **_slice(contract, part, bootstrap)}
         for segment in contract.segments
         for value, part in predictions.groupby(segment, sort=True)
     ]
-    table = pd.DataFrame(rows, columns=SLICE_COLUMNS)
+    metrics = columns_of(contract.task.main_metrics.names)
+    known = contract.task.describe(Scored.of(contract, predictions).label)
+    table = pd.DataFrame(rows, columns=["segment", "value", "n_rows", *known, *metrics])
     return table.sort_values(["segment", "n_rows"], ascending=[True, False], ignore_index=True)
 
 
 def _slice(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
     scored = Scored.of(contract, rows)
-    known = {"n_rows": len(scored), "positive_share": float(scored.label.mean())}
-    if min(scored.label.sum(), (1 - scored.label).sum()) < MIN_CLASS_ROWS:
+    task = contract.task
+    known = {"n_rows": len(scored), **task.describe(scored.label)}
+    if not task.is_enough(scored.label):
         return known
-    return known | flatten(measure(scored, bootstrap, MAIN_METRICS))
+    return known | flatten(measure(scored, bootstrap, task.main_metrics))
 
 
 def measure_importance(
     contract: Columns, fitted: Fitted, test: pd.DataFrame, params: Modelling, seed: int
 ) -> pd.DataFrame:
-    """How much log loss grows when one feature is shuffled, on rows of the test window."""
+    """How much the loss grows when one feature is shuffled, on rows of the test window."""
     rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
     with parallel_config("threading", n_jobs=params.n_workers):
         result = permutation_importance(
             fitted.evaluated,
             rows[contract.features],
             rows[contract.label],
-            scoring="neg_log_loss",
+            scoring=lambda model, inputs, labels: -_loss(contract, model, inputs, labels),
             n_repeats=params.importance.n_repeats,
             random_state=seed,
         )
@@ -159,21 +160,29 @@ def measure_importance(
     return importance.sort_values("importance", ascending=False, ignore_index=True)
 
 
+def _loss(contract: Columns, model: Pipeline, inputs: pd.DataFrame, labels: pd.Series) -> float:
+    task = contract.task
+    scores = scores_of(task.output(), model, inputs)
+    return float(task.row_loss(task.labels(labels), scores).mean())
+
+
 def measure_single_features(
     contract: Columns, train: pd.DataFrame, test: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
     """How well each feature alone tells the label: one that tells it (nearly) all is a leak.
 
     Returns:
-        ROC AUC, on the test window, of a shallow tree on each feature, highest first; 0.5 where
-        there was nothing to learn.
+        How well a shallow tree on each feature tells the label on the test window, from 0.5 to 1,
+        highest first; 0.5 where there was nothing to learn. See ``Task.tells``.
     """
-    aucs = dict.fromkeys(contract.features, 0.5)
+    task, found = contract.task, dict.fromkeys(contract.features, 0.5)
+    labels = task.labels(test[contract.label])
     for name in informative(contract, train).features:
-        tree = shallow_tree(contract.only(name), seed).fit(train[[name]], train[contract.label])
-        aucs[name] = roc_auc_score(test[contract.label], probability(tree, test[[name]]))
-    table = pd.DataFrame({"feature": aucs.keys(), "roc_auc": aucs.values()})
-    return table.sort_values("roc_auc", ascending=False, ignore_index=True)
+        tree = shallow_tree(task, contract.only(name), len(train), seed)
+        tree.fit(train[[name]], train[contract.label])
+        found[name] = task.tells(labels, scores_of(task.output(), tree, test[[name]]))
+    table = pd.DataFrame({"feature": found.keys(), "tells": found.values()})
+    return table.sort_values("tells", ascending=False, ignore_index=True)
 
 
 def measure_footprint(
@@ -230,27 +239,34 @@ def collect_evaluation(
 ) -> Evaluation:
     """What was found of the data and of the candidate, and is to travel with it."""
     scored = Scored.of(contract, predictions)
-    thresholds, cost = cost_curve(scored.label, scored.score, costs)
+    task = contract.task
+    cost = task.cost_curve(scored.label, scored.score, costs)
     counts = {"contract", "n_read", "n_quarantined"}
     return Evaluation(
         screened=[table.model_dump(include=counts) for table in screening.tables],
         window=metrics.window,
         baselines=metrics.baselines,
-        calibration=json_records(calibration_curve(scored.label, scored.score)),
+        calibration=json_records(task.calibration_curve(scored.label, scored.score)),
         slices=json_records(slices),
         importance=json_records(importance),
         confusion=metrics.confusion,
-        roc={name: _roc(scored.label, predictions[score]) for name, score in CURVES.items()},
-        cost=_thinned(threshold=thresholds, cost=cost),
-        costs=costs.model_dump(),
+        roc=_roc_curves(contract, predictions),
+        cost=_thinned(threshold=cost[0], cost=cost[1]) if cost else [],
+        costs=costs.model_dump(exclude_unset=True),
         training_seconds=fitted.training_seconds,
         groups=metrics.groups,
     )
 
 
-def _roc(label: Floats, scores: pd.Series) -> list[dict[str, Any]]:
-    false, true, _ = roc_curve(label, scores, drop_intermediate=False)
-    return _thinned(false_positive_rate=false, true_positive_rate=true)
+def _roc_curves(contract: Columns, predictions: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Those of the model and of the shallow tree, of each class where there are several."""
+    found = {}
+    for model, name in CURVES.items():
+        scored = Scored.of_scores(contract, predictions, name)
+        for told, (false, true) in contract.task.roc_curves(scored.label, scored.score).items():
+            curve = _thinned(false_positive_rate=false, true_positive_rate=true)
+            found[f"{model}: {told}" if told else model] = curve
+    return found
 
 
 def _thinned(**columns: Floats) -> list[dict[str, Any]]:
@@ -260,6 +276,9 @@ def _thinned(**columns: Floats) -> list[dict[str, Any]]:
     return json_records(table.iloc[kept].round(DIGITS))
 
 
-def draw_evaluation(evaluation: Evaluation, metrics: Measured, threshold: float) -> list[go.Figure]:
+def draw_evaluation(
+    contract: Columns, evaluation: Evaluation, metrics: Measured, rule: DecisionRule
+) -> list[go.Figure]:
     """Pictures of the evaluation; see ``charts.evaluation``."""
-    return charts.evaluation(evaluation, metrics.candidate, threshold, "candidate")
+    loss = contract.task.loss
+    return charts.evaluation(evaluation, metrics.candidate, rule.threshold, loss, "candidate")

@@ -3,32 +3,32 @@
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 from ibis import _
 from joblib import Parallel, delayed
 from pydantic import Field, PositiveInt, TypeAdapter
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.errors import ContractError, ProjectError
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import AsOf, Parameters, Window
 from kedro_mlops.measures.drift_profile import profile, windows_back
-from kedro_mlops.measures.drift_reference import Calibration, Reference, logit
+from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation, Measured
-from kedro_mlops.measures.metrics import SCORE, Costs, cheapest_threshold
+from kedro_mlops.measures.metrics import Scored
 from kedro_mlops.models.families import Families, Family, Hyperparameters
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import ModelPackage, content_hash
 from kedro_mlops.models.preprocessing import informative, left_out
+from kedro_mlops.task.outputs import DecisionRule
+from kedro_mlops.task.task import Costs
 
 logger = logging.getLogger(__name__)
 
@@ -117,14 +117,7 @@ def split_windows(
 
     Raises:
         ProjectError: if a window has too few rows or only one class.
-        ContractError: if the label is not that of a binary task.
     """
-    if contract.task != "binary":
-        raise ContractError(
-            f"The contract declares a {contract.task} task by '{contract.label}'; the families, "
-            "metrics and gate that come with the template are for binary ones. Declare a boolean "
-            "label, or one of two values."
-        )
     test_start = as_of.before(params.test_days)
     validation_start = test_start - pd.Timedelta(days=params.validation_days)
     bounds = {
@@ -181,7 +174,7 @@ def fit(
 ) -> Pipeline:
     """Fit one model on the rows of all the windows, which follow each other in time."""
     rows = pd.concat(windows, ignore_index=True)
-    model = family.build(informative(contract, rows), hyperparameters, seed)
+    model = family.build(contract.task, informative(contract, rows), hyperparameters, seed)
     # sums depend, in their last digits, on the number of threads that share them
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(rows[contract.features], rows[contract.label])
@@ -254,12 +247,12 @@ def _fit_timed(
     return model, time.perf_counter() - start
 
 
-def choose_threshold(
+def choose_rule(
     contract: Columns, validation_predictions: pd.DataFrame, costs: Costs
-) -> float:
-    """The decision threshold with the lowest cost on the validation window."""
-    y, p = validation_predictions[[contract.label, SCORE]].to_numpy(np.float64).T
-    return cheapest_threshold(y, p, costs)
+) -> DecisionRule:
+    """How to decide, by the validation window."""
+    scored = Scored.of_scores(contract, validation_predictions)
+    return contract.task.choose_rule(scored.label, scored.score, costs)
 
 
 def profile_reference(
@@ -273,9 +266,12 @@ def profile_reference(
 
     Both with how much windows of that time differed, which is what monitoring calls normal.
     """
+    scored = Scored.of_scores(contract, test_predictions)
     known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
     n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
-    scores = ibis.memtable(test_predictions[[contract.event_time, SCORE]])
+    task = contract.task
+    columns = task.output().score_columns()
+    scores = ibis.memtable(test_predictions[[contract.event_time, *columns]])
     numeric = contract.features_of_kind("numeric")
     categorical = contract.features_of_kind("categorical", "boolean")
     of_rows, of_scores = (
@@ -285,21 +281,15 @@ def profile_reference(
     return Reference(
         n_days=int(n_days),
         features=profile(known, numeric, categorical, of_rows),
-        score=profile(scores, [SCORE], [], of_scores),
-        calibration=_calibrate(contract, test_predictions),
+        score=profile(scores, columns, [], of_scores),
+        calibration=task.calibrate(scored.label, scored.score),
     )
 
 
-def _calibrate(contract: Columns, test_predictions: pd.DataFrame) -> Calibration:
-    """The logistic map from scores to labels, fitted on rows the scores were not learned from."""
-    log_odds = logit(test_predictions[SCORE].to_numpy())[:, None]
-    fitted = LogisticRegression(C=np.inf).fit(log_odds, test_predictions[contract.label])
-    return Calibration(intercept=float(fitted.intercept_[0]), slope=float(fitted.coef_[0, 0]))
-
-
 def package_candidate(
+    contract: Columns,
     fitted: Fitted,
-    threshold: float,
+    rule: DecisionRule,
     metrics: Measured,
     reference: Reference,
     evaluation: Evaluation,
@@ -311,14 +301,17 @@ def package_candidate(
     Raises:
         ProjectError: if that is of another day: another training has begun since.
     """
-    fitted_hash = content_hash(fitted.final)
-    identity = hashlib.sha256(f"{fitted_hash} {threshold!r}".encode()).hexdigest()
+    task, fitted_hash = contract.task, content_hash(fitted.final)
+    identity = hashlib.sha256(f"{fitted_hash} {_in_short(rule)}".encode()).hexdigest()
     metadata = Metadata(
         **fitted.recorded,
         **fitted.searched,
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
         content_hash=fitted_hash,
-        threshold=threshold,
+        task=task.name,
+        classes=list(task.classes),
+        unit=task.unit,
+        rule=rule,
         as_of=as_of.moment,
         trained_until=as_of.moment,
         metrics=metrics.candidate,
@@ -333,3 +326,8 @@ def package_candidate(
     )
     package.check_dates()
     return package
+
+
+def _in_short(rule: DecisionRule) -> str:
+    """What the rule has."""
+    return " ".join(repr(value) for value in astuple(rule) if value is not None)

@@ -10,13 +10,13 @@ import optuna
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss
 from tqdm import tqdm
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.models.families import Families, Hyperparameters
-from kedro_mlops.models.package import probability
+from kedro_mlops.models.package import scores_of
 from kedro_mlops.runtime.serving_spec import hash_of
+from kedro_mlops.task.task import Task
 
 from .nodes import Modelling, fit
 
@@ -41,7 +41,7 @@ class Trial:
 
     family: str
     hyperparameters: Hyperparameters
-    log_loss: float
+    loss: float
     seconds: float
     predictions_hash: str
     predictions: NDArray[np.float64] | None = None
@@ -75,6 +75,11 @@ class Search:
     seed: int
     clock: Callable[[], float]
 
+    @property
+    def task(self) -> Task:
+        """What the models are asked."""
+        return self.contract.task
+
     def run(self) -> list[Trial]:
         """Search one family after the other."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -86,8 +91,8 @@ class Search:
         ) as progress:
             for trial in self._trials():
                 trials.append(trial)
-                best = min(trials, key=lambda tried: tried.log_loss)
-                progress.set_postfix_str(f"best {best.family}, log loss {best.log_loss:.4f}")
+                best = min(trials, key=lambda tried: tried.loss)
+                progress.set_postfix_str(f"best {best.family}, {self.task.loss} {best.loss:.4f}")
                 progress.update()
         return trials
 
@@ -129,8 +134,8 @@ class Search:
                 )
                 # told in the order asked, so that it does not depend on who finished first
                 for trial, result in zip(asked, [*others, last], strict=True):
-                    study.tell(trial, result.log_loss)
-                    losses.append(result.log_loss)
+                    study.tell(trial, result.loss)
+                    losses.append(result.loss)
                 why = self._why_no_more(losses, n_trials, n_made, end)
                 said = f"{len(losses)} of {n_trials} trials, {why}" if why else ""
                 yield from [*others, replace(last, end=said)]
@@ -149,12 +154,13 @@ class Search:
         """Fit on the training window, and see how well that does on the validation window."""
         start = time.perf_counter()
         model = fit(self.contract, self.families[family], hyperparameters, self.seed, self.train)
-        predictions = probability(model, self.validation[self.contract.features])
-        loss = float(log_loss(self.validation[self.contract.label], predictions, labels=[0, 1]))
+        predictions = scores_of(self.task.output(), model, self.validation[self.contract.features])
+        labels = self.task.labels(self.validation[self.contract.label])
+        loss = float(self.task.row_loss(labels, predictions).mean())
         return Trial(
             family,
             hyperparameters,
-            log_loss=loss,
+            loss=loss,
             seconds=time.perf_counter() - start,
             predictions_hash=hash_of(predictions.tobytes()),
             predictions=predictions,

@@ -1,4 +1,4 @@
-"""The search for the family and the hyperparameters with the lowest log loss."""
+"""The search for the family and the hyperparameters with the lowest loss."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
-from kedro_mlops.measures.metrics import SCORE, Bootstrap
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.families import Families, Hyperparameters
 from kedro_mlops.runtime.serving_spec import hash_of
 
@@ -39,7 +39,7 @@ def tune(
     code: CodeVersion,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Search each family for the lowest log loss on the validation window.
+    """Search each family for the lowest loss on the validation window.
 
     A search of the same features and rows, by the same parameters, seed and code, is not made
     again. Of its trials, only the one taken is, unless its predictions are those that are known.
@@ -50,9 +50,11 @@ def tune(
         and the trials, to be known by the next search.
     """
     for family in params.n_trials:
-        if family not in families:
+        fit = [name for name, family in families.items() if family.learns(contract.task)]
+        if family not in fit:
             raise ProjectError(
-                f"modelling.n_trials: no family '{family}'. {suggestion(family, [*families])}"
+                f"modelling.n_trials: no family '{family}' of {contract.task.estimator}s. "
+                f"{suggestion(family, fit)}"
             )
     search = Search(contract, families, train, validation, params, seed, clock)
     whole, in_time = (
@@ -67,7 +69,7 @@ def tune(
     predictions = best.predictions
     if predictions is None:
         logger.info("These rows have been searched; the best of %d trials is known", len(trials))
-        predictions = _as_said_by(best, known_predictions)
+        predictions = _as_said_by(contract, best, known_predictions)
     if predictions is None:
         predictions = search.attempt(best.family, best.hyperparameters).predictions
     for trial in trials:
@@ -77,21 +79,23 @@ def tune(
     recipe = {
         "family": best.family,
         "hyperparameters": best.hyperparameters,
-        "validation_log_loss": best.log_loss,
+        "validation_loss": best.loss,
         "n_trials": dict(Counter(trial.family for trial in trials)),
         "choice": best.choice,
     }
     table = pd.DataFrame(
         {
             "family": trial.family,
-            "log_loss": trial.log_loss,
+            contract.task.loss: trial.loss,
             "seconds": trial.seconds,
             "end": trial.end,
             **trial.hyperparameters,
         }
         for trial in trials
     )
-    predicted = validation[[*contract.keys, contract.label]].assign(probability=predictions)
+    predicted = validation[[*contract.row_index, contract.label]].assign(
+        **contract.task.output().named(np.asarray(predictions))
+    )
     identity = in_time if any(trial.is_cut for trial in trials) else whole
     return recipe, table, predicted, _remember(trials, identity)
 
@@ -116,11 +120,14 @@ def _known(trials: pd.DataFrame, search: str) -> list[Trial]:
     return [Trial(**json.loads(trial)) for trial in found]
 
 
-def _as_said_by(trial: Trial, known: pd.DataFrame | None) -> NDArray[np.float64] | None:
+def _as_said_by(
+    contract: Columns, trial: Trial, known: pd.DataFrame | None
+) -> NDArray[np.float64] | None:
     """The predictions that are known, if they are the trial's."""
-    if known is None or SCORE not in known:
+    output = contract.task.output()
+    if known is None or not {*output.score_columns()} <= {*known}:
         return None
-    predictions = known[SCORE].to_numpy()
+    predictions = output.scores_in(known)
     return predictions if hash_of(predictions.tobytes()) == trial.predictions_hash else None
 
 

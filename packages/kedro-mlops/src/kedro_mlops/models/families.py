@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.task.task import Task
 
 from .preprocessing import linear_preprocessing, tree_preprocessing
 
@@ -32,7 +34,10 @@ class Family:
 
     Attributes:
         preprocessing: What scikit-learn does with the columns before the estimator.
-        estimator: A classifier of scikit-learn's kind, that takes a ``random_state``.
+        classifier: An estimator of scikit-learn's kind, that takes a ``random_state``; none where
+            the family has none for classes.
+        regressor: Likewise, for numbers.
+        takes_loss: Whether they take the task's ``loss``.
         fixed: Its hyperparameters that are not searched.
         default: Those of the first trial.
         suggest: Those of another trial.
@@ -41,16 +46,32 @@ class Family:
     """
 
     preprocessing: Callable[[Columns], ColumnTransformer]
-    estimator: Callable[..., ClassifierMixin]
     fixed: Hyperparameters
     default: Hyperparameters
     suggest: Callable[["Trial"], Hyperparameters]
+    classifier: Callable[..., BaseEstimator] | None = None
+    regressor: Callable[..., BaseEstimator] | None = None
+    takes_loss: bool = False
     trusted: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
 
-    def build(self, columns: Columns, hyperparameters: Hyperparameters, seed: int) -> Pipeline:
-        """An unfitted pipeline of preprocessing and model."""
-        model = self.estimator(**self.fixed, **hyperparameters, random_state=seed)
+    def learns(self, task: Task) -> bool:
+        """Whether it has an estimator for such a task."""
+        return getattr(self, task.estimator) is not None
+
+    def build(
+        self, task: Task, columns: Columns, hyperparameters: Hyperparameters, seed: int
+    ) -> Pipeline:
+        """An unfitted pipeline of preprocessing and model.
+
+        Raises:
+            ProjectError: if the family has no estimator for such a task.
+        """
+        if not self.learns(task):
+            raise ProjectError(f"The family has no {task.estimator}: declare one, or try others.")
+        estimator = getattr(self, task.estimator)
+        loss = {"loss": task.loss.removeprefix("mean_")} if self.takes_loss else {}
+        model = estimator(**self.fixed, **loss, **hyperparameters, random_state=seed)
         return Pipeline([("preprocessing", self.preprocessing(columns)), ("model", model)])
 
 
@@ -59,6 +80,10 @@ Families = Mapping[str, Family]
 
 def _suggest_linear(trial: "Trial") -> Hyperparameters:
     return {"C": trial.suggest_float("C", 1e-3, 10, log=True)}
+
+
+def _suggest_ridge(trial: "Trial") -> Hyperparameters:
+    return {"alpha": trial.suggest_float("alpha", 1e-3, 1e3, log=True)}
 
 
 def _suggest_boosting(trial: "Trial") -> Hyperparameters:
@@ -75,15 +100,24 @@ def _suggest_boosting(trial: "Trial") -> Hyperparameters:
 FAMILIES: Families = {
     "logistic_regression": Family(
         preprocessing=linear_preprocessing,
-        estimator=LogisticRegression,
+        classifier=LogisticRegression,
         # exact second-order steps: few of them, as there are many more rows than columns
         fixed={"solver": "newton-cholesky"},
         default={"C": 0.1},
         suggest=_suggest_linear,
     ),
+    "ridge": Family(
+        preprocessing=linear_preprocessing,
+        regressor=Ridge,
+        fixed={},
+        default={"alpha": 1.0},
+        suggest=_suggest_ridge,
+    ),
     "gradient_boosting": Family(
         preprocessing=tree_preprocessing,
-        estimator=HistGradientBoostingClassifier,
+        classifier=HistGradientBoostingClassifier,
+        regressor=HistGradientBoostingRegressor,
+        takes_loss=True,
         # a random early-stopping split would learn from the future of its own training rows
         fixed={"early_stopping": False},
         default={
@@ -99,7 +133,11 @@ FAMILIES: Families = {
 }
 
 
-def shallow_tree(columns: Columns, seed: int) -> Pipeline:
-    """The simplest sensible model: a tree that fits on a napkin."""
-    tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=100, random_state=seed)
+_TREES = {"classifier": DecisionTreeClassifier, "regressor": DecisionTreeRegressor}
+
+
+def shallow_tree(task: Task, columns: Columns, n_rows: int, seed: int) -> Pipeline:
+    """The simplest sensible model: a tree that fits on a napkin, to be fitted on some rows."""
+    least = min(100, max(5, n_rows // 20))
+    tree = _TREES[task.estimator](max_depth=3, min_samples_leaf=least, random_state=seed)
     return Pipeline([("preprocessing", tree_preprocessing(columns)), ("model", tree)])

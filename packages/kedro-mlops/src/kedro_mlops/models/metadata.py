@@ -9,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.serving_spec import hash_of
+from kedro_mlops.task.outputs import OUTPUTS, Class, DecisionRule, Output, TaskName
 
 from .decision import Decision
 
@@ -51,7 +52,11 @@ class Metadata(BaseModel):
     features: list[str]
     # of these, those of which nothing could be learned, and why
     left_out: dict[str, str] = {}
-    threshold: float
+    task: TaskName = "binary"
+    # the values of the label, in the order of their codes
+    classes: list[Class] = [False, True]
+    unit: str = ""
+    rule: DecisionRule
     as_of: datetime
     trained_until: datetime
     evaluated_until: datetime
@@ -63,6 +68,19 @@ class Metadata(BaseModel):
     decision: Decision | None = None
     release: str | None = None
     withdrawn: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, data: Any) -> Any:
+        """They knew no other task, and had just a threshold."""
+        if isinstance(data, dict) and "threshold" in data:
+            data = {**data, "rule": {"threshold": data["threshold"]}}
+        return data
+
+    @property
+    def output(self) -> Output:
+        """What the model's scores say."""
+        return OUTPUTS[self.task](self.rule, self.classes, self.unit)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

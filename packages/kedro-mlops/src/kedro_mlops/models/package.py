@@ -2,7 +2,7 @@
 
 ``model.skops``      the fitted scikit-learn pipeline that serves
 ``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
-``metadata.json``    version, threshold, metrics, lineage, the parameters that it was trained with,
+``metadata.json``    version, task, metrics, lineage, the parameters that it was trained with,
                      the decision that made it champion, and the versions withdrawn until then
 ``reference.json``   the reference profile that monitoring compares with
 ``evaluation.json``  what was found of the data and the model; only people need it
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -28,6 +27,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation
 from kedro_mlops.runtime.serving_spec import hash_of
+from kedro_mlops.task.outputs import Floats, Output
 
 from .metadata import (
     EVALUATED,
@@ -76,23 +76,22 @@ class Unloadable:
     Attributes:
         data: What ``dump_estimator`` wrote.
         why: What is wrong with it.
-        stand_in: Probabilities of rows without scikit-learn, if its release knows them.
+        stand_in: Scores of rows without scikit-learn, if its release knows them.
     """
 
     data: bytes
     why: str
-    stand_in: Callable[[pd.DataFrame], NDArray[np.float64]] | None = None
+    stand_in: Callable[[pd.DataFrame], Floats] | None = None
 
-    def predict_proba(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Probabilities of both classes, shape (n_rows, 2).
+    def scores(self, rows: pd.DataFrame) -> Floats:
+        """Scores of rows.
 
         Raises:
             UnloadableError: if nothing stands in for the model.
         """
         if self.stand_in is None:
             raise UnloadableError(self.why)
-        p = self.stand_in(rows)
-        return np.column_stack([1 - p, p])
+        return self.stand_in(rows)
 
 
 Model: TypeAlias = "Pipeline | Unloadable"
@@ -119,16 +118,20 @@ class ModelPackage:
 
     @property
     def version(self) -> str:
-        """As-of day, and a hash of the model and its threshold."""
+        """As-of day, and a hash of the model and of how it decides."""
         return self.metadata.version
 
-    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Probability of the positive class for each row, shape (n_rows,)."""
-        return probability(self.estimator, rows[self.metadata.features])
+    def score(self, rows: pd.DataFrame) -> Floats:
+        """What the model says of each row, shape (n_rows,), or (n_rows, n_classes) of several."""
+        return scores_of(self.metadata.output, self.estimator, rows[self.metadata.features])
 
-    def decide(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each probability reaches the decision threshold."""
-        return probabilities >= self.metadata.threshold
+    def expected_losses(self, rows: pd.DataFrame) -> Floats | None:  # noqa: ARG002
+        """The loss that is expected of each row, if a model of it was fitted."""
+        return None
+
+    def predict(self, rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
+        """The columns of the rows' predictions."""
+        return self.metadata.output.of_rows(self.score(rows))
 
     def with_record(self, **fields: Any) -> "ModelPackage":
         """Return a copy whose metadata says more: the decision, the release."""
@@ -198,9 +201,11 @@ class ModelPackage:
         return package
 
 
-def probability(estimator: Model, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Probability of the positive class for each row, shape (n_rows,)."""
-    return np.asarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+def scores_of(output: Output, estimator: Model, rows: pd.DataFrame) -> Floats:
+    """What a model says of each row, shape (n_rows,), or (n_rows, n_classes) of several."""
+    if isinstance(estimator, Unloadable):
+        return estimator.scores(rows)
+    return output.ask(estimator, rows)
 
 
 def content_hash(estimator: Model) -> str:

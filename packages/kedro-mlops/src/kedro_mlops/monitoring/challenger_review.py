@@ -1,6 +1,6 @@
 """Whether a challenger that is tried on live rows may go on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import ibis
@@ -12,25 +12,23 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
-from kedro_mlops.core.wording import interval_text
+from kedro_mlops.core.wording import interval_text, metric_name
 from kedro_mlops.measures.metrics import (
-    MAIN_METRICS,
-    SCORE,
     Bootstrap,
-    Costs,
     Scored,
-    mean_cost,
     measure,
     paired_difference,
     unpaired_difference,
 )
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.task.metrics import Metrics
+from kedro_mlops.task.task import Costs
 
 from .decisions import ChallengerDecision, Figures
 from .nodes import CHAMPION, find, known_labels
 
 SHADOW = "shadow"
-READ = ["prediction_id", "predicted_at", "model_version", "variant", SCORE, "decision"]
+READ = ["prediction_id", "predicted_at", "model_version", "variant"]
 RECORDED = ["decided_at", "challenger", "outcome", "reasons"]
 NONE = "There is no challenger on trial."
 
@@ -42,7 +40,7 @@ class ChallengerReview(Parameters):
     min_days: int = Field(gt=1, description="On which they are; fewer say nothing of the others")
     max_loss_increase: float = Field(
         ge=0,
-        description="Log loss by which the challenger may exceed the champion's; it is stopped "
+        description="Loss by which the challenger may exceed the champion's; it is stopped "
         "where even the lower end of the interval is beyond",
     )
 
@@ -110,7 +108,8 @@ def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizo
         event_time < ibis.literal(as_of.after(horizon.days)),
     )
     named = due.mutate(variant=_.variant.fill_null(CHAMPION))
-    rows: pd.DataFrame = named.select(*contract.row_index, *READ).to_pandas()
+    told = [each.name for each in contract.task.output().told]
+    rows: pd.DataFrame = named.select(*contract.row_index, *READ, *told).to_pandas()
     return rows.sort_values(["predicted_at", "prediction_id"], ignore_index=True)
 
 
@@ -142,7 +141,7 @@ def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.Dat
 
 
 def _difference(contest: Contest, bootstrap: Bootstrap) -> Interval:
-    """Challenger's log loss minus champion's."""
+    """Challenger's loss minus champion's."""
     one, other = contest.challenger, contest.champion
     if contest.variant == SHADOW:
         return paired_difference(one, other.score, bootstrap)
@@ -151,7 +150,7 @@ def _difference(contest: Contest, bootstrap: Bootstrap) -> Interval:
 
 def _too_few(contest: Contest, params: ChallengerReview) -> str | None:
     n_rows = min(len(contest.challenger), len(contest.champion))
-    n_days = min(contest.challenger.day.nunique(), contest.champion.day.nunique())
+    n_days = min(contest.challenger.block.nunique(), contest.champion.block.nunique())
     if n_rows >= params.min_labelled_rows and n_days >= params.min_days:
         return None
     return (
@@ -167,12 +166,14 @@ def _on_trial(
 ) -> dict[str, Any]:
     """Whether the challenger may go on; one that was stopped stays so."""
     difference, worse, reason = None, False, _too_few(contest, params)
+    loss = metric_name(contest.champion.task.loss)
     if reason is None:
         difference = _difference(contest, bootstrap)
         worse = difference.low > params.max_loss_increase
         reason = (
-            f"Log loss of {contest.version}, on trial as {contest.variant}, minus the champion's: "
-            f"{interval_text(difference, '+.4f')}, on {len(contest.challenger):,} labelled rows; "
+            f"{loss.capitalize()} of {contest.version}, on trial as {contest.variant}, minus the "
+            f"champion's: {interval_text(difference, '+.4f')}, on {len(contest.challenger):,} "
+            f"labelled rows; "
             f"it is {'surely' if worse else 'not surely'} worse by more than "
             f"{params.max_loss_increase:g}."
         )
@@ -195,6 +196,6 @@ def _without_challenger(past: pd.DataFrame, champion: ModelPackage) -> dict[str,
 
 
 def _figures(version: str, rows: Scored, costs: Costs, bootstrap: Bootstrap) -> Figures:
-    metrics = replace(MAIN_METRICS, of_decisions={"cost": mean_cost(costs)})
+    metrics = rows.task.main_metrics | Metrics(of_decisions=rows.task.cost_metric(costs))
     measured = measure(rows, bootstrap, metrics)
-    return Figures(model_version=version, n_rows=len(rows), **measured)
+    return Figures(model_version=version, n_rows=len(rows), metrics=measured)

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from kedro_mlops.core.artefacts import Artefact, Interval, is_none
+from kedro_mlops.core.artefacts import Artefact, Interval
 
 DEMAND, BAD_DATA = "demand", "bad data"
 
@@ -91,15 +91,13 @@ class Figures(Artefact):
 
     model_version: str
     n_rows: int
-    log_loss: Interval | None = Field(None, exclude_if=is_none)
-    roc_auc: Interval | None = Field(None, exclude_if=is_none)
-    cost: Interval | None = Field(None, exclude_if=is_none)
+    metrics: dict[str, Interval] = Field(default_factory=dict)
 
 
 class ChallengerDecision(Artefact):
     """Whether a challenger that is tried on live rows may go on; ``none`` where there is none.
 
-    The difference is in log loss, challenger minus champion; ``stopped`` is every version that was,
+    The difference is in loss, challenger minus champion; ``stopped`` is every version that was,
     now or before.
     """
 

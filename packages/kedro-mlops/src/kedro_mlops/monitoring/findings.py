@@ -71,6 +71,8 @@ class Performance(Artefact):
     Attributes:
         labels: The account of them, by ``join_labels``.
         new_labels: Labels that became known since the champion was trained.
+        loss: The metric that decides.
+        listed: Those that are named first.
         metrics: Empty, as is ``confusion``, where ``unknown_because`` says why.
         estimated: Without labels; empty where there are too few predictions even for that.
         reference: On the test window.
@@ -87,6 +89,8 @@ class Performance(Artefact):
     labels: dict[str, int]
     new_labels: int
     unknown_because: str | None
+    loss: str = "log_loss"
+    listed: list[str] = Field(default_factory=list)
     metrics: dict[str, Interval]
     confusion: dict[str, int]
     estimated: dict[str, Interval]

@@ -16,7 +16,6 @@ from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
-from kedro_mlops.measures.metrics import SCORE
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.prediction_log.parts import Part, Taken, take
@@ -103,7 +102,7 @@ def join_labels(
     A label that came twice counts once; labels that contradict each other count as none.
 
     Returns:
-        Event time, segments, probability and decision of every prediction, its label, missing where
+        Event time, segments and all that is told of every prediction, its label, missing where
         it is not known, and protected columns, those that are not logged with the label; and an
         account of the labels: those that are ``known``, ``pending`` predictions without one, and
         labels that came ``later``, on another day than the event's, that are ``repeated``,
@@ -112,9 +111,10 @@ def join_labels(
     by_key = known_labels(contract, model_input, as_of, horizon).cache()
     joined = predictions.left_join(by_key, contract.keys)
     compared = [*contract.segments, *contract.protected]
-    kept = dict.fromkeys([*contract.row_index, *compared, SCORE, "decision", contract.label])
+    told = [each.name for each in contract.task.output().told]
+    kept = dict.fromkeys([*contract.row_index, *compared, *told, contract.label])
     rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
-    labelled = rows.astype({contract.label: "Int8"})
+    labelled = rows.astype({contract.label: "Float64"})
     return labelled, _account(contract, by_key, predictions, labelled)
 
 
@@ -124,7 +124,7 @@ def known_labels(
     """The labels of the horizon that are known at its end, one row per key.
 
     Returns:
-        Keys and label (1 if positive, else 0), missing where there are several that contradict
+        Keys and label (see ``Columns.outcomes``), missing where there are several that contradict
         each other; ``n`` and ``n_kinds``, how many came and of how many kinds; ``n_later``, on a
         later day than the event's; and what is only compared, which no prediction has.
     """
@@ -144,7 +144,7 @@ def known_labels(
         **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
     )
     return by_key.mutate(
-        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null("int8"))}
+        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null())}
     )
 
 

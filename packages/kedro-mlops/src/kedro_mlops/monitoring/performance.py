@@ -3,31 +3,29 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
 from kedro_mlops.measures.metrics import (
-    MAIN_METRICS,
-    METRICS,
     Bootstrap,
-    Metrics,
     Scored,
     columns_of,
-    confusion,
     flatten,
     measure,
 )
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.task.metrics import NO_MORE, Metrics
 
 from .findings import Performance, Watched
 from .nodes import Monitoring
 
 WINDOW_COLUMNS = [
     "model_version", "window_start", "window_end", "n_predictions", "n_labelled",
-    "label_coverage", "drifted", "drifted_columns", *columns_of(MAIN_METRICS.names),
-    *columns_of(MAIN_METRICS.names, "estimated_"),
+    "label_coverage", "drifted", "drifted_columns",
 ]  # fmt: skip
 
 
@@ -42,14 +40,15 @@ def measure_performance(
     params: Monitoring,
     bootstrap: Bootstrap,
     fairness: FairnessLimits | dict[str, Any],
-    metrics: Metrics = METRICS,
+    more: Metrics = NO_MORE,
 ) -> Performance:
     """Metrics on the labels known so far, with intervals and label coverage, and an estimate.
 
-    The estimate needs no labels. It takes the calibrated score for the chance of a positive, and is
-    right as long as the relation between score and label is what it was on the test window: it
-    sees rows that are harder, and not a world that has changed. (Confidence-based performance
-    estimation; Białek et al., 2024, arXiv:2401.08348.)
+    The estimate needs no labels. Of classes, it takes calibrated scores for their chances
+    (confidence-based performance estimation; Białek et al., 2024, arXiv:2401.08348); of numbers, a
+    model of the loss, fitted on the test window, for what it will be. It is right as long as the
+    relation between what is known of a row and its label is what it was on the test window: it
+    sees rows that are harder, and not a world that has changed.
     """
     rows = labelled.dropna(subset=[contract.label])
     known = Scored.of(contract, rows)
@@ -58,8 +57,9 @@ def measure_performance(
     learned = _learned_from_these(champion, as_of)
     unknown_because = learned or _too_few(known, len(labelled), params)
     can_estimate = not learned and len(labelled) >= params.min_labelled_rows
-    expected = _expected(contract, labelled, champion)
-    metadata = champion.metadata
+    task, metadata = contract.task, champion.metadata
+    estimated = _estimate(contract, labelled, champion, bootstrap) if can_estimate else {}
+    assert known.decided is not None
     return Performance(
         model=Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
         first_day=f"{as_of.moment:%Y-%m-%d}",
@@ -70,9 +70,11 @@ def measure_performance(
         labels=labels,
         new_labels=new_labels,
         unknown_because=unknown_because,
-        metrics={} if unknown_because else measure(known, bootstrap, metrics),
-        confusion={} if unknown_because else confusion(known),
-        estimated=measure(expected, bootstrap, MAIN_METRICS) if can_estimate else {},
+        loss=task.loss,
+        listed=list(task.output().listed),
+        metrics={} if unknown_because else measure(known, bootstrap, more=more),
+        confusion={} if unknown_because else task.confusion(known.label, known.decided),
+        estimated=estimated,
         reference=metadata.metrics,
         groups=[] if unknown_because else measure_groups(contract, rows, bootstrap),
         fairness=[] if unknown_because else fairness_checks(contract, rows, limits, bootstrap),
@@ -90,9 +92,10 @@ def measure_windows(
     """What is known of each window: predictions, labels, performance, estimate, drift.
 
     Returns:
-        One row per window with predictions, oldest first; see ``WINDOW_COLUMNS``.
+        One row per window with predictions, oldest first: ``WINDOW_COLUMNS``, the task's main
+        metrics, and those that are estimated without labels, with intervals.
     """
-    rows = []
+    rows, task = [], contract.task
     for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
         moment = labelled[contract.event_time]
         inside = labelled[moment.between(str(start), str(end), inclusive="left")]
@@ -101,8 +104,11 @@ def measure_windows(
         beyond = drifted["kind"].value_counts()
         # its figures on rows that it has learned from would flatter it
         learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
-        expected = _expected(contract, inside, champion)
-        figures = {} if learned else _figures(known, expected, bootstrap)
+        figures = {}
+        if not learned:
+            estimated = _estimate(contract, inside, champion, bootstrap)
+            realised = measure(known, bootstrap, task.main_metrics)
+            figures = flatten(realised) | flatten(estimated, "estimated_")
         rows.append(
             {
                 "model_version": champion.version,
@@ -118,17 +124,14 @@ def measure_windows(
                 **figures,
             }
         )
-    return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
+    measured = columns_of(task.main_metrics.names)
+    measured += columns_of(task.estimated_metrics.names, "estimated_")
+    return pd.DataFrame(rows, columns=[*WINDOW_COLUMNS, *measured])
 
 
 def drifted_names(windows: pd.DataFrame) -> list[str]:
     """The columns that drifted in each of the windows."""
     return [name for names in windows["drifted_columns"] for name in names.split(", ") if name]
-
-
-def _figures(known: Scored, expected: Scored, bootstrap: Bootstrap) -> dict[str, float]:
-    realised, estimated = (measure(rows, bootstrap, MAIN_METRICS) for rows in (known, expected))
-    return flatten(realised) | flatten(estimated, "estimated_")
 
 
 def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
@@ -153,13 +156,16 @@ def _too_few(known: Scored, n_predictions: int, params: Monitoring) -> str | Non
             f"Not enough data to judge performance: {coverage:.1%} of the predictions have their "
             f"label, {params.min_label_coverage:.0%} are needed."
         )
-    if len(set(known.label)) < 2:
-        return "Not enough data to judge performance: all labels are of one class."
+    if len(np.unique(known.label, axis=0)) < 2:
+        return "Not enough data to judge performance: all labels are the same."
     return None
 
 
-def _expected(contract: Columns, rows: pd.DataFrame, champion: ModelPackage) -> Scored:
-    """The rows, with the chance of a positive in the place of the label; nothing decided."""
-    scored = Scored.of(contract, rows)
-    chance = champion.reference.calibration.apply(scored.score)
-    return replace(scored, label=chance, decided=None)
+def _estimate(
+    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    """What metrics are to be expected, whatever the labels are."""
+    task, scored = contract.task, Scored.of_scores(contract, rows)
+    calibration = champion.reference.calibration
+    expected = task.expected(scored.score, calibration, champion.expected_losses(rows))
+    return measure(replace(scored, label=expected), bootstrap, task.estimated_metrics)

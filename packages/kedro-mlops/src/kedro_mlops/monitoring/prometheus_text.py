@@ -8,7 +8,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kedro_mlops.contract.screening_account import ScreeningAccount
-from kedro_mlops.measures.metrics import MAIN_METRICS
 from kedro_mlops.models.package import ModelPackage
 
 from .decisions import RetrainDecision
@@ -73,7 +72,8 @@ def expose(
     families = [
         *(
             _gauge(f"model_{metric}", said.format(metric), _known(newest, metric, model))
-            for metric in MAIN_METRICS.names
+            for metric in performance.reference
+            if metric in newest
         ),
         _gauge("model_retraining_rule_fired", "1 if the rule asks for retraining", rules),
         *(_gauge(name, what, [(model, value)]) for name, (what, value) in of_the_model.items()),
@@ -98,7 +98,7 @@ def _known(newest: pd.DataFrame, metric: str, model: dict[str, str]) -> list[Sam
     return [
         (model | {"kind": kind}, value)
         for kind, prefix in KINDS.items()
-        for value in newest[f"{prefix}{metric}"].dropna()
+        for value in newest.get(f"{prefix}{metric}", pd.Series()).dropna()
     ]
 
 

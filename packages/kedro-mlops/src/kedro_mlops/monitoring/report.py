@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.drift_profile import bin_labels
-from kedro_mlops.measures.metrics import SCORE, Scored, calibration_curve
+from kedro_mlops.measures.metrics import Scored
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
@@ -25,10 +25,11 @@ def draw_monitoring(
     champion: ModelPackage,
 ) -> list[go.Figure]:
     """Pictures of the horizon: performance by window, calibration, score, drift."""
+    task, metrics = contract.task, champion.metadata.metrics
     known = Scored.of(contract, labelled.dropna(subset=[contract.label]))
     return [
-        charts.performance(windows, champion.metadata.metrics["log_loss"]),
-        charts.calibration(calibration_curve(known.label, known.score)),
+        charts.performance(windows, metrics[task.loss], task.loss),
+        charts.calibration(task.calibration_curve(known.label, known.score)),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
     ]
@@ -36,10 +37,12 @@ def draw_monitoring(
 
 def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
     reference = champion.reference.score
-    edges = reference.edges[SCORE]
+    # of several, the first
+    score = next(iter(reference.edges))
+    edges = reference.edges[score]
     n_bins = len(edges) + 1
-    before = np.array([reference.counts[SCORE].get(str(i), 0) for i in range(n_bins)])
-    now = np.bincount(np.digitize(labelled[SCORE], edges), minlength=n_bins)
+    before = np.array([reference.counts[score].get(str(i), 0) for i in range(n_bins)])
+    now = np.bincount(np.digitize(labelled[score], edges), minlength=n_bins)
     shares = {
         name: (counts / max(counts.sum(), 1)).tolist()
         for name, counts in {"test window": before, "now": now}.items()
@@ -66,6 +69,7 @@ def render_report(
 
     All else that it tells is of the model that was watched, and not of the present champion.
     """
+    groups = performance.groups[0] if performance.groups else {}
     return render_page(
         "monitoring_report",
         decision=decision,
@@ -75,6 +79,8 @@ def render_report(
         review=review,
         # a CSV file has no empty texts
         drift=_newest(drift).head(DRIFT_ROWS).fillna({"in_words": ""}).to_dict(orient="records"),
+        # of a group's row: all that has an interval
+        rates=[name.removesuffix("_low") for name in groups if name.endswith("_low")],
         n_windows=drift["window_end"].nunique(),
         watched=performance.model,
         champion=champion.version,

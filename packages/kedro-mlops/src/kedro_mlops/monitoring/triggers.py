@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
-from kedro_mlops.core.wording import interval_text
+from kedro_mlops.core.wording import interval_text, metric_name
 from kedro_mlops.models.package import ModelPackage
 
 from .decisions import DEMAND, Guard, RetrainDecision, Trigger
@@ -36,7 +36,7 @@ class Retraining(Parameters):
         gt=0, description="On new data: labels since, as a share of the rows it was trained on"
     )
     lost_performance: bool = Field(
-        description="When log loss, realised or else estimated, is beyond its interval"
+        description="When the loss, realised or else estimated, is beyond its interval"
     )
     drift: DriftTrigger | None
     cooldown_days: int = Field(ge=0, description="Days to wait after a retraining")
@@ -116,15 +116,17 @@ def _demand(params: Retraining) -> Trigger:
 
 def _performance(performance: Performance) -> Trigger:
     """Fires if even the lower end of the loss is beyond the upper end of the measured one."""
-    limit = performance.reference["log_loss"].high
-    realised = performance.metrics.get("log_loss")
-    found = realised or performance.estimated.get("log_loss")
+    loss = performance.loss
+    limit = performance.reference[loss].high
+    realised = performance.metrics.get(loss)
+    found = realised or performance.estimated.get(loss)
     unknown = performance.unknown_because
     if found is None:
         return _rule("performance", False, None, limit, unknown or "There are no predictions.")
     fired = found.low > limit
+    said = metric_name(loss)
     reason = (
-        f"{'Log loss' if realised else 'Estimated log loss'} {interval_text(found)} is "
+        f"{said.capitalize() if realised else f'Estimated {said}'} {interval_text(found)} is "
         f"{'worse than' if fired else 'not beyond'} what the test window led to expect (up to "
         f"{limit:.3f})."
     )

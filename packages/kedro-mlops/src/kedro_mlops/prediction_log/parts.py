@@ -23,9 +23,6 @@ from .files import LogFile, closed, is_table, list_log, size_of
 MAX_PART_BYTES = 32 * 2**20
 # for what was predicted before midnight and is still on its way, and for clocks that differ
 GRACE = timedelta(days=1)
-# a line without these, or without the keys of the contract, is of no use; other columns may be
-# younger than the line
-ESSENTIAL = ("prediction_id", "predicted_at", "model_version", "probability", "decision")
 
 _NAME = re.compile(r"(.+)\.(\d+)-(\d+)")
 _INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
@@ -186,7 +183,8 @@ def _line_type(columns: Columns) -> Any:
 
 
 def _essential(columns: Columns) -> list[str]:
-    return [c.name for c in columns.all if c.role.key or c.name in ESSENTIAL]
+    """Without these a line is of no use; other columns may be younger than the line."""
+    return [c.name for c in columns.all if c.role.key or c.role.told]
 
 
 def _python_type(column: Column) -> Any:

@@ -14,7 +14,7 @@ class Bento(Artefact):
 class ProvenRelease(Artefact):
     """A Bento that works with the same features and answers as batch scoring does, by its tag.
 
-    The difference is in probability; ``labels`` are the lineage.
+    The difference is in a score; ``labels`` are the lineage.
     """
 
     bento: str

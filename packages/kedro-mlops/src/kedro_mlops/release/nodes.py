@@ -172,10 +172,11 @@ def _export_hash(contract: Columns, selected: ModelPackage, params: Release) -> 
     label = contract[contract.label]
     said = (
         selected.version, fields_of(contract.inputs), label.name, label.description,
-        label.positive, params.tolerance, bool(compiler()),
+        label.classes, params.tolerance, bool(compiler()),
     )  # fmt: skip
     code = Path(__file__).parents[1]
-    return hash_files(repr(said), [*code.glob("runtime/*.py"), *code.glob("export/*.*")])
+    rooms = ("runtime/*.py", "task/*.py", "export/*.*")
+    return hash_files(repr(said), [file for room in rooms for file in code.glob(room)])
 
 
 def pack_engine() -> str:
@@ -244,21 +245,22 @@ def verify(
         ProjectError: if the Bento does not start, or answers otherwise than batch scoring.
     """
     asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
-    expected = selected.predict(asked)
+    output, expected = selected.metadata.output, selected.score(asked)
     sent = [column.name for column in contract.inputs.sent]
     with served(bento.tag, feature_store_url, params.start_timeout_seconds) as server:
         answers = server.predict(json_records(asked[sent]))
         rows_logged = server.logged(logged)
     features = _compare_features(contract, bento.tag, rows_logged, asked)
-    answered = np.array([answer["probability"] for answer in answers])
-    worst = int(np.argmax(np.abs(answered - expected)))
+    answered = output.scores_in(pd.DataFrame(answers))
+    off = np.abs(answered - expected).reshape(len(asked), -1)
+    worst = int(np.argmax(off.max(axis=1)))
     [row] = json_records(asked.iloc[[worst]][contract.keys])
-    difference = float(abs(answered[worst] - expected[worst]))
+    difference = float(off[worst].max())
     if difference > params.tolerance:
         raise ProjectError(
             f"The Bento {bento.tag} differs from batch scoring by {difference:.2g}, more than "
-            f"release.tolerance={params.tolerance:g}, e.g. {answered[worst]:.6f} instead of "
-            f"{expected[worst]:.6f} for {row}; "
+            f"release.tolerance={params.tolerance:g}, e.g. {np.round(answered[worst], 6)} instead "
+            f"of {np.round(expected[worst], 6)} for {row}; "
             f"features it did not find: {answers[worst]['missing_features'] or 'none'}. "
             f"{NOT_RELEASED}"
         )

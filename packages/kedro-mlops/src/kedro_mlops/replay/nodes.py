@@ -14,18 +14,15 @@ from kedro_mlops.core.errors import suggestion
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import (
     Bootstrap,
-    Costs,
-    Floats,
     Scored,
     flatten,
     percentile_interval,
     resampled_mean,
-    roc_auc,
-    row_costs,
-    row_log_loss,
 )
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
+from kedro_mlops.task.outputs import Floats
+from kedro_mlops.task.task import Costs
 
 ORACLE = "oracle"
 # the groups of parameters in which policies may differ
@@ -83,14 +80,15 @@ def compare_policies(
     policy and row, the probability and the decision, with the label.
 
     Returns:
-        One row per policy: ``log_loss`` with its interval, its ``difference`` from the benchmark's
-        on the same resampled days with its interval, ``roc_auc``, ``cost`` per row,
+        One row per policy: the loss with its interval, its ``difference`` from the benchmark's
+        on the same resampled days with its interval, the other main metrics, ``cost`` per row,
         ``n_rows``, ``n_ticks``, how often it retrained, promoted, and retrained for nothing; and
         in how many of the windows that it looked at columns had drifted, how many columns, and how
-        far the estimated log loss of a window was from the realised one.
+        far the estimated loss of a window was from the realised one.
     """
     ticks = select_ticks(ticks, params)
-    columns = ["tick", "policy", contract.event_time, contract.label, "probability", "decision"]
+    loss, told = contract.task.loss, [each.name for each in contract.task.output().told]
+    columns = ["tick", "policy", contract.event_time, contract.label, *told]
     lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
     rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
     by_policy = {
@@ -101,21 +99,25 @@ def compare_policies(
     table = []
     for policy, lives in by_policy.items():
         resampled = {
-            "log_loss": means[policy],
+            loss: means[policy],
             "difference": means[policy] - means[params.benchmark],
         }
         intervals = {n: percentile_interval(found, bootstrap) for n, found in resampled.items()}
         done = _account(ticks[ticks["policy"] == policy])
         table.append({"policy": policy, **flatten(intervals), **_worth(lives, costs), **done})
-    return pd.DataFrame(table).sort_values("log_loss", ignore_index=True)
+    return pd.DataFrame(table).sort_values(loss, ignore_index=True)
 
 
 def _worth(ticks: list[Scored], costs: Costs) -> dict[str, float]:
-    """How well a policy's champions ranked, and what their decisions cost."""
-    ranked = [roc_auc(tick.label, tick.score, np.ones((1, len(tick)))) for tick in ticks]
-    paid = [row_costs(tick.label, np.asarray(tick.decided), costs) for tick in ticks]
+    """How good a policy's champions were otherwise, and what their decisions cost."""
+    task = ticks[0].task
+    others = {n: m for n, m in task.main_metrics.of_scores.items() if n != task.loss}
+    paid = [task.costs_of_rows(tick.label, np.asarray(tick.decided), costs) for tick in ticks]
     return {
-        "roc_auc": float(np.nanmean(ranked)),
+        **{
+            name: float(np.nanmean([metric(t.label, t.score, np.ones((1, len(t)))) for t in ticks]))
+            for name, metric in others.items()
+        },
         "cost": float(np.mean([tick.mean() for tick in paid])),
         "total_cost": float(sum(tick.sum() for tick in paid)),
         "n_rows": sum(map(len, ticks)),
@@ -137,15 +139,15 @@ def select_ticks(ticks: pd.DataFrame, params: Replay) -> pd.DataFrame:
 
 
 def _resampled_losses(ticks: list[Scored], bootstrap: Bootstrap) -> Floats:
-    """Mean log loss over the ticks: of the rows as they are, and of each resample of days.
+    """Mean loss over the ticks: of the rows as they are, and of each resample of days.
 
     Returns:
         Shape (1 + n_resamples,). Policies that lived the same rows get the same resamples.
     """
     means = [
         resampled_mean(
-            row_log_loss(tick.label, tick.score),
-            tick.day,
+            tick.row_loss,
+            tick.block,
             bootstrap.model_copy(update={"seed": bootstrap.seed + number}),
         )
         for number, tick in enumerate(ticks)
@@ -154,8 +156,20 @@ def _resampled_losses(ticks: list[Scored], bootstrap: Bootstrap) -> Floats:
 
 
 def draw_replay(table: pd.DataFrame, ticks: pd.DataFrame, params: Replay) -> list[go.Figure]:
-    """Log loss of each tick, and what each policy cost over the price of a retraining."""
-    return [charts.replay_losses(select_ticks(ticks, params)), charts.retraining_costs(table)]
+    """The loss of each tick, and what each policy cost over the price of a retraining."""
+    losses = charts.replay_losses(select_ticks(ticks, params), _loss_in(table))
+    return [losses, charts.retraining_costs(table)]
+
+
+def _loss_in(policies: pd.DataFrame) -> str:
+    """What the loss is called in a comparison: it follows the policy's name."""
+    return str(policies.columns[1])
+
+
+def _others_in(policies: pd.DataFrame) -> list[str]:
+    """The other main metrics in it: they stand between differences and costs."""
+    names = [*policies.columns]
+    return names[names.index("difference_high") + 1 : names.index("cost")]
 
 
 def render_replay(
@@ -170,6 +184,8 @@ def render_replay(
     return render_page(
         "replay_report",
         policies=table.to_dict(orient="records"),
+        loss=_loss_in(table),
+        others=_others_in(table),
         benchmark=params.benchmark,
         retrainings=by_tick[by_tick["retrained"]].to_dict(orient="records"),
         first=by_tick["tick"].min(),

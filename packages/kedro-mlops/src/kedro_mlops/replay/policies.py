@@ -7,7 +7,7 @@ import pandas as pd
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
-from kedro_mlops.measures.metrics import Bootstrap, Scored, flatten, paired_difference, row_log_loss
+from kedro_mlops.measures.metrics import Bootstrap, Scored, flatten, paired_difference
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.monitoring.performance import drifted_names
 
@@ -43,7 +43,8 @@ def live_tick(
         progress.set_postfix_str(f"{tick.name}: {policy}")
         record = _renew(tick, before.get(policy), judged)
         decision, windows = tick.look(policy, record["champion"], record["last_trained"], overrides)
-        estimated_off = (windows["estimated_log_loss"] - windows["log_loss"]).abs()
+        loss = tick.world.contract.task.loss
+        estimated_off = (windows[f"estimated_{loss}"] - windows[loss]).abs()
         record |= {
             "decision": decision.outcome,
             "reasons": " ".join(decision.reasons),
@@ -113,24 +114,26 @@ def _measured(tick: Tick, policy: str, record: Record, bootstrap: Bootstrap) -> 
         "policy": policy,
         **record,
         "n_rows": len(rows),
-        "log_loss": float(row_log_loss(scored.label, scored.score).mean()) if len(rows) else None,
+        scored.task.loss: float(scored.row_loss.mean()) if len(rows) else None,
         **flatten({"gain": gain}),
         "false_alarm": record["retrained"] and not gain.high < 0,
     }
 
 
 def _gain(tick: Tick, old: str, new: str, bootstrap: Bootstrap) -> Interval:
-    """Difference in log loss on the tick, new champion minus old: negative is a gain."""
+    """Difference in loss on the tick, new champion minus old: negative is a gain."""
     rows, other, contract = tick.rows(new), tick.rows(old), tick.world.contract
     if rows.empty:
         return NO_GAIN
-    return paired_difference(Scored.of(contract, rows), other["probability"].to_numpy(), bootstrap)
+    theirs = Scored.of(contract, other).score
+    return paired_difference(Scored.of(contract, rows), theirs, bootstrap)
 
 
 def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
     """The labelled rows of the tick, once for each policy."""
     contract = tick.world.contract
-    kept = [*contract.row_index, contract.label, "probability", "decision"]
+    told = [each.name for each in contract.task.output().told]
+    kept = [*contract.row_index, contract.label, *told]
     parts = [
         tick.rows(record["champion"])[kept].assign(tick=tick.name, policy=policy)
         for policy, record in records.items()

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.core.wording import measured_text
+from kedro_mlops.core.wording import measured_text, metric_name
 from kedro_mlops.measures.evaluation import Evaluation
 
 BLUE, GREY, RED, GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
@@ -65,7 +65,11 @@ def embed(chart: go.Figure) -> str:
 
 
 def evaluation(
-    found: Evaluation, metrics: Mapping[str, Interval], threshold: float, name: str
+    found: Evaluation,
+    metrics: Mapping[str, Interval],
+    threshold: float | None,
+    loss: str,
+    name: str,
 ) -> list[go.Figure]:
     """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
 
@@ -74,20 +78,21 @@ def evaluation(
     models = {name: metrics, **found.baselines}
     areas = {"model": metrics, **found.baselines}
     return [
-        compare_models(models),
+        compare_models(models, loss),
         calibration(pd.DataFrame(found.calibration)),
         *([roc_curves(found.roc, areas)] if found.roc else []),
-        *([costs(found.cost, threshold, found.costs)] if found.cost else []),
-        slices(pd.DataFrame(found.slices)),
-        importance(pd.DataFrame(found.importance)),
+        *([costs(found.cost, threshold, found.costs)] if found.cost and threshold else []),
+        slices(pd.DataFrame(found.slices), loss),
+        importance(pd.DataFrame(found.importance), loss),
     ]
 
 
-def compare_models(metrics: Mapping[str, Mapping[str, Interval]]) -> go.Figure:
-    """Log loss of several models, with intervals; the first is the one that it is about."""
-    models = list(metrics)
-    losses = pd.DataFrame(dict(metrics[model]["log_loss"]) for model in models)
-    chart = figure("Log loss on the test window", "log loss", "", yaxis=DOWNWARDS)
+def compare_models(metrics: Mapping[str, Mapping[str, Interval]], loss: str) -> go.Figure:
+    """The loss of several models, with intervals; the first is the one that it is about."""
+    models, said = list(metrics), metric_name(loss)
+    losses = pd.DataFrame(dict(metrics[model][loss]) for model in models)
+    title = f"{said.capitalize()} on the test window"
+    chart = figure(title, said, "", yaxis=DOWNWARDS)
     chart.add_scatter(
         x=losses["value"],
         y=[model.replace("_", " ") for model in models],
@@ -99,11 +104,13 @@ def compare_models(metrics: Mapping[str, Mapping[str, Interval]]) -> go.Figure:
 
 
 def calibration(curve: pd.DataFrame) -> go.Figure:
-    """Observed share against predicted probability, in bins of equal width, with their rows."""
+    """What was observed against what was predicted, on average in bins, with their rows."""
     title = "Calibration (beside each bin: its rows)"
-    chart = figure(title, "predicted probability", "observed share")
+    chart = figure(title, "predicted", "observed")
+    ends = [curve["predicted"].min(), curve["predicted"].max()] if len(curve) else [0, 1]
+    ends = [min(0, ends[0]), max(1, ends[1])]
     chart.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal"
+        x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dot"}, name="ideal"
     )
     if len(curve):
         chart.add_scatter(
@@ -125,13 +132,13 @@ def roc_curves(
     chart = figure("ROC", "false positive rate", "true positive rate")
     for color, (name, curve) in zip(cycle(COLORS), curves.items(), strict=False):
         points = pd.DataFrame(curve)
-        area = measured_text(metrics[name], "roc_auc")
+        area = measured_text(metrics.get(name, {}), "roc_auc")
         chart.add_scatter(
             x=points["false_positive_rate"],
             y=points["true_positive_rate"],
             mode="lines",
             line={"color": color},
-            name=f"{name.replace('_', ' ')}: {area}",
+            name=f"{name.replace('_', ' ')}{f': {area}' if area else ''}",
         )
     return chart
 
@@ -139,7 +146,7 @@ def roc_curves(
 def costs(curve: Any, threshold: float, costs_of: Mapping[str, float]) -> go.Figure:
     """Mean cost per row over the decision threshold."""
     points = pd.DataFrame(curve)
-    miss, alarm = costs_of["false_negative"], costs_of["false_positive"]
+    miss, alarm = costs_of.get("false_negative", 1), costs_of.get("false_positive", 1)
     title = f"Cost: a miss {miss:g}, a false alarm {alarm:g}"
     chart = figure(title, "decision threshold", "mean cost per row")
     chart.add_scatter(
@@ -149,25 +156,29 @@ def costs(curve: Any, threshold: float, costs_of: Mapping[str, float]) -> go.Fig
     return chart
 
 
-def slices(table: pd.DataFrame) -> go.Figure:
-    """ROC AUC of every slice, with intervals."""
-    known = table.dropna(subset=["roc_auc"])
-    chart = figure("ROC AUC by slice", "ROC AUC", "", yaxis=DOWNWARDS)
+def slices(table: pd.DataFrame, loss: str) -> go.Figure:
+    """ROC AUC of every slice, with intervals; or the loss, where nothing is ranked."""
+    shown = "roc_auc" if "roc_auc" in table else loss
+    said = metric_name(shown)
+    # without segments there is no column
+    known = table.dropna(subset=[shown]) if len(table) else pd.DataFrame(columns=["segment"])
+    chart = figure(f"{said[0].upper()}{said[1:]} by slice", said, "", yaxis=DOWNWARDS)
     for color, (segment, part) in zip(cycle(COLORS), known.groupby("segment"), strict=False):
         chart.add_scatter(
-            x=part["roc_auc"],
+            x=part[shown],
             y=part["value"].astype(str) + " (" + part["n_rows"].map("{:,}".format) + ")",
             mode="markers",
             marker={"color": color, "size": 9},
-            error_x=_ends(part["roc_auc"], part["roc_auc_low"], part["roc_auc_high"]),
+            error_x=_ends(part[shown], part[f"{shown}_low"], part[f"{shown}_high"]),
             name=str(segment),
         )
     return chart
 
 
-def importance(table: pd.DataFrame) -> go.Figure:
+def importance(table: pd.DataFrame, loss: str) -> go.Figure:
     """Permutation importance, most important first."""
-    chart = figure("Importance: log loss lost when shuffled", "", "", yaxis=DOWNWARDS)
+    title = f"Importance: {metric_name(loss)} lost when shuffled"
+    chart = figure(title, "", "", yaxis=DOWNWARDS)
     chart.add_bar(
         x=table["importance"],
         y=table["feature"],
@@ -179,19 +190,20 @@ def importance(table: pd.DataFrame) -> go.Figure:
 
 
 def trials(table: pd.DataFrame) -> go.Figure:
-    """Validation log loss of every trial, and the best so far."""
-    chart = figure("Tuning", "trial", "log loss on the validation window")
+    """Validation loss of every trial, and the best so far."""
+    loss = table.columns[1]
+    chart = figure("Tuning", "trial", f"{metric_name(loss)} on the validation window")
     for color, (family, part) in zip(cycle(COLORS), table.groupby("family"), strict=False):
         chart.add_scatter(
             x=part.index,
-            y=part["log_loss"],
+            y=part[loss],
             mode="markers",
             marker={"color": color, "size": 9},
             name=str(family).replace("_", " "),
         )
     chart.add_scatter(
         x=table.index,
-        y=table["log_loss"].cummin(),
+        y=table[loss].cummin(),
         mode="lines",
         line={"color": GREY, "shape": "hv"},
         name="best so far",
@@ -199,14 +211,16 @@ def trials(table: pd.DataFrame) -> go.Figure:
     return chart
 
 
-def performance(table: pd.DataFrame, reference: Interval) -> go.Figure:
-    """Log loss of each window, realised and estimated, over the interval of the test window."""
-    chart = figure("Log loss by window", "window from", "log loss", xaxis={"type": "category"})
+def performance(table: pd.DataFrame, reference: Interval, loss: str) -> go.Figure:
+    """The loss of each window, realised and estimated, over the interval of the test window."""
+    said = metric_name(loss)
+    title = f"{said.capitalize()} by window"
+    chart = figure(title, "window from", said, xaxis={"type": "category"})
     chart.add_hrect(y0=reference.low, y1=reference.high, fillcolor=GREY, opacity=0.2, line_width=0)
     chart.add_hline(
         y=reference.value, line_color=GREY, line_dash="dot", annotation_text="test window"
     )
-    series = {"realised": ("log_loss", BLUE), "estimated": ("estimated_log_loss", GREEN)}
+    series = {"realised": (loss, BLUE), "estimated": (f"estimated_{loss}", GREEN)}
     for name, (column, color) in series.items():
         chart.add_scatter(
             x=table["window_start"],
@@ -222,7 +236,7 @@ def performance(table: pd.DataFrame, reference: Interval) -> go.Figure:
 def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figure:
     """Shares of the rows in numbered bins, side by side."""
     above = {"orientation": "h", "y": 1.1, "x": 1, "xanchor": "right"}
-    chart = figure("Score", "probability", "share of rows", barmode="group", legend=above)
+    chart = figure("Score", "score", "share of rows", barmode="group", legend=above)
     for color, (name, share) in zip((GREY, BLUE), shares.items(), strict=True):
         chart.add_bar(x=bins, y=share, marker_color=color, name=name)
     return chart
@@ -237,14 +251,15 @@ def drift(table: pd.DataFrame) -> go.Figure:
     return chart
 
 
-def replay_losses(ticks: pd.DataFrame) -> go.Figure:
-    """Log loss of every policy at every tick; a large marker where it had retrained."""
-    chart = figure("Log loss by tick", "", "log loss", xaxis={"type": "category"})
+def replay_losses(ticks: pd.DataFrame, loss: str) -> go.Figure:
+    """The loss of every policy at every tick; a large marker where it had retrained."""
+    said = metric_name(loss)
+    chart = figure(f"{said.capitalize()} by tick", "", said, xaxis={"type": "category"})
     lines = _lines_by_policy(ticks)
     for policy, part in ticks.sort_values("tick").groupby("policy"):
         chart.add_scatter(
             x=part["tick"],
-            y=part["log_loss"],
+            y=part[loss],
             mode="lines+markers",
             marker={"size": np.where(part["retrained"], 12, 4)},
             **lines[str(policy)],

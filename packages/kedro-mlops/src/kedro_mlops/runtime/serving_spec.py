@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.task.outputs import OUTPUTS, Class, DecisionRule, Output, TaskName
 
 from .kinds import Kind, Types, types_of
 
@@ -103,7 +104,9 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
         name: What the service is called.
         predicts: What the label says, in words.
         label: What the label is called.
-        positive_class: The value of it whose probability is predicted.
+        classes: Its values, in the order of their codes; of two, the positive one is last.
+        score_buckets: In which scores are counted, where the task does not say.
+        unit: Its unit, if it is a number that has one.
         engine: What computes the probabilities.
         engine_reason: Why it is that one, in words.
         metrics: With intervals, on the test window; those of decisions, at the threshold.
@@ -115,7 +118,8 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     family: str
     as_of: str
-    threshold: float
+    task: TaskName
+    rule: DecisionRule
     metrics: dict[str, dict[str, float]]
     git_commit: str
     data_hash: str
@@ -130,7 +134,14 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     predicts: str = ""
     label: str = ""
-    positive_class: bool | int | str = True
+    classes: list[Class] = []
+    unit: str = ""
+    score_buckets: list[float] = []
+
+    @property
+    def output(self) -> Output:
+        """What scores say."""
+        return OUTPUTS[self.task](self.rule, self.classes, self.unit)
 
     @property
     def sent(self) -> list[Field]:

@@ -2,7 +2,6 @@
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
@@ -29,18 +28,21 @@ def score(
         event_time < ibis.literal(as_of.after(horizon.days)),
     )
     rows = due.select(contract.inputs.names).order_by(contract.keys).to_pandas()
-    probabilities = champion.predict(rows) if len(rows) else np.empty(0)
+    told = champion.predict(rows) if len(rows) else dict.fromkeys(_told(champion))
     predictions = rows.assign(
         prediction_id=_identify(contract, rows, champion.version),
         predicted_at=rows[contract.event_time].dt.normalize(),
         model_version=champion.version,
         variant="champion",
-        probability=probabilities,
-        decision=champion.decide(probabilities),
         missing_features=None,
+        **told,
     )
     schema = {column.name: column.engine_type for column in logged.all}
     return ibis.memtable(predictions[logged.names], schema=schema)
+
+
+def _told(champion: ModelPackage) -> list[str]:
+    return [each.name for each in champion.metadata.output.told]
 
 
 def _identify(contract: Columns, rows: pd.DataFrame, version: str) -> pd.Series:

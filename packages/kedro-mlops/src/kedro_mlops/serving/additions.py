@@ -1,6 +1,6 @@
 """What a project's answers have besides the engine's: columns made of predictions, many at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -9,11 +9,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.task.outputs import Output
 
-from .answers import Answer
+from .answers import Answer, answer_type, fields_of, told_by
 
-# of probabilities and decisions, a value for each
-Addition = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[Any]]
+# of scores and decisions, a value for each
+Addition = Callable[[NDArray[np.float64], NDArray[Any]], NDArray[Any]]
 
 # by NumPy's kinds of values
 TYPES: dict[str, Any] = {
@@ -22,53 +23,58 @@ TYPES: dict[str, Any] = {
     "i": int,
     "f": Annotated[float | None, Meta(description="null where it is no finite number")],
 }
-TRIED = np.array([0.25, 0.75]), np.array([False, True])
 
 
 class Additions:
     """Functions of a project, each a field of every answer: its name, and its docstring.
 
     Args:
-        functions: They take the probabilities and the decisions of any number of rows, and return a
-            value for each: texts, truth values or numbers.
+        functions: They take the scores and the decisions of any number of rows (of numbers, the
+            ends of their intervals), and return a value for each: texts, truth values or numbers.
+        output: What is predicted.
 
     Attributes:
         answer: The type of an answer with these fields.
-        example: By field, its value for a row that is decided positive.
+        example: By field, its value for a row; of two classes, for one that is decided positive.
 
     Raises:
         ProjectError: if one has no name of its own, or returns something else.
     """
 
-    def __init__(self, functions: Sequence[Addition] = ()) -> None:
+    def __init__(self, functions: Sequence[Addition], output: Output) -> None:
+        self._output = output
+        self._told = told_by(output)
+        engine = answer_type(output)
         self._functions = {function.__name__: function for function in functions}
-        taken = {*self._functions} & {*Answer.__struct_fields__}
+        taken = {*self._functions} & {*fields_of(engine)}
         if taken or len(self._functions) < len(functions):
             raise ProjectError(
                 "What is added to answers needs names of its own, unlike "
-                f"{', '.join([*Answer.__struct_fields__, *self._functions])}: rename the function."
+                f"{', '.join([*fields_of(engine), *self._functions])}: rename the function."
             )
-        tried = self.of(*TRIED)
+        tried = self.of(output.of_rows(output.tried))
         self.answer: Any = msgspec.defstruct(
             "Answer",
             [
                 (name, _described(TYPES[values.dtype.kind], self._functions[name]))
                 for name, values in tried.items()
             ],
-            bases=(Answer,),
+            bases=(engine,),
         )
         self.example = {name: values[-1].item() for name, values in tried.items()}
 
-    def of(
-        self, probabilities: NDArray[np.float64], decisions: NDArray[np.bool_]
-    ) -> dict[str, NDArray[Any]]:
-        """By field, a value for each row."""
+    def of(self, predicted: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """By field, a value for each row of predictions."""
+        if not self._functions:
+            return {}
+        scores = self._output.scores_in(predicted)
+        decisions = self._output.decided(list(predicted.values()))
         found = {}
         for name, function in self._functions.items():
-            values = np.asarray(function(probabilities, decisions))
-            if values.shape != probabilities.shape or values.dtype.kind not in TYPES:
+            values = np.asarray(function(scores, decisions))
+            if values.shape != scores.shape[:1] or values.dtype.kind not in TYPES:
                 raise ProjectError(
-                    f"{function.__module__}.{name} must return an array of {len(probabilities)} "
+                    f"{function.__module__}.{name} must return an array of {len(scores)} "
                     "texts, truth values or numbers, one for each row; it returned "
                     f"{values.dtype} of shape {values.shape}."
                 )
@@ -81,10 +87,9 @@ class Additions:
         """A few answers with what is added, if anything is."""
         if not self._functions:
             return answers
-        columns = self.of(
-            np.array([answer.probability for answer in answers]),
-            np.array([answer.decision for answer in answers]),
-        )
+        told = zip(*map(self._told, answers), strict=True)
+        names = [each.name for each in self._output.told]
+        columns = self.of(dict(zip(names, map(np.array, told), strict=True)))
         rows = zip(*(values.tolist() for values in columns.values()), strict=True)
         return [
             self.answer(*msgspec.structs.astuple(answer), *row)

@@ -1,12 +1,14 @@
 """What is answered, declared once, and what is logged of it, of one row and of many.
 
-The fields of ``Answer``, in their order, are those of the answer in JSON and in Arrow, and of the
-OpenAPI document; the first of them, those of ``Prediction``, also of the prediction log.
+The fields of an answer, in their order, are those of the answer in JSON and in Arrow, and of the
+OpenAPI document: what identifies it, what is predicted (``Output.told``), and what else there is to
+say. All but the last are logged.
 """
 
 import itertools
+import keyword
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 from typing import Annotated, Any
@@ -16,61 +18,84 @@ from msgspec import Meta
 
 from kedro_mlops.feature_store.reader import MISSING
 from kedro_mlops.runtime.serving_spec import ServingSpec
+from kedro_mlops.task.outputs import Output, Told
 
 from .model import ServedModel
 
-
-class Prediction(msgspec.Struct):
-    """What is predicted for a row, as the caller is told and the log says."""
-
-    prediction_id: Annotated[str, Meta(description="Identifies the prediction in the log")]
-    probability: Annotated[
-        float, Meta(ge=0, le=1, description="Estimated probability of the positive class")
-    ]
-    decision: Annotated[
-        bool, Meta(description="Whether the probability reaches the decision threshold")
-    ]
-    model_version: Annotated[str, Meta(description="The model that answered")]
-    missing_features: Annotated[
-        dict[str, Annotated[str, Meta(extra_json_schema={"enum": list(MISSING)})]],
-        Meta(description="Looked-up features that were not found, and why"),
-    ]
-
-
-class Answer(Prediction):
-    """The answer to one row."""
-
-    unseen_categories: Annotated[
+ID: tuple[str, Any] = (
+    "prediction_id",
+    Annotated[str, Meta(description="Identifies the prediction in the log")],
+)
+BESIDES: list[tuple[str, Any]] = [
+    ("model_version", Annotated[str, Meta(description="The model that answered")]),
+    (
+        "missing_features",
+        Annotated[
+            dict[str, Annotated[str, Meta(extra_json_schema={"enum": list(MISSING)})]],
+            Meta(description="Looked-up features that were not found, and why"),
+        ],
+    ),
+]
+NOT_LOGGED: tuple[str, Any] = (
+    "unseen_categories",
+    Annotated[
         list[str], Meta(description="Fields whose category the model has not seen in training")
-    ]
+    ],
+)
+# what the log says of a prediction besides its answer
+ALSO_LOGGED = ("predicted_at", "variant")
 
-
-# what the log says of a prediction besides its inputs
-LOGGED = (*Prediction.__struct_fields__, "predicted_at", "variant")
-
+# one of ``answer_type``
+Answer = Any
 Answering = Callable[[Sequence[Any], dict[str, str]], Answer]
 # the time is the same for all rows of a request
 Recorder = Callable[[Sequence[Any], Answer, str, datetime], Any]
 
 
+def answer_type(output: Output) -> Any:
+    """The type of an answer, a ``msgspec.Struct``."""
+    return _struct("Answer", [ID, *map(_described, output.told), *BESIDES, NOT_LOGGED])
+
+
+def fields_of(answer: Any) -> list[str]:
+    """What the fields of an answer, or of its type, are called by who reads it."""
+    return list(answer.__struct_encode_fields__)
+
+
+def told_by(output: Output) -> Callable[[Answer], tuple[Any, ...]]:
+    """A function that takes what is predicted out of an answer."""
+    got: Callable[[Answer], tuple[Any, ...]] = attrgetter(
+        *_members(each.name for each in output.told)
+    )
+    return got
+
+
 def answering(model: ServedModel) -> Answering:
     """A function that answers a completed row, given with what is missing in it."""
-    new_id, version, threshold = identifiers(), model.spec.model_version, model.spec.threshold
+    new_id, version, output = identifiers(), model.spec.model_version, model.spec.output
+    made, told_of = answer_type(output), output.of_row
 
     def answer(values: Sequence[Any], missing: dict[str, str]) -> Answer:
-        probability, unseen = model.score(values)
-        return Answer(new_id(), probability, probability >= threshold, version, missing, unseen)
+        score, unseen = model.score(values)
+        return made(new_id(), *told_of(score), version, missing, unseen)
 
     return answer
 
 
+def logged_of_answers(output: Output) -> list[str]:
+    """What the log says of a prediction besides its inputs."""
+    answered = [ID, *map(_described, output.told), *BESIDES]
+    return [*(name for name, _ in answered), *ALSO_LOGGED]
+
+
 def recorder(spec: ServingSpec) -> Recorder:
     """A function that makes a record of the prediction log, without personal data."""
-    # what is missing is a text in the log
-    *plain, _missing_features = Prediction.__struct_fields__
-    record: Any = msgspec.defstruct("Record", [*logged_inputs(spec), *LOGGED])
+    logged = logged_of_answers(spec.output)
+    record: Any = _struct("Record", [(name, Any) for name in [*logged_inputs(spec), *logged]])
     places = [i for i, field in enumerate(spec.fields) if not field.personal]
     inputs: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*places)
+    # what is missing is a text in the log
+    plain = _members(logged[: logged.index("missing_features")])
     predicted: Callable[[Answer], tuple[Any, ...]] = attrgetter(*plain)
 
     def make(values: Sequence[Any], answer: Answer, variant: str, now: datetime) -> Any:
@@ -108,3 +133,30 @@ def identifiers() -> Callable[[], str]:
 def utc_now() -> datetime:
     """The present moment in UTC, without a time zone, as the log has it."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _described(told: Told) -> tuple[str, Any]:
+    """A field of an answer."""
+    named = {"enum": list(told.classes)} if told.classes else None
+    limits = Meta(
+        ge=told.least, le=told.most, description=told.description, extra_json_schema=named
+    )
+    return told.name, Annotated[told.type, limits]
+
+
+def _struct(name: str, fields: Sequence[tuple[str, Any]]) -> Any:
+    """A struct whose fields are written by their names, whatever these are."""
+    members = _members(field for field, _ in fields)
+    declared = [(member, kind) for member, (_, kind) in zip(members, fields, strict=True)]
+    written = {member: field for member, (field, _) in zip(members, fields, strict=True)}
+    return msgspec.defstruct(name, declared, rename=written)
+
+
+def _members(names: Iterable[str]) -> list[str]:
+    """Names as Python can have them."""
+    return [
+        name
+        if name.isidentifier() and not keyword.iskeyword(name)
+        else f"_{''.join(f'{ord(letter):x}_' for letter in name)}"
+        for name in names
+    ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
-from .additions import Additions
+from .additions import Addition, Additions
 from .batcher import LookupBatcher
 from .bulk_answers import write_arrow, write_json
 from .bulk_reading import TableReader
@@ -37,8 +38,8 @@ MIN_PAUSE_SECONDS = 0.1
 WATCH_SECONDS = 2
 # what is told of the model: what it predicts, what it is, and how good it was
 INFO = (
-    "label", "positive_class", "model_version", "family", "as_of", "threshold", "metrics",
-    "confusion", "git_commit", "data_hash", "engine", "engine_reason",
+    "task", "label", "model_version", "family", "as_of", "metrics", "confusion", "git_commit",
+    "data_hash", "engine", "engine_reason",
 )  # fmt: skip
 STOPPED = "challenger_off.json"
 
@@ -52,7 +53,7 @@ class AppState:
         challenger: Folder and serving spec of the challenger, if the release carries one.
         settings: What the environment says.
         load: Reads a model that scikit-learn serves.
-        additions: What answers have besides, if a project adds something.
+        also: What a project adds to answers; see ``Additions``.
 
     Raises:
         ProjectError: if the settings cannot be obeyed.
@@ -65,11 +66,12 @@ class AppState:
         challenger: tuple[Path, ServingSpec] | None,
         settings: Settings,
         load: Load = BUILT_IN,
-        additions: Additions | None = None,
+        also: Sequence[Addition] = (),
     ) -> None:
         self.settings = settings
         self._load = load
-        additions = additions or Additions()
+        additions = Additions(also, spec.output)
+        about = {name: getattr(spec, name) for name in INFO}
         self.opened = settings.opened
         self.in_progress = 0
         # why a prediction would be refused now; empty where it would not
@@ -77,12 +79,12 @@ class AppState:
         self.room = Room(settings.request_memory)
         self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         refuse_if_open(self.keys, listening())
-        self.metrics = Metrics()
+        self.metrics = Metrics(spec.output, spec.score_buckets or spec.output.buckets)
         self.metrics.start(spec, challenger[1] if challenger else None)
         self.log = RequestLog()
         self.reader = RowReader(spec.sent, settings.max_rows)
         self.table_reader = TableReader(self.reader)
-        self.info = msgspec.json.encode({name: getattr(spec, name) for name in INFO})
+        self.info = msgspec.json.encode(about | spec.output.about)
         openapi = msgspec.json.encode(document(spec, self.reader, settings, additions))
         self.docs = {
             "/": Reply(200, page(title(spec)), HTML, PAGE),

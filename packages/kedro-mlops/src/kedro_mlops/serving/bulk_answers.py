@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.runtime.encoding import Arrays, Coded
 
-from .answers import LOGGED, Answer, as_text
+from .answers import as_text
 from .arrow_columns import as_coded, pairs
 from .model import ServedModel
 
@@ -27,11 +27,14 @@ Columns = Mapping[str, Any]
 
 
 class TableAnswers(NamedTuple):
-    """The answers to the rows of a table: each field of ``Answer``, and who gave them."""
+    """The answers to the rows of a table: the fields of an answer, and who gave them.
+
+    Attributes:
+        predicted: What is predicted, by the names of ``Output.told``.
+    """
 
     prediction_id: "pa.Array"
-    probability: NDArray[np.float64]
-    decision: NDArray[np.bool_]
+    predicted: dict[str, NDArray[Any]]
     model_version: Coded[str]
     missing_features: Coded[dict[str, str]]
     unseen_categories: Coded[list[str]]
@@ -39,20 +42,25 @@ class TableAnswers(NamedTuple):
 
     def told(self) -> dict[str, Any]:
         """What the caller is told."""
-        return {name: getattr(self, name) for name in Answer.__struct_fields__}
+        named = self.logged()
+        return {name: column for name, column in named.items() if name != "variant"}
+
+    def logged(self) -> dict[str, Any]:
+        """Likewise, with who gave them."""
+        named = self._asdict()
+        return {"prediction_id": named.pop("prediction_id"), **named.pop("predicted"), **named}
 
 
 def answer_rows(
     model: ServedModel, variant: str, columns: Arrays, missing: Coded[dict[str, str]]
 ) -> TableAnswers:
     """What a model answers to completed rows."""
-    probabilities, unseen = model.score_table(columns)
-    n_rows = len(probabilities)
+    scores, unseen = model.score_table(columns)
+    n_rows = len(scores)
     same = np.zeros(n_rows, np.int64)
     return TableAnswers(
         prediction_id=new_ids(n_rows),
-        probability=probabilities,
-        decision=probabilities >= model.spec.threshold,
+        predicted=model.spec.output.of_rows(scores),
         model_version=Coded(same, [model.spec.model_version]),
         missing_features=missing,
         unseen_categories=unseen_by_row(unseen, n_rows),
@@ -62,13 +70,16 @@ def answer_rows(
 
 def mixed(ours: TableAnswers, theirs: TableAnswers, takes: NDArray[np.bool_]) -> TableAnswers:
     """Theirs in the rows that they take, ours in the others; the ids are ours."""
-    others = zip(ours[1:], theirs[1:], strict=True)
-    return TableAnswers(ours.prediction_id, *(_mixed(one, other, takes) for one, other in others))
+    predicted = {
+        name: np.where(takes, theirs.predicted[name], column)
+        for name, column in ours.predicted.items()
+    }
+    others: Any = zip(ours[2:], theirs[2:], strict=True)
+    coded = (_mixed(one, other, takes) for one, other in others)
+    return TableAnswers(ours.prediction_id, predicted, *coded)
 
 
-def _mixed(ours: Any, theirs: Any, takes: NDArray[np.bool_]) -> Any:
-    if not isinstance(ours, Coded):
-        return np.where(takes, theirs, ours)
+def _mixed(ours: Coded[T], theirs: Coded[T], takes: NDArray[np.bool_]) -> Coded[T]:
     codes = np.where(takes, theirs.codes + len(ours.values), ours.codes)
     return Coded(codes, [*ours.values, *theirs.values])
 
@@ -101,9 +112,10 @@ def logged_table(
     """The rows as the prediction log has them, of the inputs those that are named."""
     import pyarrow as pa  # noqa: PLC0415
 
-    moments = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(answers.probability))
-    made = answers._asdict() | {"predicted_at": moments}
-    logged = {name: columns[name] for name in names} | {name: made[name] for name in LOGGED}
+    moments = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(answers.prediction_id))
+    made = {"predicted_at": moments, **answers.logged()}
+    del made["unseen_categories"]
+    logged = {name: columns[name] for name in names} | made
     return pa.table({name: _arrow(column) for name, column in logged.items()})
 
 

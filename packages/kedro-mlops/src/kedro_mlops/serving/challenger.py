@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import Arrays, Coded
 
-from .answers import Answer, Answering, answering
+from .answers import Answer, Answering, answering, told_by
 from .bulk_answers import TableAnswers, answer_rows, mixed
 from .metrics import Metrics
 from .model import ServedModel, plain
@@ -93,6 +93,8 @@ class Challenger:
         self._first_not_theirs = settings.share * HASHES
         self._metrics = metrics
         self._answer = answering(challenger)
+        self._output = challenger.spec.output
+        self._told = told_by(self._output)
         self._keys = [i for i, field in enumerate(fields) if field.key]
         self._outcomes: deque[bool] = deque(maxlen=settings.window)
         self._seconds: deque[float] = deque(maxlen=settings.window)
@@ -129,7 +131,7 @@ class Challenger:
         self._champion_seconds.append(time.perf_counter() - start)
         theirs = self.answer_row(values, missing) if self.mode == "shadow" else None
         if theirs is not None:
-            self._compare(1, theirs.decision != ours.decision)
+            self._compare(1, self._output.differ(self._told(theirs), self._told(ours)))
         return ours, "champion", theirs
 
     def table_in_trial(
@@ -149,14 +151,17 @@ class Challenger:
             return ours, None
         if mode == "canary":
             return mixed(ours, theirs, self.takes_all(columns)), None
-        self._compare(len(ours.decision), int((theirs.decision != ours.decision).sum()))
+        both = (list(answers.predicted.values()) for answers in (theirs, ours))
+        self._compare(len(ours.prediction_id), int(np.sum(self._output.differ(*both))))
         return ours, theirs
 
     def answer_row(self, values: Sequence[Any], missing: dict[str, str]) -> Answer | None:
         """What the challenger says of a row, or None where it fails; then the champion answers."""
         start = time.perf_counter()
         answer = self._tried(
-            lambda: self._answer(values, missing), lambda found: 0 <= found.probability <= 1, 1
+            lambda: self._answer(values, missing),
+            lambda found: bool(self._output.is_sound(self._told(found))),
+            1,
         )
         self._seconds.append(time.perf_counter() - start)
         return answer
@@ -167,7 +172,7 @@ class Challenger:
         """What the challenger says of many rows, or None where it fails."""
         return self._tried(
             lambda: answer_rows(self.model, variant, columns, missing),
-            lambda found: bool(((found.probability >= 0) & (found.probability <= 1)).all()),
+            lambda found: bool(np.all(self._output.is_sound(list(found.predicted.values())))),
             len(missing.codes),
         )
 

@@ -32,14 +32,10 @@ def requests(spec: ServingSpec) -> dict[str, Any]:
 
 def answer(spec: ServingSpec, additions: Additions) -> dict[str, Any]:
     """The answer to one row, of which something that is looked up was not found."""
+    output, missing = spec.output, {field.name: UNKNOWN_KEY for field in spec.looked_up[:1]}
+    said = output.of_row(output.tried[-1].tolist())
     prediction = additions.answer(
-        prediction_id=EXAMPLE_ID,
-        probability=spec.threshold,
-        decision=True,
-        model_version=spec.model_version,
-        missing_features={field.name: UNKNOWN_KEY for field in spec.looked_up[:1]},
-        unseen_categories=[],
-        **additions.example,
+        EXAMPLE_ID, *said, spec.model_version, missing, [], **additions.example
     )
     return {"predictions": [prediction]}
 

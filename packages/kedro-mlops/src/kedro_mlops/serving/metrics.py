@@ -10,8 +10,9 @@ import numpy as np
 from kedro_mlops.feature_store.reader import MISSING
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.runtime.serving_spec import ServingSpec
+from kedro_mlops.task.outputs import Output, Probability
 
-from .answers import Answer
+from .answers import Answer, told_by
 from .arrow_columns import pairs
 from .bulk_answers import TableAnswers
 from .paths import PREDICT
@@ -22,11 +23,11 @@ from .settings import MODES
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
-TENTHS = tuple(round(0.1 * i, 1) for i in range(1, 11))
 DAYS = (0, 1, 2, 3, 5, 7, 14, 30)
 # how a prediction may end, and why it may be refused
 STATUSES = (200, *(status for status in TITLES if status != 404))
 REASONS = (*REFUSED, *OF_ROWS)
+PROBABILITY = Probability()
 # the model version of a challenger that is not there
 NONE = "none"
 
@@ -65,9 +66,15 @@ class Metrics:
 
     Made when the service starts: BentoML says only then where processes share their metrics. What
     is counted is told to them several times a second (``flush``).
+
+    Args:
+        output: What is predicted.
+        buckets: In which scores are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, output: Output = PROBABILITY, buckets: Sequence[float] = PROBABILITY.buckets
+    ) -> None:
         from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - see above
 
         shared: Literal["livemostrecent"] = "livemostrecent"
@@ -84,7 +91,7 @@ class Metrics:
         )
         self.predictions = Counter("model_predictions", "Rows answered", [*model, "decision"])
         self.score = Histogram(
-            "model_prediction_score", "Probability of the positive class", model, buckets=TENTHS
+            "model_prediction_score", "Scores; of several, the highest", model, buckets=buckets
         )
         self.info = Gauge(
             "model_info", "The models at hand", [*model, "family", "engine"],
@@ -123,6 +130,9 @@ class Metrics:
             "challenger_failures", "Rows that the challenger failed to score", model[:1]
         )
         self._dropped = 0
+        self._output = output
+        self._told = told_by(output)
+        self._decisions = output.decisions
         self._tallies: list[BufferedMetric] = []
         # a counter or histogram with its labels
         self.child = cache(self._child)
@@ -154,8 +164,8 @@ class Metrics:
 
     def _start_rows(self, version: str, variant: str) -> None:
         self.child(self.score, version, variant)
-        for decision in ("true", "false"):
-            self.child(self.predictions, version, variant, decision)
+        for decision in self._decisions or [""]:
+            self.child(self.predictions, version, variant, _named(decision))
 
     def _start_inputs(self, spec: ServingSpec) -> None:
         self.child(self.lookups, "all", "hit")
@@ -183,28 +193,32 @@ class Metrics:
 
     def answered(self, answer: Answer, variant: str) -> None:
         """A row has been answered."""
-        self._decided(answer.model_version, variant, answer.decision, (answer.probability,))
+        told = self._told(answer)
+        decision = self._output.decided(told) if self._decisions else ""
+        score = self._output.score_told(told)
+        self._decided(answer.model_version, variant, decision, (score,))
         if answer.missing_features or answer.unseen_categories:
             self._found(answer.missing_features, answer.unseen_categories, 1)
 
     def answered_many(self, answers: TableAnswers) -> None:
         """The rows of a table have been answered."""
-        decisions = Coded(answers.decision.astype(np.int64), [False, True])
-        made = pairs(pairs(answers.model_version, answers.variant), decisions)
+        told = list(answers.predicted.values())
+        scores, decided = self._output.score_told(told), np.array([""])
+        codes = np.zeros(len(scores), np.int64)
+        if self._decisions:
+            decided, codes = np.unique(self._output.decided(told), return_inverse=True)
+        made = pairs(pairs(answers.model_version, answers.variant), Coded(codes, list(decided)))
         for code, ((version, variant), decision) in enumerate(made.values):
-            own = answers.probability[made.codes == code]
+            own = scores[made.codes == code]
             self._decided(version, variant, decision, own.tolist())
         for missing, n in _counted(answers.missing_features):
             self._found(missing, [], n)
         for unseen, n in _counted(answers.unseen_categories):
             self._found({}, unseen, n)
 
-    def _decided(
-        self, version: str, variant: str, decision: bool, probabilities: Sequence[float]
-    ) -> None:
-        told = "true" if decision else "false"
-        self.child(self.predictions, version, variant, told).inc(len(probabilities))
-        self.child(self.score, version, variant).observe(probabilities)
+    def _decided(self, version: str, variant: str, decision: Any, scores: Sequence[float]) -> None:
+        self.child(self.predictions, version, variant, _named(decision)).inc(len(scores))
+        self.child(self.score, version, variant).observe(scores)
 
     def _found(self, missing: dict[str, str], unseen: list[str], n_rows: int) -> None:
         for name, reason in missing.items():
@@ -233,6 +247,11 @@ class Metrics:
         """What the challenger does from now on."""
         for known in MODES:
             self.mode.labels(known).set(float(known == mode))
+
+
+def _named(decision: Any) -> str:
+    """A decision as Prometheus has it: a truth value in small letters."""
+    return str(decision).lower() if decision in (True, False) else str(decision)
 
 
 def _counted(column: Coded[T]) -> Iterable[tuple[T, int]]:

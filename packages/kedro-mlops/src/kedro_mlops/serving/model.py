@@ -1,4 +1,4 @@
-"""A released model: from completed rows to probabilities, by the engine that its spec names."""
+"""A released model: from completed rows to scores, by the engine that its spec names."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,9 +20,10 @@ from kedro_mlops.runtime.encoding import (
 from kedro_mlops.runtime.kinds import types_of
 from kedro_mlops.runtime.serving_spec import MODEL, TREES, ServingSpec
 from kedro_mlops.runtime.trees import Trees
+from kedro_mlops.task.outputs import Floats
 
-# a probability, and the categorical features whose category the model has not seen
-Scored = tuple[float, list[str]]
+# a score, and the categorical features whose category the model has not seen
+Scored = tuple[Any, list[str]]
 # a model of scikit-learn's, from what skops wrote
 Load = Callable[[bytes], Any]
 
@@ -79,15 +80,13 @@ class ServedModel:
             self._estimator = load((folder / MODEL).read_bytes())
             self.score = self._score_slowly
 
-    def score_table(
-        self, columns: Arrays
-    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
-        """Probabilities, shape (n_rows,), and per feature which categories it has not seen."""
+    def score_table(self, columns: Arrays) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
+        """Scores of the rows, and per feature which categories the model has not seen."""
         if self.spec.engine == "compiled trees":
-            probabilities = self._trees.predict(encode_rows(columns, self.spec.encoding))
+            scores = self._trees.predict(encode_rows(columns, self.spec.encoding))
         else:
-            probabilities = self._estimate(columns)
-        return probabilities, unseen_categories(columns, self.spec.encoding.categories)
+            scores = self._estimate(columns)
+        return scores, unseen_categories(columns, self.spec.encoding.categories)
 
     def _score_slowly(self, values: Sequence[Any]) -> Scored:
         row: dict[str, ArrayColumn] = {
@@ -96,17 +95,17 @@ class ServedModel:
             else np.array([value], dtype=object)
             for field, value in zip(self.spec.fields, values, strict=True)
         }
-        [probability], unseen = self.score_table(row)
-        return float(probability), list(unseen)
+        [score], unseen = self.score_table(row)
+        return score.tolist(), list(unseen)
 
-    def _estimate(self, columns: Arrays) -> NDArray[np.float64]:
+    def _estimate(self, columns: Arrays) -> Floats:
         import pandas as pd  # noqa: PLC0415 - only where scikit-learn serves
 
         dtypes = {field.name: types_of(field.kind).pandas for field in self.spec.fields}
         names = self.spec.features
         rows = pd.DataFrame({name: plain(columns[name]) for name in names})
         rows = rows.astype({name: dtypes[name] for name in names})
-        return np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+        return self.spec.output.ask(self._estimator, rows)
 
 
 def plain(column: ArrayColumn) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from .reading import RowReader
 from .settings import Settings
 
 DESCRIPTION = """`POST /predict` takes rows, each with what the caller knows, and answers each with
-a probability, the decision at the threshold, the model's version and the prediction's id. What the
+what is predicted, the model's version and the prediction's id. What the
 caller does not know is looked up in the online feature store; what is not found there is listed in
 `missing_features` with the reason, and treated by the model as missing; so is what breaks the
 contract there. `unseen_categories` are those that the model has not met in training. Every
@@ -54,7 +54,7 @@ def document(
 
     predict = operation(
         PREDICT,
-        "Probability and decision for each row",
+        "A prediction for each row",
         {
             "description": "One prediction per row, in the order of the rows",
             "content": {JSON_TYPE: told, **arrow},
@@ -107,7 +107,10 @@ def _said_of_label(spec: ServingSpec) -> str:
     """Which value of the label the probability is of, where the spec says it."""
     if not spec.label:
         return ""
-    positive = msgspec.json.encode(spec.positive_class).decode()
+    about = spec.output.about
+    if "positive_class" not in about:
+        return f"What is predicted is `{spec.label}`.\n\n"
+    positive = msgspec.json.encode(about["positive_class"]).decode()
     return f"The probability is that of `{spec.label}` being `{positive}`.\n\n"
 
 

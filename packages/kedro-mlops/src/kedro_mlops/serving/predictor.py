@@ -113,7 +113,7 @@ class Predictor:
         answers, shadow = answer_rows(self.model, "champion", completed, missing), None
         if self.challenger is not None:
             answers, shadow = self.challenger.table_in_trial(answers, completed)
-        told = answers.told() | self.additions.of(answers.probability, answers.decision)
+        told = answers.told() | self.additions.of(answers.predicted)
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))

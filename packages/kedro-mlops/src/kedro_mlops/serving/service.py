@@ -65,9 +65,9 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
         name: What the service is called, and its model in BentoML's store.
         families: Import path of the families that a model may be of, which is imported only where
             scikit-learn serves it; types of others are not loaded.
-        also: Functions of probabilities and decisions, each a field of every answer.
+        also: Functions of scores and decisions, each a field of every answer.
     """
-    load, additions = loader(families), Additions(also)
+    load = loader(families)
     arguments = bentoml.use_arguments(Arguments)
     tags = [arguments.model or f"{name}:latest", *filter(None, [arguments.challenger])]
 
@@ -83,7 +83,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             settings = Settings.from_environment()
             logs.configure(settings.log_format)
             challenger = _verified(self.challenger) if arguments.challenger else None
-            self.state = AppState(*_verified(self.model), challenger, settings, load, additions)
+            self.state = AppState(*_verified(self.model), challenger, settings, load, also)
             _states[:] = [self.state]
             _rest_collector()
 
@@ -105,7 +105,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
 
         @bentoml.api
         def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-            """Probability and decision for each row."""
+            """A prediction for each row."""
             body = msgspec.json.encode({"rows": rows})
             answer: dict[str, Any] = msgspec.json.decode(
                 self.state.answer_large(JSON, body, JSON).body
@@ -128,7 +128,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
 
     install(partial(Gateway, state=_state))
     PredictionService.add_asgi_middleware(Gateway, state=_state)  # type: ignore[attr-defined]
-    _look_before_serving(tags, load)
+    _look_before_serving(tags, load, also)
     return PredictionService
 
 
@@ -139,7 +139,9 @@ def _rest_collector() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
-def refuse_to_serve(host: str, tags: Sequence[str], load: Load) -> None:
+def refuse_to_serve(
+    host: str, tags: Sequence[str], load: Load, also: Sequence[Addition] = ()
+) -> None:
     """Look at settings, keys and the files of the models before a server is started.
 
     Raises:
@@ -148,10 +150,12 @@ def refuse_to_serve(host: str, tags: Sequence[str], load: Load) -> None:
     settings = Settings.from_environment()
     refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
     for tag in tags:
-        ServedModel(*_verified(BentoModel(tag).resolve()), n_threads=1, load=load)
+        folder, spec = _verified(BentoModel(tag).resolve())
+        ServedModel(folder, spec, n_threads=1, load=load)
+        Additions(also, spec.output)
 
 
-def _look_before_serving(tags: Sequence[str], load: Load) -> None:
+def _look_before_serving(tags: Sequence[str], load: Load, also: Sequence[Addition]) -> None:
     """In `bentoml serve` itself: its workers would be started again and again, without end."""
     context = click.get_current_context(silent=True)
     if context is None or context.info_name != "serve":
@@ -159,7 +163,7 @@ def _look_before_serving(tags: Sequence[str], load: Load) -> None:
     try:
         logs.configure(Settings.from_environment().log_format)
         # 0.0.0.0 is BentoML's default
-        refuse_to_serve(context.params.get("host") or "0.0.0.0", tags, load)  # noqa: S104
+        refuse_to_serve(context.params.get("host") or "0.0.0.0", tags, load, also)  # noqa: S104
     except ProjectError as error:
         raise SystemExit(f"Error: {error}") from error
 

@@ -23,6 +23,6 @@ def warm_up(state: AppState) -> None:
     completed, missing = complete_table(columns, store)
     answers = answer_rows(model, "champion", completed, missing)
     logged_table(completed, names, answers, utc_now()).to_pylist()
-    added = state.predictor.additions.of(answers.probability, answers.decision)
+    added = state.predictor.additions.of(answers.predicted)
     write_json(answers.told() | added)
     write_arrow(answers.told() | added)
