@@ -92,9 +92,15 @@ class Encoding(msgspec.Struct, frozen=True):
     numbers: list[str]
 
     @property
+    def made_of(self) -> list[str]:
+        """For each column, the feature that it is made of."""
+        twice = [name for name in self.moments for _ in range(2)]
+        return [*self.categories, *twice, *self.numbers]
+
+    @property
     def width(self) -> int:
         """Number of columns."""
-        return len(self.categories) + 2 * len(self.moments) + len(self.numbers)
+        return len(self.made_of)
 
 
 class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):

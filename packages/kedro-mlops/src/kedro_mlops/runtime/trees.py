@@ -128,8 +128,8 @@ class Trees:
             return self._function(name)
         except AttributeError as error:
             raise ProjectError(
-                f"{self._path} has no `{name}`, as an earlier version compiled it. Release the "
-                "champion again: `kedro run --pipelines=release`."
+                f"{self._path.name} has no `{name}`, as an earlier version compiled it. Release "
+                "the champion again: `kedro run --pipelines=release`."
             ) from error
 
     def _call(

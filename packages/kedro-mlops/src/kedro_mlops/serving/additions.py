@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.task.outputs import Output
 
-from .answers import Answer, answer_type, fields_of, told_by
+from .answers import EXPLANATION, Answer, answer_type, fields_of, told_by
+from .bulk_answers import CONTRIBUTION
+from .explanations import explanation_type
 
 # of scores and decisions, a value for each
 Addition = Callable[[NDArray[np.float64], NDArray[Any]], NDArray[Any]]
@@ -34,7 +36,8 @@ class Additions:
         output: What is predicted.
 
     Attributes:
-        answer: The type of an answer with these fields.
+        answer: The type of an answer with these fields, and with what explains it, if anything.
+        explanation: The type of that.
         example: By field, its value for a row; of two classes, for one that is decided positive.
 
     Raises:
@@ -46,18 +49,28 @@ class Additions:
         self._told = told_by(output)
         engine = answer_type(output)
         self._functions = {function.__name__: function for function in functions}
-        taken = {*self._functions} & {*fields_of(engine)}
+        fields = fields_of(engine)
+        taken = [
+            name
+            for name in self._functions
+            if name in fields or name.startswith((EXPLANATION, CONTRIBUTION))
+        ]
         if taken or len(self._functions) < len(functions):
             raise ProjectError(
                 "What is added to answers needs names of its own, unlike "
-                f"{', '.join([*fields_of(engine), *self._functions])}: rename the function."
+                f"{', '.join([*fields, *self._functions])}, and not with {EXPLANATION} or "
+                f"{CONTRIBUTION} at the beginning: rename the function."
             )
         tried = self.of(output.of_rows(output.tried))
+        self.explanation = explanation_type(output)
         self.answer: Any = msgspec.defstruct(
             "Answer",
             [
-                (name, _described(TYPES[values.dtype.kind], self._functions[name]))
-                for name, values in tried.items()
+                *(
+                    (name, _described(TYPES[values.dtype.kind], self._functions[name]))
+                    for name, values in tried.items()
+                ),
+                (EXPLANATION, self.explanation | UnsetType, UNSET),
             ],
             bases=(engine,),
         )
@@ -83,17 +96,20 @@ class Additions:
             found[name] = values
         return found
 
-    def told(self, answers: list[Answer]) -> list[Answer]:
-        """A few answers with what is added, if anything is."""
-        if not self._functions:
+    def told(
+        self, answers: list[Answer], explanations: Sequence[Any] | None = None
+    ) -> list[Answer]:
+        """A few answers with what is added, if anything is, and with what explains them."""
+        if not self._functions and explanations is None:
             return answers
         told = zip(*map(self._told, answers), strict=True)
         names = [each.name for each in self._output.told]
         columns = self.of(dict(zip(names, map(np.array, told), strict=True)))
-        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        added = [values.tolist() for values in columns.values()]
+        added.append(explanations or [UNSET] * len(answers))
         return [
             self.answer(*msgspec.structs.astuple(answer), *row)
-            for answer, row in zip(answers, rows, strict=True)
+            for answer, *row in zip(answers, *added, strict=True)
         ]
 
 

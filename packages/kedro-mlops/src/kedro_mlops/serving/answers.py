@@ -36,6 +36,8 @@ BESIDES: list[tuple[str, Any]] = [
         ],
     ),
 ]
+# of an answer that is asked to be explained
+EXPLANATION = "explanation"
 NOT_LOGGED: tuple[str, Any] = (
     "unseen_categories",
     Annotated[
@@ -54,7 +56,7 @@ Recorder = Callable[[Sequence[Any], Answer, str, datetime], Any]
 
 def answer_type(output: Output) -> Any:
     """The type of an answer, a ``msgspec.Struct``."""
-    return _struct("Answer", [ID, *map(_described, output.told), *BESIDES, NOT_LOGGED])
+    return struct("Answer", [ID, *map(described, output.told), *BESIDES, NOT_LOGGED])
 
 
 def fields_of(answer: Any) -> list[str]:
@@ -84,14 +86,14 @@ def answering(model: ServedModel) -> Answering:
 
 def logged_of_answers(output: Output) -> list[str]:
     """What the log says of a prediction besides its inputs."""
-    answered = [ID, *map(_described, output.told), *BESIDES]
+    answered = [ID, *map(described, output.told), *BESIDES]
     return [*(name for name, _ in answered), *ALSO_LOGGED]
 
 
 def recorder(spec: ServingSpec) -> Recorder:
     """A function that makes a record of the prediction log, without personal data."""
     logged = logged_of_answers(spec.output)
-    record: Any = _struct("Record", [(name, Any) for name in [*logged_inputs(spec), *logged]])
+    record: Any = struct("Record", [(name, Any) for name in [*logged_inputs(spec), *logged]])
     places = [i for i, field in enumerate(spec.fields) if not field.personal]
     inputs: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*places)
     # what is missing is a text in the log
@@ -135,7 +137,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _described(told: Told) -> tuple[str, Any]:
+def described(told: Told) -> tuple[str, Any]:
     """A field of an answer."""
     named = {"enum": list(told.classes)} if told.classes else None
     limits = Meta(
@@ -144,7 +146,7 @@ def _described(told: Told) -> tuple[str, Any]:
     return told.name, Annotated[told.type, limits]
 
 
-def _struct(name: str, fields: Sequence[tuple[str, Any]]) -> Any:
+def struct(name: str, fields: Sequence[tuple[str, Any]]) -> Any:
     """A struct whose fields are written by their names, whatever these are."""
     members = _members(field for field, _ in fields)
     declared = [(member, kind) for member, (_, kind) in zip(members, fields, strict=True)]

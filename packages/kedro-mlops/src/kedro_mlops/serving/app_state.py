@@ -114,7 +114,12 @@ class AppState:
         self.look_ups = LookupBatcher(self.predictor.store.complete_all)
 
     def answer_large(
-        self, kind: bytes, body: bytes, accept: bytes, check_deadline: DeadlineCheck = no_deadline
+        self,
+        kind: bytes,
+        body: bytes,
+        accept: bytes,
+        check_deadline: DeadlineCheck = no_deadline,
+        explain: bool = False,
     ) -> Reply:
         """Answer a large request, from reading to writing. Blocks; thread-safe.
 
@@ -123,13 +128,14 @@ class AppState:
             body: Of the request.
             accept: What the answer may be.
             check_deadline: Called between steps: it raises an error if nobody waits any more.
+            explain: Whether the answers are explained.
         """
         check_deadline()
         if kind == ARROW:
             columns = self.table_reader.read_arrow(body, check_deadline)
         else:
             columns = self.table_reader.read_json(body, check_deadline)
-        answers = self.predictor.answer_table(columns, check_deadline)
+        answers = self.predictor.answer_table(columns, check_deadline, explain)
         if ARROW in accept or (kind == ARROW and b"json" not in accept):
             return Reply(200, write_arrow(answers), ARROW)
         return Reply(200, write_json(answers), JSON)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.runtime.encoding import Arrays, Coded
 
-from .answers import as_text
+from .answers import EXPLANATION, as_text
 from .arrow_columns import as_coded, pairs
 from .model import ServedModel
 
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ID_PREFIX = 20  # of 32 hexadecimal digits; the others count
+# in Arrow, a column each
+CONTRIBUTION = "contribution_"
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 
-# by name: of NumPy, of Arrow (ids), or coded
+# by name: of NumPy, of Arrow (ids), coded, or several that belong together
 Columns = Mapping[str, Any]
 
 
@@ -148,11 +150,20 @@ def write_arrow(columns: Columns) -> bytes:
     """The answers as an Arrow IPC stream."""
     import pyarrow as pa  # noqa: PLC0415
 
-    table = pa.table({name: _plain(_arrow(column)) for name, column in columns.items()})
+    table = pa.table({name: _plain(_arrow(column)) for name, column in _flat(columns).items()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _flat(columns: Columns) -> Columns:
+    """What explains the answers, as columns of its own."""
+    flat = dict(columns)
+    explanation = dict(flat.pop(EXPLANATION, {}))
+    for name, column in explanation.pop("contributions", {}).items():
+        flat[f"{CONTRIBUTION}{name}"] = column
+    return flat | {f"{EXPLANATION}_{name}": column for name, column in explanation.items()}
 
 
 def _plain(array: "pa.Array") -> "pa.Array":
@@ -163,6 +174,17 @@ def _plain(array: "pa.Array") -> "pa.Array":
 
 def write_json(columns: Columns) -> bytes:
     """The answers as ``{"predictions": [...]}``, without an object for any row."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    rows = _objects(columns)
+    together = pa.ListArray.from_arrays([0, len(rows)], rows.cast(pa.binary()))
+    [joined] = pc.binary_join(together, b",")
+    return b'{"predictions":[%b]}' % joined.as_buffer()
+
+
+def _objects(columns: Columns) -> "pa.Array":
+    """An object of JSON for each row, as texts."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
@@ -179,16 +201,15 @@ def write_json(columns: Columns) -> bytes:
                 found = pairs(parts.pop(), coded)
                 coded = Coded(found.codes, [one + other for one, other in found.values])
             parts.append(coded)
+        elif isinstance(column, dict):
+            parts += [before, _objects(column)]
         elif isinstance(column, np.ndarray):
             parts += [before, _arrow(column).cast(pa.string()).fill_null("null")]
         else:
             parts += [f'{before}"', column]
             end = '",'
     arrays = [_plain(_arrow(part)) if isinstance(part, Coded) else part for part in parts]
-    rows = pc.binary_join_element_wise(*arrays, f"{end[:-1]}}}", "")
-    together = pa.ListArray.from_arrays([0, len(rows)], rows.cast(pa.binary()))
-    [joined] = pc.binary_join(together, b",")
-    return b'{"predictions":[%b]}' % joined.as_buffer()
+    return pc.binary_join_element_wise(*arrays, f"{end[:-1]}}}", "")
 
 
 def _of_few_values(column: Any) -> Coded[Any] | None:

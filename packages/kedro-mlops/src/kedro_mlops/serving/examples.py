@@ -15,7 +15,8 @@ from .settings import Settings
 EXAMPLE_ID = "8f14e45fceea467a9a36dedd00000001"
 # one for each status whose body nobody needs to look at
 EXAMPLES = (
-    "key", "method", "slow", "too_large", "content_type", "headers", "bug", "starting",
+    "key", "method", "slow", "too_large", "content_type", "headers", "bug", "unexplained",
+    "starting",
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def errors(spec: ServingSpec, reader: RowReader, settings: Settings, method: str
         _refusal(reader, json.dumps({"rows": [wrong, row | {"unknown": 1}]}).encode()),
     ]
     said: dict[str, Any] = {"methods": method, "part": "body", "max_bytes": settings.max_body}
+    said["why"] = "KNeighborsClassifier has no coefficients; these explain linear models only."
     found += [refused(reason, **said) for reason in EXAMPLES]
     return {error.status: json.loads(problem(error, EXAMPLE_ID, 0)) for error in found}
 

@@ -26,14 +26,15 @@ from uvicorn import config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .gateway import App, Gateway
-from .paths import PREDICT
+from .paths import EXPLAIN, PREDICT
 from .refusals import BadRequestError, refused
 from .settings import MAX_HEADER_BYTES
 from .stopping import DRAIN_SECONDS, DrainingServer
 
 logger = logging.getLogger(__name__)
 
-PREDICT_URL = PREDICT.encode()
+# what may be answered on the spot, and whether it is explained
+FAST = {PREDICT.encode(): False, f"{PREDICT}?{'='.join(EXPLAIN)}".encode(): True}
 KNOWN = ("0.54", "0.55")
 HEADER_SECONDS = 10.0
 # of what comes after the answer, and is thrown away
@@ -199,7 +200,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._short is not None:
             body, self._short = bytes(self._short), None
             assert self._gateway is not None
-            answer = self._gateway.answer_fast(self.headers, body)
+            answer = self._gateway.answer_fast(self.headers, body, FAST[self.url])
             if answer is not None:
                 headers = [part for pair in self.server_state.default_headers for part in pair]
                 head = b"HTTP/1.1 200 OK\r\n" + b"%b: %b\r\n" * (len(headers) // 2)
@@ -213,7 +214,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _may_answer_fast(self) -> bool:
         return bool(
             self._gateway is not None
-            and self.url == PREDICT_URL
+            and self.url in FAST
             and not self._waits()
             and not (self._draining or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"

@@ -64,7 +64,9 @@ class Gateway:
             return await send({"type": "websocket.close", "code": 1003})
         return await self._answer(scope, receive, send)
 
-    def answer_fast(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+    def answer_fast(
+        self, headers: Iterable[tuple[bytes, bytes]], body: bytes, explain: bool = False
+    ) -> bytes | None:
         """Answer a small request for predictions at once, if it is right and all is at hand.
 
         Returns:
@@ -86,7 +88,7 @@ class Gateway:
             # what is not right beyond doubt is judged by another thread
             rows = state.reader.read_at_once(body)
             completed = None if rows is None else state.predictor.complete(rows)
-            answer = None if completed is None else state.predictor.answer(completed)
+            answer = None if completed is None else state.predictor.answer(completed, explain)
         except Exception:  # noqa: BLE001 - the long way says what is wrong, and logs it
             return None
         if answer is None:
@@ -139,12 +141,13 @@ class Gateway:
             if request.path != PREDICT:
                 return await self._others(request)
             request.check_method("POST")
+            explain = request.explains()
             if state.in_progress > state.settings.max_waiting:
                 raise refused("overloaded")
             kind = request.content_type()
             body = await request.body()
             accept = request.headers.get(b"accept", b"*/*")
-            return await self._predict(state, kind, body, accept)
+            return await self._predict(state, kind, body, accept, explain)
         except BadRequestError as error:
             # kept with its frames, it would keep the body until garbage is collected
             reason = error.with_traceback(None)
@@ -161,18 +164,20 @@ class Gateway:
             state.metrics.child(state.metrics.invalid, reason.reason).inc()
         return refusal(reason, request.id, len(body))
 
-    async def _predict(self, state: AppState, kind: bytes, body: bytes, accept: bytes) -> Reply:
+    async def _predict(
+        self, state: AppState, kind: bytes, body: bytes, accept: bytes, explain: bool
+    ) -> Reply:
         check = deadline(state.settings.request_seconds)
         if kind != JSON or len(body) > LARGE_BODY or ARROW in accept:
-            memory = state.settings.memory_for(len(body))
-            return await self._apart(state, memory, state.answer_large, kind, body, accept, check)
+            memory, work = state.settings.memory_for(len(body)), state.answer_large
+            return await self._apart(state, memory, work, kind, body, accept, check, explain)
         rows = state.reader.read_at_once(body)
         if rows is None:
             rows = await self._apart(state, SMALL_MEMORY, state.reader.judged, body, check)
         completed = state.predictor.complete(rows)
         if completed is None:
             completed = await _in_time(state.look_ups.complete(rows), state)
-        return Reply(200, state.predictor.answer(completed), JSON)
+        return Reply(200, state.predictor.answer(completed, explain), JSON)
 
     async def _apart(
         self, state: AppState, memory: int, work: Callable[..., T], *arguments: Any

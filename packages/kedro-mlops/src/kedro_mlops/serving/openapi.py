@@ -8,7 +8,7 @@ from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from . import examples
 from .additions import Additions
-from .paths import INFO, PREDICT, READY, switch_of
+from .paths import EXPLAIN, INFO, PREDICT, READY, switch_of
 from .problem_details import ARROW, HEADERS, JSON, PROBLEM, TITLES, Problem
 from .reading import RowReader
 from .settings import Settings
@@ -18,11 +18,22 @@ what is predicted, the model's version and the prediction's id. What the
 caller does not know is looked up in the online feature store; what is not found there is listed in
 `missing_features` with the reason, and treated by the model as missing; so is what breaks the
 contract there. `unseen_categories` are those that the model has not met in training. Every
-prediction is logged before it is answered."""
+prediction is logged before it is answered.
+
+With `?explain=true`, `explanation` tells what each feature contributed to the raw score, from which
+the prediction follows. In Arrow it is columns: `explanation_base`, and `contribution_` with the
+name of each feature. The contributions are Shapley values (path-dependent TreeSHAP) of trees,
+and the terms of linear models; where they are not known, the request is refused."""
 
 REF = "#/components/schemas/"
 TEXT = {"type": "string"}
 JSON_TYPE, ARROW_TYPE, PROBLEM_TYPE = (kind.decode() for kind in (JSON, ARROW, PROBLEM))
+EXPLAINED = {
+    "name": EXPLAIN[0],
+    "in": "query",
+    "description": "Whether each prediction is explained",
+    "schema": TEXT | {"enum": [EXPLAIN[1]]},
+}
 PLAIN = {
     "/livez": "Whether the process lives",
     READY: "Whether it can answer",
@@ -60,8 +71,9 @@ def document(
             "content": {JSON_TYPE: told, **arrow},
         },
         "POST",
-        *(400, 401, 405, 408, 413, 415, 422, 431, 500, 503),
+        *(400, 401, 405, 408, 413, 415, 422, 431, 500, 501, 503),
     )
+    predict["parameters"] = [EXPLAINED]
     predict["requestBody"] = {
         "required": True,
         "content": {JSON_TYPE: asked | {"examples": examples.requests(spec)}, **arrow},

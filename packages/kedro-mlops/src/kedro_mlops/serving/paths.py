@@ -1,6 +1,8 @@
 """What may be asked for, and which switch of ``OPEN_PATHS`` opens it to those without a key."""
 
 PREDICT, INFO, READY = "/predict", "/info", "/readyz"
+# with which predictions are explained
+EXPLAIN = "explain", "true"
 # answered by the application behind the gateway
 INNER = {
     "/livez": "health",

@@ -10,10 +10,11 @@ from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.encoding import Arrays
 
 from .additions import Additions
-from .answers import Answer, answering, logged_inputs, recorder, utc_now
+from .answers import EXPLANATION, Answer, answering, logged_inputs, recorder, utc_now
 from .bulk_answers import answer_rows, both, logged_table
 from .bulk_features import complete_table
 from .challenger import Challenger
+from .explanations import CANARY, Explanations
 from .limits import DeadlineCheck, no_deadline
 from .metrics import Metrics
 from .model import ServedModel
@@ -54,6 +55,8 @@ class Predictor:
         self._record = recorder(model.spec)
         self._logged = logged_inputs(model.spec)
         self._encoder = msgspec.json.Encoder()
+        models = {"champion": model} | ({CANARY: challenger.model} if challenger else {})
+        self._explanations = Explanations(models, additions.explanation)
 
     def complete(self, rows: Sequence[Values]) -> list[Completed] | None:
         """Add the looked-up values, if all of them are at hand; else None."""
@@ -65,11 +68,12 @@ class Predictor:
             completed.append(found)
         return completed
 
-    def answer(self, rows: Sequence[Completed]) -> bytes:
-        """Score, log and count a few rows; the answer as JSON.
+    def answer(self, rows: Sequence[Completed], explain: bool = False) -> bytes:
+        """Score, log and count a few rows; the answer as JSON, explained if that is asked for.
 
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
+            BadRequestError: if they cannot be explained; likewise.
         """
         now = utc_now()
         answers: list[Answer] = []
@@ -87,26 +91,32 @@ class Predictor:
             answers.append(answer)
             variants.append(variant)
             records.append(self._record(values, answer, variant, now))
-        told = {"predictions": self.additions.told(answers)}
+        explanations = self._explanations.of_rows(rows, answers, variants) if explain else None
+        told = {"predictions": self.additions.told(answers, explanations)}
         self.log.append(self._encoder.encode_lines(records), now.date())
         for answer, variant in zip(answers, variants, strict=True):
             self._metrics.answered(answer, variant)
         return self._encoder.encode(told)
 
     def answer_table(
-        self, columns: Arrays, check_deadline: DeadlineCheck = no_deadline
+        self,
+        columns: Arrays,
+        check_deadline: DeadlineCheck = no_deadline,
+        explain: bool = False,
     ) -> dict[str, Any]:
         """Look up, score, log and count many rows. Blocks; thread-safe.
 
         Args:
             columns: What was sent.
             check_deadline: Called between steps, and never once they are logged.
+            explain: Whether the answers are explained.
 
         Returns:
             The fields of the answers, each a column.
 
         Raises:
             ProjectError: if they cannot be logged; then nothing is answered.
+            BadRequestError: if they cannot be explained; likewise.
         """
         now = utc_now()
         completed, missing = complete_table(columns, self.store, check_deadline)
@@ -114,6 +124,9 @@ class Predictor:
         if self.challenger is not None:
             answers, shadow = self.challenger.table_in_trial(answers, completed)
         told = answers.told() | self.additions.of(answers.predicted)
+        if explain:
+            check_deadline()
+            told[EXPLANATION] = self._explanations.of_table(completed, answers)
         logged = logged_table(completed, self._logged, answers, now)
         if shadow is not None:
             logged = both(logged, logged_table(completed, self._logged, shadow, now))

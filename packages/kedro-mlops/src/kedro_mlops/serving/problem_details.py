@@ -36,6 +36,7 @@ TITLES = {
     429: "Too many requests",
     431: "Headers too large",
     500: "Internal error",
+    501: "Cannot be explained",
     503: "Unavailable",
 }
 

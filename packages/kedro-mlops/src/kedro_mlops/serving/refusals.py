@@ -22,9 +22,11 @@ REFUSED: dict[str, tuple[int, str]] = {
     "path": (404, "There is nothing at {path}; see / ."),
     "pipelined": (429, "{n_requests} requests may wait for another on the same connection."),
     "slow": (408, "The {part} took too long to arrive."),
+    "query": (400, "There is no query but ?{known}."),
     "starting": (503, "The service is starting; try again."),
     "timeout": (503, "It took too long; try again."),
     "too_large": (413, "A request may have {max_bytes:,} bytes; send the rows in several."),
+    "unexplained": (501, "The contributions of features are not known. {why}"),
     "unlogged": (503, "Predictions cannot be logged at present."),
     "unready": (503, "{why}"),
 }

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from .app_state import AppState
 from .limits import Share
-from .paths import switch_of
+from .paths import EXPLAIN, switch_of
 from .problem_details import ARROW, JSON
 from .refusals import refused
 
@@ -54,6 +55,14 @@ class Request:
         if self.scope["method"] not in allowed:
             headers = ((b"allow", ", ".join(allowed).encode()),)
             raise refused("method", headers, methods=" or ".join(allowed))
+
+    def explains(self) -> bool:
+        """Whether contributions of features are asked for; any other query is refused."""
+        query = self.scope["query_string"].decode("latin-1")
+        asked = parse_qsl(query, keep_blank_values=True)
+        if asked and asked != [EXPLAIN]:
+            raise refused("query", known="=".join(EXPLAIN))
+        return bool(asked)
 
     def content_type(self) -> bytes:
         """The type of the body, which must be one that can be read."""

@@ -63,6 +63,7 @@ class Output(ABC):
 
     Attributes:
         listed: The metrics that are named first.
+        raw: What the sums are that a model computes of a row before its link makes a score of them.
         buckets: In which scores are counted, where these are known before any are.
         decisions: What may be decided, as it is counted.
         rule: What a decision follows from.
@@ -71,6 +72,7 @@ class Output(ABC):
     """
 
     listed: ClassVar[tuple[str, ...]]
+    raw: ClassVar[str]
     buckets: ClassVar[tuple[float, ...]] = TENTHS
 
     rule: DecisionRule = field(default_factory=DecisionRule)
@@ -126,6 +128,10 @@ class Output(ABC):
     def is_sound(self, told: Sequence[Any]) -> Any:
         """Whether a prediction is one, or many are."""
 
+    def place_of_raw(self, told: Sequence[Any]) -> Any:
+        """Of a prediction, or of many: the place of the sum that stands behind it, if not alone."""
+        return 0
+
     @property
     def tried(self) -> Floats:
         """Scores of two rows, as there may be."""
@@ -156,6 +162,7 @@ class Probability(Output):
     """The probability of the positive class, and whether it reaches the threshold."""
 
     listed = ("roc_auc", "log_loss", "precision", "recall")
+    raw = "log-odds"
 
     @property
     def decisions(self) -> list[Any]:
@@ -213,6 +220,7 @@ class Probabilities(Output):
     """The probability of each class, and the class that is taken."""
 
     listed = ("roc_auc", "log_loss", "accuracy", "macro_f1")
+    raw = "the logarithm of the probability but for a constant of the row"
 
     @property
     def decisions(self) -> list[Any]:
@@ -271,6 +279,10 @@ class Probabilities(Output):
         """The class that is taken."""
         return told[-1]
 
+    def place_of_raw(self, told: Sequence[Any]) -> Any:
+        """That of the class that is taken."""
+        return (np.asarray(told[-1])[..., None] == np.array(self.classes)).argmax(axis=-1)
+
     def is_sound(self, told: Sequence[Any]) -> Any:
         """Whether the probabilities are some."""
         scores = np.asarray(told[:-1])
@@ -286,6 +298,7 @@ class Quantity(Output):
     """A number, and the interval in which what really happens is to lie."""
 
     listed = ("root_mean_squared_error", "mean_absolute_error", "r2", "interval_coverage")
+    raw = "the number, or its logarithm where the model has a logarithmic link"
     buckets = ()
 
     @property
