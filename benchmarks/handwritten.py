@@ -128,7 +128,7 @@ async def predict(request: Request) -> Answers:
             Answer(
                 prediction_id=uuid.uuid4().hex,
                 probability=probability,
-                decision=probability >= metadata.threshold,
+                decision=probability >= metadata.rule.threshold,
                 model_version=metadata.version,
                 missing_features=[name for name, value in found.items() if value is None],
             )

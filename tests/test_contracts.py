@@ -118,7 +118,7 @@ def test_primary_flights_know_the_outcome_and_the_weather_but_no_aggregate():
     primary = Columns.of(PrimaryFlights)
 
     assert primary.label == OBSERVATION.label
-    assert primary.task == "binary"
+    assert primary.task.name == "binary"
     assert set(primary.names).isdisjoint(c.name for c in INPUTS.looked_up)
 
 

@@ -8,6 +8,7 @@ import yaml
 from example.factories import performance_of, quality_of, screened, skew_of, tiny_package
 from prometheus_client.parser import text_string_to_metric_families
 
+from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
 from kedro_mlops.monitoring.prometheus_text import expose
@@ -113,10 +114,14 @@ def test_what_is_asked_for_is_there() -> None:
 
 
 def _written_by_monitoring() -> set[str]:
-    window = dict.fromkeys(WINDOW_COLUMNS, 0.5) | {"drifted": True, "drifted_columns": "size"}
+    measured = dict.fromkeys(("log_loss", "roc_auc"), Interval(value=0.5, low=0.4, high=0.6))
+    window = dict.fromkeys([*WINDOW_COLUMNS, *measured], 0.5) | {
+        "drifted": True,
+        "drifted_columns": "size",
+    }
     rule = Trigger(rule="age", fired=False, value=None, limit=None, reason="So.")
     text = expose(
-        performance_of(label_coverage=1.0),
+        performance_of(label_coverage=1.0, reference=measured),
         pd.DataFrame([window]),
         quality_of(),
         skew_of(0.0),

@@ -21,6 +21,7 @@ from kedro_mlops.modelling import nodes as modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.runtime.serving_spec import ServingSpec
+from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
 PARAMETERS = Path(__file__).parent / "example/parameters.yml"
@@ -111,7 +112,9 @@ def boosted(windows: list[pd.DataFrame]) -> ModelPackage:
     train = windows[0]
     estimator = family.build(columns.task, columns, small, seed=0)
     estimator.fit(train[columns.features], train[columns.label].astype(int))
-    return replace(tiny_package(evaluated=False, threshold=0.25), estimator=estimator)
+    return replace(
+        tiny_package(evaluated=False, rule=DecisionRule(threshold=0.25)), estimator=estimator
+    )
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ from kedro_mlops.release.nodes import promote as record_release
 from kedro_mlops.release.nodes import select_model
 from kedro_mlops.runtime.serving_spec import MODEL, SPEC_LABEL, hash_of
 from kedro_mlops.task.metrics import NO_MORE
+from kedro_mlops.task.record import DecisionRule
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 
@@ -393,7 +394,7 @@ def test_a_release_with_another_threshold_than_the_champion_is_not_served(
     promoted("a")
     folder = stored / "2013-a"
     files = {MODEL: hash_of((folder / MODEL).read_bytes())}
-    spec = spec_of(model_version="2013-a", threshold=0.9, files=files)
+    spec = spec_of(model_version="2013-a", rule=DecisionRule(threshold=0.9), files=files)
     write_labels(folder, spec.write(folder))
 
     with pytest.raises(ProjectError, match="holds another model"):

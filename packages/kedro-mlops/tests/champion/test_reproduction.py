@@ -11,6 +11,7 @@ from kedro_mlops.champion.reproduction import (
 )
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.metadata import Lineage
+from kedro_mlops.task.record import DecisionRule
 
 RECORDED = Lineage(git_commit="c0ffee", data_hash="da7a", lock_hash="10c4")
 HERE = {"git_commit": "c0ffee", "lock_hash": "10c4"}
@@ -57,7 +58,8 @@ def test_what_differs_is_named_with_parameters_that_may_be_why():
     other = {"seed": 1, "as_of": "a", "code_version": 2, "new": 3}
     lineage = RECORDED.model_copy(update={"data_hash": "0ther"})
     metrics = {"log_loss": {"value": 0.5, "low": 0.41, "high": 0.6}}
-    rebuilt = tiny_package(threshold=0.3, lineage=lineage, metrics=metrics, parameters=other)
+    rule = DecisionRule(threshold=0.3)
+    rebuilt = tiny_package(rule=rule, lineage=lineage, metrics=metrics, parameters=other)
 
     found = differences(recorded, rebuilt.metadata)
 

@@ -287,7 +287,7 @@ def _ids(service: Service) -> list[str]:
 
 def _spec_is_changed(model: Path) -> None:
     spec = json.loads((model / "serving_spec.json").read_text())
-    spec["threshold"] = 0.99
+    spec["rule"]["threshold"] = 0.99
     (model / "serving_spec.json").write_text(json.dumps(spec))
 
 

@@ -48,7 +48,7 @@ from kedro_mlops.runtime.serving_spec import (
     ServingSpec,
     hash_of,
 )
-from kedro_mlops.task.outputs import DecisionRule
+from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Calibration
 
 COLUMNS, PREDICTION = Columns.of(Observation), Columns.of(Prediction)

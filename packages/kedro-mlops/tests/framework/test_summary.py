@@ -21,7 +21,7 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
         "metrics": trained.packaged["metrics"],
         "gate_decision": decided(reasons=["It is good."]),
         "release": released_as("name:v1"),
-        "performance": performance_of(metrics={"roc_auc": INTERVAL}),
+        "performance": performance_of(metrics={"roc_auc": INTERVAL}, listed=["roc_auc"]),
         "retrain_decision": RetrainDecision.weigh([YOUNG], []),
         "monitoring_report": "data/report.html",
         "model_card": "data/card.html",

@@ -11,10 +11,11 @@ from example.history import History
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
-from kedro_mlops.measures.metrics import SCORE, Bootstrap
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_challenger
 from kedro_mlops.monitoring.decisions import ChallengerDecision, Figures
+from kedro_mlops.task.outputs import PROBABILITY
 from kedro_mlops.task.task import Costs
 
 Decision = ChallengerDecision
@@ -75,7 +76,7 @@ def challenging(
 
 
 def wrong(rows: pd.DataFrame) -> pd.Series:
-    return 1 - rows[SCORE].clip(0.01, 0.99)
+    return 1 - rows[PROBABILITY].clip(0.01, 0.99)
 
 
 def test_without_a_challenger_there_is_no_trial(judge: Judge, answered: pd.DataFrame) -> None:
@@ -103,12 +104,14 @@ def test_a_shadow_that_is_surely_worse_is_stopped(
     )  # fmt: skip
     assert (one.model_version, other.model_version) == ("v2", package.version)
     assert one.n_rows == other.n_rows == len(known)
-    losses = -np.log(np.where(known[Y] == 1, known[SCORE], 1 - known[SCORE]))
-    assert other.log_loss.value == pytest.approx(losses.mean())
-    assert one.log_loss.value > other.log_loss.value
-    assert one.roc_auc.value == pytest.approx(1 - other.roc_auc.value, abs=1e-3)
+    losses = -np.log(np.where(known[Y] == 1, known[PROBABILITY], 1 - known[PROBABILITY]))
+    assert other.metrics["log_loss"].value == pytest.approx(losses.mean())
+    assert one.metrics["log_loss"].value > other.metrics["log_loss"].value
+    assert one.metrics["roc_auc"].value == pytest.approx(
+        1 - other.metrics["roc_auc"].value, abs=1e-3
+    )
     # it decides always, which is wrong for every negative
-    assert one.cost.value == pytest.approx((known[Y] == 0).mean())
+    assert one.metrics["cost"].value == pytest.approx((known[Y] == 0).mean())
     assert decision.difference.low > 0.01
     [reason] = decision.reasons
     assert f"{decision.difference.value:+.4f} [" in reason
@@ -137,7 +140,7 @@ def test_a_challenger_that_is_as_good_goes_on(
 
 def test_a_shadow_is_compared_on_the_same_rows(judge: Judge, answered: pd.DataFrame) -> None:
     """The rows of the shadow alone are harder than those of the champion; that is not its fault."""
-    late = answered.sort_values(SCORE).tail(len(answered) // 3)
+    late = answered.sort_values(PROBABILITY).tail(len(answered) // 3)
 
     decision, _ = judge(answered, challenging(late))
 
@@ -154,7 +157,9 @@ def test_a_canary_that_is_surely_worse_is_stopped(judge: Judge, answered: pd.Dat
     assert (decision.outcome, decision.variant) == ("stop", "canary")
     one, other = decision.challenger_metrics, decision.champion
     assert 3 * one.n_rows < other.n_rows
-    assert decision.difference.value == pytest.approx(one.log_loss.value - other.log_loss.value)
+    assert decision.difference.value == pytest.approx(
+        one.metrics["log_loss"].value - other.metrics["log_loss"].value
+    )
 
 
 def test_a_canary_is_compared_with_what_was_answered_meanwhile(

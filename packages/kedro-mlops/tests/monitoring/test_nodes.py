@@ -227,7 +227,7 @@ def test_where_no_label_is_known_all_are_pending(
     labelled, account = join_labels(COLUMNS, predictions, silent, as_of, horizon)
 
     assert labelled[Y].isna().all()
-    assert labelled[Y].dtype == "Int8"
+    assert labelled[Y].dtype == "Float64"
     assert (account["known"], account["pending"]) == (0, len(labelled))
 
 

@@ -36,7 +36,7 @@ def calibrated(champion: ModelPackage) -> pd.DataFrame:
     """30,000 scores of 30 days, and labels that are drawn with their calibrated chance."""
     rng = np.random.default_rng(0)
     scores = rng.beta(1, 2, 30_000)
-    chance = champion.reference.calibration.apply(scores)
+    chance = COLUMNS.task.expected(scores, champion.reference.calibration, None)
     return pd.DataFrame(
         {
             TIME: np.repeat(pd.date_range("2013-04-01", periods=30), 1000),
@@ -196,7 +196,7 @@ def test_labels_of_one_class_say_nothing(
 ) -> None:
     performance = judge(calibrated[calibrated[Y] == label])
 
-    assert performance.unknown_because == f"{NOT_ENOUGH}: all labels are of one class."
+    assert performance.unknown_because == f"{NOT_ENOUGH}: all labels are the same."
     assert performance.metrics == {}
 
 
@@ -320,4 +320,5 @@ def test_an_empty_horizon_has_no_windows(
     windows = measure_windows(COLUMNS, labelled.head(0), drift.head(0), package, params, bootstrap)
 
     assert windows.empty
-    assert windows.columns.tolist() == WINDOW_COLUMNS
+    assert windows.columns.tolist()[: len(WINDOW_COLUMNS)] == WINDOW_COLUMNS
+    assert {"log_loss", "estimated_roc_auc_high"} <= {*windows}

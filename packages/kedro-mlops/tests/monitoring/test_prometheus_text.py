@@ -6,13 +6,15 @@ import pytest
 from example.factories import performance_of, quality_of, screened, skew_of, tiny_package
 from prometheus_client.parser import text_string_to_metric_families
 
-from kedro_mlops.core.artefacts import CheckResult
+from kedro_mlops.core.artefacts import CheckResult, Interval
 from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS
-from kedro_mlops.monitoring.prometheus_text import expose
+from kedro_mlops.monitoring.prometheus_text import KINDS, expose
 
 Samples = dict[tuple[str, ...], float]
 MAY = 1367366400  # the first moment of 2013-05-01, UTC
+REFERENCE = dict.fromkeys(("log_loss", "roc_auc"), Interval(value=0.6, low=0.5, high=0.7))
+MEASURED = [f"{kind}{metric}" for metric in REFERENCE for kind in KINDS.values()]
 FIRED, SILENT = (
     Trigger(rule=name, fired=fired, value=None, limit=None, reason="So.")
     for name, fired in (("performance", True), ("age", False))
@@ -34,8 +36,8 @@ def exposed(rows: list[dict[str, Any]], **decided: Any) -> Samples:
     """What Prometheus would read: by name and the values of its labels, in their order."""
     champion = tiny_package(version="v1", as_of=pd.Timestamp("2013-04-01"))
     text = expose(
-        performance_of(label_coverage=0.96),
-        pd.DataFrame(rows, columns=WINDOW_COLUMNS).astype({"drifted": bool}),
+        performance_of(label_coverage=0.96, reference=REFERENCE),
+        pd.DataFrame(rows, columns=[*WINDOW_COLUMNS, *MEASURED]).astype({"drifted": bool}),
         quality_of(*CHECKS),
         skew_of(0.25),
         screened(largest_share=0.003),

@@ -53,7 +53,7 @@ def list_candidates(
     if not saved:
         return "There is no candidate yet. Train one with `make run`."
     serving = champion.version if champion else None
-    listed = saved[0].metadata.output.listed
+    listed = saved[0].metadata.listed
     rows = [
         [
             _moment(one),
@@ -151,7 +151,7 @@ def _row(saved: Saved, before: Saved | None) -> list[str]:
 
 def _main(saved: Saved) -> Sequence[str]:
     """The two metrics that are named first."""
-    return saved.metadata.output.listed[:2]
+    return saved.metadata.listed[:2]
 
 
 def _moment(saved: Saved) -> str:

@@ -21,7 +21,7 @@ from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.kinds import Kind, Types, types_of
-from kedro_mlops.task.outputs import Class, TaskName
+from kedro_mlops.task.record import Class, TaskName
 from kedro_mlops.task.task import Loss, Task
 from kedro_mlops.task.tasks import TASKS
 

@@ -33,7 +33,8 @@ from kedro_mlops.models.preprocessing import informative
 from kedro_mlops.reporting import charts
 from kedro_mlops.serving.model import ServedModel
 from kedro_mlops.task.metrics import NO_MORE, Metrics
-from kedro_mlops.task.outputs import DecisionRule, Floats
+from kedro_mlops.task.outputs import Floats
+from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
 from .nodes import Fitted, Modelling
@@ -93,7 +94,7 @@ def evaluate(
     assert scored.decided is not None
     return Measured(
         loss=task.loss,
-        listed=list(task.output().listed),
+        listed=task.listed,
         candidate=measure(scored, bootstrap, more=more),
         **{name: measure(rows, bootstrap, more=more) for name, rows in baselines.items()},
         window=MeasuredRows(

@@ -27,7 +27,7 @@ from kedro_mlops.models.families import Families, Family, Hyperparameters
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import ModelPackage, content_hash
 from kedro_mlops.models.preprocessing import informative, left_out
-from kedro_mlops.task.outputs import DecisionRule
+from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
 logger = logging.getLogger(__name__)

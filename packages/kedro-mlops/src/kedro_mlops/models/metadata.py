@@ -4,19 +4,22 @@ Without the imports of the model itself: who only asks what there is does not wa
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.serving_spec import hash_of
-from kedro_mlops.task.outputs import OUTPUTS, Class, DecisionRule, Output, TaskName
+from kedro_mlops.task.record import LISTED, Class, DecisionRule, TaskName
 
 from .decision import Decision
+
+if TYPE_CHECKING:
+    from kedro_mlops.task.outputs import Output
 
 # import path of the families that come with the engine
 FAMILIES = "kedro_mlops.models.families.FAMILIES"
@@ -78,8 +81,15 @@ class Metadata(BaseModel):
         return data
 
     @property
-    def output(self) -> Output:
+    def listed(self) -> Sequence[str]:
+        """The metrics that are named first."""
+        return LISTED[self.task]
+
+    @property
+    def output(self) -> "Output":
         """What the model's scores say."""
+        from kedro_mlops.task.outputs import OUTPUTS  # noqa: PLC0415 - and NumPy
+
         return OUTPUTS[self.task](self.rule, self.classes, self.unit)
 
     @classmethod

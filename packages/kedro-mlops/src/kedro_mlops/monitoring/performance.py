@@ -71,7 +71,7 @@ def measure_performance(
         new_labels=new_labels,
         unknown_because=unknown_because,
         loss=task.loss,
-        listed=list(task.output().listed),
+        listed=task.listed,
         metrics={} if unknown_because else measure(known, bootstrap, more=more),
         confusion={} if unknown_because else task.confusion(known.label, known.decided),
         estimated=estimated,

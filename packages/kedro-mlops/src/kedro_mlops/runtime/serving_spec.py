@@ -10,14 +10,17 @@ needs neither pandas nor Pandera, and cannot disagree with what the model was tr
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.task.outputs import OUTPUTS, Class, DecisionRule, Output, TaskName
+from kedro_mlops.task.record import Class, DecisionRule, TaskName
 
 from .kinds import Kind, Types, types_of
+
+if TYPE_CHECKING:
+    from kedro_mlops.task.outputs import Output
 
 SPEC = "serving_spec.json"
 TREES = "trees.so"
@@ -145,8 +148,10 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     score_buckets: list[float] = []
 
     @property
-    def output(self) -> Output:
+    def output(self) -> "Output":
         """What scores say."""
+        from kedro_mlops.task.outputs import OUTPUTS  # noqa: PLC0415 - and NumPy
+
         return OUTPUTS[self.task](self.rule, self.classes, self.unit)
 
     @property

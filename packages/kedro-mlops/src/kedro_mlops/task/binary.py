@@ -16,7 +16,8 @@ from .metrics import (
     roc_auc,
     weighted_mean,
 )
-from .outputs import DECISION, PROBABILITY, DecisionRule, Floats
+from .outputs import DECISION, PROBABILITY, Floats
+from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
 
 if TYPE_CHECKING:

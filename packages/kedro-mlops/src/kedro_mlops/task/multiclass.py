@@ -18,7 +18,8 @@ from .metrics import (
     roc_auc,
     weighted_mean,
 )
-from .outputs import PREDICTION, PROBABILITY, DecisionRule, Floats
+from .outputs import PREDICTION, PROBABILITY, Floats
+from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class Multiclass(Task):
         for name in [*priced, *(said for of_one in priced.values() for said in of_one)]:
             if name not in names:
                 raise ProjectError(
-                    f"costs.of_classes: '{self.label}' has no class '{name}'. "
+                    f"costs: of_classes names '{name}', which is no class of '{self.label}'. "
                     f"{suggestion(name, names)}"
                 )
         return np.array(

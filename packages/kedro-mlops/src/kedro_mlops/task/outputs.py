@@ -7,36 +7,18 @@ an array of shape (n_rows,), or (n_rows, n_classes) where there are several clas
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .record import Class, DecisionRule, TaskName
+
 Floats = NDArray[np.float64]
-TaskName = Literal["binary", "multiclass", "regression"]
-# a value of a label that is one of some
-Class = bool | int | str
 
 PROBABILITY, PREDICTION = "probability", "prediction"
 TENTHS = tuple(round(0.1 * i, 1) for i in range(1, 11))
 DECISION = "decision"
-
-
-@dataclass(frozen=True)
-class DecisionRule:
-    """What a decision follows from, besides the score; a task knows what it has.
-
-    Attributes:
-        threshold: The probability from which a row is decided positive.
-        costs: What it costs to say a class (column) where another is true (row).
-        margin: How far an interval reaches to both sides of a number.
-        coverage: Share of the intervals that are to hold what really happens.
-    """
-
-    threshold: float | None = None
-    costs: list[list[float]] | None = None
-    margin: float | None = None
-    coverage: float | None = None
 
 
 class Told(NamedTuple):
@@ -62,7 +44,6 @@ class Output(ABC):
     """From scores to predictions.
 
     Attributes:
-        listed: The metrics that are named first.
         raw: What the sums are that a model computes of a row before its link makes a score of them.
         buckets: In which scores are counted, where these are known before any are.
         decisions: What may be decided, as it is counted.
@@ -71,7 +52,6 @@ class Output(ABC):
         unit: Of a number.
     """
 
-    listed: ClassVar[tuple[str, ...]]
     raw: ClassVar[str]
     buckets: ClassVar[tuple[float, ...]] = TENTHS
 
@@ -161,7 +141,6 @@ class Output(ABC):
 class Probability(Output):
     """The probability of the positive class, and whether it reaches the threshold."""
 
-    listed = ("roc_auc", "log_loss", "precision", "recall")
     raw = "log-odds"
 
     @property
@@ -219,7 +198,6 @@ class Probability(Output):
 class Probabilities(Output):
     """The probability of each class, and the class that is taken."""
 
-    listed = ("roc_auc", "log_loss", "accuracy", "macro_f1")
     raw = "the logarithm of the probability but for a constant of the row"
 
     @property
@@ -297,7 +275,6 @@ class Probabilities(Output):
 class Quantity(Output):
     """A number, and the interval in which what really happens is to lie."""
 
-    listed = ("root_mean_squared_error", "mean_absolute_error", "r2", "interval_coverage")
     raw = "the number, or its logarithm where the model has a logarithmic link"
     buckets = ()
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from .metrics import Metrics, divided, mean_by_bin, weighted_mean
-from .outputs import PREDICTION, DecisionRule, Floats
+from .outputs import PREDICTION, Floats
+from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
 
 if TYPE_CHECKING:

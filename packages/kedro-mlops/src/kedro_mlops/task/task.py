@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from kedro_mlops.core.time_params import Parameters
 
 from .metrics import Metric, Metrics
-from .outputs import OUTPUTS, Class, DecisionRule, Floats, Output, TaskName
+from .outputs import OUTPUTS, Floats, Output
+from .record import LISTED, Class, DecisionRule, TaskName
 
 if TYPE_CHECKING:
     # whose rooms are above this one
@@ -117,6 +118,11 @@ class Task(ABC):
     def output(self, rule: DecisionRule | None = None) -> Output:
         """What is answered, by a rule of deciding."""
         return OUTPUTS[self.name](rule or DecisionRule(), list(self.classes), self.unit)
+
+    @property
+    def listed(self) -> list[str]:
+        """The metrics that are named first."""
+        return [*LISTED[self.name]]
 
     @abstractmethod
     def labels(self, values: pd.Series) -> Floats:

@@ -2,7 +2,7 @@
 
 from .binary import Binary
 from .multiclass import Multiclass
-from .outputs import TaskName
+from .record import TaskName
 from .regression import Regression
 from .task import Task
 
