@@ -10,6 +10,7 @@ import yaml
 from example.contracts import Inputs, Observation
 from example.factories import COLUMNS, tiny_package
 from example.history import History, make_history
+from example.tasks import ASKED, Life, live
 from example.trained import Trained, model
 
 from kedro_mlops.contract.columns import Columns
@@ -95,6 +96,16 @@ def trained(
 ) -> Trained:
     model_input = history.model_input
     return model(model_input, windows, as_of, window, modelling_params, bootstrap, costs)
+
+
+@pytest.fixture(scope="session", params=ASKED)
+def life(
+    request: pytest.FixtureRequest,
+    modelling_params: modelling.Modelling,
+    bootstrap: Bootstrap,
+) -> Life:
+    """The example asked for one of several classes, for a number, and for a typical number."""
+    return live(request.param, modelling_params, bootstrap=bootstrap, costs=Costs())
 
 
 @pytest.fixture(scope="session")

@@ -78,15 +78,33 @@ def with_compared(columns: Columns, name: str) -> Columns:
 def observations(
     n_rows: int = 240, n_days: int = 12, seed: int = 0, columns: Columns = COLUMNS
 ) -> pd.DataFrame:
-    """Labelled rows that keep the contract; the label follows the first numeric feature."""
+    """Labelled rows that keep the contract; the label follows the first numeric feature.
+
+    Unless it is one of two classes, also the third; and the second says how surely.
+    """
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame({column.name: _values(column, n_rows, rng) for column in columns.all})
     minutes = np.linspace(0, n_days * 24 * 60 - 1, n_rows).astype(int)
     signal = rows[columns.features_of_kind("numeric")[0]].rank(pct=True)
     rows[columns.event_time] = FIRST_DAY + pd.to_timedelta(minutes, unit="min")
     rows[columns.label_time] = rows[columns.event_time] + LABEL_DELAY
-    rows[columns.label] = pd.array(signal + rng.normal(0, 0.3, n_rows) > 0.5, dtype="boolean")
+    rows[columns.label] = _label(columns, rows, signal, rng.normal(0, 0.3, n_rows))
     return rows
+
+
+def _label(columns: Columns, rows: pd.DataFrame, signal: pd.Series, noise: Any) -> Any:
+    """What happens, of the kind that the label is."""
+    label = columns[columns.label]
+    if label.kind == "boolean":
+        return pd.array(signal + noise > 0.5, dtype="boolean")
+    unsure, other = (
+        rows[name].rank(pct=True).fillna(0.5) for name in columns.features_of_kind("numeric")[1:3]
+    )
+    value = 0.6 * signal + 0.4 * other + noise * unsure
+    if label.kind == "numeric":
+        return 60 * value
+    edges = np.linspace(0, 1, len(label.classes) + 1)[1:-1]
+    return np.array(label.classes, dtype=object)[np.digitize(value, edges)]
 
 
 def _values(column: Column, n_rows: int, rng: np.random.Generator) -> Any:

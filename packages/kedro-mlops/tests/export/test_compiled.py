@@ -120,16 +120,31 @@ def small(tmp_path_factory):
     return model, built(model, X, tmp_path_factory.mktemp("small"))
 
 
+@pytest.fixture(scope="module", params=["two classes", "three classes", "number"])
+def of_each_task(request, tmp_path_factory):
+    X, y = data()
+    model = regressor(X)
+    if request.param != "number":
+        model = trained(X, y if request.param == "two classes" else classes_of(X, 3))
+    return model, built(model, X, tmp_path_factory.mktemp("task"))
+
+
 @settings(max_examples=200)
 @given(st.lists(st.floats(), min_size=4, max_size=4))
-def test_every_number_there_is_gets_the_same_answer(small, row):
-    model, trees = small
+def test_every_number_there_is_gets_the_same_answer(of_each_task, row):
+    model, trees = of_each_task
     X = np.array([row])
 
-    expected = model._loss.predict_proba(model._raw_predict(X))[0, 1]
+    raw = model._raw_predict(X)
+    answer = trees.row_predictor()(row)
 
-    assert trees.row_predictor()(row) == expected
-    assert set(trees.predict(np.repeat(X, 20, axis=0))) == {expected}
+    np.testing.assert_array_equal(trees.raw(X).ravel(), raw.ravel())
+    if trees.n_outputs > 1:
+        np.testing.assert_allclose(answer, model._loss.predict_proba(raw)[0], rtol=1e-14, atol=0)
+    else:
+        says = getattr(model._loss, "predict_proba", model._loss.link.inverse)
+        assert answer == says(raw)[0, -1]
+    assert (trees.predict(np.repeat(X, 20, axis=0)) == np.array(answer)).all()
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from kedro_mlops.measures.drift_profile import profile, windows_back
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation, Measured
 from kedro_mlops.measures.metrics import Scored
-from kedro_mlops.models.families import Families, Family, Hyperparameters
+from kedro_mlops.models.families import Families, Family, Hyperparameters, loss_estimate
 from kedro_mlops.models.metadata import Lineage, Metadata
-from kedro_mlops.models.package import ModelPackage, content_hash
+from kedro_mlops.models.package import ModelPackage, Unloadable, content_hash, scores_of
 from kedro_mlops.models.preprocessing import informative, left_out
 from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
@@ -92,6 +92,7 @@ class Fitted:
     Attributes:
         evaluated: The model that is measured, fitted on all that precedes the test window.
         final: The one that would serve, fitted up to the as-of moment.
+        loss_estimate: What the loss of a row is expected to be, if the task needs it.
         training_seconds: What its fit took.
         recorded: What the model's metadata say of the fit, and it is known again by.
         searched: What they say of the search, of which others may end in the same fit.
@@ -102,6 +103,7 @@ class Fitted:
     training_seconds: float
     recorded: dict[str, Any]
     searched: dict[str, Any]
+    loss_estimate: Pipeline | None = None
 
 
 def split_windows(
@@ -218,7 +220,33 @@ def fit_winner(
             delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *rows)
             for rows in (windows[:2], windows)
         )
-    return Fitted(evaluated, final, seconds, recorded, searched)
+    estimate = fit_loss_estimate(contract, evaluated, test, seed)
+    return Fitted(evaluated, final, seconds, recorded, searched, estimate)
+
+
+def fit_loss_estimate(
+    contract: Columns, evaluated: Pipeline, test: pd.DataFrame, seed: int
+) -> Pipeline | None:
+    """Learn what the loss of a row is, by what is known of it and what is predicted.
+
+    From rows of the test window, from which the model that predicts has not learned: its errors
+    on others would be too small. None where the task needs no such model.
+
+    The expected loss of new rows is right as long as that of a row, given what is known of it, is
+    what it was on the test window (direct loss estimation; Białek et al., 2024, arXiv:2401.08348):
+    it sees that there are more rows which are hard to predict, and not that the world has changed.
+    """
+    task = contract.task
+    if not task.estimates_loss:
+        return None
+    output = task.output()
+    scores = scores_of(output, evaluated, test[contract.features])
+    rows = test[contract.features].assign(**output.named(scores))
+    known = informative(contract, rows)
+    model = loss_estimate(known, output.score_columns(), len(rows), seed)
+    # sums depend, in their last digits, on the number of threads that share them
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(rows, task.row_loss(task.labels(test[contract.label]), scores))
 
 
 def _fitted_before(
@@ -229,10 +257,11 @@ def _fitted_before(
     seconds = known.evaluation.training_seconds if known.evaluation else None
     same = all(getattr(known.metadata, name) == value for name, value in recorded.items())
     loaded = isinstance(evaluated, Pipeline) and isinstance(final, Pipeline)
-    if not (same and loaded and seconds is not None):
+    estimate = known.loss_estimate
+    if not (same and loaded and seconds is not None) or isinstance(estimate, Unloadable):
         return None
     logger.info("The winner has been fitted to these rows: it is %s", known.version)
-    return Fitted(evaluated, final, seconds, recorded, searched)
+    return Fitted(evaluated, final, seconds, recorded, searched, estimate)
 
 
 def _fit_timed(
@@ -262,7 +291,7 @@ def profile_reference(
     as_of: AsOf,
     window: Window,
 ) -> Reference:
-    """What the features looked like in training, and the scores on the test window.
+    """What the features looked like in training, and the scores and classes on the test window.
 
     Both with how much windows of that time differed, which is what monitoring calls normal.
     """
@@ -270,8 +299,8 @@ def profile_reference(
     known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
     n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
     task = contract.task
-    columns = task.output().score_columns()
-    scores = ibis.memtable(test_predictions[[contract.event_time, *columns]])
+    columns, taken = task.output().score_columns(), task.output().share_columns
+    scores = ibis.memtable(test_predictions[[contract.event_time, *columns, *taken]])
     numeric = contract.features_of_kind("numeric")
     categorical = contract.features_of_kind("categorical", "boolean")
     of_rows, of_scores = (
@@ -281,7 +310,7 @@ def profile_reference(
     return Reference(
         n_days=int(n_days),
         features=profile(known, numeric, categorical, of_rows),
-        score=profile(scores, columns, [], of_scores),
+        score=profile(scores, columns, taken, of_scores),
         calibration=task.calibrate(scored.label, scored.score),
     )
 
@@ -323,6 +352,7 @@ def package_candidate(
         reference,
         evaluated=fitted.evaluated,
         evaluation=evaluation,
+        loss_estimate=fitted.loss_estimate,
     )
     package.check_dates()
     return package

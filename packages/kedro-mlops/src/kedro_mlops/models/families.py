@@ -136,6 +136,23 @@ FAMILIES: Families = {
 _TREES = {"classifier": DecisionTreeClassifier, "regressor": DecisionTreeRegressor}
 
 
+def loss_estimate(columns: Columns, scores: list[str], n_rows: int, seed: int) -> Pipeline:
+    """Tells the loss of rows, by what is known of them and their scores; to be fitted on some.
+
+    Of few trees with few leaves: losses vary a lot, and what is asked is their mean.
+    """
+    preprocessing = tree_preprocessing(columns)
+    preprocessing.transformers.append(("scores", "passthrough", scores))
+    trees = HistGradientBoostingRegressor(
+        max_iter=50,
+        max_leaf_nodes=8,
+        min_samples_leaf=max(20, n_rows // 50),
+        early_stopping=False,
+        random_state=seed,
+    )
+    return Pipeline([("preprocessing", preprocessing), ("model", trees)])
+
+
 def shallow_tree(task: Task, columns: Columns, n_rows: int, seed: int) -> Pipeline:
     """The simplest sensible model: a tree that fits on a napkin, to be fitted on some rows."""
     least = min(100, max(5, n_rows // 20))

@@ -28,6 +28,7 @@ HASHES = "SHA256SUMS"
 METADATA, MODEL, REFERENCE = "metadata.json", "model.skops", "reference.json"
 # those without which a package is one, too
 EVALUATED, EVALUATION = "evaluated.skops", "evaluation.json"
+LOSS_ESTIMATE = "loss_estimate.skops"
 
 
 class Lineage(BaseModel):

@@ -2,6 +2,7 @@
 
 ``model.skops``      the fitted scikit-learn pipeline that serves
 ``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
+``loss_estimate.skops``  of numbers: what a row's loss is expected to be; only monitoring needs it
 ``metadata.json``    version, task, metrics, lineage, the parameters that it was trained with,
                      the decision that made it champion, and the versions withdrawn until then
 ``reference.json``   the reference profile that monitoring compares with
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ from .metadata import (
     EVALUATED,
     EVALUATION,
     HASHES,
+    LOSS_ESTIMATE,
     METADATA,
     MODEL,
     REFERENCE,
@@ -114,6 +117,7 @@ class ModelPackage:
     reference: Reference
     evaluated: "Model | None" = None
     evaluation: Evaluation | None = None
+    loss_estimate: "Model | None" = None
     base: str | None = None
 
     @property
@@ -125,9 +129,18 @@ class ModelPackage:
         """What the model says of each row, shape (n_rows,), or (n_rows, n_classes) of several."""
         return scores_of(self.metadata.output, self.estimator, rows[self.metadata.features])
 
-    def expected_losses(self, rows: pd.DataFrame) -> Floats | None:  # noqa: ARG002
-        """The loss that is expected of each row, if a model of it was fitted."""
-        return None
+    def expected_losses(self, rows: pd.DataFrame) -> Floats | None:
+        """The loss that is expected of each prediction, if a model of it was fitted.
+
+        Args:
+            rows: What was known of them, and the columns of their scores.
+        """
+        if self.loss_estimate is None or isinstance(self.loss_estimate, Unloadable):
+            return None
+        read = [*self.metadata.features, *self.metadata.output.score_columns()]
+        losses = self.loss_estimate.predict(rows[read])
+        # no loss is below 0, and a sum of trees may be
+        return np.asarray(np.maximum(losses, 0), dtype=np.float64)
 
     def predict(self, rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
         """The columns of the rows' predictions."""
@@ -161,8 +174,9 @@ class ModelPackage:
             METADATA: self.metadata.model_dump_json(indent=2).encode(),
             REFERENCE: self.reference.model_dump_json().encode(),
         }
-        if self.evaluated is not None:
-            files[EVALUATED] = dump_estimator(self.evaluated)
+        for name, model in ((EVALUATED, self.evaluated), (LOSS_ESTIMATE, self.loss_estimate)):
+            if model is not None:
+                files[name] = dump_estimator(model)
         if self.evaluation is not None:
             files[EVALUATION] = self.evaluation.model_dump_json(indent=2).encode()
         for name, content in files.items():
@@ -187,8 +201,8 @@ class ModelPackage:
             model = read_as_saved(folder, MODEL)
             if hash_of(model) != metadata.content_hash:
                 raise ValueError(f"{MODEL} is not the file that {METADATA} describes")
-            evaluated, evaluation = (
-                read_if_saved(folder, name) for name in (EVALUATED, EVALUATION)
+            evaluated, evaluation, loss_estimate = (
+                read_if_saved(folder, name) for name in (EVALUATED, EVALUATION, LOSS_ESTIMATE)
             )
             package = cls(
                 estimator=_load(model, trusted),
@@ -196,6 +210,7 @@ class ModelPackage:
                 reference=Reference.model_validate_json(read_as_saved(folder, REFERENCE)),
                 evaluated=_load(evaluated, trusted) if evaluated else None,
                 evaluation=Evaluation.model_validate_json(evaluation) if evaluation else None,
+                loss_estimate=_load(loss_estimate, trusted) if loss_estimate else None,
             )
         package.check_dates()
         return package

@@ -46,7 +46,7 @@ def measure_performance(
 
     The estimate needs no labels. Of classes, it takes calibrated scores for their chances
     (confidence-based performance estimation; Białek et al., 2024, arXiv:2401.08348); of numbers, a
-    model of the loss, fitted on the test window, for what it will be. It is right as long as the
+    model of the loss (``fit_loss_estimate``) for what it will be. It is right as long as the
     relation between what is known of a row and its label is what it was on the test window: it
     sees rows that are harder, and not a world that has changed.
     """

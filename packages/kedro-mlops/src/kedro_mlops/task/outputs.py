@@ -73,6 +73,11 @@ class Output(ABC):
     def score_columns(self, name: str = "") -> list[str]:
         """The columns that hold a score: the model's own, or that of another by its name."""
 
+    @property
+    def share_columns(self) -> list[str]:
+        """The columns whose values are watched by their shares: one of several classes."""
+        return []
+
     @abstractmethod
     def ask(self, model: Any, rows: Any) -> Floats:
         """The scores that a fitted estimator of scikit-learn's kind gives rows.
@@ -222,6 +227,11 @@ class Probabilities(Output):
     def score_columns(self, name: str = "") -> list[str]:
         """One a class."""
         return [f"{name or PROBABILITY}_{found}" for found in self.classes]
+
+    @property
+    def share_columns(self) -> list[str]:
+        """That of the class that is taken."""
+        return [PREDICTION]
 
     def ask(self, model: Any, rows: Any) -> Floats:
         """Those of all classes; of one that it has not met, 0."""

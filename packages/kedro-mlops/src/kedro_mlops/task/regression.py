@@ -96,6 +96,7 @@ class Regression(Task):
         {"interval_coverage": interval_coverage, "interval_width": interval_width},
     )
     rates = ("mean_absolute_error", "mean_error")
+    estimates_loss = True
 
     @classmethod
     def of(cls, label: "Column") -> Self:

@@ -65,6 +65,7 @@ class Task(ABC):
         metrics: All that it is measured by.
         main_metrics: Those of parts of the rows.
         estimated_metrics: Those that are right on average where labels are expected ones.
+        estimates_loss: Whether expected labels need a model of the loss.
         label: The column of the label.
         classes: Its values, in the order of their codes; of two, the positive is last.
         unit: Of a number.
@@ -77,6 +78,7 @@ class Task(ABC):
     metrics: ClassVar[Metrics]
     main_metrics: ClassVar[Metrics]
     estimated_metrics: ClassVar[Metrics]
+    estimates_loss: ClassVar[bool] = False
 
     label: str
     classes: tuple[Class, ...] = ()
