@@ -22,7 +22,7 @@ from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.kinds import Kind, Types, types_of
 from kedro_mlops.task.record import Class, TaskName
-from kedro_mlops.task.task import Loss, Task
+from kedro_mlops.task.task import Loss, Task, misplaced
 from kedro_mlops.task.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -487,10 +487,12 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
             yield f"is {column.kind}, and `{name}` is for text"
     if role.lookup and role.lookup.by not in names:
         yield f"is looked up by '{role.lookup.by}', which the contract does not have"
-    if role.label:
+    if role.label in TASKS:
         yield from TASKS[role.label].contradictions(column)
-    elif role.positive is not None:
-        yield f"says positive={role.positive!r}, which is said of a binary label alone"
+    elif role.label is not None:
+        yield f"says label={role.label!r}: use one of {', '.join(TASKS)}"
+    else:
+        yield from misplaced(role)
 
 
 def _kind(dtype: DataType) -> Kind:

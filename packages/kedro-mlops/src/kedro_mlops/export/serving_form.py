@@ -158,7 +158,10 @@ def _prove(
         raise NotEqualError(str(error)) from error
     output, expected = package.metadata.output, package.score(rows)
     if served.shape != expected.shape:
-        raise NotEqualError(f"The trees tell {served.shape[1:]} classes of {expected.shape[1:]}.")
+        raise NotEqualError(
+            f"Compiled, the trees give scores of shape {served.shape}, "
+            f"scikit-learn {expected.shape}."
+        )
     difference = float(np.abs(served - expected).max())
     one, other = (output.columns(scores) for scores in (served, expected))
     n_other = int(np.sum(output.differ(one, other)))

@@ -203,6 +203,7 @@ def fit_winner(
     recorded = {
         "family": recipe["family"],
         "hyperparameters": recipe["hyperparameters"],
+        "loss": contract.task.loss,
         "features": contract.features,
         "left_out": left_out(contract, pd.concat(windows)),
         "evaluated_until": test[contract.event_time].min().normalize(),

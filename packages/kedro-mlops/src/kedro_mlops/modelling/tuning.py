@@ -105,7 +105,7 @@ def _identity(
 ) -> str:
     """SHA-256 of all that a search depends on, if it takes some time at most."""
     said = (
-        *(search.contract.features, search.contract.label),
+        *(search.contract.features, search.task),
         *(hash_rows(search.train), hash_rows(search.validation)),
         *(search.params.model_dump(exclude={"max_tuning_seconds"}), max_seconds),
         *(bootstrap.model_dump(), search.seed, code.model_dump()),

@@ -50,6 +50,7 @@ class Metadata(BaseModel):
     content_hash: str
     family: str
     hyperparameters: dict[str, Any]
+    loss: str = "log_loss"
     # trials that were made of each family, and why this one was taken
     n_trials: dict[str, int] = {}
     choice: str = ""

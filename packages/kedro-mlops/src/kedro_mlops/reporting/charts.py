@@ -81,7 +81,11 @@ def evaluation(
         compare_models(models, loss),
         calibration(pd.DataFrame(found.calibration)),
         *([roc_curves(found.roc, areas)] if found.roc else []),
-        *([costs(found.cost, threshold, found.costs)] if found.cost and threshold else []),
+        *(
+            [costs(found.cost, threshold, found.costs)]
+            if found.cost and threshold is not None
+            else []
+        ),
         slices(pd.DataFrame(found.slices), loss),
         importance(pd.DataFrame(found.importance), loss),
     ]

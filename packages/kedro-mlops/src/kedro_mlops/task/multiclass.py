@@ -135,13 +135,18 @@ class Multiclass(Task):
     def calibrate(self, labels: Floats, scores: Floats) -> Calibration:
         """The slope and the intercepts of log-probabilities with the lowest log loss."""
         from scipy.optimize import minimize  # noqa: PLC0415 - a service has none
+        from scipy.special import logsumexp  # noqa: PLC0415
 
         logs = np.log(np.clip(scores, SMALLEST, 1))
 
-        def loss(found: Floats) -> float:
-            return float(row_log_loss(labels, _softmax(found[0] * logs + found[1:])).mean())
+        def loss(found: Floats) -> tuple[float, Floats]:
+            logits = found[0] * logs + found[1:]
+            losses, off = logsumexp(logits, axis=1), _softmax(logits) - labels
+            mean = (losses - (labels * logits).sum(axis=1)).mean()
+            return float(mean), np.array([(off * logs).sum(axis=1).mean(), *off.mean(axis=0)])
 
-        found = minimize(loss, np.array([1.0, *[0.0] * len(self.classes)]), method="L-BFGS-B").x
+        start = np.array([1.0, *[0.0] * len(self.classes)])
+        found = minimize(loss, start, jac=True, method="L-BFGS-B").x
         return Calibration(intercept=found[1:].tolist(), slope=float(found[0]))
 
     def expected(

@@ -253,7 +253,10 @@ class Probabilities(Output):
         """The codes of the classes that are taken, shape (n_rows,)."""
         if self.rule.costs is None:
             return np.asarray(scores.argmax(axis=1))
-        return np.asarray((scores @ np.array(self.rule.costs)).argmin(axis=1))
+        # summed class by class: products of matrices differ, in their last digits, with their size
+        of_classes = zip(scores.T, np.array(self.rule.costs), strict=True)
+        costs = sum(np.outer(score, of_class) for score, of_class in of_classes)
+        return np.asarray(np.argmin(costs, axis=1))
 
     def differ(self, one: Any, other: Any) -> Any:
         """Whether they take other classes."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kedro_mlops.contract.columns import Column
 
 CURVE_BINS = 10
+# share of a square that is left of it by rounding
+ROUNDED = 1e-12
 # share of the intervals that hold the label, unless another is declared
 COVERAGE = 0.9
 
@@ -39,15 +41,19 @@ def median_absolute_error(y: Floats, predicted: Floats, weights: Floats) -> Floa
     errors = np.abs(y - predicted)
     order = np.argsort(errors, kind="stable")
     below = np.cumsum(weights[:, order], axis=1)
-    half = (below < below[:, -1:] / 2).sum(axis=1)
-    return np.asarray(errors[order][half])
+    half = below[:, -1:] / 2
+    ends = [(below < half).sum(axis=1), (below <= half).sum(axis=1)]
+    return np.asarray(errors[order][ends].mean(axis=0))
 
 
 def r2(y: Floats, predicted: Floats, weights: Floats) -> Floats:
     """Share of the variance that is explained; nan where the label does not vary."""
-    mean = weighted_mean(y, weights)
-    variance = weighted_mean(y**2, weights) - mean**2
-    return 1 - divided(mean_squared_error(y, predicted, weights), variance)
+    # digits are lost where the mean is much larger than what varies around it
+    centred = y - np.median(y)
+    square = weighted_mean(centred**2, weights)
+    variance = square - weighted_mean(centred, weights) ** 2
+    varying = np.where(variance > ROUNDED * square, variance, 0)
+    return 1 - divided(mean_squared_error(y, predicted, weights), varying)
 
 
 def bias(y: Floats, predicted: Floats, weights: Floats) -> Floats:
@@ -74,7 +80,8 @@ def conformal_margin(errors: Floats, coverage: float) -> float:
     Split conformal prediction (Lei et al., 2018): the ⌈(n + 1) · coverage⌉-th smallest absolute
     error of n rows that the model has not learned from; the largest, where these are too few.
     """
-    rank = int(np.ceil((len(errors) + 1) * coverage))
+    # less what rounding adds to a whole number
+    rank = int(np.ceil((len(errors) + 1) * coverage - 1e-9))
     return float(np.sort(errors)[min(rank, len(errors)) - 1])
 
 

@@ -17,7 +17,7 @@ from .record import LISTED, Class, DecisionRule, TaskName
 
 if TYPE_CHECKING:
     # whose rooms are above this one
-    from kedro_mlops.contract.columns import Column
+    from kedro_mlops.contract.columns import Column, Role
 
 # rows of a class, or of numbers, fewer than which say nothing of a part of the rows
 MIN_ROWS = 10
@@ -100,12 +100,7 @@ class Task(ABC):
                 "numbers of two values, is 'binary', a text column with `isin` 'multiclass', a "
                 "number 'regression'"
             )
-        role = label.role
-        if role.positive is not None and cls.name != "binary":
-            yield f"says positive={role.positive!r}, which is said of a binary label alone"
-        said = {"loss": role.loss, "coverage": role.coverage, "unit": role.unit}
-        for name in [name for name, value in said.items() if value and cls.name != "regression"]:
-            yield f"says {name}={said[name]!r}, which is said of a regression label alone"
+        yield from misplaced(label.role, cls.name)
 
     @staticmethod
     @abstractmethod
@@ -219,3 +214,16 @@ class Task(ABC):
             return np.asarray(weights @ of_rows / weights.sum(axis=1))
 
         return {"cost": cost}
+
+
+def misplaced(role: "Role", task: TaskName | None = None) -> Iterator[str]:
+    """What is said of a column that is said of the labels of another task alone."""
+    said: dict[str, tuple[Any, TaskName]] = {
+        "positive": (role.positive, "binary"),
+        "loss": (role.loss, "regression"),
+        "coverage": (role.coverage, "regression"),
+        "unit": (role.unit or None, "regression"),
+    }
+    for name, (value, of) in said.items():
+        if value is not None and of != task:
+            yield f"says {name}={value!r}, which is said of a {of} label alone"
