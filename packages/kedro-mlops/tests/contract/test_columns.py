@@ -44,7 +44,7 @@ def test_every_role_is_read_back():
     assert SALE.keys == ["shop", "sold_at"]
     assert SALE.event_time == "sold_at"
     assert SALE.label == "returned"
-    assert SALE.task == "binary"
+    assert SALE.task.name == "binary"
     assert SALE.label_time == "returned_known_at"
     assert SALE.segments == ["shop"]
     assert SALE.features == ["shop", "sold_at", "pieces", "price", "member"]
@@ -188,7 +188,7 @@ def test_the_label_tells_the_task(annotation, task, more):
     class Labelled(Contract):
         outcome: annotation = column("Outcome", label=task, nullable=True, **more)
 
-    assert Columns.of(Labelled).task == task
+    assert Columns.of(Labelled).task.name == task
 
 
 @pytest.mark.parametrize(

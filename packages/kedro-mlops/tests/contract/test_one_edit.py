@@ -127,14 +127,12 @@ def request():
 
 def predictions(package):
     rows = observations()
-    p = package.predict(rows)
     return rows.assign(
         prediction_id=[str(i) for i in range(len(rows))],
         predicted_at=pd.Timestamp("2013-01-13"),
         model_version=package.version,
         variant="champion",
-        probability=p,
-        decision=package.decide(p),
+        **package.predict(rows),
         missing_features=None,
     )
 

@@ -142,10 +142,7 @@ def test_monitoring_joins_and_measures_it_as_one(
         table[COLUMNS.event_time] >= ibis.literal(as_of.moment),
         table[COLUMNS.event_time] < ibis.literal(as_of.after(horizon.days)),
     ).to_pandas()
-    scores = champion.predict(coming)
-    scored = coming.drop(columns=["late", "known_at"]).assign(
-        probability=scores, decision=champion.decide(scores)
-    )
+    scored = coming.drop(columns=["late", "known_at"]).assign(**champion.predict(coming))
     params = Monitoring(**parameters["monitoring"] | {"min_labelled_rows": 100})
 
     # those of a depot came in once more, and contradict each other

@@ -80,7 +80,7 @@ def test_what_was_saved_is_loaded(champion, first):
     back = champion(missing_ok=True).load()
 
     assert back.metadata == first.metadata
-    np.testing.assert_array_equal(back.predict(rows), first.predict(rows))
+    np.testing.assert_array_equal(back.score(rows), first.score(rows))
 
 
 def test_saving_the_newest_package_again_adds_no_version(champion, first):

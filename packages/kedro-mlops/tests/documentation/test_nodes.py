@@ -131,12 +131,14 @@ def test_a_card_has_the_window_the_baselines_and_every_slice(card: str) -> None:
         row[1]: row[2:] for row in rows if row and row[0] == Columns.of(Observation).segments[0]
     }
 
-    assert "On 5,678 rows of the test window, 2013-01-10 to\n2013-01-12, 23.4% of them" in card
+    assert (
+        "On 5,678 rows of the test window, 2013-01-10 to\n2013-01-12 (positive share 23.4%)" in card
+    )
     assert ["log loss", "0.500", "0.400 to 0.600", "0.600"] in rows
     loss = ["0.610", "0.510 to 0.710"]
     assert slices == {
-        "both": ["1,234", "25.0%", "0.810", "0.720 to 0.880", *loss],
-        "few": ["1,234", "25.0%", "too few rows of either class"],
+        "both": ["1,234", "positive share 25.0%", *loss, "0.810", "0.720 to 0.880"],
+        "few": ["1,234", "positive share 25.0%", "too few rows, or of a class"],
     }
 
 
@@ -197,7 +199,9 @@ def test_a_champion_from_before_decisions_were_measured_has_a_card_too(
 ) -> None:
     assert champion.evaluation is not None
     before = {"confusion": {}, "roc": {}, "cost": [], "costs": {}}
+    metrics = {"log_loss": champion.metadata.metrics["log_loss"]}
     old = replace(champion, evaluation=champion.evaluation.model_copy(update=before))
+    old = old.with_record(metrics=metrics)
 
     card = render_card(COLUMNS, old, ModelCard(**WORDS))
 

@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 from example.contracts import Inputs
 from example.factories import arrays_of, fitted, observations, tiny_package
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.pipeline import Pipeline
 
 from kedro_mlops.contract.columns import Columns, Contract, column
@@ -20,6 +24,7 @@ from kedro_mlops.models.preprocessing import tree_preprocessing
 from kedro_mlops.runtime.encoding import encode_rows
 from kedro_mlops.runtime.serving_spec import MODEL, SPEC, TREES, ServingSpec, hash_of
 from kedro_mlops.runtime.trees import Trees
+from kedro_mlops.task.record import DecisionRule
 
 COLUMNS = Columns.of(Inputs)
 ROWS = observations(200)
@@ -42,10 +47,11 @@ def test_compiled_trees_are_equal_to_scikit_learn_on_every_row(released, boosted
     matrix = encode_rows(arrays_of(rows, COLUMNS), spec.encoding)
     served = Trees(folder / TREES, spec.encoding.width).predict(matrix)
 
-    expected = boosted.predict(rows)
+    expected = boosted.score(rows)
     np.testing.assert_allclose(served, expected, rtol=0, atol=1e-12)
-    decisions = boosted.decide(expected)
-    assert (boosted.decide(served) == decisions).all()
+    output = boosted.metadata.output
+    decisions = output.of_rows(expected)["decision"]
+    assert (output.of_rows(served)["decision"] == decisions).all()
     assert 0.05 < decisions.mean() < 0.95
 
 
@@ -59,7 +65,7 @@ def test_a_plan_says_what_serves_and_where_it_comes_from(released, boosted, wind
     )
     assert sorted(path.name for path in folder.iterdir()) == [SPEC, TREES]
     assert spec.files == {TREES: hash_of((folder / TREES).read_bytes())}
-    assert (spec.model_version, spec.threshold) == (boosted.version, boosted.metadata.threshold)
+    assert (spec.model_version, spec.output) == (boosted.version, boosted.metadata.output)
     assert spec.features == boosted.metadata.features
     assert spec.event_time == COLUMNS.event_time
     assert [field.name for field in spec.fields] == [
@@ -75,7 +81,7 @@ def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
 
     assert spec.engine == "scikit-learn"
     assert spec.engine_reason == (
-        "LogisticRegression is not compiled; trees of HistGradientBoostingClassifier are."
+        "LogisticRegression is not compiled; trees of HistGradientBoosting are."
     )
     assert spec.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
     # what it has seen is known all the same
@@ -83,7 +89,7 @@ def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
     assert set(spec.encoding.categories["courier"]) == set(ROWS["courier"])
     served = load_estimator((tmp_path / MODEL).read_bytes())
     np.testing.assert_array_equal(
-        served.predict_proba(ROWS[package.metadata.features])[:, 1], package.predict(ROWS)
+        served.predict_proba(ROWS[package.metadata.features])[:, 1], package.score(ROWS)
     )
 
 
@@ -172,7 +178,7 @@ def test_trees_that_differ_are_found_out(tmp_path, tampered):
 
     why = falls_back(tmp_path / "out")
 
-    assert why.startswith("Compiled, the trees differ from scikit-learn by 1e-06 in probability")
+    assert why.startswith("Compiled, the trees differ from scikit-learn by 1e-06 in their scores")
     assert why.endswith("(release.tolerance=1e-09) and in 0 of 200 decisions.")
 
 
@@ -218,13 +224,54 @@ def test_another_model_of_trees_is_served_by_scikit_learn(tmp_path):
     assert falls_back(tmp_path, package).startswith("RandomForestClassifier is not compiled")
 
 
-def test_more_than_two_classes_are_left_to_scikit_learn(tmp_path):
+def of_three_classes(**said):
+    """A package with a model that has learned three classes."""
     model = HistGradientBoostingClassifier(max_iter=2)
     estimator = Pipeline([("preprocessing", fitted()[0]), ("model", model)])
     model.fit(fitted()[0].transform(ROWS[COLUMNS.features]), np.arange(len(ROWS)) % 3)
-    package = replace(tiny_package(), estimator=estimator)
+    return replace(tiny_package(**said), estimator=estimator)
 
-    assert falls_back(tmp_path, package) == "There are 3 classes; the service knows two."
+
+def test_trees_of_other_classes_than_are_answered_are_left_to_scikit_learn(tmp_path):
+    why = falls_back(tmp_path, of_three_classes())
+
+    assert why == ("Compiled, the trees give scores of shape (200, 3), scikit-learn (200,).")
+
+
+def test_trees_of_several_classes_are_compiled(tmp_path):
+    rule = DecisionRule(costs=[[0, 1, 1], [1, 0, 1], [9, 9, 0]])
+    package = of_three_classes(task="multiclass", classes=["a", "b", "c"], rule=rule)
+
+    spec = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
+
+    assert (spec.engine, spec.output) == ("compiled trees", package.metadata.output)
+    matrix = encode_rows(arrays_of(ROWS, COLUMNS), spec.encoding)
+    served = Trees(tmp_path / TREES, spec.encoding.width).predict(matrix)
+    np.testing.assert_allclose(served, package.score(ROWS), rtol=0, atol=1e-12)
+    assert spec.output.told[-1].description == "The class that is expected to cost least"
+    assert ServingSpec.read(tmp_path, spec.write(tmp_path)) == spec
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_trees_of_numbers_are_compiled(tmp_path, loss):
+    preprocessing = fitted()[0]
+    label = ROWS["distance_km"].to_numpy() * 2
+    model = HistGradientBoostingRegressor(max_iter=5, loss=loss)
+    model.fit(preprocessing.transform(ROWS[COLUMNS.features]), label)
+    estimator = Pipeline([("preprocessing", preprocessing), ("model", model)])
+    rule = DecisionRule(margin=3.5, coverage=0.9)
+    of_numbers = tiny_package(task="regression", classes=[], unit="km", rule=rule)
+    package = replace(of_numbers, estimator=estimator)
+
+    spec = export(package, COLUMNS, ROWS, TOLERANCE, tmp_path)
+
+    assert (spec.engine, spec.output) == ("compiled trees", package.metadata.output)
+    matrix = encode_rows(arrays_of(ROWS, COLUMNS), spec.encoding)
+    served = Trees(tmp_path / TREES, spec.encoding.width).predict(matrix)
+    np.testing.assert_allclose(served, package.score(ROWS), rtol=1e-12)
+    assert np.ptp(served) > 1
+    # what scores are counted in is known from the test window alone
+    assert spec.score_buckets == sorted(package.reference.score.edges["probability"])
 
 
 def test_preprocessing_that_does_more_is_left_to_scikit_learn(tmp_path):

@@ -18,11 +18,12 @@ from kedro_mlops.gate.checks import metric_checks
 from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge, read_limits
 from kedro_mlops.measures.evaluation import Footprint
 from kedro_mlops.modelling.evaluation import evaluate, evaluate_slices
-from kedro_mlops.models.package import probability
+from kedro_mlops.models.package import scores_of
 from kedro_mlops.models.preprocessing import tree_preprocessing
 from kedro_mlops.task.metrics import NO_MORE, Metrics
 
 COLUMNS = Columns.of(Observation)
+OUTPUT = COLUMNS.task.output()
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
 TEST_START, AS_OF = pd.to_datetime(["2013-03-18", "2013-04-01"])
 EARLIER = {
@@ -37,18 +38,13 @@ NO_LIMITS = {
     "at_most": {},
     "max_loss_increase": 0.01,
     "slices": {"min_rows": 10_000, "at_least": {"roc_auc": 0.5}, "max_loss_increase": 0.05},
-    "fairness": {
-        "min_rows": 100,
-        "max_selection_rate_difference": 0.2,
-        "max_true_positive_rate_difference": None,
-        "max_false_positive_rate_difference": None,
-    },
+    "fairness": {"min_rows": 100, "max_difference": {"selection_rate": 0.2}},
     "max_single_feature_auc": 0.85,
     "max_model_megabytes": 20,
     "max_one_row_milliseconds": 100,
     "require_approval": False,
 }
-HONEST = pd.DataFrame({"feature": ["humid", "windy"], "roc_auc": [0.6, 0.7]})
+HONEST = pd.DataFrame({"feature": ["humid", "windy"], "tells": [0.6, 0.7]})
 WELL_BEHAVED = pd.DataFrame(
     {"name": ["calm"], "value": [0.01], "limit": [0.02], "passed": [True], "detail": ["little"]}
 )
@@ -235,18 +231,33 @@ def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
     assert named(decision, "better than shallow_tree").value == 0
 
 
-def test_a_limit_on_a_metric_that_does_not_exist_is_refused():
-    limits = Gate(**(NO_LIMITS | {"at_least": {"roc_acu": 0.6}}))
-
-    with pytest.raises(ProjectError, match=r"at_least: .* 'roc_acu'. Did you mean 'roc_auc'"):
-        read_limits(limits, NO_MORE)
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (
+            {"at_least": {"roc_acu": 0.6}},
+            r"gate\.at_least: .* metric 'roc_acu' of a binary task\. Did you mean 'roc_auc'",
+        ),
+        (
+            {"slices": NO_LIMITS["slices"] | {"at_least": {"precision": 0.6}}},
+            r"gate\.slices\.at_least: There is no main metric 'precision'",
+        ),
+        (
+            {"fairness": {"min_rows": 100, "max_difference": {"selection": 0.1}}},
+            r"gate\.fairness\.max_difference: .* rate 'selection' .*'selection_rate'",
+        ),
+    ],
+)
+def test_a_limit_on_a_metric_or_rate_that_does_not_exist_is_refused(limits, reason):
+    with pytest.raises(ProjectError, match=reason):
+        read_limits(COLUMNS, Gate(**(NO_LIMITS | limits)), NO_MORE)
 
 
 def test_limits_on_metrics_that_exist_are_taken_as_they_are():
-    own = Metrics({"own": NO_MORE.of_probabilities["log_loss"]}, NO_MORE.of_decisions)
+    own = Metrics({"own": COLUMNS.task.metrics.of_scores["log_loss"]})
     limits = Gate(**(NO_LIMITS | {"at_most": {"own": 0.6, "precision": 1}}))
 
-    assert read_limits(limits, own) is limits
+    assert read_limits(COLUMNS, limits, own) is limits
 
 
 def test_a_metric_that_is_not_defined_is_within_no_limit():
@@ -265,7 +276,7 @@ def test_the_champion_itself_trained_again_changes_nothing(ask, package):
 
 
 def test_a_candidate_better_than_the_champion_is_promoted(ask, champion, good, test):
-    loss_of_champion = mean_loss(test, champion.predict(test))
+    loss_of_champion = mean_loss(test, champion.score(test))
 
     decision = ask(champion)
 
@@ -278,7 +289,7 @@ def test_a_candidate_better_than_the_champion_is_promoted(ask, champion, good, t
 
 
 def test_a_candidate_just_as_good_as_the_champion_is_promoted(ask, champion, good, test):
-    equal = good.assign(probability=champion.predict(test), base_rate=0.99, shallow_tree=0.99)
+    equal = good.assign(probability=champion.score(test), base_rate=0.99, shallow_tree=0.99)
 
     decision = ask(champion, predictions=equal, max_loss_increase=0)
 
@@ -301,7 +312,7 @@ def test_a_candidate_worse_than_the_champion_is_kept_out(ask, oracle):
 @pytest.fixture
 def about_as_good(champion, test, good):
     """Predictions better than the champion's on even days and, more so, worse on odd ones."""
-    serving, label = champion.predict(test), good[Y]
+    serving, label = champion.score(test), good[Y]
     step = np.where(good[TIME].dt.day % 2, -0.06, 0.05)
     return good.assign(probability=(serving + step * (label - serving)).clip(0.001, 0.999))
 
@@ -343,7 +354,7 @@ def test_a_champion_that_has_seen_test_rows_is_compared_as_it_was_measured(
     decision = ask(seen)
 
     check = named(decision, "not worse than champion")
-    measured = mean_loss(test, probability(oracle.evaluated, test[X]))
+    measured = mean_loss(test, scores_of(OUTPUT, oracle.evaluated, test[X]))
     expected = mean_loss(good, good["probability"]) - measured
     assert check.interval.value == pytest.approx(expected)
     assert decision.outcome == "promote"
@@ -356,7 +367,7 @@ def test_only_rows_that_the_champion_has_not_seen_are_compared(ask, champion, go
 
     decision = ask(seen)
 
-    measured = mean_loss(test[unseen], probability(champion.evaluated, test.loc[unseen, X]))
+    measured = mean_loss(test[unseen], scores_of(OUTPUT, champion.evaluated, test.loc[unseen, X]))
     expected = mean_loss(good[unseen], good.loc[unseen, "probability"]) - measured
     value = named(decision, "not worse than champion").interval.value
     assert value == pytest.approx(expected)
@@ -372,7 +383,7 @@ def test_without_the_measured_model_the_serving_one_is_compared_on_rows_it_has_n
     decision = ask(seen)
 
     expected = mean_loss(good[unseen], good.loc[unseen, "probability"]) - mean_loss(
-        test[unseen], champion.predict(test[unseen])
+        test[unseen], champion.score(test[unseen])
     )
     value = named(decision, "not worse than champion").interval.value
     assert value == pytest.approx(expected)
@@ -405,7 +416,7 @@ def test_a_champion_that_cannot_be_asked_leaves_the_choice_to_a_person(
 
 def test_a_champion_that_cannot_be_loaded_is_compared_by_what_stands_in_for_it(ask, oracle):
     unloadable = of_another_scikit_learn(oracle)
-    stand_in = replace(unloadable.estimator, stand_in=oracle.predict)
+    stand_in = replace(unloadable.estimator, stand_in=oracle.score)
 
     decision = ask(replace(unloadable, estimator=stand_in))
 
@@ -461,7 +472,7 @@ def test_every_check_says_what_was_found_and_what_was_asked(ask, champion):
 
 
 def test_a_feature_that_gives_the_label_away_blocks_by_name(ask, champion):
-    alone = pd.DataFrame({"feature": ["humid", "told", "leak"], "roc_auc": [0.6, 0.86, 0.99]})
+    alone = pd.DataFrame({"feature": ["humid", "told", "leak"], "tells": [0.6, 0.86, 0.99]})
 
     decision = ask(champion, alone=alone)
 
@@ -537,7 +548,7 @@ def test_a_candidate_one_slice_of_which_collapses_is_blocked_by_its_name(ask, co
 def test_a_candidate_surely_worse_than_the_champion_on_a_slice_is_kept_out(
     ask, champion, test, good
 ):
-    serving, label = champion.predict(test), good[Y]
+    serving, label = champion.score(test), good[Y]
     step = np.where(good["depot"] == "NORTH", -0.2, 0.4)
     torn = good.assign(probability=(serving + step * (label - serving)).clip(0.001, 0.999))
 

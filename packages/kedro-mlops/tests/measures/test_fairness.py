@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score
 
-from kedro_mlops.measures.fairness import RATES, disparity, measure_groups, rates_by_group
+from kedro_mlops.measures.fairness import disparity, measure_groups, rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Scored, percentile_interval, resample_blocks
-from kedro_mlops.task.binary import recall
+from kedro_mlops.task.binary import Binary, recall
 
 BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.95, seed=0)
+TASK = Binary("came", (False, True))
+RATES = TASK.rates
 FEW = Bootstrap(n_resamples=20, confidence=0.95, seed=0)
 FAIRLEARN = {
     "selection_rate": fairlearn.selection_rate,
@@ -35,7 +37,7 @@ quick = settings(max_examples=60, deadline=None)
 
 def scored(label, decided, day):
     label, decided = np.array(label, dtype=np.float64), np.array(decided, dtype=np.float64)
-    return Scored(label, np.full(len(label), 0.5), pd.Series(day), decided)
+    return Scored(TASK, label, np.full(len(label), 0.5), pd.Series(day), decided)
 
 
 def drawn(n_groups, seed, shift=0.0, rows_a_day=20, n_days=30):
@@ -86,7 +88,7 @@ def test_demographic_parity_and_equalized_odds_are_fairlearns(rows):
 
 def test_a_rate_has_the_interval_of_the_metric_on_the_rows_of_the_same_draws():
     rows, groups = drawn(3, seed=1)
-    day = pd.Series(rows.day)
+    day = pd.Series(rows.block)
 
     found = rates_by_group(rows, groups, BOOTSTRAP)
 
@@ -185,7 +187,7 @@ def test_the_interval_of_the_difference_holds_the_true_one(n_groups):
 
 def test_a_group_that_is_not_on_every_day_can_be_compared():
     rows, groups = drawn(3, seed=2)
-    groups[(groups == "02") & (rows.day > 1)] = "00"
+    groups[(groups == "02") & (rows.block > 1)] = "00"
 
     found = rates_by_group(rows, groups, BOOTSTRAP)
 

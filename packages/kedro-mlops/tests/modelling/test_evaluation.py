@@ -12,11 +12,10 @@ from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_sco
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.evaluation import Evaluation, Measured, MeasuredRows
+from kedro_mlops.measures.metrics import columns_of
 from kedro_mlops.modelling.evaluation import (
-    BASELINES,
     MAX_POINTS,
-    MIN_CLASS_ROWS,
-    SLICE_COLUMNS,
+    TREE,
     draw_evaluation,
     evaluate,
     evaluate_slices,
@@ -25,11 +24,15 @@ from kedro_mlops.modelling.evaluation import (
     measure_single_features,
     predict_test,
 )
-from kedro_mlops.models.package import probability
-from kedro_mlops.task.binary import Binary
+from kedro_mlops.models.package import scores_of
+from kedro_mlops.task.record import DecisionRule
+from kedro_mlops.task.task import MIN_ROWS
 
 COLUMNS = Columns.of(Observation)
+TASK = COLUMNS.task
+BASELINES = [TASK.baseline, TREE]
 X, Y = COLUMNS.features, COLUMNS.label
+RULE = DecisionRule(threshold=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +49,11 @@ def test_predictions_are_those_of_the_model_measured_and_of_the_baselines(traine
     train, validation, test = windows
     model = trained.fitted.evaluated
 
-    predictions = predict_test(COLUMNS, trained.fitted, train, validation, test, 0.25, seed=0)
+    predictions = predict_test(COLUMNS, trained.fitted, train, validation, test, RULE, seed=0)
 
-    np.testing.assert_array_equal(predictions["probability"], probability(model, test[X]))
+    np.testing.assert_array_equal(
+        predictions["probability"], scores_of(TASK.output(), model, test[X])
+    )
     assert_series_equal(
         predictions["decision"], predictions["probability"] >= 0.25, check_names=False
     )
@@ -63,7 +68,7 @@ def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windo
     train, validation, test = windows
     flipped = test.assign(**{Y: 1 - test[Y]})
 
-    predictions = predict_test(COLUMNS, trained.fitted, train, validation, flipped, 0.25, seed=0)
+    predictions = predict_test(COLUMNS, trained.fitted, train, validation, flipped, RULE, seed=0)
 
     assert_frame_equal(predictions[BASELINES], trained.predictions[BASELINES])
 
@@ -75,9 +80,9 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
 
     candidate = metrics.candidate
     assert set(metrics.baselines) == {*BASELINES}
-    assert set(candidate) == {*Binary.metrics.of_scores, *Binary.metrics.of_decisions}
+    assert set(candidate) == {*TASK.metrics.of_scores, *TASK.metrics.of_decisions}
     assert all(
-        set(measured) == {*Binary.metrics.of_scores} for measured in metrics.baselines.values()
+        set(measured) == {*TASK.metrics.of_scores} for measured in metrics.baselines.values()
     )
     for measured in (candidate, *metrics.baselines.values()):
         assert all(m.low <= m.value <= m.high for m in measured.values())
@@ -94,7 +99,7 @@ def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, boo
     assert metrics.baselines["base_rate"]["roc_auc"].value == 0.5
     assert metrics.window == MeasuredRows(
         n_rows=len(rows),
-        positive_share=rows[Y].mean(),
+        label={"positive_share": rows[Y].mean()},
         first_day="2013-03-18",
         last_day="2013-03-31",
     )
@@ -107,7 +112,7 @@ def test_groups_of_a_protected_column_are_measured_though_it_is_neither_feature_
     sizes = pd.Series(np.where(np.arange(len(test)) % 3, "large", "small"), index=test.index)
     rows = test.assign(van=sizes)
 
-    predictions = predict_test(columns, trained.fitted, train, validation, rows, 0.25, seed=0)
+    predictions = predict_test(columns, trained.fitted, train, validation, rows, RULE, seed=0)
     measured = evaluate(columns, predictions, bootstrap)
 
     assert_series_equal(predictions["van"], sizes, check_names=False)
@@ -151,7 +156,7 @@ def test_a_slice_is_measured_on_its_own_rows(trained, slices):
     assert measured["roc_auc_low"] <= measured["roc_auc"] <= measured["roc_auc_high"]
 
 
-@pytest.mark.parametrize("n_late", [0, 1, MIN_CLASS_ROWS - 1])
+@pytest.mark.parametrize("n_late", [0, 1, MIN_ROWS - 1])
 def test_a_slice_with_too_few_rows_of_a_class_has_no_figures(trained, bootstrap, n_late):
     rows = trained.predictions
     late = rows[(rows["depot"] == "NORTH") & (rows[Y] == 1)]
@@ -160,7 +165,7 @@ def test_a_slice_with_too_few_rows_of_a_class_has_no_figures(trained, bootstrap,
     slices = evaluate_slices(COLUMNS, punctual, bootstrap)
 
     measured = slices.query("segment == 'depot' and value == 'NORTH'").squeeze()
-    assert measured[list(SLICE_COLUMNS[4:])].isna().all()
+    assert measured[columns_of(TASK.main_metrics.names)].isna().all()
     assert measured["n_rows"] == (punctual["depot"] == "NORTH").sum()
 
 
@@ -237,9 +242,11 @@ def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(
 
 
 def test_every_picture_of_the_evaluation_is_drawn(trained):
-    threshold, metrics = trained.packaged["threshold"], trained.packaged["metrics"]
+    evaluation, metrics, rule = (
+        trained.packaged[name] for name in ("evaluation", "metrics", "rule")
+    )
 
-    figures = draw_evaluation(trained.packaged["evaluation"], metrics, threshold)
+    figures = draw_evaluation(COLUMNS, evaluation, metrics, rule)
 
     assert len(figures) == 6
     titles = [figure.layout.title.text for figure in figures]
@@ -253,8 +260,8 @@ def test_every_feature_is_judged_alone(windows):
     alone = measure_single_features(COLUMNS, train, test, seed=0)
 
     assert sorted(alone["feature"]) == sorted(X)
-    assert alone["roc_auc"].is_monotonic_decreasing
-    assert alone["roc_auc"].between(0.3, 0.8).all()
+    assert alone["tells"].is_monotonic_decreasing
+    assert alone["tells"].between(0.3, 0.8).all()
 
 
 @pytest.mark.parametrize("share_of_truth", [1.0, 0.95])
@@ -269,8 +276,8 @@ def test_a_feature_that_is_nearly_the_label_stands_out(windows, share_of_truth):
     alone = measure_single_features(COLUMNS, *leaking, seed=0)
 
     assert alone["feature"].iloc[0] == name
-    assert alone["roc_auc"].iloc[0] > 0.95
-    assert alone["roc_auc"].iloc[1] < 0.8
+    assert alone["tells"].iloc[0] > 0.95
+    assert alone["tells"].iloc[1] < 0.8
 
 
 def test_missing_values_that_follow_the_label_stand_out(windows):
@@ -280,7 +287,7 @@ def test_missing_values_that_follow_the_label_stand_out(windows):
     alone = measure_single_features(COLUMNS, leaking[0], leaking[2], seed=0)
 
     assert alone["feature"].iloc[0] == name
-    assert alone["roc_auc"].iloc[0] > 0.95
+    assert alone["tells"].iloc[0] > 0.95
 
 
 def test_what_was_found_travels_with_the_candidate(trained, slices, importance):

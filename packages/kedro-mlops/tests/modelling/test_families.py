@@ -8,13 +8,16 @@ from example.contracts import Observation
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.models.families import FAMILIES, shallow_tree
-from kedro_mlops.models.package import content_hash, dump_estimator, load_estimator, probability
+from kedro_mlops.models.package import content_hash, dump_estimator, load_estimator, scores_of
 
 COLUMNS = Columns.of(Observation)
+OUTPUT = COLUMNS.task.output()
 X, Y = COLUMNS.features, COLUMNS.label
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module", params=[name for name, one in FAMILIES.items() if one.learns(COLUMNS.task)]
+)
 def name(request):
     return request.param
 
@@ -27,13 +30,13 @@ def rows(windows):
 @pytest.fixture(scope="module")
 def model(name, rows):
     family = FAMILIES[name]
-    return family.build(COLUMNS, family.default, seed=0).fit(rows[X], rows[Y])
+    return family.build(COLUMNS.task, COLUMNS, family.default, seed=0).fit(rows[X], rows[Y])
 
 
 def test_every_family_ranks_unseen_rows_better_than_chance(model, windows):
     later = windows[2]
 
-    predicted = probability(model, later[X])
+    predicted = scores_of(OUTPUT, model, later[X])
 
     assert np.isfinite(predicted).all()
     assert predicted[later[Y] == 1].mean() > predicted[later[Y] == 0].mean() + 0.01
@@ -45,7 +48,7 @@ def test_every_family_answers_rows_of_unseen_categories_and_missing_values(model
     nullable = [name for name in X if COLUMNS[name].nullable]
     odd[nullable] = np.nan
 
-    predicted = probability(model, odd[X])
+    predicted = scores_of(OUTPUT, model, odd[X])
 
     assert np.isfinite(predicted).all()
 
@@ -53,7 +56,7 @@ def test_every_family_answers_rows_of_unseen_categories_and_missing_values(model
 def test_every_family_gives_one_model_for_one_seed(name, model, rows):
     family = FAMILIES[name]
 
-    again = family.build(COLUMNS, family.default, seed=0).fit(rows[X], rows[Y])
+    again = family.build(COLUMNS.task, COLUMNS, family.default, seed=0).fit(rows[X], rows[Y])
 
     assert content_hash(again) == content_hash(model)
 
@@ -75,7 +78,8 @@ def test_every_family_survives_storage_without_pickle(model, rows):
 
     loaded = load_estimator(stored)
 
-    np.testing.assert_array_equal(probability(loaded, rows[X]), probability(model, rows[X]))
+    one, other = (scores_of(OUTPUT, found, rows[X]) for found in (loaded, model))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_every_family_trains_to_the_end_on_all_rows(name, model):
@@ -86,10 +90,13 @@ def test_every_family_trains_to_the_end_on_all_rows(name, model):
     assert asked is None or trained.n_iter_ == asked
 
 
-def test_the_shallow_tree_fits_on_a_napkin(rows):
-    tree = shallow_tree(COLUMNS, seed=0).fit(rows[X], rows[Y])
+@pytest.mark.parametrize(("n_rows", "least"), [(2500, 100), (1500, 75), (40, 5)])
+def test_the_shallow_tree_fits_on_a_napkin(windows, n_rows, least):
+    rows = windows[0].head(n_rows)
+    tree = shallow_tree(COLUMNS.task, COLUMNS, n_rows, seed=0).fit(rows[X], rows[Y])
 
     leaves = pd.Series(tree["model"].apply(tree["preprocessing"].transform(rows[X])))
 
-    assert tree["model"].get_depth() <= 3
-    assert leaves.value_counts().min() >= 100
+    assert len(rows) == n_rows
+    assert 1 <= tree["model"].get_depth() <= 3
+    assert leaves.value_counts().min() >= least

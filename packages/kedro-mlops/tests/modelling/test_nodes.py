@@ -24,10 +24,12 @@ from kedro_mlops.modelling.nodes import (
     split_windows,
 )
 from kedro_mlops.models.families import FAMILIES
-from kedro_mlops.models.package import Unloadable, content_hash, dump_estimator, probability
+from kedro_mlops.models.package import Unloadable, content_hash, dump_estimator, scores_of
+from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
 COLUMNS = Columns.of(Observation)
+OUTPUT = COLUMNS.task.output()
 X, Y, TIME = COLUMNS.features, COLUMNS.label, COLUMNS.event_time
 VALIDATION_START, TEST_START, AS_OF = pd.to_datetime(["2013-03-04", "2013-03-18", "2013-04-01"])
 
@@ -149,7 +151,7 @@ def test_the_models_of_a_candidate_are_taken_where_they_would_be_the_same(
     assert fitted.recorded == trained.fitted.recorded
     rows = windows[2][X]
     np.testing.assert_array_equal(
-        probability(fitted.final, rows), probability(trained.candidate.estimator, rows)
+        scores_of(OUTPUT, fitted.final, rows), scores_of(OUTPUT, trained.candidate.estimator, rows)
     )
 
 
@@ -211,7 +213,7 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
 ):
     rows = trained.validation_predictions
 
-    threshold = choose_rule(
+    rule = choose_rule(
         COLUMNS, rows, Costs(false_negative=false_negative, false_positive=false_positive)
     )
 
@@ -220,7 +222,7 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
         missed, alarms = rows[Y].eq(1) & ~decided, rows[Y].eq(0) & decided
         return false_negative * missed.sum() + false_positive * alarms.sum()
 
-    assert cost(threshold) == min(cost(limit) for limit in rows["probability"])
+    assert cost(rule.threshold) == min(cost(limit) for limit in rows["probability"])
 
 
 def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, history, as_of, window):
@@ -251,7 +253,8 @@ def test_the_reference_says_what_was_normal_of_every_column(trained):
 def test_calibrated_scores_of_the_test_window_are_as_high_as_its_labels(trained):
     scores, labels = trained.predictions["probability"], trained.predictions[Y]
 
-    calibrated = trained.candidate.reference.calibration.apply(scores.to_numpy())
+    calibration = trained.candidate.reference.calibration
+    calibrated = COLUMNS.task.expected(scores.to_numpy(), calibration, None)
 
     assert calibrated.mean() == pytest.approx(labels.mean(), abs=1e-4)
     assert np.corrcoef(calibrated, scores)[0, 1] > 0.9
@@ -309,9 +312,10 @@ def test_a_candidate_predicts_as_its_final_model(trained, windows):
 
     predicted = trained.candidate.predict(test)
 
-    np.testing.assert_array_equal(predicted, probability(trained.fitted.final, test[X]))
-    decided = trained.candidate.decide(predicted)
-    assert 0 < decided.sum() == (predicted >= trained.packaged["threshold"]).sum() < len(test)
+    scores, decided = predicted["probability"], predicted["decision"]
+    np.testing.assert_array_equal(scores, scores_of(OUTPUT, trained.fitted.final, test[X]))
+    threshold = trained.packaged["rule"].threshold
+    assert 0 < decided.sum() == (scores >= threshold).sum() < len(test)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -325,10 +329,10 @@ def test_the_same_inputs_give_the_same_version(trained, windows, modelling_param
     assert again.version.startswith("20130401-")
 
 
-@pytest.mark.parametrize("change", ["threshold", "fitted", "as_of"])
-def test_another_model_threshold_or_moment_gives_another_version(trained, change):
+@pytest.mark.parametrize("change", ["rule", "fitted", "as_of"])
+def test_another_model_rule_or_moment_gives_another_version(trained, change):
     others = {
-        "threshold": trained.packaged["threshold"] + 1e-9,
+        "rule": DecisionRule(threshold=trained.packaged["rule"].threshold + 1e-9),
         "fitted": replace(trained.fitted, final=trained.fitted.evaluated),
         "as_of": AsOf("2013-04-02"),
     }

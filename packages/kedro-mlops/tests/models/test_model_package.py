@@ -26,6 +26,7 @@ from kedro_mlops.models.package import (
     dump_estimator,
     load_estimator,
 )
+from kedro_mlops.task.record import DecisionRule
 
 FILES = [
     "model.skops", "metadata.json", "reference.json", "evaluated.skops", "evaluation.json",
@@ -65,7 +66,7 @@ def test_a_package_that_was_read_back_predicts_exactly_the_same(family, tmp_path
     package.write(tmp_path)
     back = ModelPackage.read(tmp_path)
 
-    np.testing.assert_array_equal(back.predict(ROWS), package.predict(ROWS))
+    np.testing.assert_array_equal(back.score(ROWS), package.score(ROWS))
     np.testing.assert_array_equal(
         back.evaluated.predict_proba(ROWS[X]), package.evaluated.predict_proba(ROWS[X])
     )
@@ -102,30 +103,35 @@ def test_a_model_that_was_read_back_has_the_hash_it_had():
     assert _serialise(back) == dump_estimator(back) == data
 
 
-def test_a_prediction_is_the_probability_of_the_positive_class():
+def test_a_score_is_the_probability_of_the_positive_class():
     rows = observations()
 
-    p = tiny_package().predict(rows)
+    p = tiny_package().score(rows)
 
     positive = rows[Y].to_numpy(bool)
     assert p.shape == (len(rows),)
     assert p[positive].mean() > 0.5 > p[~positive].mean()
 
 
-def test_a_prediction_needs_the_features_only_whatever_their_order():
+def test_a_score_needs_the_features_only_whatever_their_order():
     package = tiny_package()
 
-    shuffled = package.predict(ROWS[X[::-1]])
+    shuffled = package.score(ROWS[X[::-1]])
 
-    np.testing.assert_array_equal(shuffled, package.predict(ROWS))
+    np.testing.assert_array_equal(shuffled, package.score(ROWS))
 
 
 def test_a_probability_on_the_threshold_is_decided_positive():
-    package = tiny_package(threshold=0.4)
+    scores = tiny_package().score(ROWS)
+    threshold = float(np.sort(scores)[50])
+    package = tiny_package(rule=DecisionRule(threshold=threshold))
 
-    decisions = package.decide(np.array([0.39, 0.4, 0.41]))
+    predicted = package.predict(ROWS)
 
-    assert decisions.tolist() == [False, True, True]
+    assert list(predicted) == ["probability", "decision"]
+    np.testing.assert_array_equal(predicted["probability"], scores)
+    assert predicted["decision"][scores == threshold].all()
+    assert predicted["decision"].sum() == 50
 
 
 def test_a_record_is_added_to_a_copy():
@@ -281,7 +287,7 @@ def test_a_model_with_a_type_that_is_not_trusted_is_not_loaded(written):
     back = ModelPackage.read(written)
 
     with pytest.raises(UnloadableError, match=r"(?i)untrusted types.*eval"):
-        back.predict(ROWS)
+        back.score(ROWS)
 
 
 def test_a_model_of_another_scikit_learn_is_not_asked_and_the_next_step_is_said(written):
@@ -291,7 +297,7 @@ def test_a_model_of_another_scikit_learn_is_not_asked_and_the_next_step_is_said(
 
     said = rf"scikit-learn 1\.0\.2, and this is {sklearn.__version__}.*gate`, then `kedro champion"
     with pytest.raises(UnloadableError, match=said):
-        back.predict(ROWS)
+        back.score(ROWS)
 
 
 def test_a_model_of_another_scikit_learn_is_passed_on_with_all_that_is_known_of_it(
@@ -317,7 +323,7 @@ def test_what_stands_in_for_a_model_is_asked_in_its_place(written):
 
     asked = replace(back, estimator=replace(back.estimator, stand_in=tenths))
 
-    assert set(asked.predict(ROWS)) == {0.1}
+    assert set(asked.score(ROWS)) == {0.1}
 
 
 @pytest.mark.parametrize(

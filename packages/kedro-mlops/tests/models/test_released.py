@@ -48,7 +48,7 @@ def test_the_trees_of_its_release_answer_for_a_model_that_cannot_be_loaded(
 
     back = ModelPackageDataset(filepath=str(tmp_path / "champion")).load()
 
-    np.testing.assert_allclose(back.predict(real_rows), boosted.predict(real_rows), atol=1e-9)
+    np.testing.assert_allclose(back.score(real_rows), boosted.score(real_rows), atol=1e-9)
     assert back.metadata == champion.metadata
 
 
@@ -80,7 +80,7 @@ def test_a_release_that_is_not_what_was_released_does_not_answer(
 
     assert caplog.text
     with pytest.raises(UnloadableError, match="kedro champion promote"):
-        package.predict(real_rows)
+        package.score(real_rows)
 
 
 @pytest.mark.parametrize("said", ["${HOME}/bentoml", None])

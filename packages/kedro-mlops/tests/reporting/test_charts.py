@@ -7,11 +7,11 @@ import pytest
 from kedro_datasets.plotly import JSONDataset
 
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.measures.metrics import calibration_curve
 from kedro_mlops.reporting import charts
-from kedro_mlops.task.binary import cost_curve
+from kedro_mlops.task.binary import Binary, cost_curve
 from kedro_mlops.task.task import Costs
 
+TASK = Binary("came", (False, True))
 RNG = np.random.default_rng(0)
 P = RNG.random(5000)
 Y = (RNG.random(5000) < P).astype(np.float64)
@@ -33,13 +33,13 @@ def test_models_are_compared_by_value_and_interval():
         "shallow_tree": {"log_loss": Interval(value=0.6, low=0.5, high=0.8)},
     }
 
-    [trace] = charts.compare_models(metrics).data
+    [trace] = charts.compare_models(metrics, "log_loss").data
 
     assert points(trace) == [(0.5, "candidate", 0.4, 0.7), (0.6, "shallow tree", 0.5, 0.8)]
 
 
 def test_a_calibrated_model_lies_on_the_diagonal():
-    ideal, model = charts.calibration(calibration_curve(Y, P)).data
+    ideal, model = charts.calibration(TASK.calibration_curve(Y, P)).data
 
     assert points(ideal) == [(0, 0), (1, 1)]
     assert len(model.x) == 10
@@ -49,7 +49,7 @@ def test_a_calibrated_model_lies_on_the_diagonal():
 
 
 def test_without_labels_there_is_only_the_diagonal():
-    [ideal] = charts.calibration(calibration_curve(Y[:0], P[:0])).data
+    [ideal] = charts.calibration(TASK.calibration_curve(Y[:0], P[:0])).data
 
     assert ideal.name == "ideal"
 
@@ -98,7 +98,7 @@ def test_slices_are_grouped_by_segment_and_undefined_ones_left_out():
         }
     )
 
-    shop, size = charts.slices(table).data
+    shop, size = charts.slices(table, "log_loss").data
 
     assert (shop.name, points(shop)) == ("shop", [(0.7, "north (1,000)", 0.6, 0.9)])
     assert points(size) == [(0.6, "1 (500)", 0.5, 0.8), (0.65, "2 (520)", 0.55, 0.75)]
@@ -107,7 +107,7 @@ def test_slices_are_grouped_by_segment_and_undefined_ones_left_out():
 def test_importances_keep_their_order():
     table = pd.DataFrame({"feature": ["b", "a"], "importance": [0.2, 0.1], "spread": [0.01, 0.02]})
 
-    chart = charts.importance(table)
+    chart = charts.importance(table, "log_loss")
 
     [bars] = chart.data
     assert list(zip(bars.x, bars.y, bars.error_x.array, strict=True)) == [
@@ -140,7 +140,7 @@ def test_windows_are_shown_realised_and_estimated_over_the_interval_of_the_test_
         }
     )
 
-    chart = charts.performance(table, Interval(value=0.45, low=0.42, high=0.48))
+    chart = charts.performance(table, Interval(value=0.45, low=0.42, high=0.48), "log_loss")
 
     (realised, estimated), (band, line) = chart.data, chart.layout.shapes
     assert points(realised) == [("2013-07-01", 0.5, 0.4, 0.6), ("2013-07-08", 0.6, 0.5, 0.8)]
