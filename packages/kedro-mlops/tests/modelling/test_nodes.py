@@ -158,7 +158,7 @@ def test_the_models_of_a_candidate_are_taken_where_they_would_be_the_same(
 @pytest.mark.parametrize(
     "change",
     [
-        *("features", "rows", "split", "recipe", "seed", "lock", "files"),
+        *("features", "rows", "split", "recipe", "loss", "seed", "lock", "files"),
         *("unloadable", "unmeasured", "no record"),
     ],
 )
@@ -191,6 +191,7 @@ def test_the_winner_is_fitted_whatever_is_known_of_another(
         # the same rows, of which others are measured
         "split": {"validation": pd.concat([validation, test[~late]]), "test": test[late]},
         "recipe": {"recipe": recipe | {"hyperparameters": {"C": 0.123}}},
+        "loss": {"known_candidate": candidate.with_record(loss="mean_absolute_error")},
         "seed": {"seed": 1},
         "lock": {"code": CODE.model_copy(update={"lock_hash": "2" * 64})},
         # others may follow under the same name

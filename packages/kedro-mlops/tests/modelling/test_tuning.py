@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.contracts import Observation
-from example.factories import COLUMNS
+from example.factories import COLUMNS, observations
+from example.tasks import DelayObservation, TypicalDelayObservation
 from example.trained import CODE
 from pandas.testing import assert_frame_equal
 from sklearn.metrics import log_loss
@@ -194,6 +195,19 @@ def test_another_search_is_made_whatever_is_known(
     tune(**{**before, **changes[change], "known_trials": known, "known_predictions": predictions})
 
     assert len(tried) == 2 * n_first
+
+
+def test_a_search_by_another_loss_is_another(modelling_params, bootstrap, tried):
+    squared, absolute = (Columns.of(one) for one in (DelayObservation, TypicalDelayObservation))
+    rows = observations(600, 60, 0, squared).sort_values(squared.event_time, ignore_index=True)
+    params = modelling_params.model_copy(update={"n_trials": {"ridge": 2}})
+    windows, said = (rows.iloc[:400], rows.iloc[400:]), (params, bootstrap, 0, CODE)
+    *_, known = tune(squared, FAMILIES, *windows, NOTHING, None, *said)
+
+    recipe, trials, *_ = tune(absolute, FAMILIES, *windows, known, None, *said)
+
+    assert len(tried) == 4
+    assert recipe["validation_loss"] == trials["mean_absolute_error"].min()
 
 
 @pytest.fixture

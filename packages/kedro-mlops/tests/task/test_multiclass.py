@@ -211,7 +211,9 @@ def test_without_prices_a_wrong_class_costs_one_and_the_most_probable_is_taken()
 
 @pytest.mark.parametrize("priced", [{"aa": {"b": 2}}, {"b": {"aa": 2}}])
 def test_the_price_of_a_class_that_there_is_not_is_refused(priced):
-    with pytest.raises(ProjectError, match=r"names 'aa', which is no class of 'kind'\. Did you mean 'a'"):
+    with pytest.raises(
+        ProjectError, match=r"names 'aa', which is no class of 'kind'\. Did you mean 'a'"
+    ):
         TASK.choose_rule(ALL, ALL, Costs(of_classes=priced))
 
 
