@@ -102,15 +102,18 @@ class Additions:
         """A few answers with what is added, if anything is, and with what explains them."""
         if not self._functions and explanations is None:
             return answers
-        told = zip(*map(self._told, answers), strict=True)
-        names = [each.name for each in self._output.told]
-        columns = self.of(dict(zip(names, map(np.array, told), strict=True)))
-        added = [values.tolist() for values in columns.values()]
+        added = self._columns_of(answers) if self._functions else []
         added.append(explanations or [UNSET] * len(answers))
         return [
             self.answer(*msgspec.structs.astuple(answer), *row)
             for answer, *row in zip(answers, *added, strict=True)
         ]
+
+    def _columns_of(self, answers: list[Answer]) -> list[list[Any]]:
+        told = zip(*map(self._told, answers), strict=True)
+        names = [each.name for each in self._output.told]
+        columns = self.of(dict(zip(names, map(np.array, told), strict=True)))
+        return [values.tolist() for values in columns.values()]
 
 
 def _described(kind: Any, function: Addition) -> Any:

@@ -96,7 +96,10 @@ class ServedModel:
 
             self.score = score
         else:
+            from kedro_mlops.models.linear import row_by_row  # noqa: PLC0415 - seconds
+
             self._estimator = load((folder / MODEL).read_bytes())
+            self._asked = row_by_row(self._estimator)
             self.score = self._score_slowly
 
     def score_table(self, columns: Arrays) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
@@ -166,7 +169,7 @@ class ServedModel:
         }
 
     def _estimate(self, columns: Arrays) -> Floats:
-        return self.spec.output.ask(self._estimator, self._frame(columns))
+        return self.spec.output.ask(self._asked, self._frame(columns))
 
     def _contributions(self, columns: Arrays) -> Floats:
         from kedro_mlops.models.contributions import linear_contributions  # noqa: PLC0415 - seconds
