@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHAMPION, CANDIDATE = "champion", "candidate"
+CHAMPION, CANDIDATE, VERDICTS = "champion", "candidate", "gate_history"
 # the entries of which those tell who change nothing
-TOLD = (CHAMPION, CANDIDATE, "gate_decision", "gate_history")
+TOLD = (CHAMPION, CANDIDATE, "gate_decision", VERDICTS)
 # of the nodes that render what tells of the champion
 OF_CHAMPION = "of_champion"
 
@@ -113,7 +113,7 @@ def verdicts(catalog: Catalog) -> dict[str, str]:
     told = {
         version: made.outcome for version, made in champions if made and made.decided_by == GATE
     }
-    judged = catalog["gate_history"].records()
+    judged = catalog[VERDICTS].records()
     return told | {row["candidate"]: row["outcome"] for row in judged}
 
 

@@ -2,12 +2,14 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kedro_mlops.core.wording import interval_text, metric_name, typed
-from kedro_mlops.models.decision import GATE
+from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.prediction_log.files import Answered
 
+from .explanation import Again
 from .history import Saved
 from .reproduction import Difference
 
@@ -126,6 +128,45 @@ def tell_reproduction(version: str, found: Sequence[Difference], seconds: float)
     )
 
 
+def tell_again(found: Again) -> str:
+    """Tell of a logged prediction: who made it, whether it comes out again, and of what it came."""
+    record, spec, decision = found.record, found.spec, found.decision
+    other = [f"{name} {now}, not {was}" for name, (was, now) in found.differences.items()]
+    lines = [
+        ("Prediction", f"{record['prediction_id']}, {record['predicted_at']} UTC"),
+        ("Model", f"{spec.model_version}, {spec.family.replace('_', ' ')}, as {record['variant']}"),
+        ("Decision", _said(decision) if decision else "not on record"),
+        ("Answer", ", ".join(f"{name} {record[name]}" for name in found.predicted)),
+        ("Again", ", ".join(other) or f"the same to the last bit, by {spec.engine}"),
+        ("Missing", (record["missing_features"] or NOT_KNOWN).replace(",", ", ")),
+    ]
+    explained = found.explained
+    if isinstance(explained, str):
+        lines.append(("Explained", f"not: {explained}"))
+        added = {}
+    else:
+        added, base = explained.contributions, explained.base
+        total = base + sum(added.values())
+        lines.append(("Raw score", f"{total:.6g} ({spec.output.raw}), of which base {base:.6g}"))
+    order = sorted(spec.fields, key=lambda field: -abs(added.get(field.name, 0)))
+    rows = [
+        [
+            field.name,
+            _value(record.get(field.name)),
+            f"from {field.source.table}" if field.source else "sent",
+            f"{added[field.name]:+.6g}" if field.name in added else NOT_KNOWN,
+        ]
+        for field in order
+        if not field.personal
+    ]
+    head = ["input", "value", "whence", "contribution"]
+    return f"{_table(lines)}\n\n{_table([head, *rows])}\n"
+
+
+def _value(value: Any) -> str:
+    return NOT_KNOWN if value is None else str(value)
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -156,6 +197,10 @@ def _main(saved: Saved) -> Sequence[str]:
 
 def _moment(saved: Saved) -> str:
     return f"{saved_at(saved.moment):{TIME}}"
+
+
+def _said(decision: Decision) -> str:
+    return f"{decision.outcome} by {decision.decided_by}: {' '.join(decision.reasons)}"
 
 
 def _decided(saved: Saved) -> tuple[str, str, str]:

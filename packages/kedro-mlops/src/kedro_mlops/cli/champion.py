@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -124,6 +124,24 @@ def reproduce(version: str, env: str | None) -> None:
     sys.exit(1 if found else 0)
 
 
+@_command
+@click.argument("prediction_ids", nargs=-1, required=True)
+def explain(prediction_ids: tuple[str, ...], env: str | None) -> None:
+    """Say of logged predictions who made them, from what, and what each feature contributed.
+
+    They are computed again; exit with 1 if one is not the same, or cannot be explained.
+    """
+    from kedro_mlops.champion import explanation, texts
+
+    failed = False
+    with _opened(env, told=explanation.READ) as (context, catalog):
+        tolerance = context.config_loader["parameters"]["release"]["tolerance"]
+        for found in explanation.explain(prediction_ids, catalog, tolerance):
+            click.echo(texts.tell_again(found))
+            failed |= bool(found.differences) or isinstance(found.explained, str)
+    sys.exit(1 if failed else 0)
+
+
 def _tell_move(context: KedroContext, to: "Saved", start: float, env: str | None) -> None:
     """Let everything tell of the champion that a person has just made."""
     from kedro_mlops.champion import history, texts
@@ -138,10 +156,12 @@ def _last_answer(context: KedroContext) -> Answered | None:
 
 
 @contextlib.contextmanager
-def _opened(env: str | None, *run: str) -> Iterator[tuple[KedroContext, "Catalog"]]:
+def _opened(
+    env: str | None, *run: str, told: Sequence[str] = ()
+) -> Iterator[tuple[KedroContext, "Catalog"]]:
     """The project, with all of its catalog if pipelines may be run, else with what tells of models.
 
-    Of the pipelines that may be run, the names are given.
+    Of the pipelines that may be run, the names are given; of the catalog, what else is read.
     """
     from kedro_mlops.champion.history import TOLD
 
@@ -151,4 +171,4 @@ def _opened(env: str | None, *run: str) -> Iterator[tuple[KedroContext, "Catalog
         context._pipelines_to_validate = list(run)
         # the loader reads all files anew for each who asks, unless it has been told
         context.config_loader["catalog"] = context.config_loader["catalog"]
-        yield context, context.catalog if run else catalog_of(context, TOLD)
+        yield context, context.catalog if run else catalog_of(context, [*TOLD, *told])

@@ -43,6 +43,9 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
             it if another one has been saved since.
         version: Set by Kedro for ``versioned: true``.
         metadata: Ignored by Kedro, read by plugins.
+
+    Attributes:
+        families: As it was given.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=PurePosixPath(filepath), version=version)
-        self._families = families
+        self.families = families
         self._missing_ok = bool((load_args or {}).get("missing_ok", False))
         self._guarded = bool((save_args or {}).get("guarded", False))
         self.metadata = metadata
@@ -72,7 +75,7 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         from .package import ModelPackage, trusted_types  # noqa: PLC0415 - heavy
         from .stand_in import with_stand_in  # noqa: PLC0415 - heavy
 
-        package = ModelPackage.read(folder, trusted_types(declared(self._families)))
+        package = ModelPackage.read(folder, trusted_types(declared(self.families)))
         return replace(with_stand_in(package), base=moment)
 
     def save(self, data: "ModelPackage") -> None:
