@@ -102,8 +102,8 @@ class Additions:
         """A few answers with what is added, if anything is, and with what explains them."""
         if not self._functions and explanations is None:
             return answers
-        added = self._columns_of(answers) if self._functions else []
-        added.append(explanations or [UNSET] * len(answers))
+        columns = self._columns_of(answers) if self._functions else []
+        added = [*columns, explanations or [UNSET] * len(answers)]
         return [
             self.answer(*msgspec.structs.astuple(answer), *row)
             for answer, *row in zip(answers, *added, strict=True)
