@@ -97,7 +97,7 @@ def test_costs_of_classes_say_which_is_taken(life: Life) -> None:
         if name == "dear":
             assert (taken["prediction"] == "late").mean() > (rows["prediction"] == "late").mean()
     assert cost["dear"] < cost["plain"]
-    with pytest.raises(ProjectError, match="has no class 'lost'"):
+    with pytest.raises(ProjectError, match="'lost', which is no class of 'coming'"):
         task.choose_rule(labels, scores, Costs(of_classes={"lost": {"early": 1}}))
 
 

@@ -233,9 +233,9 @@ def fit_loss_estimate(
     From rows of the test window, from which the model that predicts has not learned: its errors
     on others would be too small. None where the task needs no such model.
 
-    The expected loss of new rows is right as long as that of a row, given what is known of it, is
-    what it was on the test window (direct loss estimation; Białek et al., 2024, arXiv:2401.08348):
-    it sees that there are more rows which are hard to predict, and not that the world has changed.
+    What it tells of new rows is right as long as the loss of a row, given what is known of it, is
+    what it was on the test window (NannyML calls that direct loss estimation): it sees that more
+    rows are hard to predict, and not that the world has changed.
     """
     task = contract.task
     if not task.estimates_loss:
