@@ -152,7 +152,7 @@ def test_windows_are_shown_realised_and_estimated_over_the_interval_of_the_test_
 def test_distributions_stand_side_by_side():
     shares = {"reference": [0.75, 0.25], "now": [0, 1]}
 
-    reference, now = charts.distributions(["low", "high"], shares).data
+    reference, now = charts.distributions("probability", ["low", "high"], shares).data
 
     assert (reference.name, points(reference)) == ("reference", [("low", 0.75), ("high", 0.25)])
     assert (now.name, points(now)) == ("now", [("low", 0), ("high", 1)])

@@ -136,4 +136,5 @@ def test_who_reads_predictions_is_told_what_they_need() -> None:
         "margin": 2, "coverage": 0.9, "unit": "km",
     }  # fmt: skip
     lower = Quantity(DecisionRule(margin=2, coverage=0.9), unit="km").told[1]
-    assert lower.description == "Lower end of 90% of the intervals, km"
+    said = "Lower end of the interval in which it is to lie, 90% of the time, in km"
+    assert lower.description == said

@@ -47,7 +47,7 @@ def render_card(
         champion=champion.metadata,
         evaluation=champion.evaluation,
         people=people,
-        plots=[charts.embed(plot) for plot in _draw(task.loss, champion)],
+        plots=[charts.embed(plot) for plot in _draw(task.loss, champion) if plot is not None],
         decision_metrics=[*(task.metrics | more).of_decisions],
         plotly_js=charts.script(),
         label=contract[contract.label],
@@ -60,7 +60,7 @@ def render_card(
     )
 
 
-def _draw(loss: str, champion: ModelPackage) -> list[go.Figure]:
+def _draw(loss: str, champion: ModelPackage) -> list[go.Figure | None]:
     """Pictures of the evaluation, if one came with the model."""
     if champion.evaluation is None:
         return []

@@ -47,7 +47,7 @@ def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
         name: (counts / max(counts.sum(), 1)).tolist()
         for name, counts in {"test window": before, "now": now}.items()
     }
-    return charts.distributions(bin_labels(edges), shares)
+    return charts.distributions(score, bin_labels(edges), shares)
 
 
 def _newest(drift: pd.DataFrame) -> pd.DataFrame:

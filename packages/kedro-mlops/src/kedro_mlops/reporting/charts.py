@@ -70,22 +70,18 @@ def evaluation(
     threshold: float | None,
     loss: str,
     name: str,
-) -> list[go.Figure]:
+) -> list[go.Figure | None]:
     """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
 
-    A curve that the evaluation has not is not drawn.
+    None in the place of a curve that the evaluation does not have.
     """
     models = {name: metrics, **found.baselines}
     areas = {"model": metrics, **found.baselines}
     return [
         compare_models(models, loss),
         calibration(pd.DataFrame(found.calibration)),
-        *([roc_curves(found.roc, areas)] if found.roc else []),
-        *(
-            [costs(found.cost, threshold, found.costs)]
-            if found.cost and threshold is not None
-            else []
-        ),
+        roc_curves(found.roc, areas) if found.roc else None,
+        costs(found.cost, threshold, found.costs) if found.cost and threshold is not None else None,
         slices(pd.DataFrame(found.slices), loss),
         importance(pd.DataFrame(found.importance), loss),
     ]
@@ -237,10 +233,10 @@ def performance(table: pd.DataFrame, reference: Interval, loss: str) -> go.Figur
     return chart
 
 
-def distributions(bins: list[str], shares: Mapping[str, list[float]]) -> go.Figure:
-    """Shares of the rows in numbered bins, side by side."""
+def distributions(score: str, bins: list[str], shares: Mapping[str, list[float]]) -> go.Figure:
+    """Shares of the rows in numbered bins of a score, side by side."""
     above = {"orientation": "h", "y": 1.1, "x": 1, "xanchor": "right"}
-    chart = figure("Score", "score", "share of rows", barmode="group", legend=above)
+    chart = figure("Score", score, "share of rows", barmode="group", legend=above)
     for color, (name, share) in zip((GREY, BLUE), shares.items(), strict=True):
         chart.add_bar(x=bins, y=share, marker_color=color, name=name)
     return chart

@@ -299,10 +299,10 @@ class Quantity(Output):
     @property
     def told(self) -> list[Told]:
         """``prediction``, and the ends of its interval."""
-        unit = f", {self.unit}" if self.unit else ""
-        said = (
-            f"{self.rule.coverage:.0%} of the intervals" if self.rule.coverage else "the interval"
-        )
+        unit = f", in {self.unit}" if self.unit else ""
+        said = "the interval in which it is to lie"
+        if self.rule.coverage:
+            said += f", {self.rule.coverage:.0%} of the time"
         return [
             Told(PREDICTION, float, f"Estimate of what will be measured{unit}"),
             Told(f"{PREDICTION}_low", float, f"Lower end of {said}{unit}"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from .metrics import Metrics, divided, mean_by_bin, weighted_mean
+from .metrics import Metric, Metrics, divided, mean_by_bin, weighted_mean
 from .outputs import PREDICTION, Floats
 from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
@@ -173,6 +173,10 @@ class Regression(Task):
         """Nothing: no decision is taken."""
         return np.zeros(len(labels))
 
+    def cost_metric(self, costs: Costs) -> dict[str, Metric]:
+        """None: no decision is priced."""
+        return {}
+
     def calibrate(self, labels: Floats, scores: Floats) -> None:
         """There are no chances."""
         return
@@ -205,7 +209,8 @@ class Regression(Task):
 
     def calibration_curve(self, labels: Floats, scores: Floats) -> pd.DataFrame:
         """Means of predictions and labels, in bins of as many rows."""
-        edges = np.unique(np.quantile(scores, np.linspace(0, 1, CURVE_BINS + 1)[1:-1]))
+        parts = np.linspace(0, 1, CURVE_BINS + 1)[1:-1]
+        edges = np.unique(np.quantile(scores, parts) if len(scores) else scores)
         return mean_by_bin(np.searchsorted(edges, scores, side="right"), scores, labels)
 
     def roc_curves(self, labels: Floats, scores: Floats) -> dict[str, tuple[Floats, Floats]]:
