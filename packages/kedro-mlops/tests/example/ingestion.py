@@ -12,14 +12,12 @@ from kedro_mlops.monitoring.nodes import ingest
 from kedro_mlops.prediction_log.datasets import PredictionLogDataset, ServedPredictionsDataset
 
 
-def datasets(folder: Path) -> dict[str, Any]:
+def datasets(folder: Path, contract: str = "example.contracts.Prediction") -> dict[str, Any]:
     """The log in a folder, and what is made of it there."""
     log = PredictionLogDataset(filepath=str(folder / "log"), served=str(folder / "served"))
-    served = ServedPredictionsDataset(
-        filepath=str(folder / "served"), contract="example.contracts.Prediction"
-    )
-    contract = ContractDataset(contract="example.contracts.Prediction", without_personal=True)
-    return {"log_contract": contract, "prediction_log": log, "served_predictions": served}
+    served = ServedPredictionsDataset(filepath=str(folder / "served"), contract=contract)
+    logged = ContractDataset(contract=contract, without_personal=True)
+    return {"log_contract": logged, "prediction_log": log, "served_predictions": served}
 
 
 def run(datasets: dict[str, Any]) -> None:

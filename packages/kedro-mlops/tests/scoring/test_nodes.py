@@ -44,10 +44,10 @@ def test_the_predictions_keep_the_contract_of_the_log(
 def test_scores_and_decisions_are_those_of_the_model(
     predictions: pd.DataFrame, package: ModelPackage
 ) -> None:
-    expected = package.predict(predictions)
+    expected, threshold = package.score(predictions), package.metadata.rule.threshold
 
     assert predictions["probability"].tolist() == expected.tolist()
-    assert predictions["decision"].tolist() == (expected >= package.metadata.threshold).tolist()
+    assert predictions["decision"].tolist() == (expected >= threshold).tolist()
     assert set(predictions["model_version"]) == {package.version}
     assert set(predictions["variant"]) == {"champion"}
     assert predictions["missing_features"].isna().all()

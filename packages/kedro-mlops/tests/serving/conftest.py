@@ -1,6 +1,6 @@
 """A service's parts, made of a really released model and a real online store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from example.http import Running, inner_app
 from example.lookups import Heard
 
 from kedro_mlops.runtime.serving_spec import ServingSpec
-from kedro_mlops.serving.additions import Additions
+from kedro_mlops.serving.additions import Addition
 from kedro_mlops.serving.app_state import AppState
 from kedro_mlops.serving.fast_lane import GuardedProtocol
 from kedro_mlops.serving.gateway import Gateway
@@ -50,7 +50,8 @@ def state(
 
     def make(
         challenger: tuple[Path, ServingSpec] | None = None,
-        additions: Additions | None = None,
+        also: Sequence[Addition] = (),
+        served: tuple[Path, ServingSpec] = released,
         **changes: Any,
     ) -> AppState:
         fresh_metrics()
@@ -60,7 +61,7 @@ def state(
             "threads": 2,
         }
         told = Settings(**{**said, **changes})
-        made.append(AppState(*released, challenger, told, additions=additions))
+        made.append(AppState(*served, challenger, told, also=also))
         return made[-1]
 
     yield make

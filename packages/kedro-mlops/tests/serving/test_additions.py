@@ -10,6 +10,7 @@ from kedro_mlops.core.json_records import json_records
 from kedro_mlops.serving.additions import Additions
 from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.warm_up import warm_up
+from kedro_mlops.task.outputs import DecisionRule, Probability
 
 
 def advice(probabilities, decisions):
@@ -31,12 +32,13 @@ def near(probabilities, decisions):
 
 
 FUNCTIONS = [advice, odds, percent, near]
+OUTPUT = Probability(DecisionRule(threshold=0.5))
 NAMES = [function.__name__ for function in FUNCTIONS]
 
 
 @pytest.fixture
 def adding(state):
-    return state(additions=Additions(FUNCTIONS))
+    return state(also=FUNCTIONS)
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_nothing_is_logged_of_what_cannot_be_answered(state, example):
             raise RuntimeError("it does not work today")
         return decisions
 
-    broken = state(additions=Additions([late]))
+    broken = state(also=[late])
     body = json.dumps({"rows": [example]}).encode()
 
     with pytest.raises(RuntimeError, match="not work today"):
@@ -125,7 +127,7 @@ def test_what_is_added_is_tried_before_anybody_asks(state):
         asked.append(len(probabilities))
         return decisions
 
-    warm_up(state(additions=Additions([heard])))
+    warm_up(state(also=[heard]))
 
     assert asked[-1] > 2
 
@@ -137,7 +139,7 @@ def test_a_function_that_has_no_value_for_each_row_is_refused_with_its_name(wron
     wrong.__name__ = "advice"
 
     with pytest.raises(ProjectError, match=r"test_additions\.advice must return an array of 2"):
-        Additions([wrong])
+        Additions([wrong], OUTPUT)
 
 
 def test_names_that_answers_have_already_are_refused():
@@ -145,6 +147,6 @@ def test_names_that_answers_have_already_are_refused():
         return decisions
 
     with pytest.raises(ProjectError, match="names of its own, unlike prediction_id"):
-        Additions([decision])
+        Additions([decision], OUTPUT)
     with pytest.raises(ProjectError, match="names of its own"):
-        Additions([advice, advice])
+        Additions([advice, advice], OUTPUT)

@@ -115,7 +115,7 @@ def test_all_ways_give_the_same_answers_and_log_the_same(three_ways, asked, boos
     inputs = expected_log.to_pandas()
     inputs = inputs.astype({c.name: c.types.pandas for c in LOGGED.all})
     probabilities = [answer["probability"] for answer in expected]
-    np.testing.assert_allclose(boosted.predict(inputs), probabilities, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(boosted.score(inputs), probabilities, rtol=0, atol=1e-12)
     assert inputs["probability"].tolist() == probabilities
 
 
@@ -152,7 +152,7 @@ def test_scikit_learn_answers_alike_by_all_ways(package, windows, asked, tmp_pat
     together, unseen = model.score_table(columns)
 
     missing = asked.head(40).assign(**{field.name: np.nan for field in spec.looked_up})
-    expected = package.predict(missing)
+    expected = package.score(missing)
     np.testing.assert_allclose(singly, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(together, expected, rtol=0, atol=1e-12)
     strange = [i for i, (_, names) in enumerate(scored) if "area" in names]

@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 import pytest
 from example.contracts import Inputs, Prediction
-from example.factories import spec_of, tiny_package
+from example.factories import COLUMNS, spec_of, tiny_package
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
@@ -21,6 +21,7 @@ from kedro_mlops.serving.app_state import STOPPED
 from kedro_mlops.serving.challenger import Challenger, ChallengerSettings
 from kedro_mlops.serving.model import ServedModel
 from kedro_mlops.serving.predictor import MIN_TABLE_ROWS
+from kedro_mlops.task.outputs import DecisionRule
 
 LOGGED = Columns.of(Prediction).without_personal()
 CHALLENGER = "20130113-challenger"
@@ -30,8 +31,9 @@ CHALLENGER = "20130113-challenger"
 def challenger(windows, tmp_path_factory):
     """Another model, released from the same contract."""
     folder = tmp_path_factory.mktemp("challenger")
-    package = tiny_package(version=CHALLENGER, evaluated=False, threshold=0.5)
-    spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, folder)
+    package = tiny_package(version=CHALLENGER, evaluated=False, rule=DecisionRule(threshold=0.5))
+    label = COLUMNS[COLUMNS.label]
+    spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, folder, label=label)
     spec.write(folder)
     return folder, spec
 

@@ -91,7 +91,7 @@ def test_a_wheel_serves_without_any_library_that_it_does_not_need(
     assert Path(engine_at).is_relative_to(wheel)
     assert spec.engine == engine
     # there is no online store: what is looked up is missing
-    expected = served.predict(asked.assign(**{c.name: np.nan for c in inputs.looked_up}))
+    expected = served.score(asked.assign(**{c.name: np.nan for c in inputs.looked_up}))
     for answers in (one_by_one, together):
         answered = [answer["probability"] for answer in json.loads(answers)["predictions"]]
         assert answered == pytest.approx(expected.tolist(), abs=1e-9)

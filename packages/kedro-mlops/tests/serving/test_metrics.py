@@ -13,10 +13,12 @@ from example.factories import spec_of
 
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.serving import metrics as module
-from kedro_mlops.serving.answers import Answer
+from kedro_mlops.serving.answers import answer_type
 from kedro_mlops.serving.bulk_answers import TableAnswers
-from kedro_mlops.serving.metrics import SECONDS, TENTHS, Metrics, observe_many
+from kedro_mlops.serving.metrics import SECONDS, Metrics, observe_many
+from kedro_mlops.task.outputs import TENTHS, Probability
 
+Answer = answer_type(Probability())
 ANSWERS = [
     Answer("a", 0.05, False, "v1", {"wind": "no_key"}, []),
     Answer("b", 0.1, False, "v1", {}, ["depot"]),
@@ -27,8 +29,10 @@ ANSWERS = [
 def as_table(answers, variant):
     return TableAnswers(
         prediction_id=[answer.prediction_id for answer in answers],
-        probability=np.array([answer.probability for answer in answers]),
-        decision=np.array([answer.decision for answer in answers]),
+        predicted={
+            name: np.array([getattr(answer, name) for answer in answers])
+            for name in ("probability", "decision")
+        },
         model_version=coded([answer.model_version for answer in answers]),
         missing_features=coded([answer.missing_features for answer in answers]),
         unseen_categories=coded([answer.unseen_categories for answer in answers]),
@@ -45,17 +49,21 @@ WORKER = """
 import sys
 import numpy as np
 from kedro_mlops.runtime.encoding import Coded
-from kedro_mlops.serving.answers import Answer
+from kedro_mlops.serving.answers import answer_type
 from kedro_mlops.serving.metrics import Metrics
 from kedro_mlops.serving.bulk_answers import TableAnswers
+from kedro_mlops.task.outputs import DecisionRule, Probability
+
+output = Probability(DecisionRule(threshold=0.41))
+Answer = answer_type(output)
 
 metrics = Metrics()
 answers = [Answer(str(i), i / 10, i > 4, "v1", {}, []) for i in range(10)]
 for answer in answers:
     metrics.answered(answer, "champion")
-probabilities = np.array([answer.probability for answer in answers])
+predicted = output.of_rows(np.array([answer.probability for answer in answers]))
 same = [Coded(np.zeros(len(answers), int), [value]) for value in ("v1", {}, [], "champion")]
-many = TableAnswers(["x"] * len(answers), probabilities, probabilities > 0.4, *same)
+many = TableAnswers(["x"] * len(answers), predicted, *same)
 metrics.answered_many(many)
 metrics.in_progress.inc()
 metrics.log_bytes.set(int(sys.argv[1]))

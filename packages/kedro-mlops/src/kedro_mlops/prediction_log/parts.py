@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.structs import members_of, struct_of
 
 from .files import LogFile, closed, is_table, list_log, size_of
 
@@ -138,8 +139,8 @@ def _take_lines(part: Part, data: bytes, columns: Columns) -> Taken:
         position += len(line) + 1
     schema = schema_of(columns)
     arrays = [
-        pa.array([getattr(row, name) for row in rows], schema.field(name).type)
-        for name in columns.names
+        pa.array([getattr(row, member) for row in rows], field.type)
+        for member, field in zip(members_of(columns.names), schema, strict=True)
     ]
     return Taken(pa.table(arrays, schema=schema), rejected)
 
@@ -179,7 +180,7 @@ def _line_type(columns: Columns) -> Any:
         (c.name, _python_type(c)) if c.name in needed else (c.name, _python_type(c), None)
         for c in columns.all
     ]
-    return msgspec.defstruct("Line", fields, kw_only=True)
+    return struct_of("Line", fields, kw_only=True)
 
 
 def _essential(columns: Columns) -> list[str]:

@@ -6,16 +6,15 @@ say. All but the last are logged.
 """
 
 import itertools
-import keyword
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
+from kedro_mlops.core.structs import members_of, struct_of
 from kedro_mlops.feature_store.reader import MISSING
 from kedro_mlops.runtime.serving_spec import ServingSpec
 from kedro_mlops.task.outputs import Output, Told
@@ -56,7 +55,7 @@ Recorder = Callable[[Sequence[Any], Answer, str, datetime], Any]
 
 def answer_type(output: Output) -> Any:
     """The type of an answer, a ``msgspec.Struct``."""
-    return struct("Answer", [ID, *map(described, output.told), *BESIDES, NOT_LOGGED])
+    return struct_of("Answer", [ID, *map(described, output.told), *BESIDES, NOT_LOGGED])
 
 
 def fields_of(answer: Any) -> list[str]:
@@ -67,7 +66,7 @@ def fields_of(answer: Any) -> list[str]:
 def told_by(output: Output) -> Callable[[Answer], tuple[Any, ...]]:
     """A function that takes what is predicted out of an answer."""
     got: Callable[[Answer], tuple[Any, ...]] = attrgetter(
-        *_members(each.name for each in output.told)
+        *members_of(each.name for each in output.told)
     )
     return got
 
@@ -93,11 +92,11 @@ def logged_of_answers(output: Output) -> list[str]:
 def recorder(spec: ServingSpec) -> Recorder:
     """A function that makes a record of the prediction log, without personal data."""
     logged = logged_of_answers(spec.output)
-    record: Any = struct("Record", [(name, Any) for name in [*logged_inputs(spec), *logged]])
+    record: Any = struct_of("Record", [(name, Any) for name in [*logged_inputs(spec), *logged]])
     places = [i for i, field in enumerate(spec.fields) if not field.personal]
     inputs: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*places)
     # what is missing is a text in the log
-    plain = _members(logged[: logged.index("missing_features")])
+    plain = members_of(logged[: logged.index("missing_features")])
     predicted: Callable[[Answer], tuple[Any, ...]] = attrgetter(*plain)
 
     def make(values: Sequence[Any], answer: Answer, variant: str, now: datetime) -> Any:
@@ -144,21 +143,3 @@ def described(told: Told) -> tuple[str, Any]:
         ge=told.least, le=told.most, description=told.description, extra_json_schema=named
     )
     return told.name, Annotated[told.type, limits]
-
-
-def struct(name: str, fields: Sequence[tuple[str, Any]]) -> Any:
-    """A struct whose fields are written by their names, whatever these are."""
-    members = _members(field for field, _ in fields)
-    declared = [(member, kind) for member, (_, kind) in zip(members, fields, strict=True)]
-    written = {member: field for member, (field, _) in zip(members, fields, strict=True)}
-    return msgspec.defstruct(name, declared, rename=written)
-
-
-def _members(names: Iterable[str]) -> list[str]:
-    """Names as Python can have them."""
-    return [
-        name
-        if name.isidentifier() and not keyword.iskeyword(name)
-        else f"_{''.join(f'{ord(letter):x}_' for letter in name)}"
-        for name in names
-    ]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import Arrays, Coded
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .answers import Answer, Answering, answering, told_by
 from .bulk_answers import TableAnswers, answer_rows, mixed
@@ -76,14 +77,11 @@ class Challenger:
         settings: ChallengerSettings,
         metrics: Metrics,
     ) -> None:
-        fields, others = champion.spec.fields, challenger.spec.fields
-        if [(f.name, f.kind, f.source) for f in fields] != [
-            (f.name, f.kind, f.source) for f in others
-        ]:
+        if _asked_of(champion.spec) != _asked_of(challenger.spec):
             raise ProjectError(
                 f"{challenger.spec.model_version} cannot be tried beside "
-                f"{champion.spec.model_version}: they read other fields. Release the challenger "
-                "from the same contract."
+                f"{champion.spec.model_version}: they read other fields, or predict something "
+                "else. Release the challenger from the same contract."
             )
         self.model = challenger
         self.version = challenger.spec.model_version
@@ -95,7 +93,7 @@ class Challenger:
         self._answer = answering(challenger)
         self._output = challenger.spec.output
         self._told = told_by(self._output)
-        self._keys = [i for i, field in enumerate(fields) if field.key]
+        self._keys = [i for i, field in enumerate(champion.spec.fields) if field.key]
         self._outcomes: deque[bool] = deque(maxlen=settings.window)
         self._seconds: deque[float] = deque(maxlen=settings.window)
         self._champion_seconds: deque[float] = deque(maxlen=settings.window)
@@ -263,6 +261,12 @@ class Challenger:
                 self._settings.record_file,
             )
             self.mode = "off"
+
+
+def _asked_of(spec: ServingSpec) -> Any:
+    """What a model reads, and what it says of it."""
+    read = [(field.name, field.kind, field.source) for field in spec.fields]
+    return read, spec.label, spec.unit, [each._replace(description="") for each in spec.output.told]
 
 
 def _read(file: Path | None) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import numpy as np
 from msgspec import Meta
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.structs import struct_of
 from kedro_mlops.feature_store.reader import Completed
 from kedro_mlops.runtime.encoding import Arrays
 from kedro_mlops.task.outputs import Output, Told
 
-from .answers import Answer, described, struct, told_by
+from .answers import Answer, described, told_by
 from .bulk_answers import TableAnswers
 from .model import Explained, ServedModel
 from .refusals import BadRequestError, refused
@@ -35,7 +36,7 @@ def explanation_type(output: Output) -> Any:
         ("base", Annotated[float, base]),
         ("contributions", Annotated[dict[str, float], added]),
     ]
-    return struct("Explanation", [*named, *fields])
+    return struct_of("Explanation", [*named, *fields])
 
 
 def _has_several(output: Output) -> bool:

@@ -104,6 +104,16 @@ class Multiclass(Task):
         classes = label.classes
         if len(set(classes)) < max(len(classes), 3):
             yield f"is label='multiclass' with isin={[*classes]}: name three values at least"
+        texts = [value for value in classes if isinstance(value, str)]
+        unfit = [value for value in texts if not value.isprintable() or {*value} & {'"', "\\"}]
+        if unfit:
+            yield (
+                f"has the value {unfit[0]!r}, which is to be part of a column's name: quotation "
+                "marks, backslashes and what is not printed have no place there"
+            )
+        # columns of the engine's tables are not told from each other by capitals
+        if len({value.lower() for value in texts}) < len({*texts}):
+            yield f"has values that differ by capitals alone: {[*classes]}"
 
     def labels(self, values: pd.Series) -> Floats:
         """1 for the class that it is, 0 for the others, shape (n_rows, n_classes)."""
