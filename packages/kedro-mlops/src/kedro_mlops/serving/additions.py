@@ -18,6 +18,7 @@ from .explanations import explanation_type
 # of scores and decisions, a value for each
 Addition = Callable[[NDArray[np.float64], NDArray[Any]], NDArray[Any]]
 
+EXPLAINS = Meta(description="What each feature contributed; only where it is asked for")
 # by NumPy's kinds of values
 TYPES: dict[str, Any] = {
     "U": str,
@@ -70,7 +71,7 @@ class Additions:
                     (name, _described(TYPES[values.dtype.kind], self._functions[name]))
                     for name, values in tried.items()
                 ),
-                (EXPLANATION, self.explanation | UnsetType, UNSET),
+                (EXPLANATION, Annotated[self.explanation | UnsetType, EXPLAINS], UNSET),
             ],
             bases=(engine,),
         )

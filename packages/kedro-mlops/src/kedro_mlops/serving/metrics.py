@@ -132,7 +132,9 @@ class Metrics:
         self._dropped = 0
         self._output = output
         self._told = told_by(output)
-        self._decisions = output.decisions
+        self._decides = bool(output.decisions)
+        # what is decided, and its name; of numbers there is nothing
+        self._decisions = {decision: _named(decision) for decision in output.decisions or [""]}
         self._tallies: list[BufferedMetric] = []
         # a counter or histogram with its labels
         self.child = cache(self._child)
@@ -164,8 +166,8 @@ class Metrics:
 
     def _start_rows(self, version: str, variant: str) -> None:
         self.child(self.score, version, variant)
-        for decision in self._decisions or [""]:
-            self.child(self.predictions, version, variant, _named(decision))
+        for decision in self._decisions.values():
+            self.child(self.predictions, version, variant, decision)
 
     def _start_inputs(self, spec: ServingSpec) -> None:
         self.child(self.lookups, "all", "hit")
@@ -194,20 +196,19 @@ class Metrics:
     def answered(self, answer: Answer, variant: str) -> None:
         """A row has been answered."""
         told = self._told(answer)
-        decision = self._output.decided(told) if self._decisions else ""
-        score = self._output.score_told(told)
-        self._decided(answer.model_version, variant, decision, (score,))
+        decision = self._output.decided(told) if self._decides else ""
+        self._decided(answer.model_version, variant, decision, (self._output.score_told(told),))
         if answer.missing_features or answer.unseen_categories:
             self._found(answer.missing_features, answer.unseen_categories, 1)
 
     def answered_many(self, answers: TableAnswers) -> None:
         """The rows of a table have been answered."""
         told = list(answers.predicted.values())
-        scores, decided = self._output.score_told(told), np.array([""])
-        codes = np.zeros(len(scores), np.int64)
-        if self._decisions:
-            decided, codes = np.unique(self._output.decided(told), return_inverse=True)
-        made = pairs(pairs(answers.model_version, answers.variant), Coded(codes, list(decided)))
+        scores = self._output.score_told(told)
+        decided = self._output.decided(told) if self._decides else np.full(len(scores), "")
+        codes = np.argmax([decided == each for each in self._decisions], axis=0)
+        decisions = Coded(codes, list(self._decisions))
+        made = pairs(pairs(answers.model_version, answers.variant), decisions)
         for code, ((version, variant), decision) in enumerate(made.values):
             own = scores[made.codes == code]
             self._decided(version, variant, decision, own.tolist())
@@ -217,7 +218,8 @@ class Metrics:
             self._found({}, unseen, n)
 
     def _decided(self, version: str, variant: str, decision: Any, scores: Sequence[float]) -> None:
-        self.child(self.predictions, version, variant, _named(decision)).inc(len(scores))
+        named = self._decisions[decision]
+        self.child(self.predictions, version, variant, named).inc(len(scores))
         self.child(self.score, version, variant).observe(scores)
 
     def _found(self, missing: dict[str, str], unseen: list[str], n_rows: int) -> None:
