@@ -22,6 +22,7 @@ from benchmarks.servers import KEY, Server
 SINGLE_ROWS, BULK_ROWS = 2_000, 10_000
 CLIENTS = 16
 BULK_REPEATS = 15
+EXPLAIN = "?explain=true"
 WARM_UP_SECONDS = 2
 OK = 200
 # the service by hand reads JSON alone, so that is what Arrow is compared with
@@ -56,11 +57,13 @@ def measure(seconds: float, rounds: int) -> None:
             for server, found in zip(pair, measured, strict=True):
                 found.bulk_pinned = _bulk(server, rows)
                 found.megabytes.append(server.megabytes())
+            explained = _explained(pair[1], bodies, seconds, rounds)
     with _both(pinned=False) as pair:
         for server, found in zip(pair, measured, strict=True):
             found.bulk_free = _bulk(server, rows)
     print(f"the same answers: they differ by {difference:.0e} at most\n")
     _show(*measured)
+    print(explained)
 
 
 @contextlib.contextmanager
@@ -94,8 +97,21 @@ def _load(
         found.megabytes.append(server.megabytes())
 
 
-def _sent(server: Server, bodies: Path, clients: int, seconds: float) -> Load:
-    load = send(server.predict_url, bodies, KEY, clients, seconds)
+def _explained(server: Server, bodies: Path, seconds: float, rounds: int) -> str:
+    """How much longer it takes if predictions are explained."""
+    said = []
+    for clients in (1, CLIENTS):
+        loads = [
+            [_sent(server, bodies, clients, seconds, query).p99_ms for query in ("", EXPLAIN)]
+            for _ in range(rounds)
+        ]
+        plain, explained = map(statistics.median, zip(*loads, strict=True))
+        said.append(f"{explained:.2f} ms with {clients}, {explained / plain:.1f} x the plain one")
+    return f"p99 explained, by clients: {'; '.join(said)}"
+
+
+def _sent(server: Server, bodies: Path, clients: int, seconds: float, query: str = "") -> Load:
+    load = send(f"{server.predict_url}{query}", bodies, KEY, clients, seconds)
     if load.failed:
         raise SystemExit(f"{load.failed:,} of {load.requests:,} requests were not answered: {load}")
     return load
