@@ -2,15 +2,16 @@
 
 Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` for a part of it,
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
-Prints the machine, every figure of both, and their ratio: above one, ours is better.
+Prints the machine, every figure of both, and their ratio: above one, ours is better. And what is
+estimated without labels beside what turned out (``--only estimates``), which needs no run.
 """
 
 import argparse
 
-from benchmarks import engine, serving
+from benchmarks import engine, estimates, serving
 from benchmarks.machine import describe
 
-PARTS = ("engine", "serving")
+PARTS = ("engine", "serving", "estimates")
 
 
 def main() -> None:
@@ -27,6 +28,8 @@ def main() -> None:
         print(f"\n{part}: ", end="")
         if part == "engine":
             engine.measure(options.copies)
+        elif part == "estimates":
+            estimates.measure()
         else:
             serving.measure(options.seconds, options.rounds)
 

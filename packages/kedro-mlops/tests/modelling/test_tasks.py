@@ -226,6 +226,32 @@ def test_a_package_is_read_back_as_it_was_saved(life: Life, tmp_path: Path) -> N
         ModelPackage.read(folder)
 
 
+def test_the_loss_that_is_expected_has_the_unit_of_the_loss_and_is_never_below_zero(
+    life: Life,
+) -> None:
+    if says_classes(life):
+        pytest.skip("chances of classes follow from scores")
+    columns, test = life.columns, life.windows[2]
+    rows = test.merge(life.trained.predictions)
+    expected = life.candidate.expected_losses(rows)
+    assert expected is not None
+
+    sure = columns.task.row_loss(rows[columns.label].to_numpy(), rows["prediction"].to_numpy())
+
+    assert expected.mean() == pytest.approx(sure.mean(), rel=0.01)
+    assert np.corrcoef(expected, sure)[0, 1] > 0.3
+    assert expected.min() >= 0
+    never = replace(life.candidate, loss_estimate=Below())
+    assert (never.expected_losses(rows) == np.zeros(len(rows))).all()
+
+
+class Below:
+    """Says of every row what no loss is."""
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        return np.full(len(rows), -1.0)
+
+
 def test_the_same_rows_are_fitted_once(life: Life) -> None:
     code = modelling.CodeVersion(git_commit="c0ffee", lock_hash="10c4")
 

@@ -1,6 +1,6 @@
 """Whatever is asked, a champion is watched: its scores, its performance, and its challenger."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -13,6 +13,7 @@ from example.tasks import AS_OF, HORIZON, WINDOW, Life
 from prometheus_client.parser import text_string_to_metric_families
 
 from kedro_mlops.measures.metrics import Bootstrap
+from kedro_mlops.models.package import Unloadable
 from kedro_mlops.monitoring.alerts import raise_alerts
 from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_challenger
 from kedro_mlops.monitoring.decisions import RetrainDecision
@@ -145,6 +146,23 @@ def test_it_is_not_seen_without_labels_that_the_world_has_changed(
     estimated, realised = loss_of(changed)
     assert estimated == pytest.approx(loss_of(calm)[0])
     assert realised > 1.5 * estimated
+
+
+def test_a_champion_without_a_model_of_its_loss_expects_none(
+    watch: Watch, life: Life, calm: Look
+) -> None:
+    if life.candidate.loss_estimate is None:
+        pytest.skip("chances of classes follow from scores")
+    unreadable = Unloadable(b"", "it is of 1.0.2")
+
+    for found in (None, unreadable):
+        champion = replace(life.candidate, loss_estimate=found)
+        windows = measure_windows(
+            life.columns, calm.labelled, calm.drift, champion, watch.params, watch.bootstrap
+        )
+        loss = life.columns.task.loss
+        assert windows[f"estimated_{loss}"].isna().all()
+        assert windows[loss].tolist() == calm.windows[loss].tolist()
 
 
 def test_scores_and_shares_that_moved_have_drifted(watch: Watch, life: Life) -> None:
