@@ -228,7 +228,7 @@ def test_a_model_that_cannot_be_explained_says_so_and_answers_as_ever(
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-@pytest.mark.parametrize("n_rows", [1, 60, 500])
+@pytest.mark.parametrize("n_rows", [1, 12, 500])
 def test_explanations_are_asked_for_by_the_query(state, serve, real_rows, guarded, n_rows):
     server = serve(state(), guarded)
     body = body_of(real_rows[SENT].head(n_rows))

@@ -42,3 +42,13 @@ def test_the_largest_body_fits_into_the_memory_of_all_requests():
     with pytest.raises(ProjectError, match=r"REQUEST_MEGABYTES is 400, and .* takes 670: raise it"):
         Settings(max_body_megabytes=50)
     assert Settings(max_body_megabytes=50, request_megabytes=670).max_body == 50_000_000
+
+
+@pytest.mark.parametrize("n_features", [1, 20, 500])
+def test_what_is_explained_takes_more_memory_and_fits_all_the_same(n_features):
+    settings = Settings()
+
+    for n_bytes in (1000, 1_000_000, settings.max_body):
+        memory = settings.memory_for(n_bytes, n_features)
+        assert settings.memory_for(n_bytes) < memory
+        assert settings.max_body + memory <= settings.request_memory

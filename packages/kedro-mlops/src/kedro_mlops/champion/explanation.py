@@ -136,10 +136,10 @@ def _at_hand(
 
 def _released(champions: Sequence[Saved]) -> "Iterator[tuple[Path, ServingSpec]]":
     """The models in BentoML's store that are or were released, those of the champion first."""
-    for release in dict.fromkeys(one.metadata.release for one in champions):
+    for release in dict.fromkeys(one.metadata.release or "" for one in champions):
         # of what is not whole any more the model is looked for elsewhere
         with contextlib.suppress(ProjectError):
-            yield from ((folder, spec_of(folder)) for folder in models_of(str(release)))
+            yield from ((folder, spec_of(folder)) for folder in models_of(release))
 
 
 def _export(

@@ -28,8 +28,9 @@ T = TypeVar("T")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PASSED = "kedro_mlops.passed"
-# the body of a request that is larger than this is read by another thread
-LARGE_BODY = 16_384
+# the body of a request that is larger than this is read by another thread; a row that is explained
+# takes many times as long
+LARGE_BODY, LARGE_EXPLAINED = 16_384, 2_048
 N_THREADS = 2
 # what judging a body that is not larger takes at most
 SMALL_MEMORY = 1_000_000
@@ -78,7 +79,7 @@ class Gateway:
         if (
             state is None
             or not plain
-            or len(body) > LARGE_BODY
+            or len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY)
             or ARROW in found.get(b"accept", b"")
             or state.in_progress >= state.settings.max_waiting
         ):
@@ -168,8 +169,10 @@ class Gateway:
         self, state: AppState, kind: bytes, body: bytes, accept: bytes, explain: bool
     ) -> Reply:
         check = deadline(state.settings.request_seconds)
-        if kind != JSON or len(body) > LARGE_BODY or ARROW in accept:
-            memory, work = state.settings.memory_for(len(body)), state.answer_large
+        large = len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY)
+        if kind != JSON or large or ARROW in accept:
+            n_explained = len(state.predictor.model.spec.features) if explain else 0
+            memory, work = state.settings.memory_for(len(body), n_explained), state.answer_large
             return await self._apart(state, memory, work, kind, body, accept, check, explain)
         rows = state.reader.read_at_once(body)
         if rows is None:

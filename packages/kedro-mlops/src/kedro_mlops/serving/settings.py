@@ -14,6 +14,8 @@ PATHS = ("health", "metrics", "docs")
 MEGABYTE = 1_000_000
 # what reading and answering takes at most, measured: beside, and for each byte of, a body
 MEMORY_PER_REQUEST, MEMORY_PER_BYTE = 20_000_000, 12
+# what is explained takes more, and less of both
+MEMORY_PER_BYTE_EXPLAINED, MEMORY_PER_CONTRIBUTION = 36, 400
 # of headers, and of what is in a body beside the body
 MAX_HEADER_BYTES = 65_536
 LogFormat = Literal["text", "json"]
@@ -117,9 +119,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Memory that requests in progress may take together, in bytes."""
         return self.request_megabytes * MEGABYTE
 
-    def memory_for(self, n_bytes: int) -> int:
-        """What it takes to read and answer a body of so many bytes, beside the body."""
-        return MEMORY_PER_REQUEST + MEMORY_PER_BYTE * n_bytes
+    def memory_for(self, n_bytes: int, n_explained: int = 0) -> int:
+        """What it takes to read and answer a body of so many bytes, beside the body.
+
+        Args:
+            n_bytes: Of the body.
+            n_explained: Features whose contributions are told of each row.
+        """
+        plain = MEMORY_PER_REQUEST + MEMORY_PER_BYTE * n_bytes
+        explained = min(
+            MEMORY_PER_BYTE_EXPLAINED * n_bytes,
+            MEMORY_PER_CONTRIBUTION * n_explained * self.max_rows,
+        )
+        # one that would take more than there is has to have it for itself
+        return max(plain, min(plain + explained, self.request_memory - self.max_body))
 
     @property
     def n_threads(self) -> int:
