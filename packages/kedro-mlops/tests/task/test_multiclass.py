@@ -246,3 +246,13 @@ def test_a_feature_tells_as_much_as_of_the_class_that_it_tells_best():
     assert TASK.tells(ALL[codes], leak) == 1
     assert 0.5 <= TASK.tells(ALL[codes], noise) < 0.55
     assert [*TASK.roc_curves(ALL[codes[codes < 2]], leak[codes < 2])] == ["a", "b"]
+
+
+def test_few_rows_that_are_told_apart_do_not_make_scores_surer():
+    y = ALL[[0, 1, 2] * 4]
+    p = 0.7 * y + 0.1
+
+    calibration = TASK.calibrate(y, p)
+
+    assert 1 < calibration.slope < 2
+    assert TASK.expected(p, calibration, None).max() < 0.9

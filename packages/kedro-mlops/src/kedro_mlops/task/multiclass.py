@@ -143,7 +143,11 @@ class Multiclass(Task):
         return np.asarray(((labels @ self._matrix(costs)) * decided).sum(axis=1))
 
     def calibrate(self, labels: Floats, scores: Floats) -> Calibration:
-        """The slope and the intercepts of log-probabilities with the lowest log loss."""
+        """The slope and the intercepts of log-probabilities with the lowest log loss.
+
+        How far they are from those that leave scores as they are costs as much as one row could:
+        where few rows are told apart perfectly, none would be sure enough otherwise.
+        """
         from scipy.optimize import minimize  # noqa: PLC0415 - a service has none
         from scipy.special import logsumexp  # noqa: PLC0415
 
@@ -152,8 +156,9 @@ class Multiclass(Task):
         def loss(found: Floats) -> tuple[float, Floats]:
             logits = found[0] * logs + found[1:]
             losses, off = logsumexp(logits, axis=1), _softmax(logits) - labels
-            mean = (losses - (labels * logits).sum(axis=1)).mean()
-            return float(mean), np.array([(off * logs).sum(axis=1).mean(), *off.mean(axis=0)])
+            mean, away = (losses - (labels * logits).sum(axis=1)).mean(), found - start
+            slopes = np.array([(off * logs).sum(axis=1).mean(), *off.mean(axis=0)])
+            return float(mean + away @ away / (2 * len(labels))), slopes + away / len(labels)
 
         start = np.array([1.0, *[0.0] * len(self.classes)])
         found = minimize(loss, start, jac=True, method="L-BFGS-B").x
