@@ -120,3 +120,16 @@ def test_whatever_code_the_configuration_names_is_there(pytestconfig):
 
     assert len(named) > 30
     assert missing == set()
+
+
+def test_predictions_that_are_explained_are_looked_for_in_the_catalog(pytestconfig):
+    done = subprocess.run(
+        [sys.executable, "-m", "kedro", "champion", "explain", "nonsense", "--env", "sample"],
+        cwd=pytestconfig.rootpath,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "No prediction nonsense is on record" in done.stderr
