@@ -234,7 +234,7 @@ def test_the_document_says_the_unit_and_what_intervals_are(state, tmp_path):
     names = ["prediction", "prediction_low", "prediction_high"]
     assert [said[name]["type"] for name in names] == ["number"] * 3
     assert all("minutes" in said[name]["description"] for name in names)
-    assert "80% of the intervals" in said["prediction_low"]["description"]
+    assert "80% of the time" in said["prediction_low"]["description"]
 
 
 def test_info_says_what_is_asked_and_how_it_is_decided(served, state):
