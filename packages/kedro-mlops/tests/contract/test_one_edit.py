@@ -58,6 +58,7 @@ from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.timeline import Splits
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.field_types import request_model
@@ -70,6 +71,7 @@ TRIED = json.loads(sys.argv[1])
 OBSERVATION, RAW = Columns.of(Observation), Columns.of(RawWeather)
 TABLES = ContractsDataset(module="flight_delays.contracts").load()
 AS_OF, HORIZON, WINDOW = AsOf("2013-01-14"), Horizon(days=14), Window(days=14)
+SPLITS = Splits(validation_days=1, test_days=1)
 FIRST_DAY = AsOf("2013-01-01")
 
 
@@ -149,7 +151,7 @@ def log(made):
 def watched(package, made):
     table = ibis.memtable(made)
     scores = made.assign(**{OBSERVATION.label: made[OBSERVATION.label].astype(int)})
-    profiled = profile_reference(OBSERVATION, table, scores, AS_OF, WINDOW)
+    profiled = profile_reference(OBSERVATION, table, scores, AS_OF, WINDOW, SPLITS)
     reference = Reference.model_validate(profiled)
     params = Monitoring.model_construct(
         skew_sample_rows=1000,

@@ -132,7 +132,7 @@ def test_a_card_has_the_window_the_baselines_and_every_slice(card: str) -> None:
     }
 
     assert (
-        "On 5,678 rows of the test window, 2013-01-10 to\n2013-01-12 (positive share 23.4%)" in card
+        "On 5,678 rows of the test window, 2013-01-10 to 2013-01-12 (positive share 23.4%)" in card
     )
     assert ["log loss", "0.500", "0.400 to 0.600", "0.600"] in rows
     loss = ["0.610", "0.510 to 0.710"]

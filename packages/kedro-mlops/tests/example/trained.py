@@ -71,7 +71,9 @@ def model(
         "fitted": fitted,
         "rule": rule,
         "metrics": metrics,
-        "reference": modelling.profile_reference(columns, model_input, predictions, as_of, window),
+        "reference": modelling.profile_reference(
+            columns, model_input, predictions, as_of, window, modelling_params
+        ),
         "evaluation": evaluation.collect_evaluation(
             columns, SCREENING, predictions, metrics, slices, importance, fitted, costs
         ),

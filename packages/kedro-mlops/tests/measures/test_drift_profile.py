@@ -6,6 +6,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
+from kedro_mlops.contract.timeline import windows_back
 from kedro_mlops.measures.drift_profile import (
     MEASURES,
     MISSING,
@@ -15,7 +16,6 @@ from kedro_mlops.measures.drift_profile import (
     population_stability_index,
     profile,
     tally_windows,
-    windows_back,
 )
 
 END = pd.Timestamp("2013-02-01")

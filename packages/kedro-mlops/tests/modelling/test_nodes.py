@@ -226,11 +226,15 @@ def test_the_threshold_has_the_lowest_cost_on_the_validation_window(
     assert cost(rule.threshold) == min(cost(limit) for limit in rows["probability"])
 
 
-def test_the_reference_profiles_what_was_known_as_of_the_moment(trained, history, as_of, window):
+def test_the_reference_profiles_what_was_known_as_of_the_moment(
+    trained, history, as_of, window, modelling_params
+):
     rows = history.model_input.to_pandas()
     known = rows[rows["known_at"] < as_of.moment]
 
-    reference = profile_reference(COLUMNS, history.model_input, trained.predictions, as_of, window)
+    reference = profile_reference(
+        COLUMNS, history.model_input, trained.predictions, as_of, window, modelling_params
+    )
 
     features = reference.features
     assert features.n_rows == len(known)
@@ -261,7 +265,9 @@ def test_calibrated_scores_of_the_test_window_are_as_high_as_its_labels(trained)
     assert np.corrcoef(calibrated, scores)[0, 1] > 0.9
 
 
-def test_scores_that_were_distorted_are_undone_by_the_calibration(trained, history, as_of, window):
+def test_scores_that_were_distorted_are_undone_by_the_calibration(
+    history, as_of, window, modelling_params
+):
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.05, 0.95, 20_000)
     log_odds = np.log(truth / (1 - truth))
@@ -273,7 +279,9 @@ def test_scores_that_were_distorted_are_undone_by_the_calibration(trained, histo
         }
     )
 
-    reference = profile_reference(COLUMNS, history.model_input, distorted, as_of, window)
+    reference = profile_reference(
+        COLUMNS, history.model_input, distorted, as_of, window, modelling_params
+    )
 
     assert reference.calibration.slope == pytest.approx(0.5, abs=0.03)
     assert reference.calibration.intercept == pytest.approx(0.5, abs=0.05)

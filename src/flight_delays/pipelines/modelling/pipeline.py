@@ -82,7 +82,10 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 profile_reference,
-                ["contract", "model_input", "test_predictions", "params:as_of", "params:window"],
+                [
+                    "contract", "model_input", "test_predictions", "params:as_of", "params:window",
+                    PARAMS,
+                ],
                 "reference_profile",
             ),
             Node(

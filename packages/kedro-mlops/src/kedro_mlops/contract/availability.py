@@ -44,10 +44,13 @@ def prove_availability(
     if not len(seen) == len(unseen) == len(differ):
         leaking.append("which rows there are")
     if leaking:
-        first, last = (getattr(seen[inputs.event_time], end)() for end in ("min", "max"))
+        when = ""
+        if inputs.has_time:
+            first, last = (getattr(seen[inputs.event_time], end)() for end in ("min", "max"))
+            when = f"from {first} to {last} "
         raise ProjectError(
-            f"Known only after the event: {', '.join(leaking)}. Their values for the rows from "
-            f"{first} to {last} change when {', '.join(hidden)} of these are hidden, so nobody "
+            f"Known only after the event: {', '.join(leaking)}. Their values for the rows "
+            f"{when}change when {', '.join(hidden)} of these are hidden, so nobody "
             "could know them when a prediction is made. Take them out of the inputs in "
             "contracts.py, or compute them from earlier days; a raw column that is really known "
             "before says so: `known_ahead=True`."

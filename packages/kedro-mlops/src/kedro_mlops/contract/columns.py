@@ -95,6 +95,7 @@ class Role:
     """What a column is for; see ``column``."""
 
     key: bool = False
+    group: bool = False
     event_time: bool = False
     known_ahead: bool = False
     label: TaskName | None = None
@@ -118,6 +119,7 @@ def column(
     description: str,
     *,
     key: bool = False,
+    group: bool = False,
     event_time: bool = False,
     known_ahead: bool = False,
     label: TaskName | None = None,
@@ -142,7 +144,10 @@ def column(
     Args:
         description: What the column holds, with its unit.
         key: Part of the observation's identity.
-        event_time: The moment the prediction is about.
+        group: Where rows have no date: what those have in common that belong together, such as the
+            patient. They are never on two sides of a split, and are drawn as one for intervals.
+        event_time: The moment the prediction is about. Rows may have none; then neither has the
+            label a moment, and what comes before what is drawn by lot: see ``contract.timeline``.
         known_ahead: In a table of events: known before the event, when the prediction is made. All
             that is not is hindsight, and no feature may depend on it.
         label: What really happened, and by it the task: ``binary`` for a boolean column, or one of
@@ -175,8 +180,8 @@ def column(
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
-        key, event_time, known_ahead, label, positive, loss, coverage, unit, label_time, feature,
-        segment, personal, protected, lookup, unseen, missing, example, told,
+        key, group, event_time, known_ahead, label, positive, loss, coverage, unit, label_time,
+        feature, segment, personal, protected, lookup, unseen, missing, example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -285,14 +290,29 @@ class Columns:
         return [c.name for c in self.all if c.role.key]
 
     @property
+    def has_time(self) -> bool:
+        """Whether a row is about a moment."""
+        return bool(self._named("event_time"))
+
+    @property
     def event_time(self) -> str:
         """The moment that a row is about."""
         return self._only("event_time")
 
     @property
+    def group(self) -> str | None:
+        """What rows have in common that belong together, if they have no date."""
+        return next(iter(self._named("group")), None)
+
+    @property
+    def ordered_by(self) -> list[str]:
+        """What says where a row belongs: its moment, or else its group, or else its keys."""
+        return self._named("event_time") or self._named("group") or self.keys
+
+    @property
     def row_index(self) -> list[str]:
-        """What identifies a row, and the moment that it is about, which may be among that."""
-        return list(dict.fromkeys([*self.keys, self.event_time]))
+        """What identifies a row, and its moment and its group, which may be among that."""
+        return list(dict.fromkeys([*self.keys, *self._named("event_time", "group")]))
 
     @property
     def label(self) -> str:
@@ -321,9 +341,14 @@ class Columns:
         return table.mutate(**{self.label: codes.cast("int16")})
 
     def blocks(self, rows: pd.DataFrame) -> pd.Series:
-        """Of each row, what it shares with those that it is not independent of: its day."""
-        days: pd.Series = rows[self.event_time].dt.normalize()
-        return days
+        """Of each row, what it shares with those that it is not independent of.
+
+        That is its day; of rows without a date the group, or, where there is none, nothing.
+        """
+        if self.has_time:
+            days: pd.Series = rows[self.event_time].dt.normalize()
+            return days
+        return pd.util.hash_pandas_object(rows[self.ordered_by], index=False)
 
     @property
     def label_time(self) -> str:
@@ -376,7 +401,7 @@ class Columns:
     @property
     def only_compared(self) -> list[str]:
         """Columns that are protected and nothing else, and by which nothing is looked up."""
-        used = {*self.keys, *self.features, *self.segments}
+        used = {*self.keys, *self.ordered_by, *self.features, *self.segments}
         for column in self.looked_up:
             used |= {column.name, column.role.lookup.by} if column.role.lookup else set()
         return [name for name in self.protected if name not in used]
@@ -403,8 +428,11 @@ class Columns:
     def _those(self, wanted: Callable[[Role], object]) -> Self:
         return replace(self, all=tuple(c for c in self.all if wanted(c.role)))
 
+    def _named(self, *roles: str) -> list[str]:
+        return [c.name for role in roles for c in self.all if getattr(c.role, role)]
+
     def _only(self, role: str) -> str:
-        found = [column.name for column in self.all if getattr(column.role, role)]
+        found = self._named(role)
         if len(found) != 1:
             raise ContractError(f"The contract needs one column with `{role}`, it has {found}.")
         return found[0]
@@ -437,6 +465,8 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
             )
     if any(check.name != REAL_MOMENT for check in schema.checks):
         raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
+    for contradiction in _contradictions_in_time(Columns(columns)):
+        raise ContractError(f"{contract.__name__} in contracts.py {contradiction}.")
     return columns
 
 
@@ -466,7 +496,7 @@ def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
 
 def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
     role = column.role
-    exposing = ("feature", "segment", "key", "label", "protected")
+    exposing = ("feature", "segment", "key", "group", "label", "protected")
     exposed = [name for name in exposing if getattr(role, name)]
     if role.personal and exposed:
         yield (
@@ -477,6 +507,8 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         yield "is the label and protected: groups are compared by what happened to them"
     elif role.protected and column.kind not in ("categorical", "boolean"):
         yield f"is {column.kind} and protected: bin it first, since groups are text or boolean"
+    if role.group and role.label:
+        yield "is the label and a group: which rows belong together is known before"
     if role.feature and (role.label or role.label_time):
         yield "is the label and a feature: the model would be told the answer"
     for name in column.checks:
@@ -493,6 +525,38 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         yield f"says label={role.label!r}: use one of {', '.join(TASKS)}"
     else:
         yield from misplaced(role)
+
+
+def _contradictions_in_time(columns: Columns) -> Iterator[str]:
+    """What is said of when rows are, and of which belong together, that contradicts itself."""
+    dated, grouped = columns.has_time, columns._named("group")
+    learned_from = columns.keys and columns._named("label")
+    if learned_from and dated != bool(columns._named("label_time")):
+        there, lacking = ("event_time", "label_time") if dated else ("label_time", "event_time")
+        yield (
+            f"has a column with `{there}` and none with `{lacking}`: declare both, or, for rows "
+            "without a date, neither; a label that is known at once is known at the `event_time`"
+        )
+    if dated and grouped:
+        yield (
+            f"has an `event_time`, and '{grouped[0]}' with `group`: rows that have a date are "
+            "split by it, and drawn by days; leave one of the two out"
+        )
+    if len(grouped) > 1:
+        yield f"has several columns with `group`, {', '.join(grouped)}: derive one from them"
+    daily = [c.name for c in columns.looked_up if c.role.lookup and c.role.lookup.daily]
+    if daily and not dated:
+        yield (
+            f"looks '{daily[0]}' up by the day of the row, and has no `event_time`: say "
+            "`daily=False` in its Lookup, of a table with one row per entity"
+        )
+    if not dated:
+        for column in (columns[name] for name in columns.ordered_by if learned_from):
+            if column.nullable or (column.kind == "numeric" and not column.integer):
+                yield (
+                    f"has no `event_time`, and tells rows apart by '{column.name}', which may be "
+                    "missing or a fraction: use what is neither, by `key` or `group`"
+                )
 
 
 def _kind(dtype: DataType) -> Kind:

@@ -55,6 +55,7 @@ def render_card(
         about=output.about,
         told=output.told,
         inputs=_describe(contract.inputs.without_personal()),
+        group=contract.group,
         protected=[contract[name] for name in contract.protected],
         treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
     )
@@ -101,6 +102,7 @@ def _uses(column: Column, shown: Columns, of_events: bool) -> list[str]:
         "known before the event": of_events and role.known_ahead,
         "known only after the event": of_events and not role.known_ahead,
         "identifies the row": role.key,
+        "rows with the same value belong together": role.group,
         "the moment of the event": role.event_time,
         f"label of a {role.label} task": role.label,
         f"positive where it is {role.positive}": role.positive is not None,

@@ -80,7 +80,7 @@ def export(
         metrics={name: found.model_dump() for name, found in metadata.metrics.items()},
         git_commit=metadata.lineage.git_commit,
         data_hash=metadata.lineage.data_hash,
-        event_time=columns.event_time,
+        event_time=columns.event_time if columns.has_time else "",
         # those that are looked up after those that are sent, as rows are completed
         fields=sorted(fields_of(columns, categories), key=lambda field: bool(field.source)),
         features=metadata.features,

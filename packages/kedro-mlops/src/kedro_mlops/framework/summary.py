@@ -95,7 +95,7 @@ def _metrics(metrics: Measured) -> str:
     )
     best, *others = (name for name in metrics.listed if name != metrics.loss)
     return (
-        f"{window.n_rows:,} rows, {window.first_day} to {window.last_day}: "
+        f"{window.n_rows:,} rows{window.days}: "
         f"{measured_text(candidate, best, metrics.loss)} ({baselines}); "
         f"{measured_text(candidate, *others)}"
     )

@@ -6,6 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
@@ -295,7 +296,9 @@ def _fair_opponent(
     That is the model as it serves; or, where that one has seen the test window, the one that was
     measured when it was a candidate itself.
     """
-    event_time, metadata = test[contract.event_time], incumbent.metadata
-    if metadata.trained_until <= event_time.min() or incumbent.evaluated is None:
-        return incumbent.estimator, event_time >= metadata.trained_until
-    return incumbent.evaluated, event_time >= metadata.evaluated_until
+    metadata, timeline = incumbent.metadata, timeline_of(contract)
+    unseen = timeline.unseen(test, metadata.trained_until, metadata.trained_places)
+    if unseen.all() or incumbent.evaluated is None:
+        return incumbent.estimator, unseen
+    until = metadata.evaluated_until
+    return incumbent.evaluated, timeline.unseen(test, until, metadata.evaluated_places)

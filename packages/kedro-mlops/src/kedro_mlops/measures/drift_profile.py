@@ -2,7 +2,7 @@
 
 Numbers fall into bins between the quantiles of the reference, categories are bins of their own,
 missing values share one. Counting is pushed down to the engine: one query, with one group-by a
-column, however many windows of time are told apart.
+column, however many windows are told apart.
 
 How far is far is not the same for every column: what is sold changes with the season, the size of
 the shops does not. So a profile says how far windows of the reference itself were from all that
@@ -29,7 +29,6 @@ from .drift_reference import Profile
 N_BINS = 10
 MISSING = "missing"
 MEASURES = ("psi", "jensen_shannon", "wasserstein", "missing_increase")
-SECONDS_A_DAY = 86_400
 # sums of floats differ in their last digits with the number of threads
 SIGNIFICANT_DIGITS = 9
 SMALLEST = float(np.finfo(np.float64).tiny)
@@ -57,7 +56,7 @@ def profile(
         table: The reference rows.
         numeric: Columns whose values fall into bins between their quantiles.
         categorical: Columns whose values are bins of their own.
-        window: The window that each row belongs to, 0 the newest; see ``windows_back``.
+        window: The window that each row belongs to, 0 the newest; see ``Timeline.parts``.
     """
     edges, spread = _quantiles(table, numeric)
     windows = tally_windows(table, edges, categorical, window)
@@ -73,14 +72,6 @@ def profile(
         spread=spread,
         normal=_normal([windows[number] for number in sorted(windows, reverse=True)], spread),
     )
-
-
-def windows_back(event_time: ir.TimestampValue, end: pd.Timestamp, days: int) -> ir.IntegerValue:
-    """The window of so many days that a moment lies in, counted back from the end: 0 the newest."""
-    # DuckDB would round fractions of a second up
-    since = event_time.truncate("s").epoch_seconds()
-    seconds = ibis.literal(end).epoch_seconds() - since - 1
-    return (seconds // (days * SECONDS_A_DAY)).cast("int32")
 
 
 def tally_windows(

@@ -8,12 +8,15 @@ from kedro_mlops.core.artefacts import Artefact, Interval, is_empty
 
 
 class MeasuredRows(Artefact):
-    """The rows that a model was measured on, and what their labels are in a few figures."""
+    """The rows that a model was measured on, and what their labels are in a few figures.
+
+    They have no days if rows have no date.
+    """
 
     n_rows: int
     label: dict[str, float] = Field(default_factory=dict)
-    first_day: str
-    last_day: str
+    first_day: str = ""
+    last_day: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -22,6 +25,11 @@ class MeasuredRows(Artefact):
         if isinstance(data, dict) and "positive_share" in data:
             return {**data, "label": {"positive_share": data["positive_share"]}}
         return data
+
+    @property
+    def days(self) -> str:
+        """From when until when they are, as it follows their number, if they have days."""
+        return f", {self.first_day} to {self.last_day}" if self.first_day else ""
 
 
 # one dictionary a row

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
+from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
@@ -100,8 +101,7 @@ def evaluate(
         window=MeasuredRows(
             n_rows=len(scored),
             label=task.describe(scored.label),
-            first_day=str(scored.block.min().date()),
-            last_day=str(scored.block.max().date()),
+            **timeline_of(contract).days(predictions),
         ),
         confusion=task.confusion(scored.label, scored.decided),
         groups=measure_groups(contract, predictions, bootstrap),

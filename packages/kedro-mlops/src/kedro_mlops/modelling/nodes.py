@@ -1,4 +1,4 @@
-"""From model input to a candidate: split by time, fit, package."""
+"""From model input to a candidate: split, fit, package."""
 
 import hashlib
 import logging
@@ -9,17 +9,17 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
-from ibis import _
 from joblib import Parallel, delayed
 from pydantic import Field, PositiveInt, TypeAdapter
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.timeline import Side, Splits, timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import AsOf, Parameters, Window
-from kedro_mlops.measures.drift_profile import profile, windows_back
+from kedro_mlops.measures.drift_profile import profile
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation, Measured
 from kedro_mlops.measures.metrics import Scored
@@ -40,11 +40,9 @@ class Importance(Parameters):
     n_repeats: int = Field(gt=0)
 
 
-class Modelling(Parameters):
+class Modelling(Splits):
     """Parameters of the modelling pipeline."""
 
-    validation_days: int = Field(gt=0, description="Days before the test window, for tuning")
-    test_days: int = Field(gt=0, description="Last days before as-of, measured once")
     min_rows: int = Field(gt=0, description="Labelled rows that every window must have")
     n_trials: dict[str, PositiveInt] = Field(
         min_length=1, description="Trials for each family of models"
@@ -109,62 +107,32 @@ class Fitted:
 def split_windows(
     contract: Columns, model_input: ir.Table, as_of: AsOf, params: Modelling
 ) -> list[pd.DataFrame]:
-    """Cut the labelled rows into train, validation and test windows, by time.
-
-    A row belongs to a window only if its label was known when the window ended, so that training
-    never sees a label that was not there yet.
+    """Cut the labelled rows into train, validation and test windows; see ``contract.timeline``.
 
     Returns:
-        Train, validation and test rows in the contract's columns, ordered by event time.
+        Train, validation and test rows in the contract's columns, ordered by event time, or else
+        as if shuffled.
 
     Raises:
         ProjectError: if a window has too few rows or only one class.
     """
-    test_start = as_of.before(params.test_days)
-    validation_start = test_start - pd.Timedelta(days=params.validation_days)
-    bounds = {
-        "train": (pd.Timestamp.min, validation_start),
-        "validation": (validation_start, test_start),
-        "test": (test_start, as_of.moment),
-    }
-    windows = [_labelled_rows(contract, model_input, start, end) for start, end in bounds.values()]
-    for name, rows in zip(bounds, windows, strict=True):
-        _check_window(contract, name, rows, bounds[name][1], params)
+    sides = timeline_of(contract).split(model_input, as_of, params)
+    windows = [side.rows.to_pandas() for side in sides.values()]
+    for (name, side), rows in zip(sides.items(), windows, strict=True):
+        _check_window(contract, name, rows, side, params)
     return windows
 
 
-def _labelled_rows(
-    contract: Columns, table: ir.Table, start: pd.Timestamp, end: pd.Timestamp
-) -> pd.DataFrame:
-    event_time, label_time = table[contract.event_time], table[contract.label_time]
-    known = table.filter(label_time < ibis.literal(end), table[contract.label].notnull())
-    if start > pd.Timestamp.min:
-        known = known.filter(event_time >= ibis.literal(start))
-    in_time = list(dict.fromkeys([contract.event_time, *contract.keys]))
-    rows: pd.DataFrame = contract.outcomes(known.order_by(in_time)).to_pandas()
-    return rows
-
-
 def _check_window(
-    contract: Columns, name: str, rows: pd.DataFrame, end: pd.Timestamp, params: Modelling
+    contract: Columns, name: str, rows: pd.DataFrame, side: Side, params: Modelling
 ) -> None:
     n_classes = rows[contract.label].nunique()
     if len(rows) < params.min_rows or n_classes < 2:
         fewer = ", or a smaller modelling.min_rows" if len(rows) < params.min_rows else ""
         raise ProjectError(
-            f"The {name} window, which ends on {end:%Y-%m-%d}, has {len(rows)} labelled rows of "
-            f"{n_classes} classes; it needs {params.min_rows} rows of 2. Choose "
-            f"{_LONGER[name]}{fewer}."
+            f"The {name} window{side.end} has {len(rows)} labelled rows of {n_classes} classes; "
+            f"it needs {params.min_rows} rows of 2. Choose {side.remedy}{fewer}."
         )
-
-
-# the training window has what precedes the other two
-_LONGER = {
-    "train": "an as_of with more rows before it, smaller modelling.validation_days or smaller "
-    "modelling.test_days",
-    "validation": "a larger modelling.validation_days",
-    "test": "a larger modelling.test_days",
-}
 
 
 def fit(
@@ -206,7 +174,7 @@ def fit_winner(
         "loss": contract.task.loss,
         "features": contract.features,
         "left_out": left_out(contract, pd.concat(windows)),
-        "evaluated_until": test[contract.event_time].min().normalize(),
+        **timeline_of(contract).record(*windows),
         "n_training_rows": sum(map(len, windows)),
         "lineage": code.lineage_of(hash_rows(*windows)),
         "seed": seed,
@@ -291,25 +259,23 @@ def profile_reference(
     test_predictions: pd.DataFrame,
     as_of: AsOf,
     window: Window,
+    params: Modelling,
 ) -> Reference:
     """What the features looked like in training, and the scores and classes on the test window.
 
-    Both with how much windows of that time differed, which is what monitoring calls normal.
+    Both with how much windows of that time differed, or random parts of rows without a date, which
+    is what monitoring calls normal.
     """
-    scored = Scored.of_scores(contract, test_predictions)
-    known = model_input.filter(_[contract.label_time] < ibis.literal(as_of.moment))
-    n_days = known[contract.event_time].truncate("D").nunique().to_pyarrow().as_py()
+    scored, timeline = Scored.of_scores(contract, test_predictions), timeline_of(contract)
+    known = timeline.known(model_input, as_of, params)
     task = contract.task
     columns, taken = task.output().score_columns(), task.output().share_columns
-    scores = ibis.memtable(test_predictions[[contract.event_time, *columns, *taken]])
+    scores = ibis.memtable(test_predictions[[*contract.ordered_by, *columns, *taken]])
     numeric = contract.features_of_kind("numeric")
     categorical = contract.features_of_kind("categorical", "boolean")
-    of_rows, of_scores = (
-        windows_back(table[contract.event_time], as_of.moment, window.days)
-        for table in (known, scores)
-    )
+    of_rows, of_scores = (timeline.parts(table, as_of, window.days) for table in (known, scores))
     return Reference(
-        n_days=int(n_days),
+        n_days=timeline.n_days(known),
         features=profile(known, numeric, categorical, of_rows),
         score=profile(scores, columns, taken, of_scores),
         calibration=task.calibrate(scored.label, scored.score),
@@ -334,8 +300,7 @@ def package_candidate(
     task, fitted_hash = contract.task, content_hash(fitted.final)
     identity = hashlib.sha256(f"{fitted_hash} {_in_short(rule)}".encode()).hexdigest()
     metadata = Metadata(
-        **fitted.recorded,
-        **fitted.searched,
+        **({"evaluated_until": as_of.moment} | fitted.recorded | fitted.searched),
         version=f"{as_of.root:%Y%m%d}-{identity[:12]}",
         content_hash=fitted_hash,
         task=task.name,

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kedro_mlops.core.artefacts import Interval
+from kedro_mlops.contract.places import Places
+from kedro_mlops.core.artefacts import Interval, is_none
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.serving_spec import hash_of
 from kedro_mlops.task.record import LISTED, Class, DecisionRule, TaskName
@@ -65,6 +66,9 @@ class Metadata(BaseModel):
     as_of: datetime
     trained_until: datetime
     evaluated_until: datetime
+    # of rows without a date: up to where the two models have learned from them
+    trained_places: Places | None = Field(None, exclude_if=is_none)
+    evaluated_places: Places | None = Field(None, exclude_if=is_none)
     n_training_rows: int
     metrics: dict[str, Interval]
     lineage: Lineage

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.timeline import timeline_of, within
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.core.wording import interval_text, metric_name
@@ -50,10 +50,14 @@ class Contest:
     """What the two models said of live rows, and what really happened.
 
     For a shadow both have the same rows in the same order.
+
+    Attributes:
+        n_days: On which each of them has rows.
     """
 
     version: str
     variant: str
+    n_days: int
     challenger: Scored
     champion: Scored
 
@@ -102,11 +106,7 @@ def judge_challenger(
 
 
 def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizon) -> pd.DataFrame:
-    event_time = served[contract.event_time]
-    due = served.filter(
-        event_time >= ibis.literal(as_of.moment),
-        event_time < ibis.literal(as_of.after(horizon.days)),
-    )
+    due = within(served, timeline_of(contract).moment, as_of, horizon)
     named = due.mutate(variant=_.variant.fill_null(CHAMPION))
     told = [each.name for each in contract.task.output().told]
     rows: pd.DataFrame = named.select(*contract.row_index, *READ, *told).to_pandas()
@@ -130,7 +130,9 @@ def _contest(
     if variant == SHADOW:
         both = one[contract.keys].merge(other[contract.keys], on=contract.keys)
         one, other = (both.merge(part, on=contract.keys) for part in (one, other))
-    return Contest(version, variant, *(Scored.of(contract, part) for part in (one, other)))
+    moment = timeline_of(contract).moment
+    n_days = min(part[moment].dt.normalize().nunique() for part in (one, other))
+    return Contest(version, variant, n_days, *(Scored.of(contract, part) for part in (one, other)))
 
 
 def _labelled(contract: Columns, rows: pd.DataFrame, labels: ir.Table) -> pd.DataFrame:
@@ -150,13 +152,12 @@ def _difference(contest: Contest, bootstrap: Bootstrap) -> Interval:
 
 def _too_few(contest: Contest, params: ChallengerReview) -> str | None:
     n_rows = min(len(contest.challenger), len(contest.champion))
-    n_days = min(contest.challenger.block.nunique(), contest.champion.block.nunique())
-    if n_rows >= params.min_labelled_rows and n_days >= params.min_days:
+    if n_rows >= params.min_labelled_rows and contest.n_days >= params.min_days:
         return None
     return (
         f"Not enough data to judge {contest.version}, on trial as {contest.variant}: "
         f"{len(contest.challenger):,} labelled rows of it and {len(contest.champion):,} of the "
-        f"champion, on {n_days} days; {params.min_labelled_rows:,} of each are needed, on "
+        f"champion, on {contest.n_days} days; {params.min_labelled_rows:,} of each are needed, on "
         f"{params.min_days} days."
     )
 

@@ -8,13 +8,13 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.timeline import timeline_of, windows_back
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.drift_profile import (
     MEASURES,
     BinCounts,
     compare,
     tally_windows,
-    windows_back,
 )
 from kedro_mlops.measures.drift_reference import Profile
 from kedro_mlops.models.package import ModelPackage
@@ -58,7 +58,8 @@ def measure_drift(
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
-    number = windows_back(predictions[contract.event_time], as_of.after(horizon.days), window.days)
+    moment = timeline_of(contract).moment
+    number = windows_back(predictions[moment], as_of.after(horizon.days), window.days)
     number = ibis.least(number, ibis.literal(oldest, "int32"))
     profiles = {"score": champion.reference.score, "feature": champion.reference.features}
     tallies = tally_windows(predictions, *_bins_of(profiles), number)

@@ -70,7 +70,7 @@ class Performance(Artefact):
 
     Attributes:
         labels: The account of them, by ``join_labels``.
-        new_labels: Labels that became known since the champion was trained.
+        new_labels: Labels that became known since the champion was trained, if that is known.
         loss: The metric that decides.
         listed: Those that are named first.
         metrics: Empty, as is ``confusion``, where ``unknown_because`` says why.
@@ -87,7 +87,7 @@ class Performance(Artefact):
     n_labelled: int
     label_coverage: float
     labels: dict[str, int]
-    new_labels: int
+    new_labels: int | None
     unknown_because: str | None
     loss: str = "log_loss"
     listed: list[str] = Field(default_factory=list)

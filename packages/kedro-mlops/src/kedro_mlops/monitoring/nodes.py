@@ -13,6 +13,7 @@ from pydantic import Field
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
+from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
@@ -73,9 +74,10 @@ def take_predictions(
     Raises:
         ProjectError: if they are of other days, or by another model.
     """
+    moment = _[timeline_of(contract).moment]
     span = predictions.aggregate(
-        first=_[contract.event_time].min(),
-        last=_[contract.event_time].max(),
+        first=moment.min(),
+        last=moment.max(),
         models=_.model_version.nunique(),
         model=_.model_version.min(),
     )
@@ -102,19 +104,24 @@ def join_labels(
     A label that came twice counts once; labels that contradict each other count as none.
 
     Returns:
-        Event time, segments and all that is told of every prediction, its label, missing where
+        Moment, segments and all that is told of every prediction, its label, missing where
         it is not known, and protected columns, those that are not logged with the label; also the
         model's inputs, if the loss is estimated by them; and an
         account of the labels: those that are ``known``, ``pending`` predictions without one, and
         labels that came ``later``, on another day than the event's, that are ``repeated``,
         ``contradicting`` or of ``unknown`` predictions.
     """
-    by_key = known_labels(contract, model_input, as_of, horizon).cache()
+    by_key = known_labels(contract, model_input, as_of, horizon)
+    if not contract.has_time:
+        # the others are those that models learn from
+        by_key = by_key.semi_join(predictions, contract.keys)
+    by_key = by_key.cache()
     joined = predictions.left_join(by_key, contract.keys)
     compared = [*contract.segments, *contract.protected]
     told = [each.name for each in contract.task.output().told]
+    moment = timeline_of(contract).moment
     read = contract.features if contract.task.estimates_loss else []
-    kept = dict.fromkeys([*contract.row_index, *compared, *read, *told, contract.label])
+    kept = dict.fromkeys([*contract.row_index, moment, *compared, *read, *told, contract.label])
     rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
     labelled = rows.astype({contract.label: "Float64"})
     return labelled, _account(contract, by_key, predictions, labelled)
@@ -125,24 +132,19 @@ def known_labels(
 ) -> ir.Table:
     """The labels of the horizon that are known at its end, one row per key.
 
+    Of rows without a date they are all that there are.
+
     Returns:
         Keys and label (see ``Columns.outcomes``), missing where there are several that contradict
         each other; ``n`` and ``n_kinds``, how many came and of how many kinds; ``n_later``, on a
         later day than the event's; and what is only compared, which no prediction has.
     """
-    start, now = ibis.literal(as_of.moment), ibis.literal(as_of.after(horizon.days))
-    event_time = _[contract.event_time]
-    labels = contract.outcomes(model_input).filter(
-        _[contract.label_time] < now,
-        _[contract.label].notnull(),
-        event_time >= start,
-        event_time < now,
-    )
-    later = _[contract.label_time].truncate("D") > event_time.truncate("D")
+    timeline = timeline_of(contract)
+    labels = contract.outcomes(timeline.labelled(model_input, as_of, horizon))
     by_key = labels.group_by(contract.keys).aggregate(
         n=_.count(),
         n_kinds=_[contract.label].nunique(),
-        n_later=later.sum(),
+        n_later=timeline.came_later(labels).sum(),
         **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
     )
     return by_key.mutate(
@@ -168,7 +170,9 @@ def _account(
 def count_new_labels(
     contract: Columns, model_input: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
 ) -> int:
-    """Labels that became known since the champion was trained."""
+    """Labels that became known since the champion was trained; 0 if nobody knows when they did."""
+    if not contract.has_time:
+        return 0
     label_time, now = model_input[contract.label_time], ibis.literal(as_of.after(horizon.days))
     since = ibis.literal(pd.Timestamp(champion.metadata.trained_until))
     new = model_input.filter(
@@ -266,24 +270,27 @@ def measure_quality(
     """Whether the data is fit to be judged by.
 
     Rows in quarantine, training-serving skew, volume and freshness: where nothing came at all, they
-    fail. Of what came, missing values and unseen categories, by the window that is worst.
+    fail; of rows without a date, nobody knows volume and freshness. Of what came, missing values
+    and unseen categories, by the window that is worst.
     """
+    moment = _[timeline_of(contract).moment]
     span = predictions.aggregate(
-        n_rows=_.count(),
-        n_days=_[contract.event_time].truncate("D").nunique(),
-        newest=_[contract.event_time].max(),
+        n_rows=_.count(), n_days=moment.truncate("D").nunique(), newest=moment.max()
     )
     [found] = span.to_pyarrow().to_pylist()
-    newest = pd.Timestamp(found["newest"] or as_of.moment)
-    staleness = (as_of.after(horizon.days) - newest) / pd.Timedelta(days=1)
     checks = [
         CheckResult.at_most(
             "rows in quarantine", screening.largest_share, screening.max_quarantine_share
         ),
         CheckResult.at_most("training-serving skew", skew.share, params.max_skew_share),
-        CheckResult.at_most("days since the newest row", staleness, params.max_staleness_days),
-        _volume_check(drift, champion, horizon, params),
     ]
+    if contract.has_time:
+        newest = pd.Timestamp(found["newest"] or as_of.moment)
+        staleness = (as_of.after(horizon.days) - newest) / pd.Timedelta(days=1)
+        checks += [
+            CheckResult.at_most("days since the newest row", staleness, params.max_staleness_days),
+            _volume_check(drift, champion, horizon, params),
+        ]
     if found["n_rows"]:
         # what the model does not read makes none of its answers bad
         read = ~drift["column"].isin(champion.metadata.left_out)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
@@ -68,7 +69,7 @@ def measure_performance(
         n_labelled=len(known),
         label_coverage=len(known) / max(len(labelled), 1),
         labels=labels,
-        new_labels=new_labels,
+        new_labels=new_labels if contract.has_time else None,
         unknown_because=unknown_because,
         loss=task.loss,
         listed=task.listed,
@@ -97,7 +98,7 @@ def measure_windows(
     """
     rows, task = [], contract.task
     for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
-        moment = labelled[contract.event_time]
+        moment = labelled[timeline_of(contract).moment]
         inside = labelled[moment.between(str(start), str(end), inclusive="left")]
         known = Scored.of(contract, inside.dropna(subset=[contract.label]))
         drifted = part[part["drifted"]]

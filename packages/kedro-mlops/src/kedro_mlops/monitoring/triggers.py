@@ -142,6 +142,9 @@ def _age(champion: ModelPackage, now: pd.Timestamp, limit: int) -> Trigger:
 
 
 def _new_labels(performance: Performance, champion: ModelPackage, limit: float) -> Trigger:
+    if performance.new_labels is None:
+        reason = "It does not apply: rows have no date, so nobody knows which labels are new."
+        return _rule("new labels", False, None, limit, reason)
     share = performance.new_labels / champion.metadata.n_training_rows
     reason = (
         f"{performance.new_labels:,} labels became known since the champion was trained, "

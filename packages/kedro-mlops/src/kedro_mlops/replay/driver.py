@@ -55,9 +55,17 @@ def replay(project: Path, env: str, asked: dict[str, Any], *, fresh: bool) -> pd
         env: Kedro environment that keeps candidates and champions as ``conf/replay`` does.
         asked: What is to be in place of the parameters `replay`.
         fresh: Forget what has been lived before.
+
+    Raises:
+        ProjectError: if rows have no date; see also ``World.configuration``.
     """
     world = World(project, env)
     folders, parameters = world.configuration()
+    if not world.contract.has_time:
+        raise ProjectError(
+            "A replay lives day after day, and the rows have no date: none of the contract's "
+            "columns is the `event_time`. Without one, policies of retraining cannot be compared."
+        )
     folder = project / folders["replay"]
     params = Replay.model_validate(parameters["replay"] | asked)
     moments = ticks(pd.Timestamp(params.start), pd.Timestamp(params.end), params.every)

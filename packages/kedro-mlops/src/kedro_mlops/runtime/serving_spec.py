@@ -116,6 +116,7 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
         classes: Its values, in the order of their codes; of two, the positive one is last.
         score_buckets: In which scores are counted, where the task does not say.
         unit: Its unit, if it is a number that has one.
+        event_time: The moment that a row is about; empty if it is about none.
         engine: What computes the probabilities.
         engine_reason: Why it is that one, in words.
         metrics: With intervals, on the test window; those of decisions, at the threshold.

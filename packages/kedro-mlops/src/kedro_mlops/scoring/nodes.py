@@ -1,10 +1,11 @@
-"""Batch scoring: the champion predicts the rows after the as-of moment."""
+"""Batch scoring: the champion predicts the rows that come after those it has learned from."""
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.models.package import ModelPackage
 
@@ -19,19 +20,18 @@ def score(
 ) -> ir.Table:
     """Score the rows of the horizon, each with what was known when its day began.
 
+    Of rows without a date, those are scored that have no label, and those that were set aside.
+
     Returns:
         The prediction log of the horizon; no rows where there is nothing to score.
     """
-    event_time = model_input[contract.event_time]
-    due = model_input.filter(
-        event_time >= ibis.literal(as_of.moment),
-        event_time < ibis.literal(as_of.after(horizon.days)),
-    )
+    timeline = timeline_of(contract)
+    due = timeline.due(model_input, champion.metadata.trained_places, as_of, horizon)
     rows = due.select(contract.inputs.names).order_by(contract.keys).to_pandas()
     told = champion.predict(rows) if len(rows) else dict.fromkeys(_told(champion))
     predictions = rows.assign(
         prediction_id=_identify(contract, rows, champion.version),
-        predicted_at=rows[contract.event_time].dt.normalize(),
+        predicted_at=timeline.predicted_at(rows, as_of),
         model_version=champion.version,
         variant="champion",
         missing_features=None,

@@ -31,14 +31,17 @@ def complete_table(
 
     completed = dict(columns)
     sent = [field.name for field in store.spec.sent]
-    moments = np.asarray(columns[store.spec.event_time])
-    days = as_coded(pa.array(moments.astype("datetime64[D]")))
-    missing: Coded[dict[str, str]] = Coded(np.zeros(len(moments), np.int64), [{}])
+    no_day: Coded[Any] = Coded(np.zeros(_n_rows(columns), np.int64), [None])
+    days = no_day
+    if store.spec.event_time:
+        moments = np.asarray(columns[store.spec.event_time])
+        days = as_coded(pa.array(moments.astype("datetime64[D]")))
+    missing: Coded[dict[str, str]] = Coded(no_day.codes, [{}])
     for group in store.groups:
         check_deadline()
         entities = columns[sent[group.by]]
         assert isinstance(entities, Coded)
-        keys = pairs(entities, Coded(0 * days.codes, [None]) if group.day is None else days)
+        keys = pairs(entities, no_day if group.day is None else days)
         asked = [None if key[0] is None else key for key in keys.values]
         values, reasons = zip(*store.find(group, asked), strict=True)
         for field, column in zip(group.fields, zip(*values, strict=True), strict=True):
@@ -47,6 +50,11 @@ def complete_table(
             both = pairs(missing, _distinct(Coded(keys.codes, list(reasons))))
             missing = Coded(both.codes, [known | more for known, more in both.values])
     return completed, missing
+
+
+def _n_rows(columns: Arrays) -> int:
+    first = next(iter(columns.values()))
+    return len(first.codes if isinstance(first, Coded) else first)
 
 
 def _distinct(reasons: Coded[dict[str, str]]) -> Coded[dict[str, str]]:
