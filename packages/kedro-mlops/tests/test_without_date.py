@@ -407,13 +407,16 @@ def test_a_class_of_a_single_group_is_trained_on(parameters: dict[str, Any]) -> 
     assert walked.found["performance"].metrics["log_loss"].value < 2
 
 
-def test_a_class_of_too_few_rows_for_each_side_is_refused_by_name(
+def test_a_class_of_too_few_rows_for_each_side_is_refused(
     parameters: dict[str, Any],
 ) -> None:
     rows = loans(50, positive=0.04)
 
-    with pytest.raises(ProjectError, match="The validation window has 10 labelled rows of 1 class"):
+    with pytest.raises(ProjectError) as refused:
         walk(LOANS, LOGGED_LOANS, rows, parameters)
+
+    assert "The validation window has 10 labelled rows of 1 classes" in str(refused.value)
+    assert "Choose a larger validation_share among" in str(refused.value)
 
 
 def test_a_shadow_is_judged_by_the_days_on_which_it_was_asked(

@@ -373,9 +373,10 @@ _LONGER = {
     "test": "a larger modelling.test_days",
 }
 _MORE = {
-    "train": "a smaller modelling.validation_share, modelling.test_share or modelling.later_share",
-    "validation": "a larger modelling.validation_share",
-    "test": "a larger modelling.test_share",
+    "train": "a smaller validation_share, test_share or later_share among the parameters of "
+    "modelling",
+    "validation": "a larger validation_share among the parameters of modelling",
+    "test": "a larger test_share among the parameters of modelling",
 }
 
 
