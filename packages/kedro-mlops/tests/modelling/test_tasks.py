@@ -1,5 +1,6 @@
 """Whatever is asked, training measures what scikit-learn would, and packages all that it found."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from kedro_mlops.modelling import nodes as modelling
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.metadata import LOSS_ESTIMATE
-from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.models.package import ModelPackage, content_hash, dump_estimator, load_estimator
 from kedro_mlops.task.outputs import Probabilities
 from kedro_mlops.task.task import Costs
 
@@ -68,6 +69,15 @@ def test_a_family_that_does_not_learn_it_is_refused_by_name(
             life.columns, FAMILIES, *life.windows[:2], pd.DataFrame(), None, params, bootstrap,
             SEED, CODE,
         )  # fmt: skip
+
+
+def test_models_that_were_read_back_have_the_hashes_they_had(life: Life) -> None:
+    package = life.candidate
+
+    for model in filter(None, (package.estimator, package.evaluated, package.loss_estimate)):
+        back = load_estimator(dump_estimator(model))
+        # as a node gets it: another object, of which no bytes are known
+        assert content_hash(deepcopy(back)) == content_hash(model)
 
 
 def test_intervals_are_as_wide_as_their_coverage_asks(life: Life) -> None:
