@@ -140,8 +140,8 @@ def test_a_table_that_is_none_of_predictions_is_set_apart(log, tmp_path):
 
     assert len(rows) == 2
     assert len(rejected) == 2
-    assert "it has no column" in next(r["reason"] for r in rejected if "aa" not in r["file"])
-    [kept] = [r["content"] for r in rejected if "aa" in r["file"]]
+    assert "it has no column" in next(r["reason"] for r in rejected if "-aa-" not in r["file"])
+    [kept] = [r["content"] for r in rejected if "-aa-" in r["file"]]
     assert kept.encode(errors="surrogateescape") == broken.read_bytes()
 
 
