@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from example.factories import decided, performance_of, released_as, screened
 from example.trained import Trained
 
@@ -77,12 +78,17 @@ def test_after_a_release_alone_the_next_step_is_to_tell_of_it() -> None:
     assert said == f"Next       {command}: to tell of it"
 
 
-def test_one_row_in_quarantine_does_not_read_as_a_table() -> None:
-    screening = screened(("One", 5, 1), ("Other", 5, 0))
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ([("One", 5, 1), ("Other", 5, 0)], "10 rows of 2 tables; 1 row set aside in quarantine"),
+        ([("One", 5, 2)], "5 rows of 1 table; 2 rows set aside in quarantine"),
+    ],
+)
+def test_one_is_no_plural(tables: list[tuple[str, int, int]], words: str) -> None:
+    said = summarise({"data_screening": screened(*tables)}).splitlines()[0]
 
-    said = summarise({"data_screening": screening}).splitlines()[0]
-
-    assert said.endswith("10 rows of 2 tables; 1 row set aside in quarantine")
+    assert said.endswith(words)
 
 
 def test_after_a_look_that_asks_for_it_a_person_retrains_or_else_serves() -> None:

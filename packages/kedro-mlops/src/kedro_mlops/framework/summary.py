@@ -74,7 +74,8 @@ def _screening(screening: ScreeningAccount) -> str:
     read = sum(table.n_read for table in tables)
     kept_out = sum(table.n_quarantined for table in tables)
     kept = f"{kept_out:,} {'row' if kept_out == 1 else 'rows'}"
-    return f"{read:,} rows of {len(tables)} tables; {kept} set aside in quarantine"
+    of_tables = f"{len(tables)} {'table' if len(tables) == 1 else 'tables'}"
+    return f"{read:,} rows of {of_tables}; {kept} set aside in quarantine"
 
 
 def _candidate(candidate: ModelPackage) -> str:

@@ -280,10 +280,10 @@ def _thinned(**columns: Floats) -> list[dict[str, Any]]:
 def draw_evaluation(
     contract: Columns, evaluation: Evaluation, metrics: Measured, rule: DecisionRule
 ) -> list[go.Figure]:
-    """Pictures of the evaluation, an empty one where there is no such curve.
+    """Pictures of the evaluation, an empty one where it does not have what would be drawn.
 
     See ``charts.evaluation``.
     """
-    loss, nothing = contract.task.loss, charts.figure("There is none of this task", "", "")
+    loss, nothing = contract.task.loss, charts.figure("There is none", "", "")
     drawn = charts.evaluation(evaluation, metrics.candidate, rule.threshold, loss, "candidate")
     return [nothing if picture is None else picture for picture in drawn]

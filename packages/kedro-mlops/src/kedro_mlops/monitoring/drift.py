@@ -115,8 +115,8 @@ def _in_words(row: Mapping[Any, Any], params: Drift) -> str:
     if not value > floor:  # also where this measure has no value
         return ""
     return (
-        f"Not drifted, though {found} the common limit, {floor:g}: windows of the training period "
-        f"were up to {limit / params.margin:.3g} from what preceded them."
+        f"Not drifted, though {found} the common limit, {floor:g}: parts of the training rows were "
+        f"up to {limit / params.margin:.3g} from what preceded them."
     )
 
 

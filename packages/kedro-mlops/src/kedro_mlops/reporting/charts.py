@@ -73,7 +73,7 @@ def evaluation(
 ) -> list[go.Figure | None]:
     """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
 
-    None in the place of a curve that the evaluation does not have.
+    None in the place of what the evaluation does not have.
     """
     models = {name: metrics, **found.baselines}
     areas = {"model": metrics, **found.baselines}
@@ -82,7 +82,7 @@ def evaluation(
         calibration(pd.DataFrame(found.calibration)),
         roc_curves(found.roc, areas) if found.roc else None,
         costs(found.cost, threshold, found.costs) if found.cost and threshold is not None else None,
-        slices(pd.DataFrame(found.slices), loss),
+        slices(pd.DataFrame(found.slices), loss) if found.slices else None,
         importance(pd.DataFrame(found.importance), loss),
     ]
 
@@ -160,8 +160,7 @@ def slices(table: pd.DataFrame, loss: str) -> go.Figure:
     """ROC AUC of every slice, with intervals; or the loss, where nothing is ranked."""
     shown = "roc_auc" if "roc_auc" in table else loss
     said = metric_name(shown)
-    # without segments there is no column
-    known = table.dropna(subset=[shown]) if len(table) else pd.DataFrame(columns=["segment"])
+    known = table.dropna(subset=[shown])
     chart = figure(f"{said[0].upper()}{said[1:]} by slice", said, "", yaxis=DOWNWARDS)
     for color, (segment, part) in zip(cycle(COLORS), known.groupby("segment"), strict=False):
         chart.add_scatter(
