@@ -32,6 +32,8 @@ pytest.register_assert_rewrite("tests.e2e.walkthrough")
 SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "scrape", "serving"))
 # and those that make copies of their own
 ALONE = ("test_extending.py", "test_two_models.py")
+# of which each has several, one for each of a parameter's values
+EACH_ALONE = "test_tasks.py"
 OF_ENGINE = Path(__file__).parent / "packages/kedro-mlops/tests"
 
 
@@ -43,7 +45,7 @@ def _is_e2e(path: Path) -> bool:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """One worker for each of two groups of end-to-end tests, which share a copy of the project.
 
-    Of the others, each file has one: what it sets up is set up once.
+    Of the others, each file or parameter has one: what it sets up is set up once.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -53,6 +55,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByCopy(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
+            if _is_e2e(Path(file)) and file.endswith(EACH_ALONE):
+                return nodeid.rpartition("[")[2]
             if not _is_e2e(Path(file)) or file.endswith(ALONE):
                 return file
             return "served" if file.endswith(SERVED) else "walked"
@@ -87,7 +91,7 @@ def interruptible() -> None:
 @pytest.fixture(autouse=True)
 def walked_beside(request: pytest.FixtureRequest) -> None:
     """The commands are typed beside the tests of one worker, not of each."""
-    if _is_e2e(request.path) and request.path.name not in (*SERVED, *ALONE):
+    if _is_e2e(request.path) and request.path.name not in (*SERVED, *ALONE, EACH_ALONE):
         request.getfixturevalue("walkthrough")
 
 

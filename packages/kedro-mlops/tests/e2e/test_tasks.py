@@ -1,0 +1,341 @@
+"""Three small projects of other questions, on rows without a date, walk the whole loop."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from driving.asking import logged, predict
+from driving.project import free_port, versions
+from driving.small.house import House, move_in
+
+LOOK = "kedro run --pipelines=data_engineering,scoring,monitoring"
+INFORMATION = ("task", "classes", "unit")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is expected of one of the tables.
+
+    Attributes:
+        about: What the service says of what it is asked.
+        told: The columns of a prediction.
+        card: What the model card speaks of.
+        report: What the report speaks of once there are labels.
+        main: The metric that is named first.
+        shifted: What newcomers have more of, and how many times as much.
+        spoilt: A column that a delivery breaks: another value, or none if it is missing.
+        refused: What is said then.
+    """
+
+    about: dict[str, Any]
+    told: list[str]
+    card: list[str]
+    report: str
+    main: str
+    shifted: tuple[str, float]
+    spoilt: tuple[str, Any]
+    refused: list[str]
+
+
+TABLES = {
+    "breast_cancer": Table(
+        about={"task": "binary", "classes": ["benign", "malignant"]},
+        told=["probability", "decision"],
+        card=['positive where it is <code>"malignant"</code>', "A row is flagged from"],
+        report="missed",
+        main="roc_auc",
+        shifted=("mean_texture", 1.6),
+        spoilt=("mean_area", -1),
+        refused=["569 of 569 rows (100.0%) break Observation", "mean_area: greater", "'-1"],
+    ),
+    "wine": Table(
+        about={"task": "multiclass", "classes": ["north", "middle", "south"]},
+        told=["probability_north", "probability_middle", "probability_south", "prediction"],
+        card=["north, middle, south", "The class that is expected to cost least is taken"],
+        report="taken for",
+        main="roc_auc",
+        shifted=("alcohol", 1.3),
+        spoilt=("proline", None),
+        refused=["raw_observations lacks proline", "It has bottle, alcohol"],
+    ),
+    "diabetes": Table(
+        about={"task": "regression", "unit": "points"},
+        told=["prediction", "prediction_low", "prediction_high"],
+        card=["points to both sides", "How it treats groups", "Where it is good, and where not"],
+        report="interval coverage",
+        main="root_mean_squared_error",
+        shifted=("glucose", 1.8),
+        spoilt=("bmi", "high"),
+        refused=["bmi", "is numeric", "high"],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A house, what is expected of its table, and what its first run said."""
+
+    table: Table
+    house: House
+    said: str
+
+    def must(self, command: str) -> str:
+        return self.house.project.must(command)
+
+    def path(self, name: str) -> Path:
+        return self.house.project.folder / "data" / name
+
+    def read(self, name: str) -> Any:
+        return json.loads(self.path(name).read_text())
+
+    def champions(self) -> list[str]:
+        """Those there have been, oldest first."""
+        folders = versions(self.path("06_models/champion"))
+        return [json.loads((each / "metadata.json").read_text())["version"] for each in folders]
+
+    def look(self, rows: pd.DataFrame) -> None:
+        """Score and watch what is delivered."""
+        self.house.deliver(rows)
+        self.must(LOOK)
+
+
+@pytest.fixture(scope="module", params=TABLES)
+def walk(
+    request: pytest.FixtureRequest,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Walk:
+    scratch = tmp_path_factory.mktemp(request.param)
+    house = move_in(pytestconfig.rootpath, scratch, request.param)
+    house.deliver(house.without_late_labels())
+    return Walk(TABLES[request.param], house, house.project.must("kedro run"))
+
+
+# the champion
+
+
+def test_a_champion_is_promoted_proven_and_told_of(walk: Walk) -> None:
+    decision, release = (
+        walk.read("06_models/gate_decision.json"),
+        walk.read("06_models/release.json"),
+    )
+    shown, listed = walk.must("kedro champion show"), walk.must("kedro champion candidates")
+    card = walk.path("08_reporting/model_card.html").read_text()
+
+    [version] = walk.champions()
+    metrics = walk.read("06_models/metrics.json")["candidate"]
+    assert (decision["outcome"], decision["candidate"]) == ("promote", version)
+    assert [c for c in decision["checks"] if c["name"].startswith("behaviour")]
+    assert release["rows_compared"] >= 28
+    assert release["largest_difference"] < 1e-9
+    for said in (walk.said, shown):
+        assert f"{metrics[walk.table.main]['value']:.3f} [" in said
+    assert re.match(rf"Champion +{version}, ", shown)
+    assert len(listed.splitlines()) == 2
+    assert not [words for words in (version, *walk.table.card) if words not in card]
+
+
+# the service
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the service has said."""
+
+    info: dict[str, Any]
+    rows: pd.DataFrame
+    answers: pd.DataFrame
+    refusal: str
+    log: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def asked(walk: Walk) -> Asked:
+    """The service, asked for rows that were scored in batch, and for one that it refuses."""
+    port, key = free_port(), walk.house.key
+    scored = pd.read_parquet(walk.path("07_model_output/predictions.parquet")).head(40)
+    rows = walk.house.rows.set_index(key).loc[scored[key]].reset_index()
+    with walk.house.project.served(f"kedro serve --port {port}", port) as client:
+        info = client.get("/info").json()
+        answers = pd.DataFrame(predict(client, rows))
+        bad = rows.head(1).assign(**{walk.table.shifted[0]: -1.0})
+        sent = bad.drop(columns=walk.house.label).to_dict("records")
+        refused = client.post("/predict", json={"rows": sent})
+    assert refused.status_code == 422
+    log = logged(walk.path("07_model_output/prediction_log"))
+    return Asked(info, scored, answers, refused.text, log)
+
+
+def test_the_service_answers_as_batch_scoring_did_and_says_what_it_is_asked(
+    walk: Walk, asked: Asked
+) -> None:
+    assert {
+        name: asked.info[name] for name in INFORMATION if name in asked.info
+    } == walk.table.about
+    for name in walk.table.told:
+        expected = asked.rows[name].tolist()
+        if pd.api.types.is_float_dtype(asked.rows[name]):
+            assert asked.answers[name].tolist() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        else:
+            assert asked.answers[name].tolist() == expected
+    assert walk.table.shifted[0] in asked.refusal
+
+
+def test_answers_are_logged_with_what_they_were_given(walk: Walk, asked: Asked) -> None:
+    shifted, _ = walk.table.shifted
+
+    log = asked.log.set_index("prediction_id").loc[asked.answers["prediction_id"]]
+
+    assert len(log) == len(asked.log) == len(asked.rows)
+    for name in (*walk.table.told, walk.house.key, shifted):
+        assert log[name].tolist() == pytest.approx(asked.rows[name].tolist())
+    assert walk.house.label not in log
+
+
+# monitoring
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What monitoring has found."""
+
+    account: dict[str, int]
+    performance: dict[str, Any]
+    decision: dict[str, Any]
+    drifted: set[str]
+    report: str
+
+
+def seen(walk: Walk) -> Seen:
+    drift = pd.read_csv(walk.path("08_reporting/drift.csv"))
+    return Seen(
+        walk.read("08_reporting/label_account.json"),
+        walk.read("08_reporting/performance.json"),
+        walk.read("08_reporting/retrain_decision.json"),
+        set(drift.loc[drift["drifted"] & (drift["kind"] == "feature"), "column"]),
+        walk.path("08_reporting/monitoring_report.html").read_text(),
+    )
+
+
+@pytest.fixture(scope="module")
+def labelled(walk: Walk, asked: Asked) -> tuple[Seen, Seen]:
+    """Before the late labels came, and then."""
+    before = seen(walk)
+    walk.look(walk.house.rows)
+    return before, seen(walk)
+
+
+def test_late_labels_make_performance_known(
+    walk: Walk, asked: Asked, labelled: tuple[Seen, Seen]
+) -> None:
+    before, after = labelled
+    house = walk.house
+
+    served = pd.read_parquet(walk.path("07_model_output/served_predictions"))
+
+    assert before.account["pending"] == house.late.sum()
+    assert (before.performance["metrics"], after.account["pending"]) == ({}, 0)
+    # of those that came late, the ones that no later training moves to the other side
+    assert after.performance["n_labelled"] == after.account["known"] > before.account["known"]
+    measured = after.performance["metrics"][walk.table.main]
+    assert measured["low"] < measured["value"] < measured["high"] or measured["value"] == 1
+    assert after.decision["outcome"] == "wait"
+    assert after.drifted == set()
+    assert walk.table.report in after.report
+    assert sorted(served[house.key]) == sorted(asked.rows[house.key])
+
+
+@pytest.fixture(scope="module")
+def drifted(walk: Walk, labelled: tuple[Seen, Seen]) -> Seen:
+    """What is found where as many newcomers are there, one of whose numbers is another."""
+    house = walk.house
+    newcomers = house.newcomers(*walk.table.shifted).assign(**{house.label: None})
+    walk.look(pd.concat([house.rows, newcomers], ignore_index=True))
+    return seen(walk)
+
+
+def test_newcomers_that_are_others_are_found_and_ask_for_a_retraining(
+    walk: Walk, drifted: Seen
+) -> None:
+    shifted, _ = walk.table.shifted
+
+    [rule] = [rule for rule in drifted.decision["rules"] if rule["rule"] == "drift"]
+
+    assert drifted.drifted == {shifted}
+    assert drifted.account["pending"] == len(walk.house.rows)
+    assert rule["fired"]
+    assert drifted.decision["outcome"] == "retrain"
+    assert shifted in drifted.report
+
+
+@pytest.fixture(scope="module")
+def refused(walk: Walk, drifted: Seen) -> str:
+    """What is said of a delivery that breaks the contract."""
+    column, value = walk.table.spoilt
+    rows = walk.house.rows
+    rows = rows.drop(columns=column) if value is None else rows.assign(**{column: value})
+    walk.house.deliver(rows)
+    done = walk.house.project.run(LOOK)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_a_broken_delivery_is_refused_and_retrains_nothing(walk: Walk, refused: str) -> None:
+    decision = walk.read("08_reporting/retrain_decision.json")
+
+    assert not [word for word in walk.table.refused if word not in refused], refused
+    assert "Traceback" not in refused
+    assert decision["outcome"] == "wait"
+    assert "Bad data vetoes retraining" in decision["reasons"][0]
+    assert len(walk.champions()) == 1
+
+
+# from champion to champion
+
+
+@pytest.fixture(scope="module")
+def retrained(walk: Walk, refused: str) -> str:
+    """What is said of a retraining, now that what became of the newcomers is known."""
+    house = walk.house
+    house.deliver(pd.concat([house.rows, house.newcomers(*walk.table.shifted)], ignore_index=True))
+    return walk.must("kedro retrain")
+
+
+def test_a_retraining_makes_a_champion_that_was_compared_with_the_first(
+    walk: Walk, retrained: str
+) -> None:
+    decision = walk.read("06_models/gate_decision.json")
+
+    first, *later = walk.champions()
+
+    assert "Retraining as of 2024-05-08." in retrained
+    assert decision["outcome"] == "promote"
+    assert decision["champion_before"] == first
+    assert any(check["name"] == f"not worse than champion {first}" for check in decision["checks"])
+    assert later == [decision["candidate"]]
+
+
+def test_a_rollback_returns_to_the_first_champion(walk: Walk, retrained: str) -> None:
+    first, second = walk.champions()
+
+    said = walk.must("kedro champion rollback --reason 'it was wrong'")
+
+    assert re.search(rf"^Rolled back +to {first} from {second}", said, re.MULTILINE)
+    assert walk.champions()[-1] == first
+    card = walk.path("08_reporting/model_card.html").read_text()
+    assert f"<title>Model card: {first}</title>" in card
+    history = walk.must("kedro champion history").splitlines()[1:]
+    assert [line.split()[2] for line in history] == [first, second, first]
+    assert "it was wrong" in history[0]
+
+
+def test_a_replay_says_that_it_needs_days(walk: Walk) -> None:
+    done = walk.house.project.run("kedro replay")
+
+    assert done.returncode == 1
+    assert "the rows have no date" in done.stderr
+    assert "Traceback" not in done.stderr
