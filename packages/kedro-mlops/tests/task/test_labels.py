@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.core.errors import ContractError
+from kedro_mlops.core.errors import ContractError, ProjectError
 from kedro_mlops.task.binary import Binary
 from kedro_mlops.task.multiclass import Multiclass
 from kedro_mlops.task.regression import Regression
-from kedro_mlops.task.task import Task
+from kedro_mlops.task.task import Costs, Task
 
 
 def labelled(annotation: Any, **said: Any) -> Columns:
@@ -122,3 +122,18 @@ def test_what_contradicts_the_task_of_a_label_is_refused(
 ) -> None:
     with pytest.raises(ContractError, match=rf"Labelled\.outcome .*{reason}"):
         labelled(annotation, **said)
+
+
+@pytest.mark.parametrize(
+    ("task", "costs"),
+    [
+        (Binary("late"), {"of_classes": {}}),
+        (Multiclass("kind", ("a", "b", "c")), {"false_positive": 2}),
+        (Regression("days"), {"false_negative": 1}),
+    ],
+)
+def test_costs_of_another_task_are_refused(task, costs):
+    with pytest.raises(ProjectError, match=rf"costs\.{next(iter(costs))} is not a cost of a"):
+        task.check_costs(Costs(**costs))
+
+    task.check_costs(Costs())

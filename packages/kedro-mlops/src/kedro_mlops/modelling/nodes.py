@@ -248,7 +248,12 @@ def _fit_timed(
 def choose_rule(
     contract: Columns, validation_predictions: pd.DataFrame, costs: Costs
 ) -> DecisionRule:
-    """How to decide, by the validation window."""
+    """How to decide, by the validation window.
+
+    Raises:
+        ProjectError: if the costs are not those of such a task.
+    """
+    contract.task.check_costs(costs)
     scored = Scored.of_scores(contract, validation_predictions)
     return contract.task.choose_rule(scored.label, scored.score, costs)
 

@@ -100,6 +100,7 @@ class Binary(Task):
     """One of two classes; see ``Task``."""
 
     name = "binary"
+    priced = ("false_negative", "false_positive")
     estimator = "classifier"
     score = PROBABILITY
     metrics = Metrics(

@@ -74,6 +74,7 @@ class Multiclass(Task):
     """One of several classes; see ``Task``."""
 
     name = "multiclass"
+    priced = ("of_classes",)
     estimator = "classifier"
     score = PROBABILITY
     metrics = Metrics(

@@ -89,6 +89,7 @@ class Regression(Task):
     """A number; see ``Task``."""
 
     name = "regression"
+    priced = ()
     estimator = "regressor"
     score = PREDICTION
     metrics = Metrics(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import Parameters
 
 from .metrics import Metric, Metrics
@@ -65,6 +66,7 @@ class Task(ABC):
         metrics: All that it is measured by.
         main_metrics: Those of parts of the rows.
         estimated_metrics: Those that are right on average where labels are expected ones.
+        priced: The costs that its decisions have.
         estimates_loss: Whether expected labels need a model of the loss.
         label: The column of the label.
         classes: Its values, in the order of their codes; of two, the positive is last.
@@ -78,6 +80,7 @@ class Task(ABC):
     metrics: ClassVar[Metrics]
     main_metrics: ClassVar[Metrics]
     estimated_metrics: ClassVar[Metrics]
+    priced: ClassVar[tuple[str, ...]]
     estimates_loss: ClassVar[bool] = False
 
     label: str
@@ -120,6 +123,19 @@ class Task(ABC):
     def listed(self) -> list[str]:
         """The metrics that are named first."""
         return [*LISTED[self.name]]
+
+    def check_costs(self, costs: Costs) -> None:
+        """Refuse costs of decisions that such a task does not take.
+
+        Raises:
+            ProjectError: naming them.
+        """
+        foreign = [name for name in costs.model_fields_set if name not in self.priced]
+        if foreign:
+            raise ProjectError(
+                f"costs.{foreign[0]} is not a cost of a {self.name} task, which '{self.label}' "
+                f"declares; it has {' and '.join(self.priced) or 'none: say `costs: {}`'}."
+            )
 
     @abstractmethod
     def labels(self, values: pd.Series) -> Floats:
