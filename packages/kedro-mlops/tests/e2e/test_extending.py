@@ -162,7 +162,7 @@ def test_a_limit_of_a_metric_that_there_is_not_stops_a_run_before_it_trains(
     refused = extended.run(f"kedro run --env sample --params {limit}")
 
     assert refused.returncode == 1
-    assert "There is no metric 'lift_of_top_half'. Did you mean" in refused.stderr
+    assert "There is no metric 'lift_of_top_half' of a binary task. Did you mean" in refused.stderr
     assert "tune" not in refused.stdout
 
 
