@@ -113,7 +113,7 @@ def walk(
         trained.predictions,
         trained.packaged["metrics"],
         evaluate_slices(contract, trained.predictions, BOOTSTRAP),
-        measure_single_features(contract, windows[0], windows[2], 0),
+        measure_single_features(contract, *windows, params, 0),
         behaviour,
         measure_footprint(contract, trained.candidate, windows[2], trained.fitted, 1e-6),
         LIMITS,

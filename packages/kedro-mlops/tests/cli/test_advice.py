@@ -92,9 +92,8 @@ def test_a_larger_share_in_quarantine_lets_the_tables_pass():
 
 
 def test_the_family_that_may_have_been_meant_is_trained(windows, modelling_params, bootstrap):
-    train, validation, _ = windows
     misspelt = modelling_params.model_copy(update={"n_trials": {"logistic_regresion": 1}})
-    given = (COLUMNS, FAMILIES, train, validation, pd.DataFrame(), None)
+    given = (COLUMNS, FAMILIES, *windows, pd.DataFrame(), None)
 
     said = said_by(tuning.tune, *given, misspelt, bootstrap, 0, CODE)
 

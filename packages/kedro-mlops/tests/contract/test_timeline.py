@@ -7,7 +7,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from example.factories import COLUMNS
+from example.factories import COLUMNS, observations
 from example.undated import LOANS, READINGS, loans, readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -244,6 +244,92 @@ def test_shares_that_leave_nothing_to_learn_from_are_refused():
         Splits(
             validation_days=1, test_days=1, validation_share=0.5, test_share=0.3, later_share=0.2
         )
+
+
+def labelled(contract, rows):
+    return contract.outcomes(ibis.memtable(rows)).to_pandas()
+
+
+@few
+@given(
+    n_rows=st.integers(10, 200),
+    n_folds=st.integers(2, 10),
+    positive=st.floats(0.1, 0.9),
+    seed=st.integers(0, 9),
+)
+def test_every_class_is_shared_out_to_all_folds(n_rows, n_folds, positive, seed):
+    rows, timeline = labelled(LOANS, loans(n_rows, positive, seed=seed)), Undated(LOANS)
+
+    folds = timeline.folds(rows, n_folds)
+
+    numbers = folds.of(timeline.marks(rows))
+    assert set(numbers) == set(range(len(folds)))
+    for code in (0, 1):
+        [of_class] = np.nonzero(rows["defaulted"] == code)
+        each = np.bincount(numbers[of_class], minlength=n_folds)
+        assert np.abs(each - len(of_class) / n_folds).max() <= 1
+    for fold in range(len(folds)):
+        assert (timeline.before(rows, folds, fold) == (numbers != fold)).all()
+
+
+@few
+@given(n_rows=st.integers(10, 100), n_more=st.integers(1, 100), seed=st.integers(1, 9))
+def test_a_row_stays_in_its_fold_whatever_its_label_and_whatever_comes(n_rows, n_more, seed):
+    before, timeline = labelled(LOANS, loans(n_rows)), Undated(LOANS)
+    folds = timeline.folds(before, 5)
+    numbers = dict(zip(before["loan"], folds.of(timeline.marks(before)), strict=True))
+
+    other = timeline.folds(before.sample(frac=1, random_state=seed), 5)
+    now = labelled(LOANS, pd.concat([loans(n_rows), loans(n_more, 0.6, seed=seed)]))
+    now["defaulted"] = 1 - now["defaulted"]
+    found = dict(zip(now["loan"], folds.of(timeline.marks(now)), strict=True))
+
+    assert (other.starts == folds.starts).all()
+    assert (other.numbers == folds.numbers).all()
+    assert {loan: found[loan] for loan in numbers} == numbers
+    # and one that comes is in one, too
+    assert set(found.values()) <= set(range(len(folds)))
+
+
+@few
+@given(n_patients=st.integers(10, 80), seed=st.integers(0, 9))
+def test_no_group_is_in_two_folds_also_when_it_has_come_to_have_another_class(n_patients, seed):
+    rows, timeline = labelled(READINGS, readings(n_patients, seed)), Undated(READINGS)
+    folds = timeline.folds(rows, 5)
+    more = rows.assign(number=rows["number"] + 100, severity=2)
+
+    together = pd.concat([rows, more], ignore_index=True)
+    numbers = pd.Series(folds.of(timeline.marks(together)))
+
+    assert numbers.groupby(together["patient"]).nunique().max() == 1
+    shares = np.bincount(numbers[: len(rows)]) / len(rows)
+    assert shares == pytest.approx(1 / len(folds), abs=0.1 + 8 / len(rows))
+
+
+@few
+@given(
+    n_rows=st.integers(40, 300),
+    n_days=st.integers(8, 60),
+    n_folds=st.integers(2, 8),
+    seed=st.integers(0, 9),
+)
+def test_by_time_nothing_is_learned_from_the_future_of_a_fold(n_rows, n_days, n_folds, seed):
+    contract, timeline = COLUMNS, Dated(COLUMNS)
+    rows = labelled(contract, observations(n_rows, n_days, seed)).dropna(subset=[contract.label])
+
+    folds = timeline.folds(rows, n_folds)
+
+    numbers = folds.of(timeline.marks(rows))
+    days = rows[contract.event_time].dt.normalize()
+    assert 1 <= len(folds) <= n_folds
+    assert set(numbers) == {-1, *range(len(folds))}
+    assert pd.Series(numbers).groupby(days.to_numpy()).nunique().max() == 1
+    assert (numbers[np.argsort(days, kind="stable")] == np.sort(numbers)).all()
+    for fold in range(len(folds)):
+        known = rows[timeline.before(rows, folds, fold)]
+        assert known[contract.label].nunique() == 2
+        assert known[contract.label_time].max() < days[numbers == fold].min()
+        assert known[contract.event_time].max() < days[numbers >= fold].min()
 
 
 KEY = column("Key", key=True)

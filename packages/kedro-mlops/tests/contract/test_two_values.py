@@ -101,18 +101,18 @@ def test_the_gate_judges_it_as_one(
     spelt: Trained,
     trained: Trained,
     windows: list[pd.DataFrame],
+    modelling_params: Modelling,
     bootstrap: Bootstrap,
     parameters: dict[str, Any],
 ) -> None:
-    train, _, test = windows
-    params = Gate(**parameters["gate"])
+    test, params = windows[2], Gate(**parameters["gate"])
 
     def judged(columns: Columns, made: Trained) -> Decision:
         footprint = Footprint(
             training_seconds=1, n_training_rows=1, model_bytes=1, engine="", one_row_milliseconds=1
         )
         slices = evaluate_slices(columns, made.predictions, bootstrap)
-        alone = measure_single_features(columns, train, test, 0)
+        alone = measure_single_features(columns, *windows, modelling_params, 0)
         behaviour = pd.DataFrame(columns=["name", "value", "limit", "passed", "detail"])
         checks = check_candidate(
             columns, made.candidate, made.predictions, made.packaged["metrics"], slices, alone,

@@ -51,6 +51,7 @@ def model(
         FAMILIES,
         train,
         validation,
+        test,
         pd.DataFrame(),
         None,
         modelling_params,

@@ -81,7 +81,7 @@ def judged(
         predictions,
         metrics,
         evaluation.evaluate_slices(columns, predictions, bootstrap),
-        evaluation.measure_single_features(columns, train, test, SEED),
+        evaluation.measure_single_features(columns, *life.windows, life.params, SEED),
         check_behaviour(columns, candidate, test, suite, SEED),
         evaluation.measure_footprint(columns, candidate, test, fitted, 1e-9),
         params,

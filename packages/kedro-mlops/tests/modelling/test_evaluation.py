@@ -254,10 +254,8 @@ def test_every_picture_of_the_evaluation_is_drawn(trained):
     assert all(figure.data for figure in figures)
 
 
-def test_every_feature_is_judged_alone(windows):
-    train, _, test = windows
-
-    alone = measure_single_features(COLUMNS, train, test, seed=0)
+def test_every_feature_is_judged_alone(windows, modelling_params):
+    alone = measure_single_features(COLUMNS, *windows, modelling_params, seed=0)
 
     assert sorted(alone["feature"]) == sorted(X)
     assert alone["tells"].is_monotonic_decreasing
@@ -265,26 +263,26 @@ def test_every_feature_is_judged_alone(windows):
 
 
 @pytest.mark.parametrize("share_of_truth", [1.0, 0.95])
-def test_a_feature_that_is_nearly_the_label_stands_out(windows, share_of_truth):
+def test_a_feature_that_is_nearly_the_label_stands_out(windows, modelling_params, share_of_truth):
     rng = np.random.default_rng(0)
     name = COLUMNS.features_of_kind("numeric")[0]
     leaking = [
         rows.assign(**{name: np.where(rng.random(len(rows)) < share_of_truth, rows[Y] * 5.0, 2.0)})
-        for rows in (windows[0], windows[2])
+        for rows in windows
     ]
 
-    alone = measure_single_features(COLUMNS, *leaking, seed=0)
+    alone = measure_single_features(COLUMNS, *leaking, modelling_params, seed=0)
 
     assert alone["feature"].iloc[0] == name
     assert alone["tells"].iloc[0] > 0.95
     assert alone["tells"].iloc[1] < 0.8
 
 
-def test_missing_values_that_follow_the_label_stand_out(windows):
+def test_missing_values_that_follow_the_label_stand_out(windows, modelling_params):
     name = COLUMNS.features_of_kind("numeric")[0]
     leaking = [rows.assign(**{name: rows[name].where(rows[Y] == 0)}) for rows in windows]
 
-    alone = measure_single_features(COLUMNS, leaking[0], leaking[2], seed=0)
+    alone = measure_single_features(COLUMNS, *leaking, modelling_params, seed=0)
 
     assert alone["feature"].iloc[0] == name
     assert alone["tells"].iloc[0] > 0.95

@@ -66,7 +66,7 @@ def test_a_family_that_does_not_learn_it_is_refused_by_name(
 
     with pytest.raises(ProjectError, match=f"no family '{other}' of {life.columns.task.estimator}"):
         tuning.tune(
-            life.columns, FAMILIES, *life.windows[:2], pd.DataFrame(), None, params, bootstrap,
+            life.columns, FAMILIES, *life.windows, pd.DataFrame(), None, params, bootstrap,
             SEED, CODE,
         )  # fmt: skip
 
@@ -161,12 +161,11 @@ def test_slices_are_all_the_rows_by_segment(life: Life, bootstrap: Bootstrap) ->
 def test_what_tells_the_label_is_found_by_importance_and_alone(
     life: Life, bootstrap: Bootstrap
 ) -> None:
-    train, _, test = life.windows
-    params = life.params
+    params, test = life.params, life.windows[2]
     importance = evaluation.measure_importance(
         life.columns, life.trained.fitted, test, params, SEED
     )
-    alone = evaluation.measure_single_features(life.columns, train, test, SEED)
+    alone = evaluation.measure_single_features(life.columns, *life.windows, params, SEED)
 
     assert importance["feature"][:2].tolist() == alone["feature"][:2].tolist() == SIGNALS
     assert alone["tells"][0] > 0.75

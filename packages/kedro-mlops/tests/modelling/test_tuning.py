@@ -24,10 +24,8 @@ def with_trials(params, **n_trials):
 
 
 def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, bootstrap, trained):
-    train, validation, _ = windows
-
     recipe, trials, predictions, _ = tune(
-        COLUMNS, FAMILIES, train, validation, NOTHING, None, modelling_params, bootstrap, 0, CODE
+        COLUMNS, FAMILIES, *windows, NOTHING, None, modelling_params, bootstrap, 0, CODE
     )
 
     assert recipe == trained.recipe
@@ -38,10 +36,8 @@ def test_tuning_with_one_seed_gives_one_result(windows, modelling_params, bootst
 def test_tuning_with_another_seed_tries_something_else(
     windows, modelling_params, bootstrap, trained
 ):
-    train, validation, _ = windows
-
     _, trials, *_ = tune(
-        COLUMNS, FAMILIES, train, validation, NOTHING, None, modelling_params, bootstrap, 1, CODE
+        COLUMNS, FAMILIES, *windows, NOTHING, None, modelling_params, bootstrap, 1, CODE
     )
 
     assert trials["C"].iloc[0] == trained.trials["C"].iloc[0]
@@ -51,7 +47,7 @@ def test_tuning_with_another_seed_tries_something_else(
 def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(
     windows, modelling_params, bootstrap
 ):
-    train, validation, _ = windows
+    train, validation, test = windows
     params = with_trials(modelling_params, logistic_regression=3, gradient_boosting=1)
     params = params.model_copy(update={"prefer_simpler": False})
 
@@ -60,6 +56,7 @@ def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(
         FAMILIES,
         train.head(1000),
         validation.head(500),
+        test,
         NOTHING,
         None,
         params,
@@ -77,11 +74,10 @@ def test_tuning_tries_each_family_as_often_as_asked_and_takes_the_best(
 
 
 def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_params, bootstrap):
-    train, validation, _ = windows
     params = with_trials(modelling_params, crystal_ball=1)
 
     with pytest.raises(ProjectError) as refused:
-        tune(COLUMNS, FAMILIES, train, validation, NOTHING, None, params, bootstrap, 0, CODE)
+        tune(COLUMNS, FAMILIES, *windows, NOTHING, None, params, bootstrap, 0, CODE)
 
     assert "crystal_ball" in str(refused.value)
     assert "logistic_regression" in str(refused.value)
@@ -91,7 +87,7 @@ def test_an_unknown_family_is_refused_with_those_that_exist(windows, modelling_p
 def tried(monkeypatch):
     """The trials that are made, as they are made."""
     made, once = [], Search.attempt
-    monkeypatch.setattr(Search, "attempt", lambda *given: made.append(given[1:]) or once(*given))
+    monkeypatch.setattr(Search, "attempt", lambda *given: made.append(given[1:3]) or once(*given))
     return made
 
 
@@ -107,6 +103,7 @@ def search(windows, modelling_params, bootstrap, tmp_path):
             FAMILIES,
             train,
             validation,
+            windows[2],
             history.load(),
             known_predictions,
             modelling_params,
@@ -169,6 +166,7 @@ def test_another_search_is_made_whatever_is_known(
         "families": FAMILIES,
         "train": train,
         "validation": validation,
+        "test": windows[2],
         "known_trials": NOTHING,
         "known_predictions": None,
         "params": modelling_params,
@@ -201,7 +199,7 @@ def test_a_search_by_another_loss_is_another(modelling_params, bootstrap, tried)
     squared, absolute = (Columns.of(one) for one in (DelayObservation, TypicalDelayObservation))
     rows = observations(600, 60, 0, squared).sort_values(squared.event_time, ignore_index=True)
     params = modelling_params.model_copy(update={"n_trials": {"ridge": 2}})
-    windows, said = (rows.iloc[:400], rows.iloc[400:]), (params, bootstrap, 0, CODE)
+    windows, said = (rows.iloc[:400], rows.iloc[400:], rows.iloc[:0]), (params, bootstrap, 0, CODE)
     *_, known = tune(squared, FAMILIES, *windows, NOTHING, None, *said)
 
     recipe, trials, *_ = tune(absolute, FAMILIES, *windows, known, None, *said)
@@ -221,6 +219,7 @@ def tuned(windows, modelling_params, bootstrap, tried):
             families,
             windows[0].head(2000),
             windows[1],
+            windows[2],
             known,
             None,
             modelling_params.model_copy(update=params),
@@ -318,7 +317,7 @@ def told(monkeypatch, windows):
     def tell(**families):
         results = {family: iter(told) for family, told in families.items()}
 
-        def attempt(_, family, hyperparameters):
+        def attempt(_, family, hyperparameters, *trial):
             told = next(results[family])
             loss, said = (told, label) if isinstance(told, float) else (log_loss(label, told), told)
             return Trial(family, hyperparameters, loss, 0.0, "", said)

@@ -146,7 +146,6 @@ def dead_windows(windows):
 @pytest.fixture(scope="module")
 def dead(dead_windows, history, modelling_params, as_of, window, bootstrap, costs):
     """What the nodes of the pipeline make of them, and what is measured of single features."""
-    train, _, test = dead_windows
     given = modelling_params.model_copy(update={"n_trials": {"gradient_boosting": 1}})
     constants = {name: ibis.literal(value) for name, value in DEAD.items() if name != WIND}
     before = history.model_input.mutate(**{WIND: ibis.null("float64")}, **constants)
@@ -154,7 +153,7 @@ def dead(dead_windows, history, modelling_params, as_of, window, bootstrap, cost
     importance = pd.DataFrame(trained.candidate.evaluation.importance)
     return (
         trained.candidate,
-        evaluation.measure_single_features(COLUMNS, train, test, seed=0),
+        evaluation.measure_single_features(COLUMNS, *dead_windows, given, seed=0),
         importance,
     )
 

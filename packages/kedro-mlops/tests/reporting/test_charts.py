@@ -118,13 +118,16 @@ def test_importances_keep_their_order():
 
 
 def test_trials_are_grouped_by_family_and_the_best_so_far_never_rises():
-    table = pd.DataFrame({"family": ["a_b", "a_b", "c", "c"], "log_loss": [0.6, 0.7, 0.5, 0.55]})
+    losses = [0.6, 0.7, 0.5, 0.55, 0.4]
+    table = pd.DataFrame({"family": ["a_b", "a_b", "c", "c", "c"], "log_loss": losses})
+    # of some folds alone
+    table["is_pruned"] = [False, False, False, False, True]
 
     first, second, best = charts.trials(table).data
 
     assert (first.name, points(first)) == ("a b", [(0, 0.6), (1, 0.7)])
-    assert (second.name, points(second)) == ("c", [(2, 0.5), (3, 0.55)])
-    assert points(best) == [(0, 0.6), (1, 0.6), (2, 0.5), (3, 0.5)]
+    assert (second.name, points(second)) == ("c", [(2, 0.5), (3, 0.55), (4, 0.4)])
+    assert points(best) == [(0, 0.6), (1, 0.6), (2, 0.5), (3, 0.5), (4, 0.5)]
 
 
 def test_windows_are_shown_realised_and_estimated_over_the_interval_of_the_test_window():

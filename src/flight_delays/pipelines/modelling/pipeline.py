@@ -41,8 +41,8 @@ def create_pipeline() -> Pipeline:
             Node(
                 tune,
                 [
-                    "contract", "families", "train", "validation", "known_trials",
-                    "known_predictions", PARAMS, BOOTSTRAP, SEED, CODE,
+                    "contract", "families", *WINDOWS, "known_trials", "known_predictions",
+                    PARAMS, BOOTSTRAP, SEED, CODE,
                 ],
                 ["recipe", "tuning_trials", "validation_predictions", "tuning_history"],
             ),
@@ -73,7 +73,9 @@ def create_pipeline() -> Pipeline:
                 "feature_importance",
             ),
             Node(
-                measure_single_features, ["contract", "train", "test", SEED], "single_feature_auc"
+                measure_single_features,
+                ["contract", *WINDOWS, PARAMS, SEED],
+                "single_feature_auc",
             ),
             Node(
                 draw_evaluation,

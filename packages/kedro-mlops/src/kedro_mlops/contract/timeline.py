@@ -19,11 +19,13 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 
 from .columns import Columns
+from .folds import Folds
 from .places import Places
 
 SECONDS_A_DAY = 86_400
@@ -98,6 +100,22 @@ class Timeline(ABC):
     @abstractmethod
     def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
         """The rows from which a model learns in the end: all those of ``split``."""
+
+    @abstractmethod
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
+        """Of those, the ones that have a label, in their order; labels are numbers or codes."""
+
+    @abstractmethod
+    def marks(self, rows: pd.DataFrame) -> NDArray[np.str_]:
+        """Of each row, the text by which it is in a fold."""
+
+    @abstractmethod
+    def folds(self, rows: pd.DataFrame, n_folds: int) -> Folds:
+        """That many folds of labelled rows, or as many as can be made of them."""
+
+    @abstractmethod
+    def before(self, rows: pd.DataFrame, folds: Folds, fold: int) -> NDArray[np.bool_]:
+        """The rows from which the model learns that is measured on a fold."""
 
     @abstractmethod
     def record(
@@ -178,6 +196,33 @@ class Dated(Timeline):
         """Those whose label was known."""
         return self._known(table, as_of.moment)
 
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:  # noqa: ARG002
+        """Those whose label was known."""
+        return self._between(table, pd.Timestamp.min, as_of.moment)
+
+    def marks(self, rows: pd.DataFrame) -> NDArray[np.str_]:
+        """Its day."""
+        return np.array(rows[self.moment].dt.strftime("%Y-%m-%d"), np.str_)
+
+    def folds(self, rows: pd.DataFrame, n_folds: int) -> Folds:
+        """Days that follow each other, of about as many rows as those before the first fold.
+
+        A fold begins only when something can be learned from the labels that are known by then.
+        """
+        days = np.sort(self.marks(rows))
+        starts = np.unique(days[len(days) * np.arange(1, n_folds + 1) // (n_folds + 1)])
+        labels = rows[self.contract.label]
+        starts = starts[[len({*labels[self._known_by(rows, day)]}) > 1 for day in starts]]
+        return Folds(starts, np.arange(len(starts)))
+
+    def before(self, rows: pd.DataFrame, folds: Folds, fold: int) -> NDArray[np.bool_]:
+        """Those whose label was known when the fold began."""
+        return self._known_by(rows, folds.starts[fold])
+
+    def _known_by(self, rows: pd.DataFrame, day: str) -> NDArray[np.bool_]:
+        known = rows[self.contract.label_time]
+        return (known < pd.Timestamp(day, tz=known.dt.tz)).to_numpy()
+
     def _known(self, table: ir.Table, end: pd.Timestamp) -> ir.Table:
         return table.filter(table[self.contract.label_time] < ibis.literal(end))
 
@@ -257,14 +302,41 @@ class Undated(Timeline):
         shared, sides = self._shared(table), {}
         for (name, remedy), ends in zip(_MORE.items(), pairwise(splits.bounds[:-1]), strict=True):
             rows = shared.filter(shared[SHARE] >= ends[0], shared[SHARE] < ends[1])
-            shuffled = rows.order_by([_other_half(rows[PLACE]), *self.contract.keys])
-            sides[name] = Side(shuffled.drop(PLACE, CLASS, SHARE), "", remedy)
+            sides[name] = Side(self._shuffled(rows.drop(PLACE, CLASS, SHARE)), "", remedy)
         return sides
 
     def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:  # noqa: ARG002
         """Those that are not set aside."""
         shared = self._shared(table)
         return shared.filter(shared[SHARE] < splits.bounds[-2]).drop(PLACE, CLASS, SHARE)
+
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
+        """Those that are not set aside, as if shuffled."""
+        return self._shuffled(self.known(table, as_of, splits))
+
+    def _shuffled(self, rows: ir.Table) -> ir.Table:
+        return rows.order_by([_other_half(self.place(rows)), *self.contract.keys])
+
+    def marks(self, rows: pd.DataFrame) -> NDArray[np.str_]:
+        """Its place."""
+        return np.array(self._located(rows).to_pandas()[PLACE], np.str_)
+
+    def folds(self, rows: pd.DataFrame, n_folds: int) -> Folds:
+        """As many rows of every class in each; rows in the same place are in the same fold."""
+        located = self._located(rows)
+        found = located.select(PLACE, **{CLASS: self._code(located)}).to_pandas()
+        places = found.groupby(PLACE)[CLASS].agg(["max", "size"])
+        of_class = places.groupby("max")["size"]
+        share = (of_class.cumsum() - places["size"] / 2) / of_class.transform("sum")
+        # without numbers that no row has
+        _, numbers = np.unique((share.to_numpy() * n_folds).astype(int), return_inverse=True)
+        starts = places.index.to_numpy(np.str_)
+        # places before the first are with it
+        return Folds(np.append([""], starts[1:]), numbers)
+
+    def before(self, rows: pd.DataFrame, folds: Folds, fold: int) -> NDArray[np.bool_]:
+        """All that are in other folds."""
+        return np.asarray(folds.of(self.marks(rows)) != fold)
 
     def _shared(self, table: ir.Table) -> ir.Table:
         """Labelled rows, with the share of the rows of their class that come before.
@@ -292,7 +364,10 @@ class Undated(Timeline):
         }
 
     def _last(self, *parts: pd.DataFrame) -> Places:
-        rows = self._located(pd.concat(parts, ignore_index=True))
+        learned = pd.concat(parts, ignore_index=True)
+        if learned.empty:
+            return Places(by=self.contract.ordered_by, last={})
+        rows = self._located(learned)
         last = rows.group_by(code=self._code(rows)).aggregate(last=rows[PLACE].max())
         found = last.order_by("code").to_pyarrow().to_pylist()
         by_code = {str(row["code"]): row["last"] for row in found}
@@ -315,6 +390,8 @@ class Undated(Timeline):
         """Whether rows lie beyond the last place of each class that is in their own place."""
         if places is None or places.by != self.contract.ordered_by:
             return ibis.literal(value=False)
+        if not places.last:
+            return ibis.literal(value=True)
         ends = [(int(code), place) for code, place in places.last.items()]
         last = self._code(rows).cases(*ends, else_="")
         return rows[PLACE] > last.max().over(group_by=rows[PLACE])

@@ -15,7 +15,8 @@ from kedro_mlops.measures.evaluation import Footprint, Measured
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks
 from kedro_mlops.measures.metrics import Bootstrap, Scored
 from kedro_mlops.models.decision import Decision, Outcome
-from kedro_mlops.models.package import Model, ModelPackage, is_mute, scores_of
+from kedro_mlops.models.folded import Folded, scores_of_rows
+from kedro_mlops.models.package import Model, ModelPackage, is_mute
 from kedro_mlops.task.metrics import Metrics
 
 from .checks import (
@@ -260,8 +261,8 @@ def _contest(
             f"{_by_hand(candidate.version)}."
         )
         return Verdict("await_approval", [reason])
-    asked = test.loc[unseen, incumbent.metadata.features]
-    other = scores_of(incumbent.metadata.output, opponent, asked)
+    features, output = incumbent.metadata.features, incumbent.metadata.output
+    other = scores_of_rows(contract, output, opponent, features, test.loc[unseen])
     rows, limit = predictions[unseen], params.max_loss_increase
     overall = compare(
         f"not worse than champion {incumbent.version}",
@@ -290,11 +291,11 @@ def _contest(
 
 def _fair_opponent(
     contract: Columns, incumbent: ModelPackage, test: pd.DataFrame
-) -> tuple[Model, pd.Series]:
+) -> tuple["Model | Folded", pd.Series]:
     """The champion, and the rows it has not learned from.
 
     That is the model as it serves; or, where that one has seen the test window, the one that was
-    measured when it was a candidate itself.
+    measured when it was a candidate itself, or those of its folds.
     """
     metadata, timeline = incumbent.metadata, timeline_of(contract)
     unseen = timeline.unseen(test, metadata.trained_until, metadata.trained_places)

@@ -17,29 +17,30 @@ from .search import Trial
 def choose(
     contract: Columns,
     families: Families,
-    validation: pd.DataFrame,
+    rows: pd.DataFrame,
     trials: list[Trial],
     params: Modelling,
     bootstrap: Bootstrap,
+    where: str,
 ) -> list[Trial]:
     """The trials, of which the one that is taken says why.
 
-    That is the one with the lowest loss on the validation window. Or, where simpler families
-    are preferred, the best one of the simplest family that it is not surely better than: families
-    are declared in the order of their complexity.
+    That is the one with the lowest loss on the rows they were asked about. Or, where simpler
+    families are preferred, the best one of the simplest family that it is not surely better than:
+    families are declared in the order of their complexity.
     """
     best = _best(trials)
     taken = best
     loss = metric_name(contract.task.loss)
-    why = f"its {loss} on the validation window is the lowest of {len(trials)} trials"
+    why = f"its {loss} {where} is the lowest of {len(trials)} trials"
     beaten = []
     for simpler in _of_simpler(families, best, trials) if params.prefer_simpler else ():
         difference = paired_difference(
             Scored(
                 contract.task,
-                contract.task.labels(validation[contract.label]),
+                contract.task.labels(rows[contract.label]),
                 np.asarray(best.predictions),
-                contract.blocks(validation),
+                contract.blocks(rows),
             ),
             np.asarray(simpler.predictions),
             bootstrap,
@@ -48,18 +49,18 @@ def choose(
         if difference.high >= 0:
             taken = simpler
             why = (
-                f"it is simpler than {best.family_in_words}, which is not surely better on the "
-                f"validation window ({differs})"
+                f"it is simpler than {best.family_in_words}, which is not surely better {where} "
+                f"({differs})"
             )
             break
         beaten.append(f"{simpler.family_in_words}, which is simpler ({differs})")
-        why = f"on the validation window it is surely better than {' and '.join(beaten)}"
+        why = f"{where} it is surely better than {' and '.join(beaten)}"
     choice = f"{taken.family_in_words.capitalize()} was taken: {why}."
     return [replace(trial, choice=choice) if trial is taken else trial for trial in trials]
 
 
 def _best(trials: list[Trial]) -> Trial:
-    return min(trials, key=lambda trial: trial.loss)
+    return min((trial for trial in trials if not trial.is_pruned), key=lambda trial: trial.loss)
 
 
 def _of_simpler(families: Families, best: Trial, trials: list[Trial]) -> list[Trial]:

@@ -3,6 +3,7 @@
 import tempfile
 import time
 import timeit
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from kedro_mlops.measures.metrics import (
     measure,
 )
 from kedro_mlops.models.families import shallow_tree
+from kedro_mlops.models.folded import asked, scores_of_rows
 from kedro_mlops.models.package import ModelPackage, dump_estimator, scores_of
 from kedro_mlops.models.preprocessing import informative
 from kedro_mlops.reporting import charts
@@ -39,6 +41,7 @@ from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
 from .nodes import Fitted, Modelling
+from .parts import Part, by_parts, folds_of, parts_by
 
 TREE = "shallow_tree"
 # the models whose ROC curves are kept, and what their scores are called
@@ -58,26 +61,38 @@ def predict_test(
     rule: DecisionRule,
     seed: int,
 ) -> pd.DataFrame:
-    """Score the test window once, with the candidate and with the baselines.
+    """Score the test rows once, with the candidate and with the baselines.
+
+    Where they are cross-validated, each by what was learned from others.
 
     Returns:
         Keys, segments, protected columns and label of each row, what is predicted, and the scores
         of each baseline.
     """
-    task, known = contract.task, pd.concat([train, validation], ignore_index=True)
-    output = task.output(rule)
-    tree = shallow_tree(task, informative(contract, known), len(known), seed).fit(
-        known[contract.features], known[contract.label]
-    )
+    task, output = contract.task, contract.task.output(rule)
+    parts = parts_by(contract, fitted.folds, train, validation, test)
+    scores = scores_of_rows(contract, output, fitted.evaluated, contract.features, test)
+    of_tree = by_parts(parts, lambda part: _scores_of_tree(contract, part, contract.features, seed))
+    mean = by_parts(parts, lambda part: _mean(contract, part))
     compared = [*contract.segments, *contract.protected]
     kept = list(dict.fromkeys([*contract.row_index, *compared, contract.label]))
-    scores, of_tree = (
-        scores_of(output, model, test[contract.features]) for model in (fitted.evaluated, tree)
-    )
-    mean = np.broadcast_to(task.mean(task.labels(known[contract.label])), scores.shape)
     return test[kept].assign(
         **output.of_rows(scores), **output.named(mean, task.baseline), **output.named(of_tree, TREE)
     )
+
+
+def _scores_of_tree(contract: Columns, part: Part, features: list[str], seed: int) -> Floats:
+    """What a shallow tree on some features says."""
+    known, learned = part.known, informative(contract, part.known).only(*features)
+    tree = shallow_tree(contract.task, learned, len(known), seed)
+    tree.fit(known[features], known[contract.label])
+    return scores_of(contract.task.output(), tree, part.asked[features])
+
+
+def _mean(contract: Columns, part: Part) -> Floats:
+    """What the simplest baseline says, which is the same of every row."""
+    mean = contract.task.mean(contract.task.labels(part.known[contract.label]))
+    return np.broadcast_to(mean, (len(part.asked), *mean.shape))
 
 
 def evaluate(
@@ -140,22 +155,30 @@ def _slice(contract: Columns, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[
 def measure_importance(
     contract: Columns, fitted: Fitted, test: pd.DataFrame, params: Modelling, seed: int
 ) -> pd.DataFrame:
-    """How much the loss grows when one feature is shuffled, on rows of the test window."""
+    """How much the loss grows when one feature is shuffled, on rows of the test window.
+
+    Or among the rows of each fold, on average.
+    """
     rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
+    parts = list(asked(contract, fitted.evaluated, rows))
     with parallel_config("threading", n_jobs=params.n_workers):
-        result = permutation_importance(
-            fitted.evaluated,
-            rows[contract.features],
-            rows[contract.label],
-            scoring=lambda model, inputs, labels: -_loss(contract, model, inputs, labels),
-            n_repeats=params.importance.n_repeats,
-            random_state=seed,
-        )
+        results = [
+            permutation_importance(
+                model,
+                rows.iloc[at][contract.features],
+                rows.iloc[at][contract.label],
+                scoring=lambda model, inputs, labels: -_loss(contract, model, inputs, labels),
+                n_repeats=params.importance.n_repeats,
+                random_state=seed,
+            ).importances
+            for model, at in parts
+        ]
+    found = np.average(results, axis=0, weights=[len(at) / len(rows) for _, at in parts])
     importance = pd.DataFrame(
         {
             "feature": contract.features,
-            "importance": result.importances_mean,
-            "spread": result.importances_std,
+            "importance": found.mean(axis=1),
+            "spread": found.std(axis=1),
         }
     )
     return importance.sort_values("importance", ascending=False, ignore_index=True)
@@ -168,20 +191,28 @@ def _loss(contract: Columns, model: Pipeline, inputs: pd.DataFrame, labels: pd.S
 
 
 def measure_single_features(
-    contract: Columns, train: pd.DataFrame, test: pd.DataFrame, seed: int
+    contract: Columns,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    params: Modelling,
+    seed: int,
 ) -> pd.DataFrame:
     """How well each feature alone tells the label: one that tells it (nearly) all is a leak.
 
     Returns:
-        How well a shallow tree on each feature tells the label on the test window, from 0.5 to 1,
-        highest first; 0.5 where there was nothing to learn. See ``Task.tells``.
+        How well a shallow tree on each feature tells the label of test rows, from 0.5 to 1, highest
+        first; 0.5 where there was nothing to learn. See ``Task.tells``.
     """
     task, found = contract.task, dict.fromkeys(contract.features, 0.5)
     labels = task.labels(test[contract.label])
-    for name in informative(contract, train).features:
-        tree = shallow_tree(task, contract.only(name), len(train), seed)
-        tree.fit(train[[name]], train[contract.label])
-        found[name] = task.tells(labels, scores_of(task.output(), tree, test[[name]]))
+    folds = folds_of(contract, train, validation, test, params.cross_validation)
+    # of windows, the first alone is enough
+    parts = parts_by(contract, folds, train, validation.iloc[:0], test)
+    for name in contract.features:
+        if all(name in informative(contract, part.known).features for part in parts):
+            scores = by_parts(parts, partial(_scores_of_tree, contract, features=[name], seed=seed))
+            found[name] = task.tells(labels, scores)
     table = pd.DataFrame({"feature": found.keys(), "tells": found.values()})
     return table.sort_values("tells", ascending=False, ignore_index=True)
 

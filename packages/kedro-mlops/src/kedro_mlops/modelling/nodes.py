@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.folds import Folds
 from kedro_mlops.contract.timeline import Side, Splits, timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
@@ -24,11 +25,14 @@ from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation, Measured
 from kedro_mlops.measures.metrics import Scored
 from kedro_mlops.models.families import Families, Family, Hyperparameters, loss_estimate
+from kedro_mlops.models.folded import Folded, scores_of_rows
 from kedro_mlops.models.metadata import Lineage, Metadata
-from kedro_mlops.models.package import ModelPackage, Unloadable, content_hash, scores_of
+from kedro_mlops.models.package import ModelPackage, Unloadable, content_hash
 from kedro_mlops.models.preprocessing import informative, left_out
 from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
+
+from .parts import cut_folds, folds_of, parts_by
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +44,23 @@ class Importance(Parameters):
     n_repeats: int = Field(gt=0)
 
 
+class CrossValidation(Parameters):
+    """How few rows are learned from, all of which are needed to learn and to measure."""
+
+    folds: int = Field(gt=1, description="Parts, each of which is measured by a model of its own")
+    below_rows: PositiveInt = Field(description="Labelled rows from which there are windows")
+    more_trials: PositiveInt = Field(
+        description="By what the trials of each family are multiplied, since they take less time"
+    )
+
+
 class Modelling(Splits):
     """Parameters of the modelling pipeline."""
 
     min_rows: int = Field(gt=0, description="Labelled rows that every window must have")
+    cross_validation: CrossValidation | None = Field(
+        None, description="Of tables with few rows; null: never"
+    )
     n_trials: dict[str, PositiveInt] = Field(
         min_length=1, description="Trials for each family of models"
     )
@@ -66,6 +83,13 @@ class Modelling(Splits):
     n_workers: int = Field(gt=0, description="Trials at the same time, a core each")
     importance: Importance
 
+    def for_folds(self) -> "Modelling":
+        """Where tables have few rows: with more trials."""
+        assert self.cross_validation is not None
+        more = self.cross_validation.more_trials
+        n_trials = {family: n * more for family, n in self.n_trials.items()}
+        return self.model_copy(update={"n_trials": n_trials})
+
 
 class CodeVersion(Parameters):
     """Which code and which locked packages are running."""
@@ -85,10 +109,11 @@ class CodeVersion(Parameters):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The winner, fitted twice, and what it was fitted by and to.
+    """The winner, fitted to be measured and to serve, and what it was fitted by and to.
 
     Attributes:
-        evaluated: The model that is measured, fitted on all that precedes the test window.
+        evaluated: The model that is measured, fitted on all that precedes the test window; or
+            one for each fold, fitted on others.
         final: The one that would serve, fitted up to the as-of moment.
         loss_estimate: What the loss of a row is expected to be, if the task needs it.
         training_seconds: What its fit took.
@@ -96,12 +121,17 @@ class Fitted:
         searched: What they say of the search, of which others may end in the same fit.
     """
 
-    evaluated: Pipeline
+    evaluated: Pipeline | Folded
     final: Pipeline
     training_seconds: float
     recorded: dict[str, Any]
     searched: dict[str, Any]
     loss_estimate: Pipeline | None = None
+
+    @property
+    def folds(self) -> Folds | None:
+        """Those of the rows it is measured on, if they are cross-validated."""
+        return self.evaluated.folds if isinstance(self.evaluated, Folded) else None
 
 
 def split_windows(
@@ -109,14 +139,22 @@ def split_windows(
 ) -> list[pd.DataFrame]:
     """Cut the labelled rows into train, validation and test windows; see ``contract.timeline``.
 
+    Where they are few they are cross-validated: all are test rows, but those before the first fold.
+
     Returns:
         Train, validation and test rows in the contract's columns, ordered by event time, or else
         as if shuffled.
 
     Raises:
-        ProjectError: if a window has too few rows or only one class.
+        ProjectError: if a window has too few rows or only one class, or if there are so few rows
+            that nothing can be learned from those of other folds.
     """
-    sides = timeline_of(contract).split(model_input, as_of, params)
+    timeline = timeline_of(contract)
+    if params.cross_validation is not None:
+        learned = timeline.learned(model_input, as_of, params)
+        if learned.count().to_pyarrow().as_py() < params.cross_validation.below_rows:
+            return cut_folds(contract, learned.to_pandas(), params.cross_validation.folds)
+    sides = timeline.split(model_input, as_of, params)
     windows = [side.rows.to_pandas() for side in sides.values()]
     for (name, side), rows in zip(sides.items(), windows, strict=True):
         _check_window(contract, name, rows, side, params)
@@ -162,18 +200,20 @@ def fit_winner(
     seed: int,
     code: CodeVersion,
 ) -> Fitted:
-    """Refit the winner twice, at the same time if there are workers for it.
+    """Refit the winner to be measured and to serve, at the same time if there are workers for it.
 
     Unless the candidate that is known is of the same features, rows, recipe, seed and code: then
-    the two are taken as they were fitted.
+    its models are taken as they were fitted.
     """
     windows = [train, validation, test]
+    folds = folds_of(contract, train, validation, test, params.cross_validation)
     recorded = {
         "family": recipe["family"],
         "hyperparameters": recipe["hyperparameters"],
         "loss": contract.task.loss,
         "features": contract.features,
         "left_out": left_out(contract, pd.concat(windows)),
+        "n_folds": len(folds) if folds else None,
         **timeline_of(contract).record(*windows),
         "n_training_rows": sum(map(len, windows)),
         "lineage": code.lineage_of(hash_rows(*windows)),
@@ -184,17 +224,20 @@ def fit_winner(
         fitted = _fitted_before(known_candidate, recorded, searched)
         if fitted is not None:
             return fitted
-    with Parallel(min(params.n_workers, 2), backend="threading") as parallel:
-        (evaluated, _), (final, seconds) = parallel(
-            delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, *rows)
-            for rows in (windows[:2], windows)
+    parts = parts_by(contract, folds, *windows)
+    with Parallel(min(params.n_workers, 1 + len(parts)), backend="threading") as parallel:
+        *measured, (final, seconds) = parallel(
+            delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, rows)
+            for rows in (*(part.known for part in parts), pd.concat(windows, ignore_index=True))
         )
+    models = [model for model, _ in measured]
+    evaluated = Folded(models, folds) if folds else models[0]
     estimate = fit_loss_estimate(contract, evaluated, test, seed)
     return Fitted(evaluated, final, seconds, recorded, searched, estimate)
 
 
 def fit_loss_estimate(
-    contract: Columns, evaluated: Pipeline, test: pd.DataFrame, seed: int
+    contract: Columns, evaluated: Pipeline | Folded, test: pd.DataFrame, seed: int
 ) -> Pipeline | None:
     """Learn what the loss of a row is, by what is known of it and what is predicted.
 
@@ -209,7 +252,7 @@ def fit_loss_estimate(
     if not task.estimates_loss:
         return None
     output = task.output()
-    scores = scores_of(output, evaluated, test[contract.features])
+    scores = scores_of_rows(contract, output, evaluated, contract.features, test)
     rows = test[contract.features].assign(**output.named(scores))
     known = informative(contract, rows)
     model = loss_estimate(known, output.score_columns(), len(rows), seed)
@@ -221,11 +264,11 @@ def fit_loss_estimate(
 def _fitted_before(
     known: ModelPackage, recorded: dict[str, Any], searched: dict[str, Any]
 ) -> Fitted | None:
-    """A candidate's two models, if just they would be fitted, and what the fit took is known."""
+    """A candidate's models, if just they would be fitted, and what the fit took is known."""
     evaluated, final = known.evaluated, known.estimator
     seconds = known.evaluation.training_seconds if known.evaluation else None
     same = all(getattr(known.metadata, name) == value for name, value in recorded.items())
-    loaded = isinstance(evaluated, Pipeline) and isinstance(final, Pipeline)
+    loaded = isinstance(evaluated, Pipeline | Folded) and isinstance(final, Pipeline)
     estimate = known.loss_estimate
     if not (same and loaded and seconds is not None) or isinstance(estimate, Unloadable):
         return None
@@ -238,10 +281,10 @@ def _fit_timed(
     family: Family,
     recipe: Hyperparameters,
     seed: int,
-    *windows: pd.DataFrame,
+    rows: pd.DataFrame,
 ) -> tuple[Pipeline, float]:
     start = time.perf_counter()
-    model = fit(contract, family, recipe["hyperparameters"], seed, *windows)
+    model = fit(contract, family, recipe["hyperparameters"], seed, rows)
     return model, time.perf_counter() - start
 
 

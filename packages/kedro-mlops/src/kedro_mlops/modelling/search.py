@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
-import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.models.families import Families, Hyperparameters
+from kedro_mlops.models.folded import in_order
 from kedro_mlops.models.package import scores_of
 from kedro_mlops.runtime.serving_spec import hash_of
 from kedro_mlops.task.task import Task
 
 from .nodes import Modelling, fit
+from .parts import Part
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +32,13 @@ AS_MANY_AS_BEFORE = "as many as the time before allowed"
 
 @dataclass(frozen=True)
 class Trial:
-    """One attempt: what was tried, and how it did on the validation window.
+    """One attempt: what was tried, and how it did on the validation window, or out of fold.
 
     Attributes:
-        predictions: On the validation window; only their hash is kept for a later search.
+        predictions: Of those rows; only their hash is kept for a later search.
         end: Of the last of its family, how many were made, and why no other was.
         choice: Of the one that is taken, why, in one sentence.
+        is_pruned: Whether it was given up after some folds, the loss being that of these.
     """
 
     family: str
@@ -47,6 +49,7 @@ class Trial:
     predictions: NDArray[np.float64] | None = None
     end: str = ""
     choice: str = ""
+    is_pruned: bool = False
 
     @property
     def family_in_words(self) -> str:
@@ -64,13 +67,13 @@ class Search:
     """What a search is of.
 
     Attributes:
+        parts: What trials learn from, and are measured on.
         clock: Tells seconds, of which only differences mean something.
     """
 
     contract: Columns
     families: Families
-    train: pd.DataFrame
-    validation: pd.DataFrame
+    parts: list[Part]
     params: Modelling
     seed: int
     clock: Callable[[], float]
@@ -91,7 +94,7 @@ class Search:
         ) as progress:
             for trial in self._trials():
                 trials.append(trial)
-                best = min(trials, key=lambda tried: tried.loss)
+                best = min(trials, key=lambda tried: (tried.is_pruned, tried.loss))
                 progress.set_postfix_str(f"best {best.family}, {self.task.loss} {best.loss:.4f}")
                 progress.update()
         return trials
@@ -120,7 +123,8 @@ class Search:
         n_trials, n_workers = self.params.n_trials[family], self.params.n_workers
         n_made = min((self.params.n_trials_made or {}).get(family, n_trials), n_trials)
         sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=n_trials // 2)
-        study = optuna.create_study(study_name=family, sampler=sampler)
+        pruner = optuna.pruners.MedianPruner()
+        study = optuna.create_study(study_name=family, sampler=sampler, pruner=pruner)
         study.enqueue_trial(self.families[family].default)
         at_once = n_workers if self.clock() < end else 1
         losses: list[float] = []
@@ -129,13 +133,17 @@ class Search:
             while not why:
                 asked = [study.ask() for _ in range(min(at_once, n_made - len(losses)))]
                 *others, last = parallel(
-                    delayed(self.attempt)(family, suggested)
-                    for suggested in map(self.families[family].suggest, asked)
+                    delayed(self.attempt)(family, self._suggest(family, trial), trial)
+                    for trial in asked
                 )
-                # told in the order asked, so that it does not depend on who finished first
+                # told in the order asked, so that it does not depend on who finished first; nor
+                # does who is pruned, which follows from those that were told
                 for trial, result in zip(asked, [*others, last], strict=True):
-                    study.tell(trial, result.loss)
-                    losses.append(result.loss)
+                    if result.is_pruned:
+                        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                    else:
+                        study.tell(trial, result.loss)
+                    losses.append(np.inf if result.is_pruned else result.loss)
                 why = self._why_no_more(losses, n_trials, n_made, end)
                 said = f"{len(losses)} of {n_trials} trials, {why}" if why else ""
                 yield from [*others, replace(last, end=said)]
@@ -150,20 +158,44 @@ class Search:
             return AS_MANY_AS_BEFORE
         return OUT_OF_TIME if self.clock() >= end else ""
 
-    def attempt(self, family: str, hyperparameters: Hyperparameters) -> Trial:
-        """Fit on the training window, and see how well that does on the validation window."""
+    def _suggest(self, family: str, trial: optuna.Trial) -> Hyperparameters:
+        found = self.families[family]
+        few = found.suggest_few if len(self.parts) > 1 else None
+        return (few or found.suggest)(trial)
+
+    def attempt(
+        self, family: str, hyperparameters: Hyperparameters, trial: optuna.Trial | None = None
+    ) -> Trial:
+        """Fit on what is known, and see how well that does on the rows asked, part by part.
+
+        A trial of Optuna's is given up as soon as its loss so far is above the median of others.
+        """
         start = time.perf_counter()
-        model = fit(self.contract, self.families[family], hyperparameters, self.seed, self.train)
-        predictions = scores_of(self.task.output(), model, self.validation[self.contract.features])
-        labels = self.task.labels(self.validation[self.contract.label])
-        loss = float(self.task.row_loss(labels, predictions).mean())
+        output, is_pruned = self.task.output(), False
+        predictions: list[NDArray[np.float64]] = []
+        losses: list[NDArray[np.float64]] = []
+        for n_done, part in enumerate(self.parts, 1):
+            model = fit(
+                self.contract, self.families[family], hyperparameters, self.seed, part.known
+            )
+            predictions.append(scores_of(output, model, part.asked[self.contract.features]))
+            labels = self.task.labels(part.asked[self.contract.label])
+            losses.append(self.task.row_loss(labels, predictions[-1]))
+            if trial is not None and n_done < len(self.parts):
+                trial.report(float(np.concatenate(losses).mean()), n_done)
+                if trial.should_prune():
+                    is_pruned = True
+                    break
+        positions = tuple(part.at for part in self.parts)[: len(losses)]
+        told = in_order(positions, tuple(predictions))
         return Trial(
             family,
             hyperparameters,
-            loss=loss,
+            loss=float(in_order(positions, tuple(losses)).mean()),
             seconds=time.perf_counter() - start,
-            predictions_hash=hash_of(predictions.tobytes()),
-            predictions=predictions,
+            predictions_hash=hash_of(told.tobytes()),
+            predictions=None if is_pruned else told,
+            is_pruned=is_pruned,
         )
 
 

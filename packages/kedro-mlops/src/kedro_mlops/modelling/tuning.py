@@ -21,6 +21,7 @@ from kedro_mlops.runtime.serving_spec import hash_of
 
 from .choice import choose
 from .nodes import CodeVersion, Modelling
+from .parts import folds_of, parts_to_tune
 from .search import ALL_MADE, Search, Trial
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def tune(
     families: Families,
     train: pd.DataFrame,
     validation: pd.DataFrame,
+    test: pd.DataFrame,
     known_trials: pd.DataFrame,
     known_predictions: pd.DataFrame | None,
     params: Modelling,
@@ -41,12 +43,14 @@ def tune(
 ) -> tuple[Hyperparameters, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Search each family for the lowest loss on the validation window.
 
+    Or, where test rows are cross-validated, out of fold; else they are not looked at.
+
     A search of the same features and rows, by the same parameters, seed and code, is not made
     again. Of its trials, only the one taken is, unless its predictions are those that are known.
     One that the time has cut is known to those of the same time alone.
 
     Returns:
-        The winning recipe; one row per trial; the winner's predictions on the validation window;
+        The winning recipe; one row per trial; the winner's predictions of the rows that decided;
         and the trials, to be known by the next search.
     """
     for family in params.n_trials:
@@ -56,7 +60,10 @@ def tune(
                 f"modelling.n_trials: no family '{family}' of {contract.task.estimator}s. "
                 f"{suggestion(family, fit)}"
             )
-    search = Search(contract, families, train, validation, params, seed, clock)
+    folds = folds_of(contract, train, validation, test, params.cross_validation)
+    parts = parts_to_tune(contract, folds, train, validation, test)
+    rows, params = (test, params.for_folds()) if folds else (validation, params)
+    search = Search(contract, families, parts, params, seed, clock)
     whole, in_time = (
         _identity(search, bootstrap, code, seconds) for seconds in (None, params.max_tuning_seconds)
     )
@@ -64,7 +71,8 @@ def tune(
         [] if code.is_uncertain else _known(known_trials, whole) or _known(known_trials, in_time)
     )
     if not trials:
-        trials = choose(contract, families, validation, search.run(), params, bootstrap)
+        where = "out of fold" if folds else "on the validation window"
+        trials = choose(contract, families, rows, search.run(), params, bootstrap, where)
     [best] = (trial for trial in trials if trial.choice)
     predictions = best.predictions
     if predictions is None:
@@ -89,11 +97,12 @@ def tune(
             contract.task.loss: trial.loss,
             "seconds": trial.seconds,
             "end": trial.end,
+            "is_pruned": trial.is_pruned,
             **trial.hyperparameters,
         }
         for trial in trials
     )
-    predicted = validation[[*contract.row_index, contract.label]].assign(
+    predicted = rows[[*contract.row_index, contract.label]].assign(
         **contract.task.output().named(np.asarray(predictions))
     )
     identity = in_time if any(trial.is_cut for trial in trials) else whole
@@ -106,7 +115,7 @@ def _identity(
     """SHA-256 of all that a search depends on, if it takes some time at most."""
     said = (
         *(search.contract.features, search.task),
-        *(hash_rows(search.train), hash_rows(search.validation)),
+        *(hash_rows(rows) for part in search.parts for rows in (part.known, part.asked)),
         *(search.params.model_dump(exclude={"max_tuning_seconds"}), max_seconds),
         *(bootstrap.model_dump(), search.seed, code.model_dump()),
     )

@@ -41,6 +41,8 @@ class Family:
         fixed: Its hyperparameters that are not searched.
         default: Those of the first trial.
         suggest: Those of another trial.
+        suggest_few: Likewise, where rows are so few that they are cross-validated, if others make
+            sense then.
         trusted: Types, by their import paths, that skops may load besides its own and the engine's.
         packages: What a Bento with such a model needs besides scikit-learn; ``uv.lock`` has them.
     """
@@ -51,6 +53,7 @@ class Family:
     suggest: Callable[["Trial"], Hyperparameters]
     classifier: Callable[..., BaseEstimator] | None = None
     regressor: Callable[..., BaseEstimator] | None = None
+    suggest_few: Callable[["Trial"], Hyperparameters] | None = None
     takes_loss: bool = False
     trusted: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -97,6 +100,21 @@ def _suggest_boosting(trial: "Trial") -> Hyperparameters:
     }
 
 
+def _suggest_linear_few(trial: "Trial") -> Hyperparameters:
+    return {"C": trial.suggest_float("C", 1e-3, 100, log=True)}
+
+
+def _suggest_boosting_few(trial: "Trial") -> Hyperparameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
+        "max_iter": trial.suggest_int("max_iter", 20, 200, step=20),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 3, 31, step=4),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 2, 40, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-2, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.2, 1.0),
+    }
+
+
 FAMILIES: Families = {
     "logistic_regression": Family(
         preprocessing=linear_preprocessing,
@@ -105,6 +123,7 @@ FAMILIES: Families = {
         fixed={"solver": "newton-cholesky"},
         default={"C": 0.1},
         suggest=_suggest_linear,
+        suggest_few=_suggest_linear_few,
     ),
     "ridge": Family(
         preprocessing=linear_preprocessing,
@@ -129,6 +148,7 @@ FAMILIES: Families = {
             "max_features": 1.0,
         },
         suggest=_suggest_boosting,
+        suggest_few=_suggest_boosting_few,
     ),
 }
 

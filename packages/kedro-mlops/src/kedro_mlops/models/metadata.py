@@ -69,6 +69,8 @@ class Metadata(BaseModel):
     # of rows without a date: up to where the two models have learned from them
     trained_places: Places | None = Field(None, exclude_if=is_none)
     evaluated_places: Places | None = Field(None, exclude_if=is_none)
+    # where it was cross-validated
+    n_folds: int | None = Field(None, exclude_if=is_none)
     n_training_rows: int
     metrics: dict[str, Interval]
     lineage: Lineage

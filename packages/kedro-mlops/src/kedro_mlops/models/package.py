@@ -1,7 +1,8 @@
 """A model together with everything that must travel with it, as plain files and never as pickle.
 
 ``model.skops``      the fitted scikit-learn pipeline that serves
-``evaluated.skops``  the same recipe fitted without the test window; only the gate needs it
+``evaluated.skops``  the same recipe fitted without the test window, or once for each fold without
+                     that; only the gate needs it
 ``loss_estimate.skops``  of numbers: what a row's loss is expected to be; only monitoring needs it
 ``metadata.json``    version, task, metrics, lineage, the parameters that it was trained with,
                      the decision that made it champion, and the versions withdrawn until then
@@ -49,9 +50,12 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from .families import Family
+    from .folded import Folded
 
 # skops refuses every type that is neither its own, nor named here or by a family
 TRUSTED_TYPES = [
+    "kedro_mlops.contract.folds.Folds",
+    "kedro_mlops.models.folded.Folded",
     "kedro_mlops.models.preprocessing.CalendarFeatures",
     "kedro_mlops.models.preprocessing.Numbers",
     "numpy.dtype",
@@ -100,7 +104,7 @@ class Unloadable:
 Model: TypeAlias = "Pipeline | Unloadable"
 
 
-def is_mute(model: "Model | None") -> TypeGuard[Unloadable]:
+def is_mute(model: "Model | Folded | None") -> TypeGuard[Unloadable]:
     """Whether a model can neither be loaded here, nor answer by what stands in for it."""
     return isinstance(model, Unloadable) and model.stand_in is None
 
@@ -115,7 +119,7 @@ class ModelPackage:
     estimator: Model
     metadata: Metadata
     reference: Reference
-    evaluated: "Model | None" = None
+    evaluated: "Model | Folded | None" = None
     evaluation: Evaluation | None = None
     loss_estimate: "Model | None" = None
     base: str | None = None

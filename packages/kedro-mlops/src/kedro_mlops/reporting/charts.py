@@ -202,7 +202,7 @@ def trials(table: pd.DataFrame) -> go.Figure:
         )
     chart.add_scatter(
         x=table.index,
-        y=table[loss].cummin(),
+        y=table[loss].mask(table["is_pruned"]).cummin().ffill(),
         mode="lines",
         line={"color": GREY, "shape": "hv"},
         name="best so far",
