@@ -3,15 +3,16 @@
 Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` for a part of it,
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
 Prints the machine, every figure of both, and their ratio: above one, ours is better. And what is
-estimated without labels beside what turned out (``--only estimates``), which needs no run.
+estimated without labels beside what turned out (``--only estimates``), and how well few rows are
+learned (``--only quality``), which need no run.
 """
 
 import argparse
 
-from benchmarks import engine, estimates, serving
+from benchmarks import engine, estimates, quality, serving
 from benchmarks.machine import describe
 
-PARTS = ("engine", "serving", "estimates")
+PARTS = ("engine", "serving", "estimates", "quality")
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
             engine.measure(options.copies)
         elif part == "estimates":
             estimates.measure()
+        elif part == "quality":
+            quality.measure()
         else:
             serving.measure(options.seconds, options.rounds)
 
