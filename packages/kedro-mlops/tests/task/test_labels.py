@@ -127,13 +127,14 @@ def test_what_contradicts_the_task_of_a_label_is_refused(
 @pytest.mark.parametrize(
     ("task", "costs"),
     [
-        (Binary("late"), {"of_classes": {}}),
+        (Binary("late"), {"of_classes": {"a": {"b": 2}}}),
         (Multiclass("kind", ("a", "b", "c")), {"false_positive": 2}),
-        (Regression("days"), {"false_negative": 1}),
+        (Regression("days"), {"false_negative": 3}),
     ],
 )
 def test_costs_of_another_task_are_refused(task, costs):
     with pytest.raises(ProjectError, match=rf"costs\.{next(iter(costs))} is not a cost of a"):
         task.check_costs(Costs(**costs))
 
-    task.check_costs(Costs())
+    # as they are recorded: all of them
+    task.check_costs(Costs(**Costs().model_dump()))

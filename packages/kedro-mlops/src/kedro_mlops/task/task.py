@@ -130,7 +130,8 @@ class Task(ABC):
         Raises:
             ProjectError: naming them.
         """
-        foreign = [name for name in costs.model_fields_set if name not in self.priced]
+        said = costs.model_dump(exclude_defaults=True)
+        foreign = [name for name in said if name not in self.priced]
         if foreign:
             raise ProjectError(
                 f"costs.{foreign[0]} is not a cost of a {self.name} task, which '{self.label}' "
