@@ -192,11 +192,11 @@ class Dated(Timeline):
         in_time = list(dict.fromkeys([self.moment, *contract.keys]))
         return contract.outcomes(known.order_by(in_time))
 
-    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:  # noqa: ARG002
+    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
         """Those whose label was known."""
         return self._known(table, as_of.moment)
 
-    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:  # noqa: ARG002
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
         """Those whose label was known."""
         return self._between(table, pd.Timestamp.min, as_of.moment)
 
@@ -227,10 +227,7 @@ class Dated(Timeline):
         return table.filter(table[self.contract.label_time] < ibis.literal(end))
 
     def record(
-        self,
-        train: pd.DataFrame,  # noqa: ARG002
-        validation: pd.DataFrame,  # noqa: ARG002
-        test: pd.DataFrame,
+        self, train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame
     ) -> dict[str, Any]:
         """The day on which the test window begins."""
         return {"evaluated_until": test[self.moment].min().normalize()}
@@ -244,22 +241,18 @@ class Dated(Timeline):
         days = rows[self.moment].dt.normalize()
         return {"first_day": str(days.min().date()), "last_day": str(days.max().date())}
 
-    def unseen(self, rows: pd.DataFrame, until: datetime, places: Places | None) -> pd.Series:  # noqa: ARG002
+    def unseen(self, rows: pd.DataFrame, until: datetime, places: Places | None) -> pd.Series:
         """Those that are of later days."""
         later: pd.Series = rows[self.moment] >= until
         return later
 
     def due(
-        self,
-        table: ir.Table,
-        places: Places | None,  # noqa: ARG002
-        as_of: AsOf,
-        horizon: Horizon,
+        self, table: ir.Table, places: Places | None, as_of: AsOf, horizon: Horizon
     ) -> ir.Table:
         """Those of the horizon."""
         return within(table, self.moment, as_of, horizon)
 
-    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:  # noqa: ARG002
+    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:
         """When the day of each began."""
         return rows[self.moment].dt.normalize()
 
@@ -297,7 +290,7 @@ class Undated(Timeline):
             text = text + BETWEEN + other
         return text.hexdigest("md5")
 
-    def split(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, Side]:  # noqa: ARG002
+    def split(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, Side]:
         """By shares of every class."""
         shared, sides = self._shared(table), {}
         for (name, remedy), ends in zip(_MORE.items(), pairwise(splits.bounds[:-1]), strict=True):
@@ -305,7 +298,7 @@ class Undated(Timeline):
             sides[name] = Side(self._shuffled(rows.drop(PLACE, CLASS, SHARE)), "", remedy)
         return sides
 
-    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:  # noqa: ARG002
+    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
         """Those that are not set aside."""
         shared = self._shared(table)
         return shared.filter(shared[SHARE] < splits.bounds[-2]).drop(PLACE, CLASS, SHARE)
@@ -396,26 +389,22 @@ class Undated(Timeline):
         last = self._code(rows).cases(*ends, else_="")
         return rows[PLACE] > last.max().over(group_by=rows[PLACE])
 
-    def n_days(self, known: ir.Table) -> int:  # noqa: ARG002
+    def n_days(self, known: ir.Table) -> int:
         """None has a day."""
         return 0
 
-    def days(self, rows: pd.DataFrame) -> dict[str, str]:  # noqa: ARG002
+    def days(self, rows: pd.DataFrame) -> dict[str, str]:
         """None has a day."""
         return {}
 
-    def unseen(self, rows: pd.DataFrame, until: datetime, places: Places | None) -> pd.Series:  # noqa: ARG002
+    def unseen(self, rows: pd.DataFrame, until: datetime, places: Places | None) -> pd.Series:
         """Those that lie beyond what was learned from."""
         located = self._located(rows)
         found = located.select(ROW, **{BEYOND: self._beyond(located, places)}).order_by(ROW)
         return pd.Series(found.to_pandas()[BEYOND].to_numpy(bool), index=rows.index)
 
     def due(
-        self,
-        table: ir.Table,
-        places: Places | None,
-        as_of: AsOf,  # noqa: ARG002
-        horizon: Horizon,  # noqa: ARG002
+        self, table: ir.Table, places: Places | None, as_of: AsOf, horizon: Horizon
     ) -> ir.Table:
         """Those that lie beyond what was learned from, and those without a label."""
         rows = self.contract.outcomes(table)
@@ -424,11 +413,11 @@ class Undated(Timeline):
         due = rows.filter(rows[BEYOND] | rows[self.contract.label].isnull())
         return due.drop(PLACE, BEYOND)
 
-    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:  # noqa: ARG002
+    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:
         """At the as-of moment."""
         return as_of.moment
 
-    def labelled(self, table: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:  # noqa: ARG002
+    def labelled(self, table: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
         """All that have a label."""
         return table.filter(table[self.contract.label].notnull())
 
@@ -436,7 +425,7 @@ class Undated(Timeline):
         """Nobody knows when it came."""
         return labelled[self.contract.label].isnull()
 
-    def parts(self, table: ir.Table, as_of: AsOf, days: int) -> ir.IntegerValue:  # noqa: ARG002
+    def parts(self, table: ir.Table, as_of: AsOf, days: int) -> ir.IntegerValue:
         """Random ones, of about as many rows each."""
         before = ibis.rank().over(order_by=_other_half(self.place(table)))
         return (before * N_PARTS // table.count().over()).cast("int32")
