@@ -2,7 +2,6 @@ import json
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -115,12 +114,9 @@ def test_what_a_receiver_refuses_is_not_sent_again(receiver, caplog):
 
 
 def test_where_nobody_listens_the_caller_does_not_wait(dead_url, caplog):
-    start = time.perf_counter()
-
     thread = notify(dead_url, MESSAGE)
 
-    took = time.perf_counter() - start
-    assert took < 0.2
+    # it goes on trying while the caller does something else
     assert thread.is_alive()
     thread.join()
     assert len(said(caplog)) == 1

@@ -1,5 +1,6 @@
 """A service's parts, made of a really released model and a real online store."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,14 @@ from kedro_mlops.serving.app_state import AppState
 from kedro_mlops.serving.fast_lane import GuardedProtocol
 from kedro_mlops.serving.gateway import Gateway
 from kedro_mlops.serving.settings import Settings
+
+
+@pytest.fixture
+def nothing_else_to_collect() -> Iterator[None]:
+    """What other tests have left in this process is not looked at while one measures."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
