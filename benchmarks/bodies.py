@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from flight_delays.contracts import Inputs
+
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.json_records import json_records
 

@@ -14,6 +14,7 @@ import pandera.pandas as pa
 
 from flight_delays.contracts import Observation, RawFlights
 from flight_delays.pipelines.data_engineering.nodes import daily_features
+
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.validation import ContractValidator
 from kedro_mlops.measures.drift_profile import profile

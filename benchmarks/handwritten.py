@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from flight_delays.contracts import CARRIERS, ORIGINS
+
 from kedro_mlops.models.package import ModelPackage
 
 CHAMPION = Path("data/06_models/champion")

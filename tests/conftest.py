@@ -11,6 +11,7 @@ import yaml
 
 from flight_delays.contracts import RawFlights, RawPlanes, RawWeather
 from flight_delays.pipelines.data_engineering import nodes as engineering
+
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.framework.resolvers import package_file

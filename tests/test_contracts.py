@@ -16,6 +16,7 @@ from flight_delays.contracts import (
     RawPlanes,
     RawWeather,
 )
+
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import screen
 

@@ -14,6 +14,7 @@ from kedro.io import Version
 from kedro.pipeline import Node, Pipeline
 
 from flight_delays.pipeline_registry import register_pipelines
+
 from kedro_mlops.core.datasets import HistoryDataset
 from kedro_mlops.framework.pipelines import LazyPipeline
 from kedro_mlops.gate.nodes import record

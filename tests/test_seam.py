@@ -16,6 +16,7 @@ import uv
 import yaml
 
 from flight_delays import contracts
+
 from kedro_mlops.contract.columns import DAY, ENTITY, Columns
 
 OWNER, ENGINE = "flight_delays", "kedro_mlops"

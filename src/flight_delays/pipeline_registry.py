@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from flight_delays import pipelines
+
 from kedro_mlops.framework.pipelines import find_pipelines
 
 

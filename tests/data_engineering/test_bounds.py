@@ -9,6 +9,7 @@ import pytest
 
 from flight_delays.contracts import RawFlights, RawPlanes, RawWeather
 from flight_delays.pipelines.data_engineering import nodes
+
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.validation import ContractValidator
 from kedro_mlops.core.time_params import AsOf, Horizon

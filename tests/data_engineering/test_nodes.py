@@ -21,6 +21,7 @@ from flight_delays.pipelines.data_engineering.nodes import (
     screen_planes,
     screen_weather,
 )
+
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import Screening, admit, judge_screening, screen
 from kedro_mlops.contract.validation import ContractValidator

@@ -17,6 +17,7 @@ from driving.project import Loop, Project, free_port, versions
 from driving.readme import request_body
 
 from flight_delays.contracts import Observation
+
 from kedro_mlops.contract.columns import Columns
 
 TITLES = ["Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report"]

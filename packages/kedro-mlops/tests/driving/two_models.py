@@ -19,6 +19,7 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from flight_delays.pipelines import gate, modelling, release
+
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.project import open_project

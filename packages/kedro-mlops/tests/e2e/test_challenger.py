@@ -17,6 +17,7 @@ from driving.asking import logged, predict, predict_arrow
 from driving.project import Loop, Project, free_port
 
 from flight_delays.contracts import Inputs
+
 from kedro_mlops.contract.columns import Columns
 
 ENV, DATA = "tried", "data/tried"

@@ -32,6 +32,7 @@ from driving.project import Loop, Project, copy_project, free_port, versions
 from pandas.testing import assert_frame_equal
 
 from flight_delays.contracts import Inputs
+
 from kedro_mlops.contract.columns import Columns
 
 RUN = "kedro run --env sample"

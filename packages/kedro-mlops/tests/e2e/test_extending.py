@@ -15,6 +15,7 @@ from driving.asking import predict, predict_arrow, row_schema
 from driving.project import Project, copy_project, free_port, versions
 
 from flight_delays.contracts import Inputs
+
 from kedro_mlops.contract.columns import Columns
 
 INPUTS = Columns.of(Inputs)

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from flight_delays.contracts import Inputs
+
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.json_records import json_records
 

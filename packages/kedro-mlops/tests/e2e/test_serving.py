@@ -23,6 +23,7 @@ from example.hostile import ARROW_BODIES, JSON_BODIES
 from prometheus_client.parser import text_string_to_metric_families
 
 from flight_delays.contracts import Inputs
+
 from kedro_mlops.contract.columns import Columns
 
 KEY, NEXT_KEY = "the-first-key-of-the-tests", "the-second-key-of-the-tests"

@@ -19,6 +19,7 @@ from flight_delays.contracts import (
     RawPlanes,
     RawWeather,
 )
+
 from kedro_mlops.contract.availability import prove_availability
 from kedro_mlops.contract.columns import DAY, ENTITY, Columns
 from kedro_mlops.contract.quarantine import screen

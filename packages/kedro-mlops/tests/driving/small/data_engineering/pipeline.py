@@ -5,6 +5,7 @@ import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
 from flight_delays.contracts import Observation
+
 from kedro_mlops.contract.quarantine import admit, judge_screening, screen
 from kedro_mlops.contract.screening_account import TableAccount
 from kedro_mlops.framework.pipelines import named_pipeline
