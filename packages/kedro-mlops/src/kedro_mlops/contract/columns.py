@@ -111,6 +111,9 @@ class Role:
     lookup: Lookup | None = None
     unseen: Unseen | None = None
     missing: tuple[str, ...] | None = None
+    format: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
     example: Any = None
     told: bool = False
 
@@ -135,6 +138,9 @@ def column(
     lookup: Lookup | None = None,
     unseen: Unseen | None = None,
     missing: tuple[str, ...] | None = None,
+    format: str | None = None,  # noqa: A002 - as pandas.to_datetime has it
+    decimal: str = ".",
+    thousands: str | None = None,
     example: Any = None,
     told: bool = False,
     **checks: Any,
@@ -175,13 +181,20 @@ def column(
         missing: What stands for no value where the source is text. By default, what does so in the
             whole table, except where it is a value: what ``isin`` lists, and any word in a column
             of text that is not ``nullable``.
+        format: How a source that is text says a moment, in the directives of ``strptime``, such as
+            ``%d.%m.%Y``; by ISO 8601 unless that is said. A moment that says its zone is read as
+            UTC.
+        decimal: What stands before the fraction of a number there, ``.`` or ``,``.
+        thousands: What stands there between groups of three digits, if anything does: ``,``,
+            ``.``, ``'`` or a space.
         example: A realistic value, shown in the API's documentation.
         told: In a prediction log: one of what every prediction has.
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
         key, group, event_time, known_ahead, label, positive, loss, coverage, unit, label_time,
-        feature, segment, personal, protected, lookup, unseen, missing, example, told,
+        feature, segment, personal, protected, lookup, unseen, missing, format, decimal, thousands,
+        example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 

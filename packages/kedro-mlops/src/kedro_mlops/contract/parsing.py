@@ -1,16 +1,34 @@
 """A source's columns read as the types that a contract declares, inside the engine."""
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
-from .columns import Column
+from .columns import Column, Role
 from .rules import without_nan
 
 # Python knows of no others; the engine does, and of infinity
 FIRST_MOMENT, LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
+# the first whose year has four digits, as a format with a whole year asks for
+FIRST_WITH_YEAR = "1000-01-01"
+# typographers have several of each
+SPACES, APOSTROPHES = " \u00a0\u202f", "'\u2019"
+
+
+def try_strptime(said: str, form: str) -> datetime:
+    """A moment that text says in a format, missing where it does not; the engine's own."""
+    raise NotImplementedError
+
+
+_builtin = partial(ibis.udf.scalar.builtin, try_strptime)
+_strptime = _builtin(signature=((str, str), dt.timestamp))
+_zoned_strptime = _builtin(signature=((str, str), dt.Timestamp("UTC")))
 
 
 @dataclass(frozen=True)
@@ -39,7 +57,7 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
 def parse(column: Column, source: ir.Column) -> Parsed:
     """Read a column of the source as the declared type."""
     source = _said(column, without_nan(source))
-    typed = _PARSERS[column.kind](source, column.engine_type)
+    typed = _PARSERS[column.kind](column, source)
     if typed is None:
         typed = ibis.null(column.engine_type)
     given = source.notnull()
@@ -53,18 +71,32 @@ def _said(column: Column, source: ir.Column) -> ir.Column:
     return source.isin(column.missing).ifelse(ibis.null("string"), source)
 
 
-# each reads values as the target, an Ibis type, if they are of a type that can be
+# each reads values as the type of the column, if they are of a type that can be
 
 
-def _number(source: ir.Column, target: str) -> ir.Column | None:
-    dtype, integer = source.type(), target == "int64"
+def _number(column: Column, source: ir.Column) -> ir.Column | None:
+    dtype, integer = source.type(), column.integer
     if dtype.is_string():
+        source = _plain(column.role, source)
         number = without_nan(source.try_cast("float64"))
         # digits beyond the 15th get lost on the way through a float
         return _same(source.try_cast("int64"), number) if integer else number
     if not dtype.is_numeric():
         return None
-    return _whole(source) if integer and not dtype.is_integer() else source.try_cast(target)
+    whole = integer and not dtype.is_integer()
+    return _whole(source) if whole else source.try_cast(column.engine_type)
+
+
+def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
+    """Numbers with a point and no groups; missing where they are said in another way."""
+    if role.thousands:
+        marks = next((m for m in (SPACES, APOSTROPHES) if role.thousands in m), role.thousands)
+        mark, point = f"[{re.escape(marks)}]", re.escape(role.decimal)
+        grouped = rf"^\s*[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?\s*$"
+        said = said.re_search(grouped).ifelse(said.re_replace(mark, ""), said)
+    if role.decimal == ".":
+        return said
+    return said.contains(".").ifelse(ibis.null("string"), said.replace(role.decimal, "."))
 
 
 def _whole(number: ir.Column) -> ir.Column:
@@ -76,25 +108,35 @@ def _same(rounded: ir.Column, number: ir.Column) -> ir.Column:
     return (rounded.cast("float64") == number).ifelse(rounded, ibis.null("int64"))
 
 
-def _moment(source: ir.Column, target: str) -> ir.Column | None:
-    dtype = source.type()
+def _moment(column: Column, source: ir.Column) -> ir.Column | None:
+    dtype, form, target = source.type(), column.role.format, column.engine_type
+    if dtype.is_integer() and form:
+        source, dtype = source.cast("string"), dt.string
     if not (dtype.is_string() or dtype.is_timestamp() or dtype.is_date()):
         return None
-    moment = source.try_cast(target) if dtype.is_string() else source.cast(target)
-    first, last = (ibis.literal(end).cast(target) for end in (FIRST_MOMENT, LAST_MOMENT))
+    moment = (_said_moment(source.strip(), form) if dtype.is_string() else source).cast(target)
+    earliest = FIRST_WITH_YEAR if form and "%Y" in form else FIRST_MOMENT
+    first, last = (ibis.literal(end).cast(target) for end in (earliest, LAST_MOMENT))
     return moment.between(first, last).ifelse(moment, ibis.null(target))
 
 
-def _text(source: ir.Column, target: str) -> ir.Column | None:
-    dtype = source.type()
+def _said_moment(said: ir.StringColumn, form: str | None) -> ir.Column:
+    if form is None:
+        # what says no zone is taken to be in that of the session, which is UTC
+        return said.try_cast("timestamp('UTC')")
+    return (_zoned_strptime if "%z" in form.lower() else _strptime)(said, form)
+
+
+def _text(column: Column, source: ir.Column) -> ir.Column | None:
+    dtype, target = source.type(), column.engine_type
     if dtype.is_floating():
         # codes of digits, of which some are missing, come as floats out of a CSV file
         return _whole(source).cast(target)
     return source.cast(target) if dtype.is_string() or dtype.is_integer() else None
 
 
-def _truth(source: ir.Column, target: str) -> ir.Column | None:
-    dtype = source.type()
+def _truth(column: Column, source: ir.Column) -> ir.Column | None:
+    dtype, target = source.type(), column.engine_type
     if dtype.is_numeric():
         return source.isin([0, 1]).ifelse(source == 1, ibis.null(target))
     return source.try_cast(target) if dtype.is_string() or dtype.is_boolean() else None
