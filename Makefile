@@ -6,10 +6,13 @@ BIN := .venv/bin
 BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 IMAGE ?= flight-delays:latest
 
-.PHONY: help run serve image viz notebook test coverage lint secrets audit bench soak faults clean
+.PHONY: help adopt run serve image viz notebook test coverage lint secrets audit bench soak faults clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+adopt: .venv/.synced  ## make the project one about a table: DATA=customers.csv TARGET=churned
+	$(BIN)/kedro adopt "$(DATA)" $(if $(TARGET),--target "$(TARGET)") $(ARGS)
 
 run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, scoring, monitoring
 	$(BIN)/kedro run $(ARGS)

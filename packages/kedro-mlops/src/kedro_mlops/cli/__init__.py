@@ -1,1 +1,1 @@
-"""The commands ``kedro run``, ``serve``, ``retrain``, ``replay`` and ``champion``."""
+"""The commands ``kedro adopt``, ``run``, ``serve``, ``retrain``, ``replay`` and ``champion``."""

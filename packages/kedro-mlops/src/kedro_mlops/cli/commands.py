@@ -17,6 +17,7 @@ from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.framework.hooks import NODE_BY_NODE
 from kedro_mlops.framework.session import data_folder, file_of
 
+from .adopt import adopt
 from .champion import champion
 
 if TYPE_CHECKING:
@@ -186,4 +187,4 @@ def replay(
 
 
 # named as Kedro's own group: help lists what both have once
-cli = click.Group(name="kedro", commands=[run, serve, retrain, replay, champion])
+cli = click.Group(name="kedro", commands=[adopt, run, serve, retrain, replay, champion])

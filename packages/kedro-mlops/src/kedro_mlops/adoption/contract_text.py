@@ -1,0 +1,171 @@
+"""``contracts.py``, as its owner would have written it."""
+
+from collections.abc import Iterable
+
+from kedro_mlops.prediction_log.contract import PredictionColumns
+
+from .decisions import Adoption
+from .features import ColumnDecision
+from .python_text import TOO_LONG, WIDTH, Argument, call, identifiers, literal
+
+OPENING = '''"""What the data is: the file an owner edits first.
+
+Each column of {source} is declared once. The catalog validates against it, and quarantine, the
+model's preprocessing, the service's API, the prediction log, monitoring and the data dictionary are
+built from it. Descriptions that end in … are waiting for your words.
+"""
+'''
+ROW_ID = "Digest of what the row says, which no column names; callers leave it out"
+
+
+def contracts_of(adoption: Adoption) -> str:
+    """The whole module."""
+    columns = [c for c in adoption.columns if c.use != "label"]
+    label = next(c for c in adoption.columns if c.use == "label")
+    names = identifiers([c.name for c in adoption.columns], taken())
+    outcome = _outcome(adoption, label, names)
+    parts = [
+        _head(adoption),
+        *(
+            [
+                _known(columns, names),
+                outcome,
+                _delivered(adoption, label, names),
+                _inputs(adoption, columns, names),
+            ]
+            if is_derived(adoption)
+            else [_inputs(adoption, columns, names), outcome]
+        ),
+        _class("Observation(Outcome, Inputs)", "One row to learn from.", []),
+        _class(
+            "Prediction(PredictionColumns, Inputs, of=Outcome)",
+            "One row of the prediction log.",
+            [],
+            unique=["prediction_id"],
+        ),
+    ]
+    return "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def taken() -> list[str]:
+    """Names that a contract has already."""
+    return [*dir(PredictionColumns), *PredictionColumns.to_schema().columns, "row_id", "Config"]
+
+
+def is_derived(adoption: Adoption) -> bool:
+    """Whether anything is added to what is delivered."""
+    return is_nameless(adoption) or adoption.days is not None
+
+
+def is_nameless(adoption: Adoption) -> bool:
+    """Whether no column names a row."""
+    return not adoption.keys
+
+
+def delivered(adoption: Adoption) -> str:
+    """The contract of what the source gives."""
+    return "Delivered" if is_derived(adoption) else "Observation"
+
+
+def _head(adoption: Adoption) -> str:
+    types = {column.type for column in adoption.columns}
+    needs_pandas = any(each.startswith("pd.") for each in types) or adoption.days is not None
+    imports = [
+        "import pandas as pd\n\n" if needs_pandas else "",
+        "from kedro_mlops.contract.columns import Contract, column\n",
+        "from kedro_mlops.prediction_log.contract import PredictionColumns\n",
+    ]
+    return OPENING.format(source=_plain(adoption.source)) + "\n" + "".join(imports)
+
+
+def _known(columns: list[ColumnDecision], names: dict[str, str]) -> str:
+    """What is delivered but the outcome, where something is added to it."""
+    # what a row is identified by is said where the moment of its label is known
+    fields = [_field(column, names, without_key=True) for column in columns]
+    return _class("Known(Contract)", "What is known of a row when its outcome is not.", fields)
+
+
+def _outcome(adoption: Adoption, label: ColumnDecision, names: dict[str, str]) -> str:
+    fields = [_field(label, names)]
+    if adoption.days is not None:
+        words = "Moment from which the outcome is known; say in data_engineering when that is"
+        said: list[Argument] = [literal(words), ("label_time", True), ("nullable", True)]
+        fields.append(call("label_known_at: pd.Timestamp = column", said))
+    return _class("Outcome(Contract)", "What really happened, once it is known.", fields)
+
+
+def _delivered(adoption: Adoption, label: ColumnDecision, names: dict[str, str]) -> str:
+    words = f"One row of {_plain(adoption.source)}."
+    if adoption.days is None:
+        return _class("Delivered(Outcome, Known)", words, [])
+    return _class("Delivered(Known)", words, [_field(label, names, without_label=True)])
+
+
+def _inputs(adoption: Adoption, columns: list[ColumnDecision], names: dict[str, str]) -> str:
+    words = "What is known of a row when its outcome is predicted."
+    if is_nameless(adoption):
+        said: list[Argument] = [literal(ROW_ID), ("key", True), ("assigned", True)]
+        return _class(
+            "Inputs(Known)", words, [call("row_id: str = column", said)], unique=["row_id"]
+        )
+    keys = [column for column in columns if column.name in adoption.keys]
+    fields = [_field(column, names) for column in (keys if is_derived(adoption) else columns)]
+    parent = "Known" if is_derived(adoption) else "Contract"
+    return _class(f"Inputs({parent})", words, fields, unique=[*adoption.keys])
+
+
+def _field(
+    column: ColumnDecision,
+    names: dict[str, str],
+    *,
+    without_key: bool = False,
+    without_label: bool = False,
+) -> str:
+    """A column's declaration."""
+    name, options = names[column.name], dict(column.options)
+    if without_key:
+        options.pop("key", None)
+    if without_label:
+        for role in ("label", "positive"):
+            options.pop(role, None)
+    said: list[Argument] = [literal(describe(column.name))]
+    if name != column.name:
+        said.append(("alias", column.name))
+    said += options.items()
+    if column.example is not None and column.use in ("feature", "key", "group", "time"):
+        said.append(("example", column.example))
+    return call(f"{name}: {column.type} = column", said)
+
+
+def describe(name: str) -> str:
+    """What stands for a description until there is one."""
+    words = name.replace("_", " ").strip()
+    return f"{words[:1].upper()}{words[1:60]} …"
+
+
+def _class(opening: str, words: str, fields: Iterable[str], unique: Iterable[str] = ()) -> str:
+    lines = [f"class {opening}:", f"    {_docstring(words)}"]
+    fields = list(fields)
+    if fields:
+        lines += ["", *fields]
+    if list(unique):
+        lines += ["", "    class Config:", _unique([*unique])]
+    return "\n".join(lines) + "\n"
+
+
+def _unique(names: list[str]) -> str:
+    line = f"        unique = {literal(names)}"
+    if len(line) <= WIDTH:
+        return line
+    inner = ",\n".join(f"            {literal(name)}" for name in names)
+    return f"        unique = [\n{inner},\n        ]"
+
+
+def _docstring(words: str) -> str:
+    line = f'"""{words}"""'
+    return line if len(line) + 4 <= WIDTH else f"{line}{TOO_LONG}"
+
+
+def _plain(source: str) -> str:
+    """What the table is called, as part of a text."""
+    return source.replace("\\", "/").replace('"', "'")

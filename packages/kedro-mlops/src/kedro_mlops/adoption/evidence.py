@@ -1,0 +1,211 @@
+"""What a sample says of columns: which repeats another, is personal, or knows the answer."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from .profile import ColumnProfile, TableProfile
+
+Floats = NDArray[np.float64]
+
+# as many rows are enough to see what tells all
+MAX_ROWS = 20_000
+# of what there is to tell, the share that one column alone may tell
+TELLS_ALL = 0.995
+# so few rows are told apart by chance
+MIN_ROWS_TOLD = 40
+# and the share of values that look alike to be of one sort
+MOST = 0.8
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is found, by the column that it is found of, in words.
+
+    Attributes:
+        giveaways: Columns that alone tell the label.
+        tells: Of each column, the share of the label that it tells alone, from 0 to 1.
+        repeats: Columns that say what an earlier one says.
+        personal: Columns with personal data.
+    """
+
+    giveaways: dict[str, str] = field(default_factory=dict)
+    tells: dict[str, float] = field(default_factory=dict)
+    repeats: dict[str, str] = field(default_factory=dict)
+    personal: dict[str, str] = field(default_factory=dict)
+
+
+def gather(profile: TableProfile, target: str, is_number: bool) -> Evidence:
+    """Look at every column but the target."""
+    others = [column.name for column in profile.columns if column.name != target]
+    told = {name: _tells(profile.sample, name, target, is_number) for name in others}
+    return Evidence(
+        giveaways={name: _in_words(tells, is_number) for name, tells in told.items()
+                   if tells > TELLS_ALL},
+        tells=told,
+        repeats=repeats(profile, others),
+        personal=dict(_personal(profile[name] for name in others)),
+    )  # fmt: skip
+
+
+def _in_words(tells: float, is_number: bool) -> str:
+    if is_number:
+        return f"alone explains {tells:.1%} of the target's variance"
+    return f"alone tells the target in {tells:.1%} of the rows of each class"
+
+
+def _tells(sample: pd.DataFrame, name: str, target: str, is_number: bool) -> float:
+    """The share of the target that a tree on one column tells, on rows that it has not seen.
+
+    Of classes, the balanced accuracy beyond guessing; of a number, the share of its variance.
+    """
+    rows = sample.loc[sample[target].notna(), [name, target]].iloc[:MAX_ROWS]
+    if len(rows) < MIN_ROWS_TOLD or rows[name].nunique() < 2:
+        return 0.0
+    inputs = numbers_of(rows[name])
+    seen = np.arange(len(rows)) % 2 == 0
+    if is_number:
+        return _variance_told(inputs, rows[target].to_numpy(np.float64), seen)
+    return _classes_told(inputs, pd.factorize(rows[target])[0], seen)
+
+
+def _variance_told(inputs: Floats, target: Floats, seen: NDArray[np.bool_]) -> float:
+    tree = DecisionTreeRegressor(min_samples_leaf=2, random_state=0)
+    said = tree.fit(inputs[seen], target[seen]).predict(inputs[~seen])
+    told = [float(r2_score(target[~seen], said))]
+    known = ~np.isnan(inputs[:, 0])
+    if known.all() and np.ptp(inputs[:, 0]) > 0 and np.ptp(target) > 0:
+        told.append(float(np.corrcoef(inputs[:, 0], target)[0, 1]) ** 2)
+    return max(0.0, *told)
+
+
+def _classes_told(inputs: Floats, target: NDArray[np.intp], seen: NDArray[np.bool_]) -> float:
+    if len({*target[seen]}) < 2 or len({*target[~seen]}) < 2:
+        return 0.0
+    tree = DecisionTreeClassifier(min_samples_leaf=2, class_weight="balanced", random_state=0)
+    said = tree.fit(inputs[seen], target[seen]).predict(inputs[~seen])
+    guessing = 1 / len({*target[~seen]})
+    score = float(balanced_accuracy_score(target[~seen], said))
+    return max(0.0, (score - guessing) / (1 - guessing))
+
+
+def numbers_of(values: pd.Series) -> Floats:
+    """A column as a tree takes it, with missing values; categories in the order of their names."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.astype("int64").where(values.notna())
+    elif not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
+        codes, _ = pd.factorize(values, sort=True)
+        values = pd.Series(np.where(codes < 0, np.nan, codes))
+    return values.to_numpy(np.float64, na_value=np.nan).reshape(-1, 1)
+
+
+def repeats(profile: TableProfile, names: Iterable[str]) -> dict[str, str]:
+    """Columns whose values follow one to one from an earlier one's, and vice versa."""
+    found: dict[str, str] = {}
+    first: dict[object, str] = {}
+    for name in names:
+        column = profile[name]
+        if column.n_distinct < 2 or name not in profile.sample:
+            continue
+        for mark, words in _marks(profile.sample[name]):
+            if mark in first:
+                found.setdefault(name, words.format(first[mark]))
+            else:
+                first[mark] = name
+    return found
+
+
+def _marks(values: pd.Series) -> Iterator[tuple[object, str]]:
+    """What columns have in common that say the same, and what that is called."""
+    codes, distinct = pd.factorize(values)
+    if len(distinct) <= len(values) / 2:
+        # which rows are alike; where nearly all differ that says nothing
+        yield ("alike", codes.tobytes()), "says the same as '{}'"
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        spread = np.nanstd(numbers)
+        if spread > 0:
+            scaled = np.round((numbers - np.nanmean(numbers)) / spread, 7) + 0.0
+            yield ("scaled", scaled.tobytes()), "is '{}' on another scale"
+            yield ("scaled", (-scaled + 0.0).tobytes()), "is '{}' on another scale"
+    else:
+        yield ("equal", tuple(values.astype("str").head(1000))), "is the same as '{}'"
+
+
+# personal data
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
+PHONE = re.compile(
+    r"(\+|00)\d[\d\s()./-]{6,18}\d|\(?0?\d{2,5}\)?[\s./-]\d{2,4}[\s./-]?\d{2,7}([\s-]\d+)?"
+)
+IBAN = re.compile(r"[A-Z]{2}\d{2}(\s?[A-Z0-9]{4}){2,7}\s?[A-Z0-9]{0,4}")
+CARD = re.compile(r"\d{4}([ -]?\d{4,6}){2}([ -]?\d{1,5})?")
+ADDRESS = re.compile(
+    r"\d+[a-zA-Z]?\s+([\w.'-]+\s+)*(street|st|road|rd|avenue|ave|lane|ln|drive|dr|way|court)\b.*"
+    r"|[\w.' -]*(straße|strasse|str\.|weg|platz|gasse|allee)\s*\d+.*",
+    re.IGNORECASE,
+)
+WORDS_OF_PERSONS = re.compile(
+    r"(first|last|sur|given|family|full|middle|maiden|person|customer|client|user|passenger|patient"
+    r"|employee|owner|contact|vor|nach)[ _.-]*name|^name$|^names$"
+)
+WORDS = {
+    "e-mail addresses": re.compile(r"e[ _-]?mail"),
+    "phone numbers": re.compile(r"phone|mobile|telefon|^tel$|^fax$|fax[ _]?(no|number)$"),
+    "card numbers": re.compile(r"(credit|debit|bank)[ _-]?card$|card[ _-]?(no|number)$"),
+    "bank accounts": re.compile(r"iban|account[ _-]?number"),
+    "addresses": re.compile(r"(street|home|postal|billing)[ _-]?address|^(address|street)$"),
+    "personal numbers": re.compile(r"^ssn$|social[ _-]?security|passport|(tax|national)[ _-]?id"),
+}
+
+
+def _personal(columns: Iterable[ColumnProfile]) -> Iterator[tuple[str, str]]:
+    for column in columns:
+        what = _looks_personal(column) or _is_called_personal(column)
+        if what:
+            yield column.name, what
+
+
+def _looks_personal(column: ColumnProfile) -> str | None:
+    """By what its values look like."""
+    values = [str(value).strip() for value, _ in column.common]
+    if column.kind not in ("text", "integer") or not values:
+        return None
+    sorts: dict[str, Callable[[str], object]] = {
+        "looks like card numbers": lambda value: CARD.fullmatch(value) and passes_luhn(value),
+    }
+    if column.kind == "text":
+        sorts |= {
+            "looks like e-mail addresses": EMAIL.fullmatch,
+            "looks like bank accounts (IBAN)": IBAN.fullmatch,
+            "looks like phone numbers": PHONE.fullmatch,
+            "looks like addresses": ADDRESS.fullmatch,
+        }
+    for words, looks_so in sorts.items():
+        if sum(bool(looks_so(value)) for value in values) >= MOST * len(values):
+            return words
+    return None
+
+
+def _is_called_personal(column: ColumnProfile) -> str | None:
+    """By its name, where it has many values."""
+    if column.kind not in ("text", "integer") or column.n_distinct < 10:
+        return None
+    name = column.name.lower().strip()
+    if column.kind == "text" and WORDS_OF_PERSONS.search(name):
+        return "is called like names of persons"
+    words = next((what for what, words in WORDS.items() if words.search(name)), None)
+    return f"is called like {words}" if words else None
+
+
+def passes_luhn(text: str) -> bool:
+    """Whether the last digit of a number checks the others (Luhn, 1960)."""
+    digits = [int(digit) for digit in text if digit.isdigit()][::-1]
+    doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in digits[1::2]]
+    return len(digits) >= 12 and (sum(digits[::2]) + sum(doubled)) % 10 == 0

@@ -1,0 +1,136 @@
+"""The files that an owner would have written, as text."""
+
+import json
+from datetime import date, timedelta
+from functools import cache
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kedro_mlops.task.record import LISTED
+
+from .contract_text import contracts_of, delivered, is_derived, is_nameless
+from .decisions import Adoption
+from .python_text import literal
+
+CONF = (
+    "catalog_data_engineering.yml", "parameters.yml", "parameters_behaviour.yml",
+    "parameters_data_engineering.yml", "parameters_documentation.yml", "parameters_gate.yml",
+    "parameters_modelling.yml", "parameters_monitoring.yml", "parameters_replay.yml",
+)  # fmt: skip
+RATES = {"binary": "selection_rate: 0.1", "multiclass": "error_rate: 0.1"}
+# values that are looked at to see how much a feature matters
+IMPORTANCE_CELLS = 400_000
+
+
+def files_of(
+    adoption: Adoption, package: str, entry: dict[str, Any], today: date
+) -> dict[str, str]:
+    """Every file of the owner's that is about the table, by its path in the project.
+
+    Args:
+        adoption: What was decided.
+        package: The name of the owner's package.
+        entry: The catalog entry of the raw table.
+        today: The day on which it is written.
+    """
+    told = _told(adoption, package, entry, today)
+    house = f"src/{package}"
+    engineering = f"{house}/pipelines/data_engineering"
+    written = {f"conf/base/{name}": _render(name, told) for name in CONF}
+    return written | {
+        f"{house}/contracts.py": contracts_of(adoption),
+        f"{engineering}/__init__.py": _render("__init__.py", told),
+        f"{engineering}/nodes.py": _render("nodes.py", told),
+        f"{engineering}/pipeline.py": _render("pipeline.py", told),
+    }
+
+
+def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) -> dict[str, Any]:
+    """What templates are filled with."""
+    task, days, n_rows = adoption.label.task, adoption.days, adoption.n_rows
+    nameless = is_nameless(adoption)
+    imported = sorted(
+        {delivered(adoption)}
+        | ({"Observation"} if is_derived(adoption) else set())
+        | ({"Known"} if nameless else set())
+    )
+    return {
+        "as_of": adoption.as_of,
+        "assigned": nameless,
+        "behaviour": adoption.behaviour,
+        "classes": adoption.label.classes,
+        "completed": _completed(adoption),
+        "days": days,
+        "delivered": delivered(adoption),
+        "derived": is_derived(adoption),
+        "entry": _indented(entry),
+        "importance_rows": max(100, min(4000, IMPORTANCE_CELLS // len(adoption.features))),
+        "imported": ", ".join(imported),
+        "label": literal(adoption.label.name),
+        "linear": "ridge" if task == "regression" else "logistic_regression",
+        "loss_increase": adoption.loss_increase,
+        "max_single_feature_auc": _most_by_one(adoption),
+        "metric": LISTED[task][0],
+        "min_labelled_rows": max(30, min(1000, n_rows // 50)),
+        "min_slice_rows": max(30, min(500, n_rows // 100)),
+        "n_rows": f"{n_rows:,}",
+        "package": package,
+        "rate": RATES.get(task, "mean_error, in the target's unit"),
+        "source": adoption.source,
+        "table": adoption.table,
+        "task": task,
+        "time": literal(adoption.time),
+        "today": today.isoformat(),
+        **_replayed(adoption),
+    }
+
+
+def _completed(adoption: Adoption) -> str:
+    if adoption.days is None:
+        return "Name each row by what it says, since no column does."
+    if is_nameless(adoption):
+        return "Say from when the outcome is known: at once; and name each row by what it says."
+    return "Say from when the outcome is known: at once."
+
+
+def _most_by_one(adoption: Adoption) -> float:
+    """What a single feature may tell, where those that give the label away are left out."""
+    if adoption.label.task == "multiclass" or adoption.strongest > 0.8:
+        return 1
+    return 0.99
+
+
+def _replayed(adoption: Adoption) -> dict[str, str]:
+    """The days that a replay lives, in six ticks or so."""
+    if adoption.days is None:
+        start = date.fromisoformat(adoption.as_of)
+        return {"replay_start": f"{start}", "replay_end": f"{start + timedelta(days=7)}",
+                "replay_every": "7D"}  # fmt: skip
+    end = date.fromisoformat(adoption.days.last) + timedelta(days=1)
+    start = date.fromisoformat(adoption.as_of)
+    every = max((end - start).days // 6, 1)
+    return {"replay_start": f"{start}", "replay_end": f"{end}", "replay_every": f"{every}D"}
+
+
+def _indented(entry: dict[str, Any]) -> str:
+    text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _render(name: str, told: dict[str, Any]) -> str:
+    return _templates().get_template(f"{name}.j2").render(told)
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("kedro_mlops.adoption"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Python and YAML
+    )
+    environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return environment
