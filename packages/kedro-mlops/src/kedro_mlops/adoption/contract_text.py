@@ -90,7 +90,7 @@ def _outcome(adoption: Adoption, label: ColumnDecision, names: dict[str, str]) -
     if adoption.days is not None:
         words = "Moment from which the outcome is known; say in data_engineering when that is"
         said: list[Argument] = [literal(words), ("label_time", True), ("nullable", True)]
-        fields.append(call("label_known_at: pd.Timestamp = column", said))
+        fields.append(call("outcome_known_at: pd.Timestamp = column", said))
     return _class("Outcome(Contract)", "What really happened, once it is known.", fields)
 
 
