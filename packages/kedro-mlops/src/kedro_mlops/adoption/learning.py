@@ -11,6 +11,8 @@ MAX_TUNING_SECONDS = 45
 FEW_ROWS = 5_000
 # values, times classes, of which boosted trees learn in about a second; and in half a minute
 CELLS_OF_A_TRIAL, CELLS_OF_A_MODEL = 1_000_000, 20_000_000
+# values that are looked at to see how much each feature matters
+CELLS_OF_IMPORTANCE = 400_000
 # fewer rows say too little of what suits all of them
 LEAST_ROWS = 2_000
 
@@ -49,5 +51,8 @@ def modelling_for(
         "patience": 20,
         "prefer_simpler": False,
         "n_workers": n_workers,
-        "importance": {"n_rows": 1_000, "n_repeats": 2},
+        "importance": {
+            "n_rows": max(100, min(4_000, CELLS_OF_IMPORTANCE // max(1, n_features))),
+            "n_repeats": 2 if n_features <= 100 else 1,
+        },
     }
