@@ -6,7 +6,7 @@ BIN := .venv/bin
 BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 IMAGE ?= flight-delays:latest
 
-.PHONY: help adopt run serve image viz notebook test coverage lint secrets audit bench soak faults clean
+.PHONY: help adopt run serve image viz notebook test lint secrets audit clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,15 +29,21 @@ image: .venv/.synced  ## put the champion's release into a container image
 viz: .venv/.synced  ## open the pipelines and their previews in kedro-viz
 	$(BIN)/kedro viz run $(ARGS)
 
+# if notebooks
 notebook: .venv/.synced  ## open the notebooks in JupyterLab, which is fetched for that and not kept in .venv
 	$(UV) run --frozen --with "jupyterlab~=4.6" kedro jupyter lab notebooks/explore.ipynb $(ARGS)
 
+# end
 test: .venv/.synced  ## all tests
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+# if template
+.PHONY: coverage bench soak faults starter
 
 coverage: .venv/.synced  ## the same, and which lines none of them reaches; it takes twice as long
 	$(BIN)/pytest --cov --numprocesses 2 $(ARGS)
 
+# end
 lint: .venv/.synced  ## formatting, lint, types and the direction of imports
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -49,6 +55,7 @@ audit: | $(UV)  ## ask for known vulnerabilities of the locked packages; needs t
 	$(UV) export --frozen --quiet --all-packages --no-emit-workspace --output-file build/locked.txt
 	$(UV) tool run "pip-audit~=2.10" --strict --disable-pip --require-hashes --requirement build/locked.txt $(ARGS)
 
+# if template
 bench: .venv/.synced  ## measure, side by side, on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -58,6 +65,10 @@ soak: .venv/.synced  ## load on the service for ten minutes: does it stay as fas
 faults: .venv/.synced  ## kill the real commands at random moments, and look at what they leave
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
+starter: .venv/.synced  ## build what new projects are made of: build/kedro-starter, build/copier-template
+	$(BIN)/python -m starter $(ARGS)
+
+# end
 clean:  ## remove everything a run made; the environment stays
 	git clean -fdxq data logs .viz build
 

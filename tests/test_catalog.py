@@ -31,8 +31,12 @@ with KedroSession.create() as session:
     nodes = [(sorted(node.inputs), sorted(node.outputs)) for node in whole.nodes]
     print(json.dumps({"entries": entries, "nodes": nodes}))
 """
-# from outside, between the layers, and on the way out
-BOUNDARIES = {
+OWNER = "flight_delays"
+LAYERS = ["raw", "primary", "model_input", "reporting"]
+# between data engineering and models, and on the way out
+BOUNDARIES = {"model_input": "Observation", "predictions": "Prediction"}
+# if example
+BOUNDARIES |= {
     "raw_flights": "RawFlights",
     "raw_weather": "RawWeather",
     "raw_planes": "RawPlanes",
@@ -44,9 +48,8 @@ BOUNDARIES = {
     "origin_features": "DailyFeatures",
     "destination_features": "DailyFeatures",
     "plane_features": "PlaneFeatures",
-    "model_input": "Observation",
-    "predictions": "Prediction",
 }
+# end
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_every_boundary_is_validated_against_its_contract(resolved):
     found = {name: validator for name, validator in validators.items() if validator}
 
     contracts = {name: v["options"]["contract"].rsplit(".", 1)[1] for name, v in found.items()}
-    assert contracts == BOUNDARIES
+    assert contracts.items() >= BOUNDARIES.items()
     # YAML reads an unquoted `on` as true, and Kedro reads it back
     assert all(validator["true"] == ["load"] for validator in found.values())
     assert found["predictions"]["options"]["without_personal"]
@@ -104,8 +107,9 @@ def test_layers_follow_each_other_without_a_cycle(resolved):
             before[layer] |= above - {None, layer}
     order = list(TopologicalSorter(before).static_order())
 
-    assert order.index("raw") < order.index("primary") < order.index("model_input")
-    assert order[-1] == "reporting"
+    in_order = [layer for layer in order if layer in LAYERS]
+    assert in_order == [layer for layer in LAYERS if layer in in_order]
+    assert {"model_input", "reporting"} <= {*in_order}
 
 
 def test_whatever_code_the_configuration_names_is_there(pytestconfig):
@@ -113,12 +117,12 @@ def test_whatever_code_the_configuration_names_is_there(pytestconfig):
     named = {
         name
         for path in files
-        for name in re.findall(r"\b(?:kedro_mlops|flight_delays)\.[\w.]+", path.read_text())
+        for name in re.findall(rf"\b(?:kedro_mlops|{OWNER})\.[\w.]+", path.read_text())
     }
 
     missing = {name for name in named if pydoc.locate(name) is None}
 
-    assert len(named) > 30
+    assert len(named) > 20
     assert missing == set()
 
 

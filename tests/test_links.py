@@ -13,7 +13,7 @@ import pytest
 from kedro_mlops.serving.settings import Settings
 
 PAGES = (
-    "*.md", "docs/*.md", "deploy/README.md", "packages/*/README.md", "packages/*/CHANGELOG.md",
+    "*.md", "docs/*.md", "deploy/**/README.md", "packages/*/README.md", "packages/*/CHANGELOG.md",
 )  # fmt: skip
 # what a page tells its reader to make
 READERS = {
@@ -85,10 +85,10 @@ def test_every_link_leads_somewhere(root):
     [
         ("docs/serving.md", False),
         ("docs/serving.md#a-challenger-on-live-traffic", False),
-        ("#two-commands", False),
+        ("#where-things-live", False),
         ("docs/watching.md", True),
         ("docs/serving.md#a-challenger-on-live", True),
-        ("#two-command", True),
+        ("#where-things-lie", True),
     ],
 )
 def test_the_search_for_links_that_lead_nowhere_finds_them(root, link, nowhere):

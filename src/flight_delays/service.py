@@ -2,4 +2,7 @@
 
 from kedro_mlops.serving.service import create_service
 
-PredictionService = create_service("flight_delays", "flight_delays.families.FAMILIES")
+PredictionService = create_service(
+    "flight_delays",
+    "flight_delays.families.FAMILIES",
+)

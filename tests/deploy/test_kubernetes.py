@@ -9,11 +9,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from kedro_mlops.serving.settings import Settings
 from tests.deploy.conftest import git_ignores
 from tests.deploy.metrics import DEPLOY
 
 BASE = DEPLOY / "kubernetes/base"
 PRODUCTION = DEPLOY / "kubernetes/overlays/production"
+if not BASE.is_dir():
+    pytest.skip("this project is not deployed to a cluster", allow_module_level=True)
 KUBERNETES = "1.34"
 EXAMPLES = {name: f"{name}.example" for name in ("secrets.env", "api_keys")}
 
@@ -142,6 +145,13 @@ def test_every_place_the_service_writes_to_is_mounted(pod: Manifest, container: 
     assert Path(environment["BENTOML_HOME"]).parent.as_posix() in mounts
     assert environment["PREDICTION_LOG_DIR"] in mounts
     assert mounts[Path(environment["API_KEYS_FILE"]).parent.as_posix()]["readOnly"]
+
+
+def test_the_service_knows_every_variable_it_is_given(container: Manifest) -> None:
+    known = {name.upper() for name in Settings.__struct_fields__}
+
+    # BentoML's and NumPy's
+    assert {e["name"] for e in container["env"]} - known == {"BENTOML_HOME", "OMP_NUM_THREADS"}
 
 
 def test_a_rolling_update_loses_no_request(by_kind: dict[str, Manifest], pod: Manifest) -> None:

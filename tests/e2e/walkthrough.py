@@ -250,9 +250,6 @@ def dry_run(project: Project, *typed: str) -> None:
         "containerize",
         "pytest",
         "ruff",
-        "benchmarks",
-        "benchmarks.soak",
-        "benchmarks.faults",
     ]
     assert all(tool in spec for tool, spec in zip(tools, planned, strict=True))
 
@@ -281,9 +278,6 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
         "make image",
         "make test",
         "make lint",
-        "make bench",
-        "make soak",
-        "make faults",
     ): dry_run,
 }
 

@@ -3,7 +3,6 @@
 import difflib
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +89,6 @@ class Plan:
         found = [each for path in self.removed for each in _files(self.folder / path)]
         paths = [file.relative_to(self.folder).as_posix() for file in found]
         return [path for path in paths if path not in self.files]
-
-
-def example_of(folder: Path) -> tuple[str, ...]:
-    """What in a project is only about the example that it came with, as ``pyproject.toml`` says."""
-    told = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    paths = told.get("tool", {}).get("kedro-mlops", {}).get("example", [])
-    return tuple(path for path in paths if (folder / path).exists())
 
 
 def copy(source: Path, target: Path) -> None:

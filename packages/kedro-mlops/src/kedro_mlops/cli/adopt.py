@@ -56,7 +56,8 @@ def adopt(
     catalog, parameters and tests are written.
     """
     from kedro_mlops.adoption.decisions import Adoption, Asked, decide
-    from kedro_mlops.adoption.plan import Plan, copy, example_of
+    from kedro_mlops.adoption.marks import without_example
+    from kedro_mlops.adoption.plan import Plan, copy
     from kedro_mlops.adoption.profile import profile
     from kedro_mlops.adoption.python_text import identifier
     from kedro_mlops.adoption.source import open_source
@@ -83,7 +84,8 @@ def adopt(
     _show(adoption)
     place, package = source.place(folder), str(kedro_project.PACKAGE_NAME)
     files = files_of(adoption, package, source.entry(place), today)
-    plan = Plan(folder, files, example_of(folder))
+    emptied, gone = without_example(folder)
+    plan = Plan(folder, emptied | files, gone)
     if dry_run:
         click.echo("".join(plan.diff()), nl=False)
         return

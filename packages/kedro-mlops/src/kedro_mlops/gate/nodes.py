@@ -253,9 +253,7 @@ def _contest(
     """Candidate against champion, on the same rows, which neither has learned from."""
     opponent, unseen = _fair_opponent(contract, incumbent, test)
     if not unseen.any():
-        return Verdict(
-            "keep", ["The champion has learned from every row that the candidate was tested on."]
-        )
+        return Verdict("keep", ["The champion has learned from every row of the test window."])
     if is_mute(opponent):
         reason = (
             f"The champion {incumbent.version} cannot be compared with: {opponent.why}. The "

@@ -3,11 +3,10 @@
 import hashlib
 import json
 import logging
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from kedro_mlops.runtime.serving_spec import hash_of
 
 from .choice import choose
 from .nodes import CodeVersion, Modelling
-from .parts import folds_of, parts_to_tune, some_of
+from .parts import folds_of, parts_to_tune
 from .search import ALL_MADE, Search, Trial
 
 logger = logging.getLogger(__name__)
@@ -62,11 +61,7 @@ def tune(
                 f"{suggestion(family, fit)}"
             )
     folds = folds_of(contract, train, validation, test, params.cross_validation)
-    most = min(params.max_tuning_rows or sys.maxsize, params.max_training_rows or sys.maxsize)
-    parts = [
-        replace(part, known=some_of(part.known, most, seed))
-        for part in parts_to_tune(contract, folds, train, validation, test)
-    ]
+    parts = parts_to_tune(contract, folds, train, validation, test)
     rows, params = (test, params.for_folds()) if folds else (validation, params)
     search = Search(contract, families, parts, params, seed, clock)
     whole, in_time = (

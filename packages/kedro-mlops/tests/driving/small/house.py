@@ -97,7 +97,7 @@ def move_in(source: Path, scratch: Path, table: str) -> House:
     shutil.copyfile(HERE / table / "parameters.yml", folder / "conf/local/parameters.yml")
     _replace(base / "parameters_release.yml", "name: flight_delays", f"name: {table}")
     _replace(folder / "bentofile.yaml", "name: flight-delays", f"name: {table.replace('_', '-')}")
-    _replace(house / "service.py", 'service("flight_delays"', f'service("{table}"')
+    _replace(house / "service.py", '"flight_delays",', f'"{table}",')
     project.must("git add -A && git -c user.name=test -c user.email=t@example.org commit -qm Mine")
     key, *_, label = rows.columns
     late = pd.Series(np.random.default_rng(0).random(len(rows)) < LATE_SHARE)

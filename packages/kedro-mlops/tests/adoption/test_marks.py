@@ -1,0 +1,81 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kedro_mlops.adoption.marks import declared_parts, replace_marked, without_example
+
+PYPROJECT = """\
+[project]
+# if example
+dependencies = ["rows-of-the-example"]
+# end
+
+# if template
+[tool.kedro-mlops]
+instead = ["starter/empty"]
+
+[tool.kedro-mlops.parts]
+template = ["starter"]
+example = ["tests/example", "not/there.py"]
+notebooks = ["notebooks"]
+# end
+[tool.kedro]
+"""
+PAGE = """\
+# A page
+<!-- if example -->
+
+About the example.
+<!-- end -->
+<!-- if notebooks -->
+
+About notebooks.
+<!-- end -->
+
+The rest.
+"""
+FILES = {
+    "pyproject.toml": PYPROJECT,
+    "README.md": PAGE,
+    "contracts.py": "the example's\n",
+    "tests/example/test_rows.py": "assert True\n",
+    "notebooks/one.ipynb": "{}\n",
+    "starter/empty/contracts.py": "empty\n",
+}
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_what_is_about_the_example_goes_and_all_else_stays(template: Path) -> None:
+    files, gone = without_example(template)
+
+    assert gone == ("starter", "tests/example")
+    assert files.keys() == {"pyproject.toml", "README.md", "contracts.py"}
+    assert files["contracts.py"] == "empty\n"
+    assert files["pyproject.toml"] == "[project]\n\n[tool.kedro]\n"
+    assert "example" not in files["README.md"]
+    assert "About notebooks." in files["README.md"]
+
+
+def test_a_project_that_declares_nothing_is_as_it_is(template: Path) -> None:
+    files, _ = without_example(template)
+    for path, text in files.items():
+        (template / path).write_text(text)
+
+    assert declared_parts(template) == {}
+    assert without_example(template) == ({}, ())
+
+
+def test_each_part_is_told_from_the_others() -> None:
+    said = replace_marked(PAGE, lambda part, lines: f"{part}: {len(lines.splitlines())}\n")
+
+    assert said == "# A page\nexample: 2\nnotebooks: 2\n\nThe rest.\n"
