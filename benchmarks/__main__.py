@@ -3,8 +3,8 @@
 Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` for a part of it,
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
 Prints the machine, every figure of both, and their ratio: above one, ours is better. And what is
-estimated without labels beside what turned out (``--only estimates``), and how well few rows are
-learned (``--only quality``), which need no run.
+estimated without labels beside what turned out, and intervals (``--only estimates``), and how well
+few rows are learned (``--only quality``), which need no run.
 """
 
 import argparse

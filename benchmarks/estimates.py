@@ -15,6 +15,8 @@ from kedro_mlops.models.package import scores_of
 from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.task import Costs
 
+from . import intervals
+
 LABEL = "label"
 CLASSES = ("iris", "wine", "digits")
 # columns that are predicted from the others
@@ -146,7 +148,7 @@ def cover(table: Table, family: str, seed: int) -> Covered:
 
 
 def measure() -> None:
-    """Print the loss that was expected and the one that came, and the share of intervals."""
+    """Print the loss that was expected and the one that came, and the intervals of numbers."""
     numbers = tables_of_numbers()
     estimated = [table for table in numbers if table.name in LOSS_IS_ESTIMATED]
     columns = ("estimated", "realised", "difference")
@@ -163,3 +165,4 @@ def measure() -> None:
         found = cover(table, "ridge", seed=0)
         shares = [count / found.n_rows for count in found[1:]]
         print("{:32}{:5} rows{:8.1%} [{:.1%}, {:.1%}]".format(table.name, found.n_rows, *shares))
+    intervals.measure()

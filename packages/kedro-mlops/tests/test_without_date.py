@@ -337,7 +337,9 @@ def test_a_champion_whose_places_were_others_meets_nobody(walked: Walked, contes
     decision, *_ = contest(walked.table.to_pandas(), champion)
 
     assert decision.outcome == "keep"
-    assert decision.reasons == ["The champion has learned from every row of the test window."]
+    assert decision.reasons == [
+        "The champion has learned from every row that the candidate was tested on."
+    ]
 
 
 def test_a_package_keeps_its_places(walked: Walked, tmp_path: Any) -> None:

@@ -223,7 +223,7 @@ def test_a_card_has_every_check_passed_or_failed(card: str) -> None:
 def test_a_card_draws_what_came_with_the_model(page: str) -> None:
     titles = re.findall(r'"title":\{"text":"([^"]+)"', page)
 
-    drawn = {"Log loss on the test window", "ROC", "ROC AUC by slice"}
+    drawn = {"Log loss beside baselines", "ROC", "ROC AUC by slice"}
     assert drawn <= set(titles)
     assert any(title.startswith("Calibration") for title in titles)
     assert any(title.startswith("Cost: a miss 3") for title in titles)

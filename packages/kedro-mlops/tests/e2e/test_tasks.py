@@ -25,6 +25,7 @@ class Table:
         told: The columns of a prediction.
         card: What the model card speaks of.
         report: What the report speaks of once there are labels.
+        tested_on: The rows that the champion was measured on.
         main: The metric that is named first.
         shifted: What newcomers have more of, and how many times as much.
         spoilt: A column that a delivery breaks: another value, or none if it is missing.
@@ -35,6 +36,7 @@ class Table:
     told: list[str]
     card: list[str]
     report: str
+    tested_on: str
     main: str
     shifted: tuple[str, float]
     spoilt: tuple[str, Any]
@@ -52,6 +54,7 @@ TABLES = {
             "cross-validation with 5 folds",
         ],
         report="missed",
+        tested_on="out-of-fold rows",
         main="roc_auc",
         shifted=("mean_texture", 1.6),
         spoilt=("mean_area", -1),
@@ -62,6 +65,7 @@ TABLES = {
         told=["probability_north", "probability_middle", "probability_south", "prediction"],
         card=["north, middle, south", "The class that is expected to cost least is taken"],
         report="taken for",
+        tested_on="test window",
         main="roc_auc",
         shifted=("alcohol", 1.3),
         spoilt=("proline", None),
@@ -72,6 +76,7 @@ TABLES = {
         told=["prediction", "prediction_low", "prediction_high"],
         card=["points to both sides", "How it treats groups", "Where it is good, and where not"],
         report="interval coverage",
+        tested_on="test window",
         main="root_mean_squared_error",
         shifted=("glucose", 1.8),
         spoilt=("bmi", "high"),
@@ -251,6 +256,7 @@ def test_late_labels_make_performance_known(
     assert after.decision["outcome"] == "wait"
     assert after.drifted == set()
     assert walk.table.report in after.report
+    assert f"On the {walk.table.tested_on}" in after.report
     assert sorted(served[house.key]) == sorted(asked.rows[house.key])
 
 
@@ -300,6 +306,16 @@ def test_a_broken_delivery_is_refused_and_retrains_nothing(walk: Walk, refused: 
 
 
 # from champion to champion
+
+
+@pytest.mark.parametrize("walk", ["breast_cancer"], indirect=True)
+def test_a_champion_of_folds_is_reproduced_to_the_last_byte(walk: Walk, refused: str) -> None:
+    [version] = walk.champions()
+    walk.house.deliver(walk.house.without_late_labels())
+
+    said = walk.must(f"kedro champion reproduce {version}")
+
+    assert "the same model to the last byte, from the same data" in said
 
 
 @pytest.fixture(scope="module")

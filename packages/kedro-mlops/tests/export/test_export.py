@@ -19,7 +19,8 @@ from sklearn.pipeline import Pipeline
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.export import compiled
 from kedro_mlops.export.serving_form import export
-from kedro_mlops.models.package import load_estimator
+from kedro_mlops.models.families import FAMILIES
+from kedro_mlops.models.package import dump_estimator, load_estimator
 from kedro_mlops.models.preprocessing import tree_preprocessing
 from kedro_mlops.runtime.encoding import encode_rows
 from kedro_mlops.runtime.serving_spec import MODEL, SPEC, TREES, ServingSpec, hash_of
@@ -212,6 +213,44 @@ def test_a_contract_without_categories_is_compiled_too(tmp_path):
     spec = export(package, columns, rows, TOLERANCE, tmp_path)
 
     assert (spec.engine, spec.encoding.numbers) == ("compiled trees", ["number"])
+
+
+class Visits(Contract):
+    """A contract with categories by target, and dates."""
+
+    opened_at: pd.Timestamp = column("Moment", feature=True, nullable=True)
+    street: str = column("Of many", feature=True, by_target=True, nullable=True)
+    label: str = column("What is asked", label="multiclass", isin=["a", "b", "c"])
+
+
+def test_categories_by_target_and_dates_are_compiled_and_explained(tmp_path):
+    columns, rng = Columns.of(Visits), np.random.default_rng(0)
+    streets = np.array([*(f"street {i}" for i in range(40)), None])[rng.integers(0, 41, 400)]
+    rows = pd.DataFrame(
+        {
+            "opened_at": pd.date_range("1999-01-01", periods=400, freq="31h").astype(
+                "datetime64[us]"
+            ),
+            "street": pd.array(streets, "str"),
+        }
+    )
+    labels = (pd.factorize(streets)[0] + (np.arange(400) > 200)) % 3
+    boosting = FAMILIES["gradient_boosting"]
+    model = boosting.build(columns.task, columns, {"max_iter": 20}, seed=0)
+    estimator = load_estimator(dump_estimator(model.fit(rows, labels)))
+    said = {"task": "multiclass", "classes": ["a", "b", "c"], "features": columns.features}
+    package = replace(tiny_package(rule=DecisionRule(), **said), estimator=estimator)
+    asked = rows.assign(street=rows["street"].where(np.arange(400) % 9 > 0, "nowhere"))
+
+    spec = export(package, columns.inputs, asked, TOLERANCE, tmp_path)
+
+    assert spec.engine == "compiled trees"
+    trees = Trees(tmp_path / TREES, spec.encoding.width)
+    matrix = encode_rows(arrays_of(asked, columns), spec.encoding)
+    np.testing.assert_allclose(trees.predict(matrix), package.score(asked), rtol=0, atol=1e-15)
+    explained = trees.contributions(matrix)
+    np.testing.assert_allclose(explained.sum(axis=2), trees.raw(matrix), rtol=0, atol=1e-9)
+    assert spec.encoding.made_of == ["street"] * 3 + ["opened_at"] * 4
 
 
 def test_another_model_of_trees_is_served_by_scikit_learn(tmp_path):

@@ -395,7 +395,7 @@ def test_a_champion_that_has_seen_every_row_stays(ask, champion):
     decision = ask(seen)
 
     assert decision.outcome == "keep"
-    assert "every row of the test window" in decision.reasons[0]
+    assert "every row that the candidate was tested on" in decision.reasons[0]
 
 
 @pytest.mark.parametrize("trained_until", ["2013-03-18", "2013-03-25"])

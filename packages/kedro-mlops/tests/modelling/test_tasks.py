@@ -89,6 +89,7 @@ def test_intervals_are_as_wide_as_their_coverage_asks(life: Life) -> None:
     assert rule.coverage == life.columns.task.coverage
     assert (errors <= rule.margin).mean() >= rule.coverage
     assert (errors < rule.margin).mean() < rule.coverage + 1 / len(rows)
+    assert rule.margins is None
 
 
 def test_costs_of_classes_say_which_is_taken(life: Life) -> None:

@@ -4,12 +4,18 @@ import pandera.pandas as pa
 import pytest
 
 from kedro_mlops.contract.columns import Columns, column
-from kedro_mlops.models.preprocessing import linear_preprocessing, tree_preprocessing
+from kedro_mlops.models.preprocessing import (
+    Bounded,
+    linear_preprocessing,
+    n_coefficients,
+    tree_preprocessing,
+)
+from kedro_mlops.runtime.encoding import DATE_PARTS
 
 
 class Parcel(pa.DataFrameModel):
     depot: str = column("Depot", feature=True, nullable=True)
-    sent_at: pd.Timestamp = column("Moment", feature=True)
+    sent_at: pd.Timestamp = column("Moment", feature=True, event_time=True)
     pieces: int = column("Pieces", feature=True)
     weight: float = column("Weight, kg", feature=True, nullable=True)
     fragile: bool = column("Fragile", feature=True)
@@ -191,3 +197,107 @@ def test_missing_truth_values_are_kept_for_trees_and_imputed_for_linear_models(d
     np.testing.assert_array_equal(kept, [1, 0, np.nan, 1])
     assert np.isfinite(for_lines.transform(rows)).all()
     assert "missingindicator_signed" in for_lines.get_feature_names_out()
+
+
+class Visit(pa.DataFrameModel):
+    opened_on: pd.Timestamp = column("Day", feature=True, nullable=True)
+    street: str = column("Of many", feature=True, by_target=True)
+    left: bool = column("What is asked", label="binary")
+
+
+VISITS = pd.DataFrame(
+    {
+        "opened_on": pd.date_range("2012-02-28", periods=300, unit="us"),
+        "street": [f"street {i % 100}" for i in range(300)],
+        "left": np.arange(300) % 100 < 30,
+    }
+)
+
+
+def test_a_date_becomes_parts_and_an_age():
+    fitted = tree_preprocessing(Columns.of(Visit)).fit(VISITS, VISITS["left"])
+    days = pd.to_datetime(["2012-12-31 06:00", None, "1970-01-02 00:00"])
+    rows = VISITS.head(3).assign(opened_on=days)
+
+    out = pd.DataFrame(fitted.transform(rows), columns=fitted.get_feature_names_out())
+
+    parts = out.filter(like="opened_on").to_numpy()
+    assert parts[0].tolist() == [360, 0, 366, 15_705.25]
+    assert np.isnan(parts[1]).all()
+    assert parts[2].tolist() == [0, 4, 2, 1]
+
+
+def test_an_age_is_told_by_the_moment_of_the_event_if_that_is_a_feature():
+    class Dated(Visit):
+        visited_at: pd.Timestamp = column("When", feature=True, event_time=True)
+
+    rows = VISITS.assign(visited_at=VISITS["opened_on"] + pd.Timedelta("36h"))
+    fitted = tree_preprocessing(Columns.of(Dated)).fit(rows, rows["left"])
+
+    out = pd.DataFrame(fitted.transform(rows), columns=fitted.get_feature_names_out())
+
+    assert (out["opened_on_age_in_days"] == -1.5).all()
+    assert out.filter(like="visited_at").columns.tolist() == [
+        "visited_at_minute_of_day", "visited_at_day_of_week",
+    ]  # fmt: skip
+
+
+@BOTH
+def test_categories_by_target_tell_what_their_other_rows_are_labelled(preprocessing):
+    made = preprocessing(Columns.of(Visit)).fit(VISITS, VISITS["left"])
+    out = pd.DataFrame(made.transform(VISITS), columns=made.get_feature_names_out())["street"]
+    unseen = VISITS.head(1).assign(street="nowhere")
+
+    assert out[VISITS["left"]].min() > out[~VISITS["left"]].max()
+    between = pd.DataFrame(made.transform(unseen), columns=made.get_feature_names_out())["street"]
+    assert out.min() < between[0] < out.max()
+
+
+@BOTH
+def test_categories_by_target_do_not_tell_a_row_its_own_label(preprocessing):
+    rng = np.random.default_rng(0)
+    rows = VISITS.assign(
+        street=[f"street {i}" for i in rng.integers(0, 150, 300)], left=rng.random(300) < 0.5
+    )
+    made = preprocessing(Columns.of(Visit))
+
+    learned = made.fit_transform(rows, rows["left"])
+
+    street = list(made.get_feature_names_out()).index("street")
+    assert abs(np.corrcoef(learned[:, street], rows["left"])[0, 1]) < 0.15
+    # what a fit that looks at all labels would have said
+    assert np.corrcoef(made.transform(rows)[:, street], rows["left"])[0, 1] > 0.5
+
+
+def test_numbers_far_beyond_the_others_do_not_bend_a_linear_model():
+    rows = pd.concat([ROWS, one(pieces=10**18, weight=1e300), one(weight=-1e300)])
+
+    fitted = linear_preprocessing(PARCEL).fit(rows)
+
+    out = pd.DataFrame(fitted.transform(rows), columns=fitted.get_feature_names_out())
+    assert np.isfinite(out.to_numpy(float)).all()
+    assert out["pieces"].abs().max() < 10
+    assert out["weight"].abs().max() < 10
+
+
+def test_rare_marks_are_no_numbers_far_beyond_the_others():
+    values = np.zeros((1000, 1))
+    values[0] = 1
+
+    assert Bounded().fit_transform(values)[0] == 1
+
+
+def test_a_linear_model_of_many_categories_is_no_wider_than_it_must_be():
+    rows = VISITS.assign(street=[f"street {i}" for i in range(300)])
+    columns = Columns.of(
+        type(
+            "Coded",
+            (Visit,),
+            {"__annotations__": {"street": str}, "street": column("Of many", feature=True)},
+        )
+    )
+
+    width = linear_preprocessing(columns).fit(rows).transform(rows).shape[1]
+
+    assert width <= n_coefficients(columns, rows) + len(DATE_PARTS)
+    assert width < 110

@@ -20,8 +20,10 @@ from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
 from kedro_mlops.scoring.nodes import score
 from kedro_mlops.task.metrics import NO_MORE
+from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
+PEOPLE = ModelCard(owner="We", intended_use="It.", out_of_scope=["No."], limits=["Yes."])
 Made = dict[str, Any]
 Watch = Callable[..., Made]
 # words of two classes, which say nothing of others
@@ -89,8 +91,7 @@ def usual(watch: Watch) -> Made:
 
 @pytest.fixture(scope="module")
 def card(life: Life, usual: Made) -> str:
-    people = ModelCard(owner="We", intended_use="It.", out_of_scope=["No."], limits=["Yes."])
-    return text_of(render_card(life.columns, usual["champion"], people))
+    return text_of(render_card(life.columns, usual["champion"], PEOPLE))
 
 
 def text_of(page: str) -> str:
@@ -148,3 +149,16 @@ def test_the_card_speaks_of_what_was_asked(life: Life, usual: Made, card: str) -
         assert f"so that {rule.coverage:.0%} of them hold" in card
         assert f"mean {found.window.label['mean']:.4g}, standard deviation" in card
     assert not re.findall(foreign(life), card)
+
+
+def test_the_card_says_how_far_intervals_reach_that_go_with_the_prediction(
+    life: Life, usual: Made
+) -> None:
+    if life.columns.task.classes:
+        pytest.skip("there are no intervals of classes")
+    rule = DecisionRule(margins=[(0.0, 2.5), (9.0, 31.0)], coverage=0.8)
+
+    card = text_of(render_card(life.columns, usual["champion"].with_record(rule=rule), PEOPLE))
+
+    unit = f" {life.columns.task.unit}".rstrip()
+    assert f"Intervals reach 2.5 to 31{unit} to both sides, by the prediction, so that" in card

@@ -143,7 +143,9 @@ def test_windows_are_shown_realised_and_estimated_over_the_interval_of_the_test_
         }
     )
 
-    chart = charts.performance(table, Interval(value=0.45, low=0.42, high=0.48), "log_loss")
+    chart = charts.performance(
+        table, Interval(value=0.45, low=0.42, high=0.48), "test window", "log_loss"
+    )
 
     (realised, estimated), (band, line) = chart.data, chart.layout.shapes
     assert points(realised) == [("2013-07-01", 0.5, 0.4, 0.6), ("2013-07-08", 0.6, 0.5, 0.8)]

@@ -32,7 +32,11 @@ class Parcel(Contract):
     fragile: bool = column("Fragile", feature=True)
     signed: pd.BooleanDtype = column("Signed", feature=True, nullable=True)
     kind: str = column("Kind", feature=True, isin=["box", "tube"])
+    street: str = column("Of many", feature=True, by_target=True, nullable=True)
+    route: str = column("Of many, never missing", feature=True, by_target=True)
     note: str = column("No feature", nullable=True)
+    late: bool = column("Late", label="binary")
+    late_at: pd.Timestamp = column("When that is known", label_time=True)
 
 
 COLUMNS = Columns.of(Parcel)
@@ -54,6 +58,8 @@ def parcels(n_rows=60, seed=0):
             "fragile": rng.random(n_rows) < 0.5,
             "signed": pd.array(rng.choice([True, False, None], n_rows), "boolean"),
             "kind": rng.choice(["box", "tube"], n_rows),
+            "street": pd.array(rng.choice(["elm", "oak", "ash", None], n_rows), "str"),
+            "route": rng.choice(list("abcdefgh"), n_rows),
             "note": "a note",
         }
     )
@@ -69,7 +75,9 @@ def fitted(contract, rows):
     estimator = Pipeline([("preprocessing", tree_preprocessing(columns)), ("model", model)])
     estimator.fit(rows[columns.features], np.arange(len(rows)) % 2)
     encoding = encoding_of(estimator)
-    spec = spec_of(contract, fields=fields_of(columns, encoding.categories), encoding=encoding)
+    spec = spec_of(
+        contract, fields=fields_of(columns.inputs, encoding.categories), encoding=encoding
+    )
     return spec, estimator[0]
 
 
@@ -95,12 +103,13 @@ def three_ways(spec, preprocessing, columns, rows):
 def test_a_table_single_rows_and_scikit_learn_encode_alike():
     spec, preprocessing = fitted(Parcel, parcels())
     rows = parcels(200, seed=1)
-    rows.loc[::7, "depot"] = "moon"
+    rows.loc[::7, ["depot", "street", "route"]] = "moon"
+    rows.loc[3, "route"] = None
 
     table, single, expected = three_ways(spec, preprocessing, COLUMNS, rows)
 
-    assert spec.encoding.width == expected.shape[1] == 10
-    assert np.isnan(expected).any(axis=0).tolist().count(True) == 4
+    assert spec.encoding.width == len(spec.encoding.made_of) == expected.shape[1] == 14
+    assert np.isnan(expected).any(axis=0).tolist().count(True) == 6
     assert (expected == -1).any()
     np.testing.assert_array_equal(table, expected)
     np.testing.assert_array_equal(single, expected)
@@ -143,7 +152,9 @@ def test_where_all_was_seen_nothing_is_named():
 def test_a_missing_category_that_training_met_is_none_that_was_seen():
     spec, _ = fitted(Parcel, parcels())
 
-    assert spec.encoding.categories == {"depot": ["north", "south"], "kind": ["box", "tube"]}
+    seen = spec.encoding.categories
+    assert seen["depot"] == ["north", "south"]
+    assert seen["street"] == ["ash", "elm", "oak"]
 
 
 @settings(max_examples=200, deadline=None)

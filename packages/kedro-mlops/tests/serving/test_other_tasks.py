@@ -437,7 +437,9 @@ def some_scores(draw):
     """An output, and scores of some rows."""
     n_rows = draw(st.integers(1, 6))
     if draw(st.booleans()):
-        rule = DecisionRule(margin=draw(st.floats(0, 1e300)), coverage=0.9)
+        alike = {"margin": draw(st.floats(0, 1e300))}
+        unlike = {"margins": [(-5.0, 0.5), (0.0, draw(st.floats(0, 9))), (1e6, 7.0)]}
+        rule = DecisionRule(**(alike if draw(st.booleans()) else unlike), coverage=0.9)
         return Quantity(rule), draw(arrays(float, n_rows, elements=finite))
     classes = draw(names_of_classes)
     costs = draw(st.none() | arrays(float, (len(classes),) * 2, elements=st.floats(0, 100)))

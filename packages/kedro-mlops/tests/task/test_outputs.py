@@ -22,7 +22,12 @@ CHANCE = st.one_of(st.integers(0, 10).map(lambda n: n / 10), st.floats(0, 1))
 CHANCES = st.lists(CHANCE, min_size=4, max_size=4)
 PRICES = st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=4, max_size=4)
 RULES = st.one_of(st.just(DecisionRule()), PRICES.map(lambda prices: DecisionRule(costs=prices)))
-NUMBER = st.floats(-1e9, 1e9)
+NUMBER = st.one_of(st.floats(-10, 10), st.floats(-1e9, 1e9))
+PLACES = st.lists(st.integers(-9, 9), min_size=2, max_size=9, unique=True).map(sorted)
+REACH = st.one_of(
+    st.fixed_dictionaries({"margin": st.floats(0, 1e6)}),
+    PLACES.map(lambda at: {"margins": [(float(place), 10.0 + place) for place in at]}),
+)
 
 ASKED = st.one_of(
     st.tuples(
@@ -34,7 +39,7 @@ ASKED = st.one_of(
         st.lists(CHANCES, min_size=1, max_size=50),
     ),
     st.tuples(
-        st.floats(0, 1e6).map(lambda margin: Quantity(DecisionRule(margin=margin, coverage=0.9))),
+        REACH.map(lambda said: Quantity(DecisionRule(**said, coverage=0.9))),
         st.lists(NUMBER, min_size=1, max_size=50),
     ),
 )

@@ -1,6 +1,3 @@
-import math
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -9,7 +6,7 @@ from scipy.stats import binom
 from sklearn import metrics as sklearn_metrics
 
 from kedro_mlops.task.record import DecisionRule
-from kedro_mlops.task.regression import Regression, conformal_margin
+from kedro_mlops.task.regression import Regression
 from kedro_mlops.task.task import Costs
 
 TASK = Regression("delay")
@@ -92,21 +89,6 @@ def test_r2_is_exact_far_from_nought():
     [value] = TASK.metrics.of_scores["r2"](y, predicted, np.ones((1, 1000)))
 
     assert value == pytest.approx(sklearn_metrics.r2_score(y, predicted), rel=1e-6)
-
-
-@given(
-    errors=st.lists(st.integers(0, 50), min_size=1, max_size=60),
-    percent=st.integers(1, 99),
-)
-@quick
-def test_the_margin_is_the_smallest_error_that_enough_errors_do_not_exceed(errors, percent):
-    margin = conformal_margin(np.array(errors, np.float64), percent / 100)
-
-    asked = math.ceil((len(errors) + 1) * Fraction(percent, 100))
-    if asked > len(errors):
-        assert margin == max(errors)
-    else:
-        assert margin == min(e for e in errors if sum(x <= e for x in errors) >= asked)
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])

@@ -12,6 +12,7 @@ from kedro_mlops.task.record import LISTED
 
 from .contract_text import contracts_of, delivered, is_derived, is_nameless
 from .decisions import Adoption
+from .learning import modelling_for
 from .python_text import literal
 
 CONF = (
@@ -25,8 +26,6 @@ HOUSE = (
     *(f"{ENGINEERING}/{name}.py" for name in ("__init__", "nodes", "pipeline")),
 )
 RATES = {"binary": "selection_rate: 0.1", "multiclass": "error_rate: 0.1"}
-# values that are looked at to see how much a feature matters
-IMPORTANCE_CELLS = 400_000
 
 
 def files_of(
@@ -71,13 +70,14 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "delivered": delivered(adoption),
         "derived": is_derived(adoption),
         "entry": _indented(entry),
-        "importance_rows": max(100, min(4000, IMPORTANCE_CELLS // len(adoption.features))),
         "imported": ", ".join(imported),
         "label": literal(adoption.label.name),
-        "linear": "ridge" if task == "regression" else "logistic_regression",
         "loss_increase": adoption.loss_increase,
         "max_single_feature_auc": _most_by_one(adoption),
         "metric": LISTED[task][0],
+        "modelling": modelling_for(
+            task, n_rows, len(adoption.features), len(adoption.label.classes)
+        ),
         "min_labelled_rows": max(30, min(1000, n_rows // 50)),
         "min_slice_rows": max(30, min(500, n_rows // 100)),
         "n_rows": f"{n_rows:,}",

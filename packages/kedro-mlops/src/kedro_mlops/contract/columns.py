@@ -105,6 +105,8 @@ class Role:
     unit: str = ""
     label_time: bool = False
     feature: bool = False
+    by_target: bool = False
+    text: bool = False
     segment: bool = False
     personal: bool = False
     protected: bool = False
@@ -132,6 +134,8 @@ def column(
     unit: str = "",
     label_time: bool = False,
     feature: bool = False,
+    by_target: bool = False,
+    text: bool = False,
     segment: bool = False,
     personal: bool = False,
     protected: bool = False,
@@ -168,6 +172,10 @@ def column(
         unit: Of such a label, for people.
         label_time: The moment from which the label is known.
         feature: An input of the model.
+        by_target: Of a feature of many categories: a model is given what the rows of each are
+            labelled on average, instead of a code or an indicator.
+        text: Of a feature that is text of several words: a model is given what it is about, by its
+            words and their parts, instead of a code.
         segment: A column by whose values metrics are sliced.
         personal: Personal data: it may be looked up by, but never reaches the model, the
             prediction log, a report or an error message.
@@ -193,8 +201,8 @@ def column(
     """
     role = Role(
         key, group, event_time, known_ahead, label, positive, loss, coverage, unit, label_time,
-        feature, segment, personal, protected, lookup, unseen, missing, format, decimal, thousands,
-        example, told,
+        feature, by_target, text, segment, personal, protected, lookup, unseen, missing, format,
+        decimal, thousands, example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -428,8 +436,29 @@ class Columns:
         return self._asked()._those(lambda role: not role.personal)
 
     def features_of_kind(self, *kinds: Kind) -> list[str]:
-        """The inputs of the model that are of one of the kinds."""
-        return [c.name for c in self.all if c.role.feature and c.kind in kinds]
+        """The inputs of the model that are of one of the kinds; text is of none."""
+        return [c.name for c in self.all if c.role.feature and c.kind in kinds and not c.role.text]
+
+    @property
+    def by_target(self) -> list[str]:
+        """The features whose categories become what their rows are labelled on average."""
+        return [c.name for c in self.all if c.role.feature and c.role.by_target]
+
+    @property
+    def texts(self) -> list[str]:
+        """The features that are text of several words."""
+        return [c.name for c in self.all if c.role.feature and c.role.text]
+
+    @property
+    def event_moments(self) -> list[str]:
+        """The moment of the event, if it is a feature."""
+        return [c.name for c in self.all if c.role.feature and c.role.event_time]
+
+    @property
+    def dates(self) -> list[str]:
+        """The features that are other moments."""
+        moments = self.features_of_kind("datetime")
+        return [name for name in moments if name not in self.event_moments]
 
     def __getitem__(self, name: str) -> Column:
         return {column.name: column for column in self.all}[name]
@@ -522,6 +551,7 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         yield f"is {column.kind} and protected: bin it first, since groups are text or boolean"
     if role.group and role.label:
         yield "is the label and a group: which rows belong together is known before"
+    yield from _misread(column)
     if role.feature and (role.label or role.label_time):
         yield "is the label and a feature: the model would be told the answer"
     for name in column.checks:
@@ -538,6 +568,16 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
         yield f"says label={role.label!r}: use one of {', '.join(TASKS)}"
     else:
         yield from misplaced(role)
+
+
+def _misread(column: Column) -> Iterator[str]:
+    """What is said of how a model reads a column that contradicts itself."""
+    role = column.role
+    for name in ("by_target", "text"):
+        if getattr(role, name) and not (role.feature and column.kind == "categorical"):
+            yield f"says `{name}`, which is for features that are text"
+    if role.by_target and role.text:
+        yield "is text and has categories: leave `text` or `by_target` out"
 
 
 def _contradictions_in_time(columns: Columns) -> Iterator[str]:

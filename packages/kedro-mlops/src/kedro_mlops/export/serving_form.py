@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.package import ModelPackage, Unloadable, UnloadableError, dump_estimator
+from kedro_mlops.models.preprocessing import DateFeatures
 from kedro_mlops.models.stand_in import tree_predictor
 from kedro_mlops.runtime.serving_spec import (
     MODEL,
     TREES,
     Encoding,
     EngineName,
+    Means,
     ServingSpec,
     hash_of,
 )
@@ -28,6 +30,7 @@ from .fields import fields_of
 COMPILED = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
+MORE_PARTS = {"by_target", "dates"}
 
 
 def export(
@@ -116,24 +119,51 @@ def encoding_of(estimator: Pipeline) -> Encoding:
             f"{type(model).__name__} is not compiled; trees of HistGradientBoosting are."
         )
     parts = _parts_of(estimator)
-    if parts.keys() != PARTS or not isinstance(parts["categorical"][0], OrdinalEncoder):
+    more = parts.keys() - PARTS
+    by_codes = "categorical" in parts and isinstance(parts["categorical"][0], OrdinalEncoder)
+    if not (by_codes and parts.keys() >= PARTS and more <= MORE_PARTS):
         raise NotEqualError(f"The preprocessing is not that of trees: it has {', '.join(parts)}.")
     return Encoding(
         categories=categories_of(estimator),
         moments=list(parts["calendar"][1]),
         numbers=[*parts["numeric"][1], *parts["boolean"][1]],
+        means=_means_of(*parts["by_target"]) if "by_target" in more else {},
+        **(_dates_of(*parts["dates"]) if "dates" in more else {}),
     )
+
+
+def _means_of(encoder: TargetEncoder, columns: list[str]) -> dict[str, Means]:
+    """What the categories of each column become."""
+    otherwise = np.ravel(encoder.target_mean_).tolist()
+    width = len(otherwise)
+    found = {}
+    for number, (name, seen) in enumerate(zip(columns, encoder.categories_, strict=True)):
+        values = np.transpose(encoder.encodings_[number * width : (number + 1) * width]).tolist()
+        is_missing = [bool(pd.isna(category)) for category in seen]
+        known = [row for row, missing in zip(values, is_missing, strict=True) if not missing]
+        missing = next((row for row, m in zip(values, is_missing, strict=True) if m), otherwise)
+        found[name] = Means(known, missing, otherwise)
+    return found
+
+
+def _dates_of(parts: DateFeatures, columns: list[str]) -> dict[str, Any]:
+    """Which columns are dates, and since when they are counted."""
+    since = parts.since or ""
+    return {"dates": [name for name in columns if name != since], "since": since}
 
 
 def categories_of(estimator: Pipeline) -> dict[str, list[str]]:
     """Per categorical feature, the categories that the preprocessing has seen, if it says."""
-    encoder, columns = _parts_of(estimator).get("categorical", (None, []))
-    # without columns the encoder was not fitted
-    if not len(columns) or not isinstance(encoder, OneHotEncoder | OrdinalEncoder):
-        return {}
-    # a missing category is not one that was seen
-    named = [[str(value) for value in found if not pd.isna(value)] for found in encoder.categories_]
-    return dict(zip(columns, named, strict=True))
+    parts, seen = _parts_of(estimator), dict[str, list[str]]()
+    for part in ("categorical", "by_target"):
+        encoder, columns = parts.get(part, (None, []))
+        encoder = encoder[0] if isinstance(encoder, Pipeline) else encoder
+        # without columns the encoder was not fitted
+        if len(columns) and isinstance(encoder, OneHotEncoder | OrdinalEncoder | TargetEncoder):
+            # a missing category is not one that was seen
+            named = [[str(v) for v in found if not pd.isna(v)] for found in encoder.categories_]
+            seen |= dict(zip(columns, named, strict=True))
+    return seen
 
 
 def _parts_of(estimator: Pipeline) -> dict[str, tuple[Any, Any]]:

@@ -253,7 +253,9 @@ def _contest(
     """Candidate against champion, on the same rows, which neither has learned from."""
     opponent, unseen = _fair_opponent(contract, incumbent, test)
     if not unseen.any():
-        return Verdict("keep", ["The champion has learned from every row of the test window."])
+        return Verdict(
+            "keep", ["The champion has learned from every row that the candidate was tested on."]
+        )
     if is_mute(opponent):
         reason = (
             f"The champion {incumbent.version} cannot be compared with: {opponent.why}. The "

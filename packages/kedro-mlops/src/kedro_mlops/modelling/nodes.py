@@ -28,11 +28,11 @@ from kedro_mlops.models.families import Families, Family, Hyperparameters, loss_
 from kedro_mlops.models.folded import Folded, scores_of_rows
 from kedro_mlops.models.metadata import Lineage, Metadata
 from kedro_mlops.models.package import ModelPackage, Unloadable, content_hash
-from kedro_mlops.models.preprocessing import informative, left_out
+from kedro_mlops.models.preprocessing import informative, left_out, n_coefficients
 from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
-from .parts import cut_folds, folds_of, parts_by
+from .parts import cut_folds, folds_of, parts_by, some_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,17 @@ class Modelling(Splits):
     max_tuning_seconds: float | None = Field(
         gt=0,
         description="Time after which no trial begins but the first of each family; null: no limit",
+    )
+    max_tuning_rows: PositiveInt | None = Field(
+        None, description="Rows that a trial learns from at most, some of them; null: all"
+    )
+    max_training_rows: PositiveInt | None = Field(
+        None, description="Rows that any model learns from at most, some of them; null: all"
+    )
+    broad_search: bool = Field(
+        default=False,
+        description="Whether hyperparameters are sought far and wide, nothing being known of the "
+        "table before",
     )
     patience: PositiveInt | None = Field(
         description="Trials of a family, none of which is better than those before, after which "
@@ -182,7 +193,9 @@ def fit(
 ) -> Pipeline:
     """Fit one model on the rows of all the windows, which follow each other in time."""
     rows = pd.concat(windows, ignore_index=True)
-    model = family.build(contract.task, informative(contract, rows), hyperparameters, seed)
+    known = informative(contract, rows)
+    width = n_coefficients(known, rows)
+    model = family.build(contract.task, known, hyperparameters, seed, width)
     # sums depend, in their last digits, on the number of threads that share them
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(rows[contract.features], rows[contract.label])
@@ -207,15 +220,16 @@ def fit_winner(
     """
     windows = [train, validation, test]
     folds = folds_of(contract, train, validation, test, params.cross_validation)
+    known = some_of(pd.concat(windows, ignore_index=True), params.max_training_rows, seed)
     recorded = {
         "family": recipe["family"],
         "hyperparameters": recipe["hyperparameters"],
         "loss": contract.task.loss,
         "features": contract.features,
-        "left_out": left_out(contract, pd.concat(windows)),
+        "left_out": left_out(contract, known),
         "n_folds": len(folds) if folds else None,
         **timeline_of(contract).record(*windows),
-        "n_training_rows": sum(map(len, windows)),
+        "n_training_rows": len(known),
         "lineage": code.lineage_of(hash_rows(*windows)),
         "seed": seed,
     }
@@ -225,10 +239,11 @@ def fit_winner(
         if fitted is not None:
             return fitted
     parts = parts_by(contract, folds, *windows)
+    measured_on = [some_of(part.known, params.max_training_rows, seed) for part in parts]
     with Parallel(min(params.n_workers, 1 + len(parts)), backend="threading") as parallel:
         *measured, (final, seconds) = parallel(
             delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, rows)
-            for rows in (*(part.known for part in parts), pd.concat(windows, ignore_index=True))
+            for rows in (*measured_on, known)
         )
     models = [model for model, _ in measured]
     evaluated = Folded(models, folds) if folds else models[0]

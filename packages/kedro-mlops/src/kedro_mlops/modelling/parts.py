@@ -88,6 +88,13 @@ def parts_by(
     ]
 
 
+def some_of(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
+    """So many of the rows at most, drawn at random and in their order."""
+    if most is None or len(rows) <= most:
+        return rows
+    return rows.sample(most, random_state=seed).sort_index()
+
+
 def parts_to_tune(
     contract: Columns,
     folds: Folds | None,

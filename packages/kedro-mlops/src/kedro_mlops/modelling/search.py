@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kedro_mlops.contract.columns import Columns
@@ -160,8 +161,10 @@ class Search:
 
     def _suggest(self, family: str, trial: optuna.Trial) -> Hyperparameters:
         found = self.families[family]
-        few = found.suggest_few if len(self.parts) > 1 else None
-        return (few or found.suggest)(trial)
+        suggest = found.suggest_broadly if self.params.broad_search else None
+        if len(self.parts) > 1:
+            suggest = found.suggest_few or suggest
+        return (suggest or found.suggest)(trial)
 
     def attempt(
         self, family: str, hyperparameters: Hyperparameters, trial: optuna.Trial | None = None
@@ -178,7 +181,8 @@ class Search:
             model = fit(
                 self.contract, self.families[family], hyperparameters, self.seed, part.known
             )
-            predictions.append(scores_of(output, model, part.asked[self.contract.features]))
+            with threadpool_limits(1, user_api="openmp"):
+                predictions.append(scores_of(output, model, part.asked[self.contract.features]))
             labels = self.task.labels(part.asked[self.contract.label])
             losses.append(self.task.row_loss(labels, predictions[-1]))
             if trial is not None and n_done < len(self.parts):

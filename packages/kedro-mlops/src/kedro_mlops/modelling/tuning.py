@@ -3,10 +3,11 @@
 import hashlib
 import json
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from kedro_mlops.runtime.serving_spec import hash_of
 
 from .choice import choose
 from .nodes import CodeVersion, Modelling
-from .parts import folds_of, parts_to_tune
+from .parts import folds_of, parts_to_tune, some_of
 from .search import ALL_MADE, Search, Trial
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,11 @@ def tune(
                 f"{suggestion(family, fit)}"
             )
     folds = folds_of(contract, train, validation, test, params.cross_validation)
-    parts = parts_to_tune(contract, folds, train, validation, test)
+    most = min(params.max_tuning_rows or sys.maxsize, params.max_training_rows or sys.maxsize)
+    parts = [
+        replace(part, known=some_of(part.known, most, seed))
+        for part in parts_to_tune(contract, folds, train, validation, test)
+    ]
     rows, params = (test, params.for_folds()) if folds else (validation, params)
     search = Search(contract, families, parts, params, seed, clock)
     whole, in_time = (

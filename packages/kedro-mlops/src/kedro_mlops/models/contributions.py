@@ -10,11 +10,11 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, TargetEncoder
 
 from kedro_mlops.core.errors import ProjectError
 
-from .preprocessing import CalendarFeatures
+from .preprocessing import CalendarFeatures, DateFeatures
 
 
 def linear_contributions(estimator: Pipeline, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -89,6 +89,10 @@ def _n_made(part: Any) -> int | Sequence[int]:
         return 1
     if isinstance(part, CalendarFeatures):
         return 2
+    if isinstance(part, DateFeatures):
+        return part.n_made
+    if isinstance(part, TargetEncoder):
+        return len(part.classes_) if part.target_type_ == "multiclass" else 1
     if isinstance(part, KBinsDiscretizer):
         return 1 if part.encode == "ordinal" else list(part.n_bins_)
     if isinstance(part, OneHotEncoder):

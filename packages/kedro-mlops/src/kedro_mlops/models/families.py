@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Hyperparameters = dict[str, Any]
 
+# exact second-order steps are cubic in the number of coefficients: a second each, at so many
+MANY_COEFFICIENTS = 1_000
+
 
 @dataclass(frozen=True)
 class Family:
@@ -39,10 +42,14 @@ class Family:
         regressor: Likewise, for numbers.
         takes_loss: Whether they take the task's ``loss``.
         fixed: Its hyperparameters that are not searched.
+        wide: Those instead where there are more than ``MANY_COEFFICIENTS`` to be found, if others
+            make sense then.
         default: Those of the first trial.
         suggest: Those of another trial.
         suggest_few: Likewise, where rows are so few that they are cross-validated, if others make
             sense then.
+        suggest_broadly: Likewise, where nothing is known of the table before, if others make sense
+            then.
         trusted: Types, by their import paths, that skops may load besides its own and the engine's.
         packages: What a Bento with such a model needs besides scikit-learn; ``uv.lock`` has them.
     """
@@ -54,6 +61,8 @@ class Family:
     classifier: Callable[..., BaseEstimator] | None = None
     regressor: Callable[..., BaseEstimator] | None = None
     suggest_few: Callable[["Trial"], Hyperparameters] | None = None
+    suggest_broadly: Callable[["Trial"], Hyperparameters] | None = None
+    wide: Hyperparameters | None = None
     takes_loss: bool = False
     trusted: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -63,9 +72,21 @@ class Family:
         return getattr(self, task.estimator) is not None
 
     def build(
-        self, task: Task, columns: Columns, hyperparameters: Hyperparameters, seed: int
+        self,
+        task: Task,
+        columns: Columns,
+        hyperparameters: Hyperparameters,
+        seed: int,
+        n_coefficients: int = 0,
     ) -> Pipeline:
         """An unfitted pipeline of preprocessing and model.
+
+        Args:
+            task: What is asked.
+            columns: The contract; the model is given its features.
+            hyperparameters: Those that are searched.
+            seed: Of the estimator.
+            n_coefficients: About how many a linear model would have to find.
 
         Raises:
             ProjectError: if the family has no estimator for such a task.
@@ -74,7 +95,10 @@ class Family:
             raise ProjectError(f"The family has no {task.estimator}: declare one, or try others.")
         estimator = getattr(self, task.estimator)
         loss = {"loss": task.loss.removeprefix("mean_")} if self.takes_loss else {}
-        model = estimator(**self.fixed, **loss, **hyperparameters, random_state=seed)
+        fixed = self.fixed
+        if self.wide is not None and n_coefficients > MANY_COEFFICIENTS:
+            fixed = self.wide
+        model = estimator(**fixed, **loss, **hyperparameters, random_state=seed)
         return Pipeline([("preprocessing", self.preprocessing(columns)), ("model", model)])
 
 
@@ -115,6 +139,17 @@ def _suggest_boosting_few(trial: "Trial") -> Hyperparameters:
     }
 
 
+def _suggest_boosting_broadly(trial: "Trial") -> Hyperparameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
+        "max_iter": trial.suggest_int("max_iter", 60, 300, step=20),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 64, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 2, 200, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.2, 1.0),
+    }
+
+
 FAMILIES: Families = {
     "logistic_regression": Family(
         preprocessing=linear_preprocessing,
@@ -124,6 +159,8 @@ FAMILIES: Families = {
         default={"C": 0.1},
         suggest=_suggest_linear,
         suggest_few=_suggest_linear_few,
+        suggest_broadly=_suggest_linear_few,
+        wide={"solver": "lbfgs", "max_iter": 200},
     ),
     "ridge": Family(
         preprocessing=linear_preprocessing,
@@ -149,6 +186,7 @@ FAMILIES: Families = {
         },
         suggest=_suggest_boosting,
         suggest_few=_suggest_boosting_few,
+        suggest_broadly=_suggest_boosting_broadly,
     ),
 }
 

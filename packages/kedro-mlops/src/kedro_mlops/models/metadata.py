@@ -94,6 +94,11 @@ class Metadata(BaseModel):
         return LISTED[self.task]
 
     @property
+    def tested_on(self) -> str:
+        """The rows it was measured on, in words."""
+        return "out-of-fold rows" if self.n_folds else "test window"
+
+    @property
     def output(self) -> "Output":
         """What the model's scores say."""
         from kedro_mlops.task.outputs import OUTPUTS  # noqa: PLC0415 - and NumPy

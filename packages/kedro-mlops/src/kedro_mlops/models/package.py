@@ -56,11 +56,14 @@ if TYPE_CHECKING:
 TRUSTED_TYPES = [
     "kedro_mlops.contract.folds.Folds",
     "kedro_mlops.models.folded.Folded",
+    "kedro_mlops.models.preprocessing.Bounded",
     "kedro_mlops.models.preprocessing.CalendarFeatures",
+    "kedro_mlops.models.preprocessing.DateFeatures",
     "kedro_mlops.models.preprocessing.Numbers",
     "numpy.dtype",
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.KFold",
 ]
 
 

@@ -10,15 +10,22 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.runtime.encoding import UNKNOWN_CATEGORY, calendar
+from kedro_mlops.runtime.encoding import DATE_PARTS, UNKNOWN_CATEGORY, calendar, dates
 from kedro_mlops.runtime.kinds import Kind
 
 TREATMENT: dict[Kind, str] = {
@@ -26,13 +33,18 @@ TREATMENT: dict[Kind, str] = {
     "in their place, an indicator, and a common scale.",
     "categorical": "Categories become codes, or indicators for linear models; a category not seen "
     "in training, or a missing one, gets a code of its own, or no indicator.",
-    "datetime": "Moments become minute of the day and day of the week, in bins for linear models; "
-    "missing ones are treated as missing numbers.",
+    "datetime": "Moments become minute of the day and day of the week; all but that of the event "
+    "also day of the year, and days since the event, or since 1970 if its moment is no feature. "
+    "Of the event's, linear models get bins. Missing ones are treated as missing numbers.",
     "boolean": "Truth values become 0 and 1, missing ones are treated as missing numbers.",
 }
 
 # gradient boosting looks at a sample of 200,000 rows, and fails on a feature that all of these lack
 MIN_KNOWN_SHARE = 1e-4
+# those of a column that get an indicator each; the others share one
+MAX_CATEGORIES = 100
+# of numbers whose squares can still be added
+MAX = 1e100
 
 
 def informative(columns: Columns, rows: pd.DataFrame) -> Columns:
@@ -115,6 +127,63 @@ class CalendarFeatures(_Columnwise):
         return np.asarray(names, dtype=object)
 
 
+class DateFeatures(_Columnwise):
+    """Minute, weekday, day of the year and age of each datetime column, but that of the event.
+
+    Args:
+        since: The column of the moment from which ages are counted, in days; without one, they are
+            days since 1970.
+    """
+
+    def __init__(self, since: str | None = None) -> None:
+        self.since = since
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Return an array of shape (n_rows, 4 * n_columns); see ``runtime.encoding.dates``."""
+        since = X[self.since].to_numpy() if self.since else None
+        parts = [part for name in self._dates for part in dates(X[name].to_numpy(), since)]
+        return np.column_stack(parts).astype(np.float64)
+
+    @property
+    def _dates(self) -> list[str]:
+        return [name for name in self.feature_names_in_ if name != self.since]
+
+    @property
+    def n_made(self) -> list[int]:
+        """How many columns are made of each that it is given."""
+        return [0 if name == self.since else len(DATE_PARTS) for name in self.feature_names_in_]
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the columns of ``transform``."""
+        names = [f"{name}_{part}" for name in self._dates for part in DATE_PARTS]
+        return np.asarray(names, dtype=object)
+
+
+class Bounded(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Numbers far beyond those of most rows become the farthest that are not.
+
+    A linear model would be bent by them, or be asked for what it has never seen. Not to be seen as
+    far: what lies beyond the middle 98 % of the rows by no more than the width of these.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Learn where the bounds are."""
+        if isinstance(X, pd.DataFrame):
+            self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        values = np.clip(np.asarray(X, dtype=np.float64), -MAX, MAX)
+        self.n_features_in_ = values.shape[1]
+        # of columns without any value there is nothing to learn
+        empty = np.isnan(values).all(axis=0)
+        low, high = np.nanquantile(np.where(empty, 0.0, values), (0.01, 0.99), axis=0)
+        width = np.where(high > low, high - low, np.inf)
+        self.low_, self.high_ = np.maximum(low - width, -MAX), np.minimum(high + width, MAX)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Return an array of the shape of X; what is missing stays so."""
+        return np.clip(np.asarray(X, dtype=np.float64), self.low_, self.high_)
+
+
 def tree_preprocessing(columns: Columns) -> ColumnTransformer:
     """Preprocessing for models that split on values: ordinal codes, missing values kept."""
     encoder = OrdinalEncoder(
@@ -123,33 +192,75 @@ def tree_preprocessing(columns: Columns) -> ColumnTransformer:
         encoded_missing_value=UNKNOWN_CATEGORY,
         dtype=np.float64,
     )
-    return _by_kind(columns, encoder, CalendarFeatures(), "passthrough", Numbers())
+    by_kind = _by_kind(columns, encoder, CalendarFeatures(), "passthrough", Numbers())
+    return _with_more(columns, by_kind)
 
 
 def linear_preprocessing(columns: Columns) -> ColumnTransformer:
     """Preprocessing for linear models: one-hot, median imputation, scaling, hours in bins."""
     imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    numeric = make_pipeline(imputer, StandardScaler())
+    numeric = make_pipeline(Bounded(), imputer, StandardScaler())
     boolean = make_pipeline(Numbers(), imputer, StandardScaler())
     calendar = make_pipeline(
         CalendarFeatures(),
         SimpleImputer(strategy="median"),
         KBinsDiscretizer(12, encode="onehot-dense", strategy="uniform"),
     )
-    one_hot = OneHotEncoder(handle_unknown="ignore", min_frequency=50, sparse_output=False)
-    return _by_kind(columns, one_hot, calendar, numeric, boolean)
+    one_hot = OneHotEncoder(
+        handle_unknown="ignore", max_categories=MAX_CATEGORIES, sparse_output=False
+    )
+    by_kind = _by_kind(columns, one_hot, calendar, numeric, boolean)
+    return _with_more(columns, by_kind, *numeric)
 
 
 def _by_kind(
     columns: Columns, categorical: Any, calendar: Any, numeric: Any, boolean: Any
 ) -> ColumnTransformer:
     """The features of each kind, in this order, through a transform of their own."""
+    coded = [n for n in columns.features_of_kind("categorical") if n not in columns.by_target]
     return ColumnTransformer(
         [
-            ("categorical", categorical, columns.features_of_kind("categorical")),
-            ("calendar", calendar, columns.features_of_kind("datetime")),
+            ("categorical", categorical, coded),
+            ("calendar", calendar, columns.event_moments),
             ("numeric", numeric, columns.features_of_kind("numeric")),
             ("boolean", boolean, columns.features_of_kind("boolean")),
         ],
         verbose_feature_names_out=False,
     )
+
+
+def _with_more(columns: Columns, by_kind: ColumnTransformer, *after: Any) -> ColumnTransformer:
+    """Also what a contract need not have: dates besides the event's, and categories by target.
+
+    Args:
+        columns: The contract.
+        by_kind: What is done with the others.
+        after: Steps that numbers go through then.
+    """
+    if columns.by_target:
+        means = make_pipeline(_target_encoder(columns), *map(clone, after))
+        by_kind.transformers.append(("by_target", means if after else means[0], columns.by_target))
+    if columns.dates:
+        since = columns.event_moments
+        parts = DateFeatures(*since)
+        steps = make_pipeline(parts, *map(clone, after)) if after else parts
+        by_kind.transformers.append(("dates", steps, [*columns.dates, *since]))
+    return by_kind
+
+
+def _target_encoder(columns: Columns) -> TargetEncoder:
+    """What rows of a category are labelled on average, told to each by what is known of others."""
+    n_classes = len(columns.task.classes)
+    kind = {0: "continuous", 2: "binary"}.get(n_classes, "multiclass")
+    return TargetEncoder(target_type=kind, cv=KFold(5, shuffle=True, random_state=0))
+
+
+def n_coefficients(columns: Columns, rows: pd.DataFrame) -> int:
+    """About how many a linear model has to find, on these rows."""
+    n_indicators = sum(
+        min(rows[name].nunique(), MAX_CATEGORIES)
+        for name in columns.features_of_kind("categorical")
+        if name not in columns.by_target
+    )
+    n_classes = len(columns.task.classes)
+    return (n_indicators + len(columns.features)) * (n_classes if n_classes > 2 else 1)

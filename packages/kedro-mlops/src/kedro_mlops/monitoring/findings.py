@@ -75,7 +75,8 @@ class Performance(Artefact):
         listed: Those that are named first.
         metrics: Empty, as is ``confusion``, where ``unknown_because`` says why.
         estimated: Without labels; empty where there are too few predictions even for that.
-        reference: On the test window.
+        tested_on: The rows that the champion was measured on, in words.
+        reference: On these.
         groups: The rates of every group of every protected column, with intervals.
         fairness: How far they lie apart, and whether that is within the gate's limits.
     """
@@ -94,6 +95,7 @@ class Performance(Artefact):
     metrics: dict[str, Interval]
     confusion: dict[str, int]
     estimated: dict[str, Interval]
+    tested_on: str = "test window"
     reference: dict[str, Interval]
     groups: Table = Field(default_factory=list, exclude_if=is_empty)
     fairness: list[CheckResult] = Field(default_factory=list, exclude_if=is_empty)

@@ -76,6 +76,7 @@ def measure_performance(
         metrics={} if unknown_because else measure(known, bootstrap, more=more),
         confusion={} if unknown_because else task.confusion(known.label, known.decided),
         estimated=estimated,
+        tested_on=metadata.tested_on,
         reference=metadata.metrics,
         groups=[] if unknown_because else measure_groups(contract, rows, bootstrap),
         fairness=[] if unknown_because else fairness_checks(contract, rows, limits, bootstrap),

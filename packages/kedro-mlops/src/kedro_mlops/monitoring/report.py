@@ -28,7 +28,7 @@ def draw_monitoring(
     task, metrics = contract.task, champion.metadata.metrics
     known = Scored.of(contract, labelled.dropna(subset=[contract.label]))
     return [
-        charts.performance(windows, metrics[task.loss], task.loss),
+        charts.performance(windows, metrics[task.loss], champion.metadata.tested_on, task.loss),
         charts.calibration(task.calibration_curve(known.label, known.score)),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
@@ -45,7 +45,7 @@ def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
     now = np.bincount(np.digitize(labelled[score], edges), minlength=n_bins)
     shares = {
         name: (counts / max(counts.sum(), 1)).tolist()
-        for name, counts in {"test window": before, "now": now}.items()
+        for name, counts in {champion.metadata.tested_on: before, "now": now}.items()
     }
     return charts.distributions(score, bin_labels(edges), shares)
 

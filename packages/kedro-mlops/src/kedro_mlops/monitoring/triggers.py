@@ -127,8 +127,8 @@ def _performance(performance: Performance) -> Trigger:
     said = metric_name(loss)
     reason = (
         f"{said.capitalize() if realised else f'Estimated {said}'} {interval_text(found)} is "
-        f"{'worse than' if fired else 'not beyond'} what the test window led to expect (up to "
-        f"{limit:.3f})."
+        f"{'worse than' if fired else 'not beyond'} what the {performance.tested_on} led to expect "
+        f"(up to {limit:.3f})."
     )
     return _rule(
         "performance", fired, found.low, limit, reason if realised else f"{unknown} {reason}"

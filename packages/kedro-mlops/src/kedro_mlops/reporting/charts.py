@@ -91,8 +91,7 @@ def compare_models(metrics: Mapping[str, Mapping[str, Interval]], loss: str) -> 
     """The loss of several models, with intervals; the first is the one that it is about."""
     models, said = list(metrics), metric_name(loss)
     losses = pd.DataFrame(dict(metrics[model][loss]) for model in models)
-    title = f"{said.capitalize()} on the test window"
-    chart = figure(title, said, "", yaxis=DOWNWARDS)
+    chart = figure(f"{said.capitalize()} beside baselines", said, "", yaxis=DOWNWARDS)
     chart.add_scatter(
         x=losses["value"],
         y=[model.replace("_", " ") for model in models],
@@ -191,7 +190,7 @@ def importance(table: pd.DataFrame, loss: str) -> go.Figure:
 def trials(table: pd.DataFrame) -> go.Figure:
     """Validation loss of every trial, and the best so far."""
     loss = table.columns[1]
-    chart = figure("Tuning", "trial", f"{metric_name(loss)} on the validation window")
+    chart = figure("Tuning", "trial", f"validation {metric_name(loss)}")
     for color, (family, part) in zip(cycle(COLORS), table.groupby("family"), strict=False):
         chart.add_scatter(
             x=part.index,
@@ -210,15 +209,13 @@ def trials(table: pd.DataFrame) -> go.Figure:
     return chart
 
 
-def performance(table: pd.DataFrame, reference: Interval, loss: str) -> go.Figure:
-    """The loss of each window, realised and estimated, over the interval of the test window."""
+def performance(table: pd.DataFrame, reference: Interval, tested_on: str, loss: str) -> go.Figure:
+    """The loss of each window, realised and estimated, over the interval that was measured."""
     said = metric_name(loss)
     title = f"{said.capitalize()} by window"
     chart = figure(title, "window from", said, xaxis={"type": "category"})
     chart.add_hrect(y0=reference.low, y1=reference.high, fillcolor=GREY, opacity=0.2, line_width=0)
-    chart.add_hline(
-        y=reference.value, line_color=GREY, line_dash="dot", annotation_text="test window"
-    )
+    chart.add_hline(y=reference.value, line_color=GREY, line_dash="dot", annotation_text=tested_on)
     series = {"realised": (loss, BLUE), "estimated": (f"estimated_{loss}", GREEN)}
     for name, (column, color) in series.items():
         chart.add_scatter(

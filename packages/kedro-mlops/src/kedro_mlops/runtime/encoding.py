@@ -5,7 +5,7 @@ of the categories that the fitted encoder holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +16,10 @@ from .serving_spec import Encoding, ServingSpec
 UNKNOWN_CATEGORY = -1
 MINUTE = np.timedelta64(1, "m")
 DAYS_FROM_MONDAY = 3  # of 1970-01-01, where NumPy begins to count
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - moments have no zone
+A_MINUTE, MINUTES_A_DAY = timedelta(minutes=1), 1_440
+# of which numbers each date is made
+DATE_PARTS = ("minute_of_day", "day_of_week", "day_of_year", "age_in_days")
 NAN = float("nan")
 
 T = TypeVar("T")
@@ -33,6 +37,24 @@ def calendar(moments: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], NDAr
     minutes[known] = (moments[known] - days[known]) // MINUTE
     weekdays[known] = (days[known].astype(np.int64) + DAYS_FROM_MONDAY) % 7
     return minutes, weekdays
+
+
+def dates(
+    moments: NDArray[np.datetime64], since: NDArray[np.datetime64] | None = None
+) -> tuple[NDArray[np.float64], ...]:
+    """The ``DATE_PARTS`` of moments, each of shape (n_rows,): calendar, day of year (1-366), age.
+
+    Ages are in days, by the minute, since other moments or else since 1970. All are NaN where the
+    moment is missing; ages also where the other is.
+    """
+    known = ~np.isnat(moments)
+    days, years = (moments.astype(f"datetime64[{unit}]") for unit in "DY")
+    day_of_year = np.where(known, (days - years).astype(np.float64) + 1, np.nan)
+    minutes = moments.astype("datetime64[m]")
+    before = np.datetime64(0, "m") if since is None else since.astype("datetime64[m]")
+    aged = known & ~np.isnat(before)
+    ages = np.where(aged, (minutes - before).astype(np.float64) / MINUTES_A_DAY, np.nan)
+    return *calendar(moments), day_of_year, ages
 
 
 class Coded(NamedTuple, Generic[T]):
@@ -77,7 +99,7 @@ def encode_rows(columns: Arrays, encoding: Encoding) -> NDArray[np.float64]:
         The matrix, shape (n_rows, width).
     """
     parts: list[NDArray[Any]] = []
-    for name, categories in encoding.categories.items():
+    for name, categories in encoding.coded.items():
         column = columns[name]
         assert isinstance(column, Coded)
         table: dict[str | None, float] = {value: float(i) for i, value in enumerate(categories)}
@@ -85,6 +107,14 @@ def encode_rows(columns: Arrays, encoding: Encoding) -> NDArray[np.float64]:
     for name in encoding.moments:
         parts += calendar(np.asarray(columns[name]))
     parts += [np.asarray(columns[name]) for name in encoding.numbers]
+    for name, means in encoding.means.items():
+        column = columns[name]
+        assert isinstance(column, Coded)
+        for table, unseen in means.tables(encoding.categories[name]):
+            parts.append(column.map(table, unseen))
+    since = np.asarray(columns[encoding.since]) if encoding.since else None
+    for name in encoding.dates:
+        parts += dates(np.asarray(columns[name]), since)
     return np.column_stack(parts).astype(np.float64, copy=False)
 
 
@@ -97,10 +127,16 @@ def row_encoder(spec: ServingSpec) -> RowEncoder:
     place = {field.name: position for position, field in enumerate(spec.fields)}
     tables = [
         (place[name], name, {category: float(code) for code, category in enumerate(categories)})
-        for name, categories in spec.encoding.categories.items()
+        for name, categories in spec.encoding.coded.items()
     ]
     moments = [place[name] for name in spec.encoding.moments]
     numbers = [place[name] for name in spec.encoding.numbers]
+    means = [
+        (place[name], name, of_name.rows(spec.encoding.categories[name]), of_name.unseen)
+        for name, of_name in spec.encoding.means.items()
+    ]
+    dated = [place[name] for name in spec.encoding.dates]
+    since = place.get(spec.encoding.since)
 
     def encode(values: Sequence[Any]) -> tuple[list[float], list[str]]:
         numbers_of_row: list[float] = []
@@ -121,6 +157,28 @@ def row_encoder(spec: ServingSpec) -> RowEncoder:
         for position in numbers:
             value = values[position]
             numbers_of_row.append(NAN if value is None else value)
+        for position, name, labelled, otherwise in means:
+            mean = labelled.get(values[position])
+            if mean is None:
+                unseen.append(name)
+            numbers_of_row += otherwise if mean is None else mean
+        if dated:
+            before = EPOCH if since is None else values[since]
+            for position in dated:
+                numbers_of_row += _date_parts(values[position], before)
         return numbers_of_row, unseen
 
     return encode
+
+
+def _date_parts(moment: datetime | None, since: datetime | None) -> list[float]:
+    """What ``dates`` makes of one moment."""
+    if moment is None:
+        return [NAN] * len(DATE_PARTS)
+    age = NAN if since is None else (_minutes(moment) - _minutes(since)) / MINUTES_A_DAY
+    minute, day_of_year = moment.hour * 60 + moment.minute, moment.timetuple().tm_yday
+    return [minute, moment.weekday(), day_of_year, age]
+
+
+def _minutes(moment: datetime) -> int:
+    return (moment - EPOCH) // A_MINUTE

@@ -28,6 +28,9 @@ MODEL = "model.skops"
 # the label of a stored model that says what its spec hashes to
 SPEC_LABEL = "spec_sha256"
 
+# what the encoding makes of a date
+N_DATE_PARTS = 4
+
 EngineName = Literal["compiled trees", "scikit-learn"]
 ENGINE_FILES: dict[EngineName, str] = {"compiled trees": TREES, "scikit-learn": MODEL}
 
@@ -80,25 +83,65 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return types_of(self.kind, self.integer)
 
 
+class Means(msgspec.Struct, frozen=True):
+    """What rows of each category are labelled on average: a number, or one for each class.
+
+    Attributes:
+        known: Of each category, in their order.
+        missing: Where there is none.
+        unseen: Of a category that the model has not seen.
+    """
+
+    known: list[list[float]]
+    missing: list[float]
+    unseen: list[float]
+
+    def rows(self, categories: list[str]) -> dict[str | None, list[float]]:
+        """By category, the numbers that it becomes."""
+        return {**dict(zip(categories, self.known, strict=True)), None: self.missing}
+
+    def tables(self, categories: list[str]) -> list[tuple[dict[str | None, float], float]]:
+        """For each of the numbers, what a category becomes, and what one that is not known."""
+        rows = self.rows(categories)
+        return [
+            ({name: row[place] for name, row in rows.items()}, unseen)
+            for place, unseen in enumerate(self.unseen)
+        ]
+
+
 class Encoding(msgspec.Struct, frozen=True):
     """The columns of the matrix that the trees read, in this order.
 
     Attributes:
         categories: Per categorical feature, those that the model has seen, in the order of their
             codes; also where scikit-learn serves, which needs no more of this.
-        moments: Datetime features; each becomes two columns.
+        moments: The moment of the event; it becomes two columns.
         numbers: Numeric features, and then boolean ones, as they are.
+        means: Of features among ``categories`` that become what their rows are labelled on average,
+            and no codes.
+        dates: Other datetime features; each becomes ``DATE_PARTS``.
+        since: The feature from which their ages are counted; empty if from 1970.
     """
 
     categories: dict[str, list[str]]
     moments: list[str]
     numbers: list[str]
+    means: dict[str, Means] = {}
+    dates: list[str] = []
+    since: str = ""
+
+    @property
+    def coded(self) -> dict[str, list[str]]:
+        """The categories that become codes."""
+        return {name: seen for name, seen in self.categories.items() if name not in self.means}
 
     @property
     def made_of(self) -> list[str]:
         """For each column, the feature that it is made of."""
         twice = [name for name in self.moments for _ in range(2)]
-        return [*self.categories, *twice, *self.numbers]
+        means = [name for name, found in self.means.items() for _ in found.unseen]
+        dates = [name for name in self.dates for _ in range(N_DATE_PARTS)]
+        return [*self.coded, *twice, *self.numbers, *means, *dates]
 
     @property
     def width(self) -> int:

@@ -80,7 +80,7 @@ def document(
     }
     info = operation(
         INFO,
-        "The model that serves, and its metrics on the test window",
+        "The model that serves, and its metrics, on rows that it had not learned from",
         {"description": "The model", "content": {JSON_TYPE: {"schema": {"type": "object"}}}},
         "GET or POST",
         *(401, 405, 503),

@@ -114,7 +114,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
 
         @bentoml.api
         def info(self) -> dict[str, Any]:
-            """The model that serves, and its metrics on the test window."""
+            """The model that serves, and its metrics, on rows that it had not learned from."""
             found: dict[str, Any] = msgspec.json.decode(self.state.info)
             return found
 

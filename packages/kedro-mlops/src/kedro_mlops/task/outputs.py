@@ -7,11 +7,13 @@ an array of shape (n_rows,), or (n_rows, n_classes) where there are several clas
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .piecewise import PiecewiseLine
 from .record import Class, DecisionRule, TaskName
 
 Floats = NDArray[np.float64]
@@ -319,12 +321,14 @@ class Quantity(Output):
 
     def of_rows(self, scores: Floats) -> dict[str, NDArray[Any]]:
         """The numbers, and the ends of their intervals."""
-        low, high = self._ends(scores)
+        margin: Any = self.rule.margin if self._margins is None else self._margins.of_rows(scores)
+        low, high = scores - margin, scores + margin
         return {PREDICTION: scores, f"{PREDICTION}_low": low, f"{PREDICTION}_high": high}
 
     def of_row(self, score: float) -> tuple[float, float, float]:
         """Likewise, of one row."""
-        return score, *self._ends(score)
+        margin: Any = self.rule.margin if self._margins is None else self._margins.of_row(score)
+        return score, score - margin, score + margin
 
     def differ(self, one: Any, other: Any) -> Any:
         """Whether each number is outside of the other's interval."""
@@ -347,8 +351,9 @@ class Quantity(Output):
         """Also the unit."""
         return super().about | ({"unit": self.unit} if self.unit else {})
 
-    def _ends(self, score: Any) -> tuple[Any, Any]:
-        return score - self.rule.margin, score + self.rule.margin
+    @cached_property
+    def _margins(self) -> PiecewiseLine | None:
+        return PiecewiseLine(self.rule.margins) if self.rule.margins else None
 
 
 def _outside(prediction: Any, number: Any) -> Any:

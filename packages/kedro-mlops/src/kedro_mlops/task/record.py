@@ -25,7 +25,8 @@ class DecisionRule:
     Attributes:
         threshold: The probability from which a row is decided positive.
         costs: What it costs to say a class (column) where another is true (row).
-        margin: How far an interval reaches to both sides of a number.
+        margin: How far an interval reaches to both sides of a number; or, instead of it,
+        margins: Numbers, and how far it reaches at each; between them, in a straight line.
         coverage: Share of the intervals that are to hold what really happens.
     """
 
@@ -33,3 +34,4 @@ class DecisionRule:
     costs: list[list[float]] | None = None
     margin: float | None = None
     coverage: float | None = None
+    margins: list[tuple[float, float]] | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from .intervals import conformal_margin, margins_by_prediction
 from .metrics import Metric, Metrics, divided, mean_by_bin, weighted_mean
 from .outputs import PREDICTION, Floats
 from .record import DecisionRule
@@ -72,17 +73,6 @@ def interval_width(y: Floats, ends: Floats, weights: Floats) -> Floats:  # noqa:
 
 
 LOSSES = {"mean_squared_error": mean_squared_error, "mean_absolute_error": mean_absolute_error}
-
-
-def conformal_margin(errors: Floats, coverage: float) -> float:
-    """How far intervals reach so that a share of them holds the label, whatever the model is.
-
-    Split conformal prediction (Lei et al., 2018): the ⌈(n + 1) · coverage⌉-th smallest absolute
-    error of n rows that the model has not learned from; the largest, where these are too few.
-    """
-    # less what rounding adds to a whole number
-    rank = int(np.ceil((len(errors) + 1) * coverage - 1e-9))
-    return float(np.sort(errors)[min(rank, len(errors)) - 1])
 
 
 class Regression(Task):
@@ -161,9 +151,12 @@ class Regression(Task):
         return errors if self.loss == "mean_absolute_error" else errors**2
 
     def choose_rule(self, labels: Floats, scores: Floats, costs: Costs) -> DecisionRule:
-        """Intervals as wide as their coverage asks."""
-        margin = conformal_margin(np.abs(labels - scores), self.coverage)
-        return DecisionRule(margin=margin, coverage=self.coverage)
+        """Intervals as wide as their coverage asks: all alike, unless errors go with scores."""
+        errors = np.abs(labels - scores)
+        margins = margins_by_prediction(errors, scores, self.coverage)
+        if margins is not None:
+            return DecisionRule(margins=margins, coverage=self.coverage)
+        return DecisionRule(margin=conformal_margin(errors, self.coverage), coverage=self.coverage)
 
     def decided(self, rows: Any) -> Floats:
         """The ends of the interval, shape (n_rows, 2)."""

@@ -1,0 +1,58 @@
+"""How a table is learned of which nothing is known yet: parameters of modelling that suit it."""
+
+from typing import Any
+
+from kedro_mlops.task.record import TaskName
+
+LINEAR: dict[TaskName, str] = {"regression": "ridge"}
+# of the minute and more that a search may take; what it takes to fit the winner comes on top
+MAX_TUNING_SECONDS = 45
+# fewer labelled rows are cross-validated
+FEW_ROWS = 5_000
+# values, times classes, of which boosted trees learn in about a second; and in half a minute
+CELLS_OF_A_TRIAL, CELLS_OF_A_MODEL = 1_000_000, 20_000_000
+# values that are looked at to see how much each feature matters
+CELLS_OF_IMPORTANCE = 400_000
+# fewer rows say too little of what suits all of them
+LEAST_ROWS = 2_000
+
+
+def modelling_for(
+    task: TaskName, n_rows: int, n_features: int, n_classes: int = 2, n_workers: int = 2
+) -> dict[str, Any]:
+    """Parameters of ``Modelling`` for a table.
+
+    Args:
+        task: What is asked.
+        n_rows: Labelled rows.
+        n_features: Columns that a model is given.
+        n_classes: Of a label that is one of several.
+        n_workers: Cores.
+    """
+    width = max(1, n_features) * (n_classes if task == "multiclass" else 1)
+    searched, learned = (
+        max(LEAST_ROWS, cells // width) for cells in (CELLS_OF_A_TRIAL, CELLS_OF_A_MODEL)
+    )
+    return {
+        # those of rows that have a date; the others are split by shares
+        "validation_days": 7,
+        "test_days": 7,
+        "validation_share": 0.15,
+        "test_share": 0.15,
+        # at least 20 rows, if that is not more than a tenth
+        "later_share": round(min(0.1, max(0.05, 20 / max(n_rows, 1))), 2),
+        "min_rows": 5,
+        "cross_validation": {"folds": 5, "below_rows": FEW_ROWS, "more_trials": 1},
+        "n_trials": {LINEAR.get(task, "logistic_regression"): 6, "gradient_boosting": 40},
+        "broad_search": True,
+        "max_tuning_seconds": MAX_TUNING_SECONDS,
+        "max_tuning_rows": searched if searched < n_rows else None,
+        "max_training_rows": learned if learned < n_rows else None,
+        "patience": 20,
+        "prefer_simpler": False,
+        "n_workers": n_workers,
+        "importance": {
+            "n_rows": max(100, min(4_000, CELLS_OF_IMPORTANCE // max(1, n_features))),
+            "n_repeats": 2 if n_features <= 100 else 1,
+        },
+    }
