@@ -249,7 +249,7 @@ def test_a_label_of_two_values_says_which_are_they_and_which_is_positive(annotat
         ({"protected": True, "label": "regression"}, "is the label and protected"),
         ({"feature": True, "label": "regression"}, "is the label and a feature"),
         ({"feature": True, "label_time": True}, "is the label and a feature"),
-        ({"lookup": PRICE}, "is looked up by 'shop', which the contract does not have"),
+        ({"lookup": PRICE}, "is looked up, and names 'shop', which is no column"),
     ],
 )
 def test_roles_that_contradict_each_other_are_refused(roles, reason):

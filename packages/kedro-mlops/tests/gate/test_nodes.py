@@ -13,6 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.names import own
 from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
 from kedro_mlops.gate.checks import metric_checks
 from kedro_mlops.gate.nodes import Gate, admit, check_candidate, judge, read_limits
@@ -56,6 +57,9 @@ SMALL = Footprint(
     one_row_milliseconds=0.01,
 )
 
+# what bad baselines say
+BASELINES = {own(name): 0.99 for name in ("base_rate", "shallow_tree")}
+
 
 @pytest.fixture
 def test(windows):
@@ -88,9 +92,7 @@ def collapsed(good):
     """Predictions that are good everywhere but at one depot, where they are turned around."""
     there = good["depot"] == "NORTH"
     turned = (1 - good["probability"]).clip(0.2, 0.8)
-    return good.assign(
-        probability=good["probability"].where(~there, turned), base_rate=0.99, shallow_tree=0.99
-    )
+    return good.assign(probability=good["probability"].where(~there, turned), **BASELINES)
 
 
 @pytest.fixture
@@ -188,7 +190,7 @@ def test_limits_themselves_are_acceptable(ask, good, bootstrap):
 
 @pytest.mark.parametrize("baseline", ["base_rate", "shallow_tree"])
 def test_a_candidate_that_does_not_beat_every_baseline_is_blocked(ask, good, baseline):
-    unbeaten = good.assign(**{baseline: 0.3 * good["probability"] + 0.7 * good[Y]})
+    unbeaten = good.assign(**{own(baseline): 0.3 * good["probability"] + 0.7 * good[Y]})
 
     decision = ask(predictions=unbeaten)
 
@@ -199,7 +201,7 @@ def test_a_candidate_that_does_not_beat_every_baseline_is_blocked(ask, good, bas
 
 
 def test_a_share_of_the_better_baselines_loss_has_to_be_won(ask, good):
-    losses = {name: mean_loss(good, good[name]) for name in ("base_rate", "shallow_tree")}
+    losses = {name: mean_loss(good, good[own(name)]) for name in ("base_rate", "shallow_tree")}
     better = min(losses, key=losses.get)
     share = 1 - mean_loss(good, good["probability"]) / losses[better]
 
@@ -223,7 +225,7 @@ def test_floors_of_single_metrics_may_be_left_out():
 
 
 def test_to_be_as_good_as_a_baseline_is_not_enough(ask, good):
-    tied = good.assign(probability=good["shallow_tree"])
+    tied = good.assign(probability=good[own("shallow_tree")])
 
     decision = ask(predictions=tied)
 
@@ -289,7 +291,7 @@ def test_a_candidate_better_than_the_champion_is_promoted(ask, champion, good, t
 
 
 def test_a_candidate_just_as_good_as_the_champion_is_promoted(ask, champion, good, test):
-    equal = good.assign(probability=champion.score(test), base_rate=0.99, shallow_tree=0.99)
+    equal = good.assign(probability=champion.score(test), **BASELINES)
 
     decision = ask(champion, predictions=equal, max_loss_increase=0)
 

@@ -11,6 +11,7 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.names import own
 from kedro_mlops.measures.evaluation import Evaluation, Measured, MeasuredRows
 from kedro_mlops.measures.metrics import columns_of
 from kedro_mlops.modelling.evaluation import (
@@ -58,8 +59,8 @@ def test_predictions_are_those_of_the_model_measured_and_of_the_baselines(traine
         predictions["decision"], predictions["probability"] >= 0.25, check_names=False
     )
     known_share = pd.concat([train, validation])[Y].mean()
-    assert predictions["base_rate"].to_numpy() == pytest.approx(known_share)
-    assert 2 <= predictions["shallow_tree"].nunique() <= 8
+    assert predictions[own("base_rate")].to_numpy() == pytest.approx(known_share)
+    assert 2 <= predictions[own("shallow_tree")].nunique() <= 8
     assert_series_equal(predictions[Y], test[Y])
     assert set(COLUMNS.keys) | set(COLUMNS.segments) <= set(predictions.columns)
 
@@ -70,7 +71,8 @@ def test_baselines_do_not_depend_on_the_labels_of_the_test_window(trained, windo
 
     predictions = predict_test(COLUMNS, trained.fitted, train, validation, flipped, RULE, seed=0)
 
-    assert_frame_equal(predictions[BASELINES], trained.predictions[BASELINES])
+    scores = [own(name) for name in BASELINES]
+    assert_frame_equal(predictions[scores], trained.predictions[scores])
 
 
 def test_evaluation_measures_candidate_and_baselines_with_intervals(trained, bootstrap):

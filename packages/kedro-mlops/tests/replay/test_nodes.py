@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.metrics import Bootstrap
-from kedro_mlops.replay.nodes import Replay, compare_policies, draw_replay, render_replay
+from kedro_mlops.replay.nodes import (
+    POLICY,
+    TICK,
+    Replay,
+    compare_policies,
+    draw_replay,
+    render_replay,
+)
 from kedro_mlops.task.task import Costs
 
 COLUMNS = Columns.of(Observation)
@@ -30,8 +37,8 @@ def lived(policy: str, sharpness: float, n_rows: int = 1200) -> pd.DataFrame:
     moments = pd.Timestamp(TICKS[0]) + minutes
     return pd.DataFrame(
         {
-            "tick": np.where(moments < pd.Timestamp(TICKS[1]), *TICKS),
-            "policy": policy,
+            TICK: np.where(moments < pd.Timestamp(TICKS[1]), *TICKS),
+            POLICY: policy,
             COLUMNS.event_time: moments,
             COLUMNS.label: y,
             "probability": p,
@@ -86,11 +93,11 @@ def test_the_best_policy_comes_first(table: pd.DataFrame) -> None:
 
 
 def test_every_tick_counts_the_same(table: pd.DataFrame, scores: pd.DataFrame) -> None:
-    often = scores[scores["policy"] == "often"]
+    often = scores[scores[POLICY] == "often"]
     y, p = often[COLUMNS.label], often["probability"]
     losses = -np.log(np.where(y, p, 1 - p))
 
-    by_tick = pd.Series(losses).groupby(often["tick"].to_numpy()).mean()
+    by_tick = pd.Series(losses).groupby(often[TICK].to_numpy()).mean()
 
     assert table.loc["often", "log_loss"] == pytest.approx(by_tick.mean())
     assert table.loc["often", "log_loss_low"] < by_tick.mean() < table.loc["often", "log_loss_high"]
@@ -105,7 +112,7 @@ def test_policies_are_compared_on_the_same_days(table: pd.DataFrame) -> None:
 
 
 def test_costs_are_those_of_wrong_decisions(table: pd.DataFrame, scores: pd.DataFrame) -> None:
-    never = scores[scores["policy"] == "never"]
+    never = scores[scores[POLICY] == "never"]
     missed = (never[COLUMNS.label] & ~never["decision"]).sum()
     alarms = (~never[COLUMNS.label] & never["decision"]).sum()
 
@@ -177,7 +184,7 @@ def test_only_the_ticks_that_were_asked_for_are_compared(
 def test_a_tick_without_labels_leaves_the_others(
     scores: pd.DataFrame, acts: pd.DataFrame, bootstrap: Bootstrap
 ) -> None:
-    half = scores[scores["tick"] == TICKS[0]]
+    half = scores[scores[TICK] == TICKS[0]]
 
     table = compare_policies(COLUMNS, ibis.memtable(half), acts, PARAMS, COSTS, bootstrap)
 

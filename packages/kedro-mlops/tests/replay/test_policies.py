@@ -12,7 +12,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.monitoring.decisions import RetrainDecision, Trigger
-from kedro_mlops.replay.nodes import ORACLE
+from kedro_mlops.replay.nodes import ORACLE, POLICY
 from kedro_mlops.replay.policies import live_tick
 from kedro_mlops.replay.world import Tick, World
 
@@ -161,4 +161,4 @@ def test_what_was_said_of_every_row_is_written_down(live: Any, tmp_path: Path) -
 
     scores = pd.read_parquet(tmp_path / "scores")
     assert len(scores) == 2 * 2 * 400
-    assert set(scores["policy"]) == {"one", ORACLE}
+    assert set(scores[POLICY]) == {"one", ORACLE}

@@ -254,7 +254,7 @@ def _as_column(name: str, reading: Reading) -> Column:
 
 def _typed(table: ir.Table, readings: Mapping[str, Reading]) -> pd.DataFrame:
     parsed = {name: _parsed(table[name], reading).typed for name, reading in readings.items()}
-    rows: pd.DataFrame = table.select(**parsed).to_pandas()
+    rows: pd.DataFrame = table.select(parsed).to_pandas()
     return rows
 
 
@@ -292,7 +292,7 @@ def _exactly(
         for name, (reading, _) in found.items()
         if distinct[name] > n_rows / 2
     }
-    exact = table.aggregate(**many).to_pyarrow().to_pylist()[0] if many else {}
+    exact = table.aggregate(many).to_pyarrow().to_pylist()[0] if many else {}
     return distinct | few | exact
 
 

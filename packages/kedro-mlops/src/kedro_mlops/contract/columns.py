@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -18,12 +19,23 @@ import pandera.pandas as pa
 from pandera.dtypes import DataType, is_bool, is_datetime, is_float, is_int, is_numeric
 
 from kedro_mlops.core.errors import ContractError
+from kedro_mlops.core.names import own
 from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.kinds import Kind, Types, types_of
 from kedro_mlops.task.record import Class, TaskName
 from kedro_mlops.task.task import Loss, Task, misplaced
 from kedro_mlops.task.tasks import TASKS
+
+from .names import (
+    LOGGED,
+    folded,
+    members_of,
+    misnamed,
+    misnamed_members,
+    strangers,
+    taken_by_log,
+)
 
 if TYPE_CHECKING:
     # a service reads contracts, too, and has no Ibis
@@ -41,7 +53,7 @@ REAL_MOMENT = "is_real_moment"
 # what stands for no value in text, unless a contract says otherwise
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table
-LINE = "whole line"
+LINE = own("whole line")
 
 
 class Contract(pa.DataFrameModel):
@@ -62,8 +74,8 @@ def real_moment(*names: str) -> Any:
     """Declare, as a member of a contract, that columns together say a moment that there is.
 
     Args:
-        *names: The columns of the year, the month, the day, and of hour, minute and second, as far
-            as there are.
+        *names: What the columns of the year, the month, the day, and of hour, minute and second,
+            as far as there are, are called: their aliases, if they have some.
     """
 
     def check(cls: Any, rows: pd.DataFrame) -> Any:  # noqa: ARG001
@@ -291,14 +303,9 @@ class Columns:
             ContractError: if what is said of a column contradicts itself, or what is asked could
                 be enforced only in part.
         """
+        found = cls(_columns_of(contract), contract.__name__, inspect.getdoc(contract) or "")
         schema = contract.to_schema()
-        return cls(
-            _columns_of(contract),
-            contract.__name__,
-            inspect.getdoc(contract) or "",
-            (schema.unique,) if isinstance(schema.unique, str) else tuple(schema.unique or ()),
-            tuple(check.statistics["columns"] for check in schema.checks),
-        )
+        return replace(found, unique=_unique(schema), moments=_moments(schema))
 
     @property
     def names(self) -> list[str]:
@@ -355,11 +362,11 @@ class Columns:
         """
         label, classes = table[self.label], self.task.classes
         if not classes:
-            return table.mutate(**{self.label: label.cast("float64")})
+            return table.mutate({self.label: label.cast("float64")})
         if len(classes) == 2:
-            return table.mutate(**{self.label: (label == classes[1]).cast("int8")})
+            return table.mutate({self.label: (label == classes[1]).cast("int8")})
         codes = label.cases(*((value, code) for code, value in enumerate(classes)))
-        return table.mutate(**{self.label: codes.cast("int16")})
+        return table.mutate({self.label: codes.cast("int16")})
 
     def blocks(self, rows: pd.DataFrame) -> pd.Series:
         """Of each row, what it shares with those that it is not independent of.
@@ -491,12 +498,17 @@ def declared_in(module: ModuleType) -> list[type[Contract]]:
 
 @cache
 def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
+    members = members_of(contract, Contract)
+    for misnaming in misnamed_members(members, Contract):
+        raise ContractError(f"{contract.__name__} in contracts.py: {misnaming}.")
     schema = contract.to_schema()
     missing = (getattr(contract.__config__, "metadata", None) or {}).get("missing", MISSING)
     columns = tuple(_column(name, spec, missing) for name, spec in schema.columns.items())
-    names = {column.name for column in columns}
+    called = {field.original_name: field.name for _, field in contract.__fields__.values()}
+    for misnaming in misnamed(members, called):
+        raise ContractError(f"{contract.__name__} in contracts.py {misnaming}.")
     for column in columns:
-        for contradiction in _contradictions(column, names):
+        for contradiction in _contradictions(column, called):
             raise ContractError(
                 f"{contract.__name__}.{column.name} in contracts.py {contradiction}."
             )
@@ -507,9 +519,19 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
             )
     if any(check.name != REAL_MOMENT for check in schema.checks):
         raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
-    for contradiction in _contradictions_in_time(Columns(columns)):
+    for strange in strangers([*_unique(schema), *chain(*_moments(schema))], called):
+        raise ContractError(f"{contract.__name__} in contracts.py {strange}.")
+    for contradiction in _contradictions_together(Columns(columns)):
         raise ContractError(f"{contract.__name__} in contracts.py {contradiction}.")
     return columns
+
+
+def _unique(schema: pa.DataFrameSchema) -> tuple[str, ...]:
+    return (schema.unique,) if isinstance(schema.unique, str) else tuple(schema.unique or ())
+
+
+def _moments(schema: pa.DataFrameSchema) -> tuple[tuple[str, ...], ...]:
+    return tuple(check.statistics["columns"] for check in schema.checks)
 
 
 def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
@@ -536,7 +558,13 @@ def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
     )
 
 
-def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
+def _contradictions(column: Column, called: dict[str, str]) -> Iterator[str]:
+    """What is said of a column that contradicts itself, or what is said of others.
+
+    Args:
+        column: The column.
+        called: What columns are called, by their Python names.
+    """
     role = column.role
     exposing = ("feature", "segment", "key", "group", "label", "protected")
     exposed = [name for name in exposing if getattr(role, name)]
@@ -560,8 +588,8 @@ def _contradictions(column: Column, names: set[str]) -> Iterator[str]:
             yield f"has the check '{name}', which is not made everywhere; use one of {known}"
         elif CHECKS[name].array is None and column.kind != "categorical":
             yield f"is {column.kind}, and `{name}` is for text"
-    if role.lookup and role.lookup.by not in names:
-        yield f"is looked up by '{role.lookup.by}', which the contract does not have"
+    for strange in strangers([role.lookup.by] if role.lookup else [], called):
+        yield f"is looked up, and {strange}"
     if role.label in TASKS:
         yield from TASKS[role.label].contradictions(column)
     elif role.label is not None:
@@ -578,6 +606,15 @@ def _misread(column: Column) -> Iterator[str]:
             yield f"says `{name}`, which is for features that are text"
     if role.by_target and role.text:
         yield "is text and has categories: leave `text` or `by_target` out"
+
+
+def _contradictions_together(columns: Columns) -> Iterator[str]:
+    yield from _contradictions_in_time(columns)
+    if not columns._named("label"):
+        return
+    told = [each.name for each in columns.task.output().told]
+    taken = {folded(name) for name in (*LOGGED, *told)}
+    yield from (taken_by_log(name) for name in columns.names if folded(name) in taken)
 
 
 def _contradictions_in_time(columns: Columns) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ibis import _
 from pydantic import Field
 
 from kedro_mlops.core.errors import BadDataError
+from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import Parameters
 
 from .columns import LINE, Columns
@@ -23,7 +24,7 @@ from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 
 Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
 
-_ROW, _RECORD = "__row", "__record"
+_ROW, _RECORD, _NTH = own("row"), own("record"), own("nth")
 EXAMPLES = 3
 WORST = 3
 
@@ -64,13 +65,13 @@ def screen(
     said = {name: source[name] for name in source.columns}
     values = {**made, **said}
     judged = source.select(
-        **{_ROW: ibis.row_number() + 1, _RECORD: ibis.struct(said)},
-        **typed,
-        **{_flag(i): rule.broken for i, (rule, _) in enumerate(broken)},
-        **{
+        {_ROW: ibis.row_number() + 1, _RECORD: ibis.struct(said)}
+        | typed
+        | {_flag(i): rule.broken for i, (rule, _) in enumerate(broken)}
+        | {
             _value(i): rule.broken.ifelse(_text(values[name] for name in rule.columns), ibis.null())
             for i, (rule, _) in enumerate(broken)
-        },
+        }
     )
     reasons = [
         _reasons(judged.filter(judged[_flag(i)]), rule, judged[_value(i)])
@@ -78,12 +79,12 @@ def screen(
     ]
     # without the numbers of the rows, which would keep the engine from working in parallel
     good = source.filter(ibis.and_(*(~rule.broken for rule, _ in broken)))
-    valid = good.select(**typed)
+    valid = good.select(typed)
     _, n_repeated = repeated_keys(valid, columns.unique)
     if n_repeated:
         numbered = judged.filter(ibis.and_(*(~judged[_flag(i)] for i in range(len(broken)))))
         repeated = _repeated(numbered, columns.unique)
-        rule = Rule(", ".join(columns.unique), key_rule(columns.unique), ibis.literal(True))
+        rule = Rule(columns.unique, key_rule(columns.unique), ibis.literal(True))
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
         valid = numbered.anti_join(repeated, _ROW).select(columns.names)
@@ -96,7 +97,7 @@ def screen(
         share=n_quarantined / max(n_read, 1),
         rules=_worst_first(broken, reasons, columns),
     )
-    nothing = _reasons(judged.limit(0), Rule("", "", ibis.literal(True)), ibis.literal(""))
+    nothing = _reasons(judged.limit(0), Rule((), "", ibis.literal(True)), ibis.literal(""))
     return valid, ibis.union(*reasons or [nothing]).order_by("row", "column", "rule"), account
 
 
@@ -150,7 +151,7 @@ def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Ite
         yield from _cell_rules(columns, parsed)
         return
     no_row = source[LINE].notnull()
-    yield Rule(LINE, "has a cell for each column", no_row)
+    yield Rule((LINE,), "has a cell for each column", no_row)
     for rule in _cell_rules(columns, parsed):
         yield rule.unless(no_row)
 
@@ -158,14 +159,14 @@ def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Ite
 def _cell_rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
     for column in columns.all:
         kind = "a whole number" if column.integer else column.kind
-        yield Rule(column.name, f"is {kind}", parsed[column.name].failed)
+        yield Rule((column.name,), f"is {kind}", parsed[column.name].failed)
     typed = {name: found.typed for name, found in parsed.items()}
     asked = list(column_rules(columns, typed))
     for rule in asked:
         # what could not be parsed is no longer there, which is not the source's fault
-        yield rule.unless(parsed[rule.column].failed)
+        yield rule.unless(parsed[rule.columns[0]].failed)
     for rule in moment_rules(columns, typed):
-        yield rule.unless(ibis.or_(*(r.broken for r in asked if r.column in rule.columns)))
+        yield rule.unless(ibis.or_(*(r.broken for r in asked if r.columns[0] in rule.columns)))
 
 
 def _derived_rules(
@@ -183,15 +184,15 @@ def _derived_rules(
     fine = ~ibis.or_(*(rule.broken for rule in rules))
     for rule in column_rules(derived.only(*made), made):
         if rule.broken.op() not in asked:
-            yield Rule(rule.column, rule.name, fine.ifelse(rule.broken, False))
+            yield Rule(rule.columns, rule.name, fine.ifelse(rule.broken, False))
 
 
 def _flag(number: int) -> str:
-    return f"__broken_{number}"
+    return own(f"broken {number}")
 
 
 def _value(number: int) -> str:
-    return f"__value_{number}"
+    return own(f"value {number}")
 
 
 def _text(values: Iterable[ir.Value]) -> ir.StringValue:
@@ -213,7 +214,7 @@ def _reasons(bad: ir.Table, rule: Rule, value: ir.StringValue) -> ir.Table:
 def _repeated(valid: ir.Table, key: Iterable[str]) -> ir.Table:
     """All but the first row of every key."""
     nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
-    return valid.mutate(__nth=nth).filter(_["__nth"] > 0)
+    return valid.mutate(nth.name(_NTH)).filter(_[_NTH] > 0)
 
 
 def _worst_first(

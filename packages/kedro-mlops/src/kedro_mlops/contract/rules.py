@@ -7,23 +7,26 @@ from typing import Any, Self
 import ibis
 import ibis.expr.types as ir
 
+from kedro_mlops.core.names import own
 from kedro_mlops.runtime.checks import CHECKS
 
 from .columns import FINITE, LINE, REAL_MOMENT, Columns, is_real_moment
+
+_ROWS, _KEY = own("rows"), own("key")
 
 
 @dataclass(frozen=True)
 class Rule:
     """One rule on one column or several; ``broken`` is true for rows that break it, never null."""
 
-    column: str
+    columns: tuple[str, ...]
     name: str
     broken: ir.BooleanValue
 
     @property
-    def columns(self) -> list[str]:
-        """The names of its columns."""
-        return self.column.split(", ")
+    def column(self) -> str:
+        """What its columns are called, in words."""
+        return ", ".join(self.columns)
 
     def unless(self, excused: ir.BooleanValue) -> Self:
         """The rule, not asked of some rows."""
@@ -35,14 +38,14 @@ def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
     for column in columns.all:
         found = without_nan(values[column.name])
         if not column.nullable:
-            yield Rule(column.name, "not_nullable", found.isnull())
+            yield Rule((column.name,), "not_nullable", found.isnull())
         # what is missing is for `nullable` to judge
         if column.finite:
-            yield Rule(column.name, FINITE, found.cast("float64").isinf().fill_null(False))
+            yield Rule((column.name,), FINITE, found.cast("float64").isinf().fill_null(False))
         for name, limit in column.checks.items():
             check = CHECKS[name]
             keeps = check.query(found, limit)
-            yield Rule(column.name, f"{check.pandera}({limit})", ~keeps.fill_null(True))
+            yield Rule((column.name,), f"{check.pandera}({limit})", ~keeps.fill_null(True))
 
 
 def moment_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[Rule]:
@@ -51,7 +54,7 @@ def moment_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
         if not values.keys() >= set(names):
             continue  # some are personal, and left out
         is_real = is_real_moment(*(values[name] for name in names))
-        yield Rule(", ".join(names), REAL_MOMENT, ~is_real.fill_null(True))
+        yield Rule(names, REAL_MOMENT, ~is_real.fill_null(True))
 
 
 def repeated_keys(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
@@ -61,16 +64,16 @@ def repeated_keys(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
     """
     if not key:
         return 0, 0
-    hashes = table.select(key=ibis.struct({name: table[name] for name in key}).hash())
-    if _repeated(hashes, ["key"]) == (0, 0):
+    hash_of_key = ibis.struct({name: table[name] for name in key}).hash()
+    if _repeated(table.select(hash_of_key.name(_KEY)), [_KEY]) == (0, 0):
         return 0, 0
     return _repeated(table, key)
 
 
 def _repeated(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
-    groups = table.group_by(key).aggregate(__rows=ibis._.count())
-    rows = groups.filter(groups["__rows"] > 1)["__rows"].as_table()
-    counts = rows.aggregate(keys=rows.count(), beyond=(rows["__rows"] - 1).sum().fill_null(0))
+    groups = table.group_by(key).aggregate(ibis._.count().name(_ROWS))
+    rows = groups.filter(groups[_ROWS] > 1)[_ROWS].as_table()
+    counts = rows.aggregate(keys=rows.count(), beyond=(rows[_ROWS] - 1).sum().fill_null(0))
     [found] = counts.to_pyarrow().to_pylist()
     return int(found["keys"]), int(found["beyond"])
 

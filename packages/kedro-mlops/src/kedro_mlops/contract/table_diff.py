@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from kedro_mlops.core.names import own
+
 
 def differences(
     one: pd.DataFrame, other: pd.DataFrame, keys: list[str], names: list[str]
@@ -21,10 +23,12 @@ def differences(
     """
     values = [name for name in names if name not in keys]
     both = one.merge(
-        other[[*keys, *values]], on=keys, suffixes=("", "__other"), validate="many_to_one"
+        other[[*keys, *values]].rename(columns=dict(zip(values, map(own, values), strict=True))),
+        on=keys,
+        validate="many_to_one",
     )
     # rows are found by their keys, so that these are equal
-    differ = {n: _differ(both[n], both[f"{n}__other"]) if n in values else False for n in names}
+    differ = {n: _differ(both[n], both[own(n)]) if n in values else False for n in names}
     return pd.DataFrame(differ, index=both.index, columns=names)
 
 

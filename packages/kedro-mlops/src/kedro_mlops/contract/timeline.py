@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 
 from .columns import Columns
@@ -33,8 +34,8 @@ SECONDS_A_DAY = 86_400
 N_PARTS = 5
 # of the logged columns, the moment of the prediction
 PREDICTED_AT = "predicted_at"
-# columns that only this module sees; a contract's are Python names
-PLACE, CLASS, SHARE, BEYOND, ROW = "its place", "its class", "its share", "beyond", "its row"
+# columns that only this module sees
+PLACE, CLASS, SHARE, BEYOND, ROW = map(own, ("place", "class", "share", "beyond", "row"))
 BETWEEN = "\x1f"
 
 

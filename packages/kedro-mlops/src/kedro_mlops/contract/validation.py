@@ -14,6 +14,7 @@ from kedro.utils import load_obj
 from kedro.validation import CheckFailure, DataValidationError
 
 from .columns import Column, Columns
+from .names import alike_but_for_case
 from .parsing import as_table, parse
 from .rules import column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
 
@@ -110,6 +111,7 @@ class RawTableValidator:
         Raises:
             DataValidationError: naming what is missing or of another type.
         """
+        _raise_for(self._path, _alike(raw))
         table = as_table(raw)
         absent = _missing(table, self._columns)
         if absent:
@@ -121,6 +123,17 @@ class RawTableValidator:
 def _raise_for(path: str, failures: list[CheckFailure]) -> None:
     if failures:
         raise DataValidationError(f"The table breaks {path}", validator=path, failures=failures)
+
+
+def _alike(raw: pd.DataFrame | ir.Table) -> list[CheckFailure]:
+    return [
+        _failure(
+            f"no columns differ in upper and lower case alone, as {alike} do: rename one in the "
+            "source, or name all columns in the catalog, as in "
+            "`load_args: { names: [id, size], skiprows: 1 }`"
+        )
+        for alike in alike_but_for_case(map(str, raw.columns))
+    ]
 
 
 def _missing(table: ir.Table, columns: Columns) -> list[CheckFailure]:
@@ -176,7 +189,7 @@ def _count_parsed(table: ir.Table, columns: Sequence[Column]) -> dict[str, Any]:
         parsed = parse(column, table[column.name])
         counts[f"given {column.name}"] = parsed.given.sum()
         counts[f"parsed {column.name}"] = (parsed.given & ~parsed.failed).sum()
-    [found] = table.aggregate(**counts).to_pyarrow().to_pylist()
+    [found] = table.aggregate(counts).to_pyarrow().to_pylist()
     return dict(found)
 
 
@@ -205,7 +218,7 @@ def _failure(
     return CheckFailure(check, check, column, count, list(examples))
 
 
-def _examples(bad: ir.Table, columns: Columns, names: list[str]) -> list[Any]:
-    rows = bad.select(names).limit(EXAMPLES).to_pyarrow().to_pylist()
+def _examples(bad: ir.Table, columns: Columns, names: Sequence[str]) -> list[Any]:
+    rows = bad.select(*names).limit(EXAMPLES).to_pyarrow().to_pylist()
     values = [row[names[0]] if len(names) == 1 else tuple(row.values()) for row in rows]
     return shown(columns, names, values)

@@ -1,7 +1,8 @@
 """Figures and commands as people read and type them."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .artefacts import Interval
 
@@ -13,6 +14,9 @@ _NAMES = {
     "r2": "R²",
     "flagged_share": "share flagged",
 }
+# what a name in a list is not told from the others by, unless it is quoted
+_MARKS = {",", '"', "\\", *map(chr, range(32))}
+_LISTED = re.compile(r'"(?:[^"\\]|\\.)*"|[^", ][^",]*')
 
 
 def metric_name(name: str) -> str:
@@ -23,6 +27,20 @@ def metric_name(name: str) -> str:
 def interval_text(interval: Interval, spec: str = ".3f") -> str:
     """A value, and the ends of its interval, in a format."""
     return f"{interval.value:{spec}} [{interval.low:{spec}}, {interval.high:{spec}}]"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in one text, out of which ``names_in`` takes them again, whatever they are."""
+    return ", ".join(
+        json.dumps(name, ensure_ascii=False) if _MARKS & {*name} or name != name.strip() else name
+        for name in names
+    )
+
+
+def names_in(text: str) -> list[str]:
+    """The names that ``listed`` has written."""
+    found = _LISTED.findall(text)
+    return [json.loads(name) if name.startswith('"') else name for name in found]
 
 
 def measured_text(metrics: Mapping[str, Interval], *names: str) -> str:

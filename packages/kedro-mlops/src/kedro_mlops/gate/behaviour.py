@@ -114,7 +114,9 @@ def _test_direction(
         detail = f"the model was trained without {', '.join(expected.add)}, and cannot move"
         unmoved = np.zeros(len(rows))
         return _found(expected.name, "direction", unmoved, expected.tolerance, detail)
-    added = rows.assign(**{name: rows[name] + expected.add[name] for name in read})
+    added = rows.copy()
+    for name in read:
+        added[name] = rows[name] + expected.add[name]
     # beyond the contract no row ever comes, and what is missing cannot be more or less
     changed = _keeping_contract(contract, added, read)
     if changed.empty:

@@ -150,7 +150,7 @@ def _quantiles(
     shares = [i / N_BINS for i in range(1, N_BINS)]
     aggregates = {f"{name} edges": table[name].quantile(shares) for name in names}
     aggregates |= {f"{name} spread": table[name].std(how="pop") for name in names}
-    [row] = table.aggregate(**aggregates).to_pyarrow().to_pylist()
+    [row] = table.aggregate(aggregates).to_pyarrow().to_pylist()
     edges = {name: sorted({float(edge) for edge in row[f"{name} edges"] or []}) for name in names}
     for name, inner in edges.items():
         if inner and not row[f"{name} spread"]:

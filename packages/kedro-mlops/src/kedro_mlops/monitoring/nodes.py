@@ -16,6 +16,7 @@ from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.models.package import ModelPackage
@@ -24,6 +25,8 @@ from kedro_mlops.prediction_log.parts import Part, Taken, take
 from .findings import Answered, ColumnSkew, Quality, Skew
 
 CHAMPION = "champion"
+# columns of labels by key, beside those of the contract
+N_LABELS, N_KINDS, N_LATER = map(own, ("labels", "kinds", "later labels"))
 
 Distance = Literal["psi", "jensen_shannon", "wasserstein"]
 DISTANCES: tuple[Distance, ...] = get_args(Distance)
@@ -116,7 +119,7 @@ def join_labels(
         # the others are those that models learn from
         by_key = by_key.semi_join(predictions, contract.keys)
     by_key = by_key.cache()
-    joined = predictions.left_join(by_key, contract.keys)
+    joined = predictions.left_join(by_key, contract.keys, rname=own("{name}"))
     compared = [*contract.segments, *contract.protected]
     told = [each.name for each in contract.task.output().told]
     moment = timeline_of(contract).moment
@@ -136,20 +139,20 @@ def known_labels(
 
     Returns:
         Keys and label (see ``Columns.outcomes``), missing where there are several that contradict
-        each other; ``n`` and ``n_kinds``, how many came and of how many kinds; ``n_later``, on a
-        later day than the event's; and what is only compared, which no prediction has.
+        each other; ``N_LABELS`` and ``N_KINDS``, how many came and of how many kinds; ``N_LATER``,
+        on a later day than the event's; and what is only compared, which no prediction has.
     """
     timeline = timeline_of(contract)
     labels = contract.outcomes(timeline.labelled(model_input, as_of, horizon))
     by_key = labels.group_by(contract.keys).aggregate(
-        n=_.count(),
-        n_kinds=_[contract.label].nunique(),
-        n_later=timeline.came_later(labels).sum(),
-        **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
+        {
+            N_LABELS: _.count(),
+            N_KINDS: _[contract.label].nunique(),
+            N_LATER: timeline.came_later(labels).sum(),
+            **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
+        }
     )
-    return by_key.mutate(
-        **{contract.label: (_.n_kinds == 1).ifelse(_[contract.label], ibis.null())}
-    )
+    return by_key.mutate({contract.label: (_[N_KINDS] == 1).ifelse(_[contract.label], ibis.null())})
 
 
 def _account(
@@ -157,9 +160,9 @@ def _account(
 ) -> dict[str, int]:
     unknown = by_key.anti_join(predictions, contract.keys).count()
     found = by_key.aggregate(
-        later=_.n_later.sum(),
-        repeated=(_.n - 1).sum(where=_.n_kinds == 1),
-        contradicting=_.n.sum(where=_.n_kinds > 1),
+        later=_[N_LATER].sum(),
+        repeated=(_[N_LABELS] - 1).sum(where=_[N_KINDS] == 1),
+        contradicting=_[N_LABELS].sum(where=_[N_KINDS] > 1),
     )
     [counted] = found.mutate(unknown=unknown.as_scalar()).to_pyarrow().to_pylist()
     known = int(labelled[contract.label].notna().sum())

@@ -10,6 +10,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
+from kedro_mlops.core.wording import listed, names_in
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
 from kedro_mlops.measures.metrics import (
     Bootstrap,
@@ -122,7 +123,7 @@ def measure_windows(
                 "drifted": bool(
                     beyond.get("score", 0) or beyond.get("feature", 0) >= params.drift.min_features
                 ),
-                "drifted_columns": ", ".join(drifted["column"]),
+                "drifted_columns": listed(drifted["column"]),
                 **figures,
             }
         )
@@ -133,7 +134,7 @@ def measure_windows(
 
 def drifted_names(windows: pd.DataFrame) -> list[str]:
     """The columns that drifted in each of the windows."""
-    return [name for names in windows["drifted_columns"] for name in names.split(", ") if name]
+    return [name for names in windows["drifted_columns"] for name in names_in(names)]
 
 
 def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:

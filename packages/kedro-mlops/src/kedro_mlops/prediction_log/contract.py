@@ -5,6 +5,8 @@ from typing import Any
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.names import ALIAS
+from kedro_mlops.core.errors import ContractError
 from kedro_mlops.task.outputs import Told
 
 VARIANTS = ["champion", "canary", "shadow"]
@@ -33,6 +35,11 @@ class PredictionColumns(Contract):
     def __init_subclass__(cls, of: type[Contract] | None = None, **options: Any) -> None:
         """Add what is predicted."""
         for told in Columns.of(of).task.output().told if of else ():
+            if hasattr(cls, told.name):
+                raise ContractError(
+                    f"{cls.__name__} in contracts.py has a column whose Python name is "
+                    f"'{told.name}', which is what the log calls what is predicted: {ALIAS}."
+                )
             field = _field(told)
             field.__set_name__(cls, told.name)
             setattr(cls, told.name, field)

@@ -99,7 +99,7 @@ class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], i
             return ibis.memtable([], schema=schema)
         table = ibis.duckdb.connect().read_parquet(files, union_by_name=True)
         return table.select(
-            **{
+            {
                 name: table[name].cast(dtype) if name in table.columns else ibis.null(dtype)
                 for name, dtype in schema.items()
             }

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.structs import members_of, struct_of
+from kedro_mlops.core.structs import Keys, members_of, struct_of
 
 from .files import LogFile, closed, is_table, list_log, size_of
 
@@ -128,12 +128,12 @@ def take(part: Part, columns: Columns) -> Taken:
 
 
 def _take_lines(part: Part, data: bytes, columns: Columns) -> Taken:
-    decoder = msgspec.json.Decoder(_line_type(columns))
+    decoder, keys = msgspec.json.Decoder(_line_type(columns)), Keys(columns.names)
     position, rows, rejected = part.start, [], []
     for line in data.split(b"\n"):
         try:
             if line.strip():
-                rows.append(decoder.decode(line))
+                rows.append(decoder.decode(keys.known(line)))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             rejected.append(_rejected(part, position, error, line))
         position += len(line) + 1

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import suggestion
+from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.measures.metrics import (
     Bootstrap,
@@ -25,6 +26,8 @@ from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.task import Costs
 
 ORACLE = "oracle"
+# columns of the scores, beside those of the contract
+TICK, POLICY = own("tick"), own("policy")
 # the groups of parameters in which policies may differ
 OVERRIDDEN = ("retraining", "monitoring")
 # columns of the comparison, and what each sums up over the ticks
@@ -88,12 +91,12 @@ def compare_policies(
     """
     ticks = select_ticks(ticks, params)
     loss, told = contract.task.loss, [each.name for each in contract.task.output().told]
-    columns = ["tick", "policy", contract.event_time, contract.label, *told]
-    lived = scores.filter(scores["tick"].isin(ticks["tick"].tolist())).select(columns)
+    columns = [TICK, POLICY, contract.event_time, contract.label, *told]
+    lived = scores.filter(scores[TICK].isin(ticks["tick"].tolist())).select(columns)
     rows: pd.DataFrame = lived.order_by(columns[:3]).to_pandas()
     by_policy = {
-        str(policy): [Scored.of(contract, tick) for _, tick in lives.groupby("tick")]
-        for policy, lives in rows.groupby("policy")
+        str(policy): [Scored.of(contract, tick) for _, tick in lives.groupby(TICK)]
+        for policy, lives in rows.groupby(POLICY)
     }
     means = {policy: _resampled_losses(lives, bootstrap) for policy, lives in by_policy.items()}
     table = []

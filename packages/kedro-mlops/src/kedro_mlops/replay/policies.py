@@ -11,7 +11,7 @@ from kedro_mlops.measures.metrics import Bootstrap, Scored, flatten, paired_diff
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.monitoring.performance import drifted_names
 
-from .nodes import ORACLE
+from .nodes import ORACLE, POLICY, TICK
 from .world import Tick
 
 NOTHING_DONE = {
@@ -135,7 +135,7 @@ def _scores(tick: Tick, records: dict[str, Record]) -> pd.DataFrame:
     told = [each.name for each in contract.task.output().told]
     kept = [*contract.row_index, contract.label, *told]
     parts = [
-        tick.rows(record["champion"])[kept].assign(tick=tick.name, policy=policy)
+        tick.rows(record["champion"])[kept].assign(**{TICK: tick.name, POLICY: policy})
         for policy, record in records.items()
     ]
     return pd.concat(parts, ignore_index=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,16 +23,28 @@ from .checks import asked_of
 MAX_TEXT = 256
 
 
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+    example: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """What OpenAPI says, with the example."""
+        # added in the end: Pydantic would look for what a column called `$ref` refers to
+        return super().model_json_schema(*arguments, **options) | {"example": cls.example}
+
+
 def request_model(fields: list[spec.Field]) -> type[BaseModel]:
     """A Pydantic model of the fields that a caller sends.
 
     Bounds, allowed values, patterns, descriptions and examples are those of the contract; unknown
     fields are refused.
     """
-    members: dict[str, Any] = {field.name: _member(field) for field in fields}
-    example = {field.name: field.example for field in fields}
-    config = ConfigDict(extra="forbid", json_schema_extra={"example": example})
-    return create_model("Row", __config__=config, **members)
+    # some names are Pydantic's own
+    members: dict[str, Any] = {f"field_{i}": _member(field) for i, field in enumerate(fields)}
+    model = create_model("Row", __base__=_Row, **members)
+    model.example = {field.name: field.example for field in fields}
+    return model
 
 
 def value_judge(field: spec.Field) -> Callable[[Any], Any]:
@@ -49,7 +61,7 @@ def _member(field: spec.Field) -> Any:
     limited: Any = Annotated[_type(field), Field(**_limits(field)), *whole, *_refusals(field)]
     annotation = limited | None if field.nullable else limited
     default = None if field.nullable else ...
-    return annotation, Field(default, description=field.description)
+    return annotation, Field(default, alias=field.name, description=field.description)
 
 
 def _limits(field: spec.Field) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.models.package import ModelPackage
 
@@ -47,5 +48,7 @@ def _told(champion: ModelPackage) -> list[str]:
 
 def _identify(contract: Columns, rows: pd.DataFrame, version: str) -> pd.Series:
     """The same row and model always get the same id."""
-    hashes = pd.util.hash_pandas_object(rows[contract.keys].assign(version=version), index=False)
+    hashes = pd.util.hash_pandas_object(
+        rows[contract.keys].assign(**{own("version"): version}), index=False
+    )
     return hashes.astype("str").set_axis(rows.index)

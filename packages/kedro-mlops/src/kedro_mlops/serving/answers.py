@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from kedro_mlops.core.structs import members_of, struct_of
+from kedro_mlops.core.structs import members_of, record_of, struct_of
 from kedro_mlops.feature_store.reader import MISSING
 from kedro_mlops.runtime.serving_spec import ServingSpec
 from kedro_mlops.task.outputs import Output, Told
@@ -92,7 +92,7 @@ def logged_of_answers(output: Output) -> list[str]:
 def recorder(spec: ServingSpec) -> Recorder:
     """A function that makes a record of the prediction log, without personal data."""
     logged = logged_of_answers(spec.output)
-    record: Any = struct_of("Record", [(name, Any) for name in [*logged_inputs(spec), *logged]])
+    record = record_of([*logged_inputs(spec), *logged])
     places = [i for i, field in enumerate(spec.fields) if not field.personal]
     inputs: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*places)
     # what is missing is a text in the log

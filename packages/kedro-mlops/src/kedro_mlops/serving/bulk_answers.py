@@ -191,7 +191,7 @@ def _objects(columns: Columns) -> "pa.Array":
     parts: list[Any] = []
     end = "{"
     for name, column in columns.items():
-        before, end = f'{end}"{name}":', ","
+        before, end = f"{end}{msgspec.json.encode(name).decode()}:", ","
         coded = _of_few_values(column)
         if coded is not None:
             written = [before + msgspec.json.encode(value).decode() for value in coded.values]

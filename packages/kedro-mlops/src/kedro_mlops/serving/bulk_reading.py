@@ -175,13 +175,14 @@ def _arrow(values: Sequence[Any], field: Field) -> tuple["pa.Array", int]:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
+    of_key = 1 + field.name.count(":")
     if field.kind == "numeric":
         # of a type that Arrow finds by itself: asked for integers, it would cut fractions off
         array = pa.array(values, None if field.integer else pa.float64())
-        return array, len(values) - (pc.sum(pc.is_nan(array)).as_py() or 0)
-    n_colons = len(values)
+        return array, of_key * (len(values) - (pc.sum(pc.is_nan(array)).as_py() or 0))
+    n_colons = of_key * len(values)
     if field.nullable:
-        n_colons -= values.count(UNSET)
+        n_colons -= of_key * values.count(UNSET)
         values = [None if value is UNSET else value for value in values]
     array = pa.array(values, pa.string() if field.kind == "categorical" else None)
     if pa.types.is_string(array.type):

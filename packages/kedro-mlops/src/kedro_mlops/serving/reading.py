@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from kedro_mlops.core.structs import Keys, struct_of
 from kedro_mlops.runtime import serving_spec as spec
 from kedro_mlops.runtime.checks import asked_of
 from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
@@ -47,7 +48,6 @@ class RowReader:
         self.fields = fields
         self.max_rows = max_rows
         self._max_length = FIELD_LENGTH * (1 + len(fields))
-        self._names = [field.name for field in fields]
         self.model: Any = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
         self._decode = request_decoder([_member(field) for field in fields], max_rows)
@@ -92,7 +92,7 @@ class RowReader:
         right, wrong = validation_errors(self.model, rows(), self._personal)
         if wrong:
             raise _refusal(wrong)
-        return [tuple(getattr(row, name) for name in self._names) for row in right]
+        return [tuple(vars(row).values()) for row in right]
 
     def refuse(self, rows: list[dict[str, Any]], numbers: list[int]) -> None:
         """Say what is wrong with rows, given their numbers in the request.
@@ -112,11 +112,18 @@ class RowReader:
 
 def request_decoder(members: list[tuple[Any, ...]], max_rows: int) -> Callable[[bytes], Any]:
     """A decoder of ``{"rows": [...]}``: objects with the members, strictly and no others."""
-    row = msgspec.defstruct("Row", members, forbid_unknown_fields=True, kw_only=True, gc=False)
+    row = struct_of("Row", members, forbid_unknown_fields=True, kw_only=True, gc=False)
     rows = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
     request = msgspec.defstruct("Request", [("rows", rows)], forbid_unknown_fields=True)
     decode: Callable[[bytes], Any] = msgspec.json.Decoder(request).decode
-    return decode
+    keys = Keys(name for name, *_ in members)
+
+    def decode_keys(body: bytes) -> Any:
+        if keys.pretends(body):
+            raise ValueError("a key is called as what stands in for another")
+        return decode(keys.known(body))
+
+    return decode_keys
 
 
 def hides_colons(body: bytes) -> bool:

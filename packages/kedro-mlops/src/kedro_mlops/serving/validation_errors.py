@@ -6,7 +6,7 @@ it does not accept itself.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -56,7 +56,7 @@ def validation_errors(
 
 def _without_most(row: Any, model: type[BaseModel]) -> Any:
     """The row with no more unknown fields than can be named."""
-    known: Mapping[str, Any] = model.model_fields
+    known = {field.alias for field in model.model_fields.values()}
     if not isinstance(row, dict) or len(row) <= len(known) + MAX_ERRORS:
         return row
     unknown = islice((name for name in row if name not in known), MAX_ERRORS + 1)

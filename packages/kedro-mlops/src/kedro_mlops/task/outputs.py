@@ -13,6 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kedro_mlops.core.names import own
+
 from .piecewise import PiecewiseLine
 from .record import Class, DecisionRule, TaskName
 
@@ -166,7 +168,7 @@ class Probability(Output):
 
     def score_columns(self, name: str = "") -> list[str]:
         """One."""
-        return [name or PROBABILITY]
+        return [own(name) if name else PROBABILITY]
 
     def ask(self, model: Any, rows: Any) -> Floats:
         """Those of class 1."""
@@ -228,7 +230,7 @@ class Probabilities(Output):
 
     def score_columns(self, name: str = "") -> list[str]:
         """One a class."""
-        return [f"{name or PROBABILITY}_{found}" for found in self.classes]
+        return [f"{own(name) if name else PROBABILITY}_{found}" for found in self.classes]
 
     @property
     def share_columns(self) -> list[str]:
@@ -313,7 +315,7 @@ class Quantity(Output):
 
     def score_columns(self, name: str = "") -> list[str]:
         """One."""
-        return [name or PREDICTION]
+        return [own(name) if name else PREDICTION]
 
     def ask(self, model: Any, rows: Any) -> Floats:
         """The numbers."""
