@@ -1,21 +1,36 @@
-"""Where a table is that becomes a project of its own, and how that will read it."""
+"""Where a table is that becomes a project of its own, and how that will read it.
 
+Text is put into Parquet files first, by the reader that the project will use, so that the engine
+reads columns, and whatever is read again costs little.
+"""
+
+import importlib.util
+import re
 import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text_file
+from kedro_mlops.contract.parsing import as_table
 from kedro_mlops.core.errors import ProjectError
 
-from .dialect import CSVDialect, dialect_of
+from .dialect import Dialect, dialect_of
 
 MEMORY = "2GB"
 # cells that are held at once when text is read
-ROW_GROUP_CELLS = 2_000_000
+CELLS = 2_000_000
 RAW = "data/01_raw"
+PARQUET = {".parquet", ".pq"}
+EXCEL = {".xlsx", ".xlsm"}
+READABLE = "CSV (.csv, .tsv, .txt; also .gz, .bz2, .xz, .zip), Parquet (.parquet), Excel (.xlsx)"
 
 
 @dataclass(frozen=True)
@@ -23,35 +38,46 @@ class Source:
     """A table, as it is.
 
     Attributes:
-        name: What it is called: the name of its file, without its ending.
+        name: What it is called: the name of its file, without its ending, or that in its database.
         table: Its rows, read lazily; of CSV files all cells are text, others have types.
         is_text: Whether all of its cells are text.
-        path: The file or folder.
+        path: The file or folder; of a table in a database there is none.
         files: Its files.
+        left_out: Columns that a contract cannot tell of, each with the reason.
+        n_odd_lines: Lines of text that are no rows; the quarantine will keep them.
+        credentials: What conf/local/credentials.yml has to say, by name.
     """
 
     name: str
     table: ir.Table = field(repr=False)
-    is_text: bool
-    path: Path
-    files: tuple[Path, ...]
-    _reading: dict[str, Any]
-    _scratch: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    is_text: bool = False
+    path: Path | None = None
+    files: tuple[Path, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    n_odd_lines: int = 0
+    credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    _reading: Mapping[str, Any] = field(default_factory=dict)
+    _scratch: "tempfile.TemporaryDirectory[str] | None" = field(default=None, repr=False)
 
-    def entry(self, path: str) -> dict[str, Any]:
+    def entry(self, path: str = "") -> dict[str, Any]:
         """The entry of a project's catalog by which it is read.
 
         Args:
             path: Where its file or folder is then; see ``place``.
         """
-        return {**self._reading, "filepath": path}
+        if self.path is None:
+            return dict(self._reading)
+        where = f"{path}/*.parquet" if self.path.is_dir() and not self.is_text else path
+        return {**self._reading, "filepath": where}
 
     def is_copied(self, project: Path) -> bool:
         """Whether the project needs a copy of it, since it is not in its folder."""
-        return not self.path.is_relative_to(project.resolve())
+        return self.path is not None and not self.path.is_relative_to(project.resolve())
 
     def place(self, project: Path) -> str:
-        """Where the project has it, seen from its folder."""
+        """Where the project has its file or folder, seen from there; of neither, nowhere."""
+        if self.path is None:
+            return ""
         if self.is_copied(project):
             return f"{RAW}/{self.path.name}"
         return self.path.relative_to(project.resolve()).as_posix()
@@ -61,48 +87,213 @@ def open_source(data: str) -> Source:
     """Find a table.
 
     Args:
-        data: The path of a CSV or Parquet file.
+        data: The path of a CSV or Parquet file, of a folder of either, or of an Excel workbook
+            (``book.xlsx#sheet``); or a table in a database, by the URL that SQLAlchemy has for it:
+            ``postgresql://…#schema.table``.
 
     Raises:
-        ProjectError: if there is none.
+        ProjectError: if there is no table, or it cannot be read; the message says what to do.
     """
-    path = Path(data).expanduser().resolve()
+    if re.match(r"[\w+]+://", data):
+        from .database import open_database  # noqa: PLC0415 - SQLAlchemy is for few
+
+        return open_database(data)
+    said, _, part = data.partition("#") if not Path(data).exists() else (data, "", "")
+    path = Path(said).expanduser().resolve()
     if not path.exists():
-        raise ProjectError(f"There is no file {data}.")
-    suffixes = {suffix.lower() for suffix in path.suffixes}
-    return (_parquet if suffixes & {".parquet", ".pq"} else _csv)(path)
+        raise ProjectError(f"There is no file or folder {said}. Where is the table?")
+    if path.is_file() and not path.stat().st_size:
+        raise ProjectError(f"{path} is empty: it has to have a line with the names of its columns.")
+    source = _opener_of(path)(path, part)
+    if not source.table.columns:
+        raise ProjectError(f"{path} has no columns that a contract can tell of.")
+    return source
 
 
-def _parquet(path: Path) -> Source:
-    table = connect().read_parquet(path)
+def _opener_of(path: Path) -> Callable[[Path, str], Source]:
+    if path.is_dir():
+        return _folder
+    if path.suffix.lower() in PARQUET or _starts(path, b"PAR1"):
+        return _parquet
+    if path.suffix.lower() in EXCEL:
+        return _workbook
+    if path.suffix.lower() == ".xls":
+        raise ProjectError(f"{path} is of an Excel before 2007: save it as .xlsx or CSV.")
+    return _text
+
+
+def _starts(path: Path, signature: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(signature)) == signature
+
+
+def _folder(path: Path, _: str) -> Source:
+    parquet = [file for file in _files(path) if file.suffix.lower() in PARQUET]
+    text = [file for file in _files(path) if is_text_file(file)]
+    if parquet and text:
+        raise ProjectError(f"{path} has CSV and Parquet files: put one table into one folder.")
+    if not (parquet or text):
+        raise ProjectError(f"{path} has no files that can be read: {READABLE}.")
+    return _parquet(path, "") if parquet else _text(path, "")
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith((".", "_")))
+
+
+# Parquet
+
+
+def _parquet(path: Path, _: str) -> Source:
+    files = [file for file in _files(path) if path.is_file() or file.suffix.lower() in PARQUET]
+    schemas = [(file, _schema(file)) for file in files]
+    for file, schema in schemas:
+        if schema.names != schemas[0][1].names:
+            differing = ", ".join(sorted(set(schema.names) ^ set(schemas[0][1].names)))
+            raise ProjectError(
+                f"{file} has other columns than {files[0].name}, beside it: "
+                f"{differing or 'their order'}."
+            )
+    table, left_out = _with_kinds(connect().read_parquet([str(file) for file in files]))
     reading = {
         "type": "kedro_mlops.contract.tables.TableDataset",
         "file_format": "parquet",
         "connection": {"backend": "duckdb", "database": ":memory:"},
     }
-    return Source(_name(path), table, False, path, (path,), reading)
+    return Source(
+        _name(path), table, path=path, files=tuple(files), left_out=left_out, _reading=reading
+    )
 
 
-def _csv(path: Path) -> Source:
-    dialect = dialect_of(path)
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ProjectError(f"{file} is no Parquet file, or a damaged one.") from error
+
+
+def _with_kinds(table: ir.Table) -> tuple[ir.Table, dict[str, str]]:
+    """The columns whose values are of a kind that contracts have; and the others, and why."""
+    left_out = {
+        name: f"holds values of the type {dtype}, which contracts have no kind for"
+        for name, dtype in table.schema().items()
+        if not _has_kind(dtype)
+    }
+    return table.drop(*left_out), left_out
+
+
+def _has_kind(dtype: Any) -> bool:
+    return bool(
+        dtype.is_string() or dtype.is_boolean() or dtype.is_numeric() or dtype.is_timestamp()
+        or dtype.is_date() or dtype.is_null()
+    )  # fmt: skip
+
+
+# text
+
+
+def _text(path: Path, _: str) -> Source:
+    files = [file for file in _files(path) if path.is_file() or is_text_file(file)]
+    dialects = {file: dialect_of(file) for file in files}
+    dialect = dialects[files[0]]
+    for file, other in dialects.items():
+        if _said(other) != _said(dialect):
+            raise ProjectError(
+                f"{file} is written in another way than {files[0].name}, beside it: separated by "
+                f"{other.separator!r}, in {other.encoding}, and not by {dialect.separator!r}, in "
+                f"{dialect.encoding}. Make them alike."
+            )
+    args = dialect.load_args(files[0].suffix.lower())
+    dataset = CSVTextDataset(filepath=str(path), load_args=args)
     scratch = tempfile.TemporaryDirectory(prefix="kedro-adopt-")
-    text = Path(scratch.name) / "text.parquet"
-    connection = connect()
-    connection.raw_sql(
-        f"COPY ({_reads(path, dialect)}) TO '{text}' "
-        f"(ROW_GROUP_SIZE {max(2_048, ROW_GROUP_CELLS // dialect.n_columns)})"
+    parquet = Path(scratch.name) / "text.parquet"
+    n_odd = _convert(dataset, parquet, path)
+    if not dialect.has_names:
+        raise ProjectError(
+            f"{files[0]} has no header: its first line is only numbers. Put a line with the names "
+            "of the columns in front of it."
+        )
+    reading = {"type": "kedro_mlops.contract.csv_files.CSVTextDataset"}
+    return Source(
+        _name(path),
+        connect().read_parquet(parquet),
+        is_text=True,
+        path=path,
+        files=tuple(files),
+        n_odd_lines=n_odd,
+        _reading=reading | ({"load_args": args} if args else {}),
+        _scratch=scratch,
     )
-    reading = {"type": "kedro_mlops.contract.csv_files.CSVTextDataset", **dialect.load_args()}
-    table = connection.read_parquet(text)
-    return Source(_name(path), table, True, path, (path,), reading, scratch)
 
 
-def _reads(path: Path, dialect: CSVDialect) -> str:
-    said = str(path).replace("'", "''")
-    return (
-        f"FROM read_csv('{said}', all_varchar = true, header = true, "
-        f"delim = '{dialect.separator}', quote = '\"', escape = '\"', ignore_errors = true)"
-    )
+def _said(dialect: Dialect) -> tuple[Any, ...]:
+    return dialect.separator, dialect.quote, dialect.encoding, dialect.compression
+
+
+def _convert(dataset: CSVTextDataset, parquet: Path, path: Path) -> int:
+    """Write the rows as Parquet, in constant memory, and count the lines that are none."""
+    odd: list[Any] = []
+    try:
+        n_rows = write(dataset.batches(odd), parquet)
+    except BadFileError as error:
+        raise ProjectError(str(error)) from error
+    if not n_rows and odd:
+        raise ProjectError(
+            f"{path} has no rows: its header has {odd[0].expected_columns} cells, its lines "
+            f"{odd[0].actual_columns}. Does the header lack a name?"
+        )
+    if not n_rows:
+        raise ProjectError(f"{path} has no rows below its header.")
+    return len(odd)
+
+
+def write(batches: Iterator[pa.RecordBatch], parquet: Path) -> int:
+    """Write batches as one Parquet file, and count their rows."""
+    n_rows, held = 0, list[pa.RecordBatch]()
+    writer: pq.ParquetWriter | None = None
+    for batch in batches:
+        writer = writer or pq.ParquetWriter(parquet, batch.schema, compression="lz4")
+        held.append(batch)
+        n_rows += batch.num_rows
+        if sum(b.num_rows for b in held) * batch.num_columns > CELLS:
+            writer.write_table(pa.Table.from_batches(held))
+            held.clear()
+    if writer is not None:
+        if held:
+            writer.write_table(pa.Table.from_batches(held))
+        writer.close()
+    return n_rows
+
+
+# Excel
+
+
+def _workbook(path: Path, sheet: str) -> Source:
+    if importlib.util.find_spec("openpyxl") is None:
+        raise ProjectError(
+            f"{path} is an Excel workbook, which openpyxl reads: `uv add openpyxl`, or save it as "
+            "CSV."
+        )
+    import pandas as pd  # noqa: PLC0415 - is slow to import
+
+    try:
+        sheets = pd.ExcelFile(path, engine="openpyxl")
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise ProjectError(f"{path} is no Excel workbook, or a damaged one: {error}.") from error
+    names = [str(name) for name in sheets.sheet_names]
+    if sheet and sheet not in names:
+        raise ProjectError(f"{path} has no sheet {sheet}. It has {', '.join(names)}.")
+    rows = pd.read_excel(sheets, sheet_name=sheet or names[0])
+    if rows.empty:
+        raise ProjectError(f"{path} has no rows in its sheet {sheet or names[0]}.")
+    rows.columns = [str(name) for name in rows.columns]
+    table, left_out = _with_kinds(as_table(rows))
+    reading: dict[str, Any] = {"type": "pandas.ExcelDataset"}
+    if sheet:
+        reading["load_args"] = {"sheet_name": sheet}
+    return Source(_name(path), table, path=path, files=(path,), left_out=left_out, _reading=reading)
 
 
 def connect() -> Any:
@@ -111,4 +302,4 @@ def connect() -> Any:
 
 
 def _name(path: Path) -> str:
-    return path.name.split(".")[0]
+    return path.name.split(".")[0] or path.name

@@ -10,8 +10,10 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from copy import copy
+from pathlib import PurePath, PurePosixPath
+from typing import Any, NamedTuple, Self
 
 import fsspec
 import numpy as np
@@ -55,6 +57,15 @@ USUAL_ENCODINGS = ("utf-8", "cp1252", "latin-1")
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
+TEXT_FILES = {".csv", ".tsv", ".psv", ".tab", ".txt"}
+
+
+def is_text_file(path: PurePath) -> bool:
+    """Whether a file's name, which may say a compression, too, is one of CSV files."""
+    suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
+    return bool(suffixes & TEXT_FILES) and not path.name.startswith((".", "_"))
+
+
 class BadFileError(BadDataError, DatasetError):
     """A file that cannot be read as the table that it is said to be."""
 
@@ -72,10 +83,10 @@ class LoadArgs(NamedTuple):
 
 
 class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
-    """A CSV file that comes from outside, all of whose cells are text.
+    """A CSV file that comes from outside, all of whose cells are text; or a folder of such.
 
     Args:
-        filepath: The file, with the protocol of any filesystem that fsspec knows.
+        filepath: The file or folder, with the protocol of any filesystem that fsspec knows.
         load_args: See ``LoadArgs``; a ``quotechar`` that is null makes quotes plain characters.
         credentials: Arguments of that filesystem.
         metadata: Ignored by Kedro, read by plugins.
@@ -103,33 +114,90 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
-        """Read all lines.
+        """Read all lines, of a folder those of all of its files.
 
         Returns:
             A column for each of the header's; and ``LINE``, if there are lines that do not have a
             cell for each of them.
 
         Raises:
-            BadFileError: if the file is empty, damaged, no text or of another encoding, or if a
-                quote is never closed.
+            BadFileError: if a file is empty, damaged, no text or of another encoding, if a quote
+                is never closed, or if the files of a folder have different columns.
         """
+        tables = [part._load_file() for part in self._parts()]
+        return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+    def batches(self, odd: list[arrow.InvalidRow] | None = None) -> Iterator[pa.RecordBatch]:
+        """Read the rows, some at a time, in constant memory.
+
+        Args:
+            odd: Takes the lines that are no rows.
+
+        Raises:
+            BadFileError: as ``load`` does.
+        """
+        for part in self._parts():
+            with part._opened() as file:
+                reader = arrow.open_csv(file, *part._options([] if odd is None else odd))
+                names = part._names(reader.schema.names)
+                for batch in reader:
+                    yield batch.rename_columns(names)
+
+    def _parts(self) -> list[Self]:
+        """Itself, or the files of the folder."""
+        if not self._fs.isdir(str(self._filepath)):
+            return [self]
+        paths = [PurePosixPath(path) for path in self._fs.ls(str(self._filepath), detail=False)]
+        parts = [self._at(path) for path in sorted(paths) if is_text_file(path)]
+        if not parts:
+            raise self._refusal("is a folder without CSV files")
+        first, *others = [(part, part._header()) for part in parts]
+        for part, header in others:
+            if header != first[1]:
+                differing = ", ".join(sorted(set(header) ^ set(first[1]))) or "their order"
+                raise part._refusal(
+                    f"has other columns than {first[0]._filepath.name}, beside it: {differing}"
+                )
+        return parts
+
+    def _at(self, path: PurePosixPath) -> Self:
+        part = copy(self)
+        part._filepath = path
+        return part
+
+    def _header(self) -> list[str]:
+        with self._opened() as file:
+            return self._names(arrow.open_csv(file, *self._options([])).schema.names)
+
+    def _load_file(self) -> pd.DataFrame:
         odd: list[arrow.InvalidRow] = []
+        with self._opened() as file:
+            table = arrow.read_csv(file, *self._options(odd))
+        table = table.rename_columns(self._names(table.column_names))
+        rows = table.to_pandas(types_mapper={pa.large_string(): TEXT}.get)
+        return self._with_lines(rows, odd) if odd else rows
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """The file, whose faults are told in words."""
         try:
             self._refuse_what_is_no_text()
             with self._open() as file:
-                table = arrow.read_csv(file, *self._options(odd))
+                yield file
         except DAMAGED as error:
             raise self._refusal(f"is damaged: {error}") from error
         except UnicodeError as error:
             raise self._of_another_encoding() from error
         except pa.ArrowInvalid as error:
             raise self._explained(str(error)) from error
-        names = table.column_names
+
+    def _names(self, header: list[str]) -> list[str]:
+        """The names of the columns; one without a name is called as pandas calls it."""
+        names = [name or f"Unnamed: {number}" for number, name in enumerate(header)]
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise self._refusal(f"has several columns of one name: {', '.join(twice)}")
-        rows = table.to_pandas(types_mapper={pa.large_string(): TEXT}.get)
-        return self._with_lines(rows, odd) if odd else rows
+        return names
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Show the first rows, without what is personal, in the form that kedro-viz reads."""
