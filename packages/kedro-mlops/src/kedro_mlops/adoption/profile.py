@@ -14,6 +14,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import selectors
 from pandera.engines.pandas_engine import Engine
 
@@ -23,17 +24,21 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.kinds import Kind, types_of
 
 from .source import Source
-from .spelling import TOLERANCE, Reading, ValueKind, read_as
+from .spelling import MAX_EXACT, TOLERANCE, Reading, ValueKind, is_no_value, read_as, shows_comma
 
 MOST_COMMON = 1_000
 SAMPLE_ROWS = 50_000
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
+SUSPECTS = {sign * (10**digits - 1) for digits in range(1, 7) for sign in (-1, 1)} | {-1}
+MIN_REPEATED = 3
+# odd values among which there may be words for no value
+MOST_ODD = 100
 # values that are counted one by one, with room for the estimate of how many there are
 FEW = 1.05 * MOST_COMMON
 # columns of one query; and so many that are read alike that it is quicker to put them in one
 TOGETHER, MANY = 100, 50
 
-Counts = Mapping[str, Any]
+Counts = dict[str, Any]
 Common = tuple[tuple[Any, int], ...]
 Found = Mapping[str, tuple[Reading, Counts]]
 
@@ -60,6 +65,8 @@ class ColumnProfile:
             there are at most ``MOST_COMMON``.
         max_length: Of text, the characters of the longest.
         mean_words: Of text, how many words there are on average.
+        suspects: Numbers far from all others that many rows have, such as -999: they may stand for
+            no value.
         example: A value that is as usual as any.
     """
 
@@ -79,6 +86,7 @@ class ColumnProfile:
     common: tuple[tuple[Any, int], ...] = ()
     max_length: int = 0
     mean_words: float = 0.0
+    suspects: tuple[float, ...] = ()
     example: Any = None
 
 
@@ -114,7 +122,7 @@ def profile(source: Source) -> TableProfile:
         raise ProjectError(f"{source.path} has no rows.")
     some = _some_rows(table, n_rows)
     said = some.to_pyarrow()
-    found = _verified(table, {name: _reading(said[name], name) for name in table.columns})
+    found = _verified(table, _readings(said, source.comma))
     sample = _typed(ibis.memtable(said), {name: reading for name, (reading, _) in found.items()})
     commonest = _common(table, found, sample, n_rows)
     different = _exactly(table, found, sample, commonest, n_rows)
@@ -122,8 +130,8 @@ def profile(source: Source) -> TableProfile:
         _column_profile(name, reading, counts, sample[name], commonest[name], different[name])
         for name, (reading, counts) in found.items()
     ]
-    rows = ibis.struct({name: table[name] for name in table.columns}).hash().nunique()
-    n_different = int(table.aggregate(rows=rows).to_pyarrow()["rows"][0].as_py())
+    rows = ibis.struct({name: table[name] for name in table.columns}).hash()
+    n_different = int(rows.nunique().to_pyarrow().as_py())
     return TableProfile(n_rows, tuple(columns), sample, n_rows - n_different)
 
 
@@ -136,44 +144,83 @@ def _some_rows(table: ir.Table, n_rows: int) -> ir.Table:
     return numbered.filter(lot < SAMPLE_ROWS).drop("__row").limit(SAMPLE_ROWS)
 
 
-def _reading(values: pa.ChunkedArray, name: str) -> Reading:
-    """How a column is read, as far as some of its values tell."""
+def _readings(said: pa.Table, comma: bool) -> dict[str, Reading]:
+    """How each column is read, as far as some rows tell."""
+    texts = {
+        name: said[name].drop_null().to_pylist()
+        for name in said.column_names
+        if pa.types.is_string(said[name].type) or pa.types.is_large_string(said[name].type)
+    }
+    comma = comma or any(map(shows_comma, texts.values()))
+    return {
+        name: read_as(name, texts[name], comma) if name in texts else _of_type(said[name])
+        for name in said.column_names
+    }
+
+
+def _of_type(values: pa.ChunkedArray) -> Reading:
     dtype = values.type
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        return read_as(name, values.drop_null().unique().to_pylist())
     if values.null_count == len(values):
         return Reading("empty")
-    for kind, holds in _TYPES.items():
-        if any(test(dtype) for test in holds):
-            return Reading(kind, zoned=kind == "moment" and getattr(dtype, "tz", None) is not None)
-    return Reading("text")
-
-
-_TYPES: dict[ValueKind, tuple[Any, ...]] = {
-    "boolean": (pa.types.is_boolean,),
-    "integer": (pa.types.is_integer,),
-    "number": (pa.types.is_floating, pa.types.is_decimal),
-    "moment": (pa.types.is_timestamp, pa.types.is_date),
-}
+    if pa.types.is_boolean(dtype):
+        return Reading("boolean")
+    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+        return Reading("moment", zoned=getattr(dtype, "tz", None) is not None)
+    # whole numbers of which some are missing are often kept as fractions
+    numbers = pc.drop_null(pc.cast(values, "float64", safe=False))
+    is_whole = pc.all(pc.equal(numbers, pc.trunc(numbers))).as_py()
+    return Reading("integer" if is_whole else "number")
 
 
 def _verified(table: ir.Table, readings: Mapping[str, Reading]) -> Found:
     """How columns are read, and what is counted then; as something weaker where too much is odd."""
     counted = _counted(table, readings)
-    refused = {
-        name: weaker
-        for name, reading in readings.items()
-        if (weaker := _weaker(reading, counted[name])) is not None
+    found = {name: _with_words(table[name], readings[name], counted[name]) for name in readings}
+    doubted = {name: weaker for name, each in found.items() if (weaker := _weaker(*each))}
+    for name, (reading, counts) in (_verified(table, doubted) if doubted else {}).items():
+        # what is odd as a whole number, and no number either, is no reason
+        if _is_refused(*found[name]) or counts["odd"] < found[name][1]["odd"]:
+            found[name] = reading, counts
+    return found
+
+
+def _with_words(source: ir.Column, reading: Reading, counts: Counts) -> tuple[Reading, Counts]:
+    """With what stands for no value only in rows that have not been looked at."""
+    if not (counts["odd"] and source.type().is_string()):
+        return reading, counts
+    odd = source.as_table().filter(_parsed(source, reading).failed)
+    words = odd.group_by(source.get_name()).aggregate(__n=ibis._.count())
+    most = words.order_by(ibis.desc("__n")).limit(MOST_ODD).to_pyarrow()
+    missing = {
+        word: n
+        for word, n in zip(*most.to_pydict().values(), strict=True)
+        if is_no_value(word, reading.kind)
     }
-    again = _verified(table, refused) if refused else {}
-    return {name: again.get(name, (readings[name], counted[name])) for name in readings}
+    counts = counts | {what: counts[what] - sum(missing.values()) for what in ("given", "odd")}
+    return replace(reading, missing=(*reading.missing, *missing)), counts
 
 
 def _weaker(reading: Reading, counts: Counts) -> Reading | None:
-    """What else a column may be whose values are not what some of them seemed to say."""
-    if counts["odd"] <= TOLERANCE * counts["given"] or reading.kind == "text":
+    """What else the values of a column may be, if they are not all what some of them seemed."""
+    if reading.kind == "integer" and counts["odd"] and not _is_code(counts):
+        return replace(reading, kind="number")
+    if not _is_refused(reading, counts):
         return None
-    return Reading("number") if reading.kind == "integer" else Reading("text")
+    words = tuple(word for word in reading.missing if is_no_value(word, "text"))
+    return Reading("text", missing=words)
+
+
+def _is_refused(reading: Reading, counts: Counts) -> bool:
+    too_odd = (counts["odd"] or 0) > TOLERANCE * (counts["given"] or 0)
+    return reading.kind not in ("text", "empty") and (too_odd or _is_code(counts))
+
+
+def _is_code(counts: Counts) -> bool:
+    """Whether whole numbers are names: they begin with a zero, or are too large to count with."""
+    if "codes" not in counts:
+        return False
+    large = max(abs(counts["low"] or 0), abs(counts["high"] or 0)) > MAX_EXACT
+    return large or bool(counts["codes"])
 
 
 def _counted(table: ir.Table, readings: Mapping[str, Reading]) -> dict[str, Counts]:
@@ -229,9 +276,18 @@ def _counts(source: ir.Column, reading: Reading) -> dict[str, ir.Scalar]:
     }
     if reading.kind == "text":
         return counts | {"max_length": typed.length().max()}
+    if reading.kind == "integer":
+        counts["codes"] = _codes(source).sum()
     if reading.kind in ("integer", "number", "moment"):
         return counts | {"low": typed.min(), "high": typed.max()}
     return counts
+
+
+def _codes(source: ir.Column) -> ir.BooleanValue:
+    """Where digits begin with a zero, as those of codes do."""
+    if not source.type().is_string():
+        return source.isnull() & False
+    return source.startswith("0") & (source.length() > 1) & ~source.contains(".")
 
 
 def _parsed(source: ir.Column, reading: Reading) -> Parsed:
@@ -273,8 +329,12 @@ def _common(table: ir.Table, found: Found, sample: pd.DataFrame, n_rows: int) ->
 
 
 def _counted_values(table: ir.Table, name: str, reading: Reading) -> Common:
-    values = table.select(value=_parsed(table[name], reading).typed).filter(ibis._.value.notnull())
-    counts = values.group_by("value").aggregate(n=ibis._.count())
+    # as they are said first, since that are few, too
+    said = table.group_by(name).aggregate(__n=ibis._.count())
+    values = said.select("__n", value=_parsed(said[name], reading).typed)
+    counts = (
+        values.filter(ibis._.value.notnull()).group_by("value").aggregate(n=values["__n"].sum())
+    )
     most = counts.order_by(ibis._.n.desc(), "value").limit(MOST_COMMON).to_pandas()
     return tuple(zip(most["value"].to_list(), most["n"].to_list(), strict=True))
 
@@ -325,8 +385,25 @@ def _column_profile(
         words = values.str.split().map(len).mean()
         return replace(found, max_length=int(counts["max_length"]), mean_words=float(words))
     if found.kind in ("integer", "number") and len(values):
-        return replace(found, quantiles=tuple(values.quantile(QUANTILES).astype(float)))
+        return replace(
+            found,
+            quantiles=tuple(values.quantile(QUANTILES).astype(float)),
+            suspects=tuple(v for v in sorted(SUSPECTS) if _is_suspect(v, values, found)),
+        )
     return found
+
+
+def _is_suspect(value: float, values: pd.Series, found: ColumnProfile) -> bool:
+    """Whether it is repeated, and lies as far from all others as they lie from each other."""
+    if value not in (found.low, found.high):
+        return False
+    others = values[values != value]
+    repeated = len(values) - len(others) >= MIN_REPEATED
+    if not repeated or others.empty:
+        return False
+    low, high = others.min(), others.max()
+    distance: float = min(abs(value - low), abs(value - high))
+    return distance > high - low or (value < 0 <= low and distance > 1)
 
 
 def _example(values: pd.Series, common: Common) -> Any:

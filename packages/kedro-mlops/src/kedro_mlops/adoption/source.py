@@ -43,6 +43,7 @@ class Source:
         is_text: Whether all of its cells are text.
         path: The file or folder; of a table in a database there is none.
         files: Its files.
+        comma: Whether a comma stands before fractions, as far as the separator of cells tells.
         left_out: Columns that a contract cannot tell of, each with the reason.
         n_odd_lines: Lines of text that are no rows; the quarantine will keep them.
         credentials: What conf/local/credentials.yml has to say, by name.
@@ -53,11 +54,17 @@ class Source:
     is_text: bool = False
     path: Path | None = None
     files: tuple[Path, ...] = ()
+    comma: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
     n_odd_lines: int = 0
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     _reading: Mapping[str, Any] = field(default_factory=dict)
     _scratch: "tempfile.TemporaryDirectory[str] | None" = field(default=None, repr=False)
+
+    @property
+    def said(self) -> str:
+        """What people call it: the name of its file, or that in its database."""
+        return self.path.name if self.path else self.name
 
     def entry(self, path: str = "") -> dict[str, Any]:
         """The entry of a project's catalog by which it is read.
@@ -220,6 +227,7 @@ def _text(path: Path, _: str) -> Source:
         _name(path),
         connect().read_parquet(parquet),
         is_text=True,
+        comma=dialect.separator == ";",
         path=path,
         files=tuple(files),
         n_odd_lines=n_odd,

@@ -1,7 +1,7 @@
 """How text says values: told from some of them, to be verified on all."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -21,6 +21,8 @@ NO_OTHER_VALUE = NO_VALUE | {
 TOLERANCE = 0.01
 # among those that are looked at there may be more by chance
 DOUBT = 0.05
+# the first of them show whether it is worth a closer look
+FIRST = 20
 # values of a column by which it is told how it is read
 LOOKED_AT = 1_000
 # a float tells whole numbers apart up to this one
@@ -28,6 +30,7 @@ MAX_EXACT = 2**53
 
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _CODE = re.compile(r"\s*0\d+\s*")
+_MAY_BE_NUMBER = re.compile(r"\s*[+-]?[.,]?\d")
 _NUMBERS = {
     (".", None): re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"),
     (".", ","): re.compile(r"\s*[+-]?\d{1,3}(,\d{3})*(\.\d*)?\s*"),
@@ -44,7 +47,6 @@ _ISO = re.compile(
 )
 # how what may be a date begins
 _DATE = re.compile(r"\d{1,4}[-./ ][\da-z]|[a-z]{3,9} \d", re.IGNORECASE)
-FIRST = 20
 # of two that fit alike, the first is taken
 _DATES = (
     "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d",
@@ -93,13 +95,26 @@ def is_no_value(said: str, kind: ValueKind) -> bool:
     return said.strip().casefold() in (NO_VALUE if kind == "text" else NO_OTHER_VALUE)
 
 
-def read_as(name: str, said: Sequence[str]) -> Reading:
-    """How a column is read that says these things."""
-    values = [value for value in said if not is_no_value(value, "boolean")][:LOOKED_AT]
-    found = _day(name, values) or _number(values) or _truth(values) or _moment(values)
+def read_as(name: str, said: Sequence[str], comma: bool = False) -> Reading:
+    """How a column is read that says these things.
+
+    Args:
+        name: Of the column.
+        said: Its values, as text.
+        comma: Whether a comma stands before fractions, where that cannot be told otherwise.
+    """
+    values = _looked_at(said)
+    found = _day(name, values) or _number(values, comma) or _truth(values) or _moment(values)
+    words = dict.fromkeys(said)
     if found is None:
-        found = Reading("text" if any(not is_no_value(v, "text") for v in said) else "empty")
-    return replace(found, missing=tuple(v for v in said if v and is_no_value(v, found.kind)))
+        found = Reading("text" if any(not is_no_value(word, "text") for word in words) else "empty")
+    return replace(found, missing=tuple(w for w in words if w and is_no_value(w, found.kind)))
+
+
+def _looked_at(said: Sequence[str]) -> list[str]:
+    """Some of the values, from all over the rows."""
+    some = said[:: len(said) // LOOKED_AT + 1]
+    return [value for value in some if not is_no_value(value, "boolean")]
 
 
 def _day(name: str, values: Sequence[str]) -> Reading | None:
@@ -107,53 +122,55 @@ def _day(name: str, values: Sequence[str]) -> Reading | None:
     if not values or not _DAY_NAMED.search(name):
         return None
     for form in _DAYS:
-        if all(_pattern(form).fullmatch(value) for value in values):
+        if _fitting(values, _pattern(form)) == len(values):
             return Reading("moment", format=form)
     return None
 
 
-def _number(values: Sequence[str]) -> Reading | None:
-    if any(_CODE.fullmatch(value) for value in values) or not values:
+def shows_comma(said: Sequence[str]) -> bool:
+    """Whether values are numbers in which only a comma can stand before the fraction."""
+    values = _looked_at(said)
+    found = _number(values, comma=False)
+    return found is not None and found.decimal == ","
+
+
+def _number(values: Sequence[str], comma: bool) -> Reading | None:
+    if not any(map(_MAY_BE_NUMBER.match, values[:FIRST])) or any(map(_CODE.fullmatch, values)):
         return None
-    if _most(values, _WHOLE.fullmatch):
-        exact = all(abs(int(v)) <= MAX_EXACT for v in values if _WHOLE.fullmatch(v))
-        return Reading("integer") if exact else None
-    for (decimal, thousands), spelling in _NUMBERS.items():
-        if _most(values, spelling.fullmatch):
-            return Reading("number", decimal=decimal, thousands=thousands)
-    return None
+    if _fitting(values, _WHOLE) == len(values):
+        return Reading("integer") if max(abs(int(v)) for v in values) <= MAX_EXACT else None
+    marked = sorted(_NUMBERS, key=lambda marks: comma and marks[0] == ".")
+    fitting = {marks: _fitting(values, _NUMBERS[marks]) for marks in marked}
+    best = max(marked, key=fitting.__getitem__)
+    if fitting[best] < (1 - DOUBT) * len(values):
+        return None
+    whole = fitting[best] == _fitting(values, _WHOLE)
+    return Reading("integer" if whole else "number", decimal=best[0], thousands=best[1])
 
 
 def _truth(values: Sequence[str]) -> Reading | None:
-    if not values:
-        return None
-    for truth in _TRUTHS:
-        if _most([value.strip().casefold() for value in values], truth.__contains__):
-            return Reading("boolean")
-    return None
+    said = {value.strip().casefold() for value in values}
+    return Reading("boolean") if said and any(said <= truth for truth in _TRUTHS) else None
 
 
 def _moment(values: Sequence[str]) -> Reading | None:
-    if not values:
-        return None
-    if _most(values, _ISO.fullmatch):
-        zoned = any(found["zone"] for found in map(_ISO.fullmatch, values) if found)
-        return Reading("moment", zoned=zoned)
     values = [value.strip() for value in values]
     first = [value for value in values[:FIRST] if _DATE.match(value)]
-    counts = {
-        form: sum(1 for value in values if _pattern(form).fullmatch(value))
-        for form in _formats()
-        if any(_pattern(form).fullmatch(value) for value in first)
-    }
-    best = max(counts, key=lambda form: counts[form], default=None)
-    if best is None or counts[best] < (1 - DOUBT) * len(values):
+    if not first:
+        return None
+    if _fitting(values, _ISO) >= (1 - DOUBT) * len(values):
+        zoned = any(found["zone"] for found in map(_ISO.fullmatch, values) if found)
+        return Reading("moment", zoned=zoned)
+    forms = [form for form in _formats() if any(map(_pattern(form).fullmatch, first))]
+    fitting = {form: _fitting(values, _pattern(form)) for form in forms}
+    best = max(forms, key=fitting.__getitem__, default=None)
+    if best is None or fitting[best] < (1 - DOUBT) * len(values):
         return None
     return Reading("moment", format=best, zoned="%z" in best)
 
 
-def _most(values: Sequence[str], fits: Callable[[str], object]) -> bool:
-    return sum(1 for value in values if fits(value)) >= (1 - DOUBT) * len(values)
+def _fitting(values: Sequence[str], spelling: re.Pattern[str]) -> int:
+    return sum(1 for value in values if spelling.fullmatch(value))
 
 
 @cache
