@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from kedro.io import DataCatalog
 
 from kedro_mlops.adoption.profile import profile
-from kedro_mlops.adoption.source import Source, open_source
+from kedro_mlops.adoption.source import Source, open_source, without_credentials
 from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.validation import RawTableValidator
@@ -145,6 +146,23 @@ def test_a_table_of_a_database_is_read(tmp_path):
         open_source(f"sqlite:///{tmp_path}/shop.db#sale")
     with pytest.raises(ProjectError, match="Say which table"):
         open_source(f"sqlite:///{tmp_path}/shop.db")
+
+
+def test_what_is_secret_is_kept_where_git_does_not_look(tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("CREATE TABLE sales AS SELECT 1 AS id")
+    (tmp_path / "conf/local").mkdir(parents=True)
+    kept = tmp_path / "conf/local/credentials.yml"
+    kept.write_text("other: {key: 1}\n")
+    source = open_source(f"sqlite:///{tmp_path}/shop.db#sales")
+
+    source.keep_credentials(tmp_path)
+    source.keep_credentials(tmp_path)
+
+    said = yaml.safe_load(kept.read_text())
+    assert said == {"other": {"key": 1}, **source.credentials}
+    assert source.entry()["credentials"] in said
+    assert without_credentials("postgresql://a:b@c/d#e") == "postgresql://c/d#e"
 
 
 def test_a_database_that_does_not_answer_is_named_without_the_password():

@@ -24,6 +24,7 @@ _TYPES: tuple[tuple[type[Any], pa.DataType], ...] = (
     (sa.Date, pa.date32()),
     (sa.String, pa.string()),
     (sa.Uuid, pa.string()),
+    (sa.types.NullType, pa.string()),  # a column of SQLite may have no type
 )
 
 
@@ -88,6 +89,8 @@ def _source(engine: sa.Engine, table: sa.Table) -> Source:
         for column in table.columns
         if column.name not in kept.names
     }
+    if not kept.names:
+        raise ProjectError(f"The table {table} has no columns that a contract can tell of.")
     scratch = tempfile.TemporaryDirectory(prefix="kedro-adopt-")
     parquet = Path(scratch.name) / "table.parquet"
     if not write(_batches(engine, table, kept), parquet):

@@ -17,6 +17,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text_file
 from kedro_mlops.contract.parsing import as_table
@@ -28,6 +29,7 @@ MEMORY = "2GB"
 # cells that are held at once when text is read
 CELLS = 2_000_000
 RAW = "data/01_raw"
+CREDENTIALS = "conf/local/credentials.yml"
 PARQUET = {".parquet", ".pq"}
 EXCEL = {".xlsx", ".xlsm"}
 READABLE = "CSV (.csv, .tsv, .txt; also .gz, .bz2, .xz, .zip), Parquet (.parquet), Excel (.xlsx)"
@@ -88,6 +90,23 @@ class Source:
         if self.is_copied(project):
             return f"{RAW}/{self.path.name}"
         return self.path.relative_to(project.resolve()).as_posix()
+
+    def keep_credentials(self, project: Path) -> None:
+        """Add what is secret to the project's conf/local/credentials.yml, which git ignores."""
+        file = project / CREDENTIALS
+        known = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
+        new = {name: dict(said) for name, said in self.credentials.items() if name not in known}
+        if not new:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        with file.open("a") as opened:
+            opened.write(yaml.safe_dump(new))
+
+
+def without_credentials(data: str) -> str:
+    """Where a table is, as it may be shown."""
+    return re.sub(r"://.*@", "://", data)
 
 
 def open_source(data: str) -> Source:

@@ -60,18 +60,18 @@ def adopt(
     from kedro_mlops.adoption.plan import Plan, copy
     from kedro_mlops.adoption.profile import profile
     from kedro_mlops.adoption.python_text import identifier
-    from kedro_mlops.adoption.source import open_source
+    from kedro_mlops.adoption.source import open_source, without_credentials
     from kedro_mlops.adoption.writing import files_of
 
     folder, today = project_folder(), datetime.now(UTC).date()
+    click.echo(f"Looking at {without_credentials(data)} …")
     source = open_source(data)
-    click.echo(f"Looking at {data} …")
     found = profile(source)
     asks = not yes and sys.stdin.isatty()
     called = identifier(source.name, "table")
 
     def decided(asked: Asked) -> Adoption:
-        return decide(found, asked, source.path.name, today, called)
+        return decide(found, asked, source.said, today, called)
 
     asked = Asked(
         target or _ask_target(found, asks=asks),
@@ -91,8 +91,9 @@ def adopt(
         return
     if not force:
         plan.check()
-    if source.is_copied(folder):
+    if source.path is not None and source.is_copied(folder):
         copy(source.path, folder / place)
+    source.keep_credentials(folder)
     plan.carry_out()
     _tell(plan, package)
 
