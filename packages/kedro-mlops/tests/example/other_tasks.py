@@ -10,7 +10,7 @@ from example.contracts import Inputs
 from example.factories import observations, tiny_package
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.measures.drift_profile import profile
-from kedro_mlops.models.families import FAMILIES
+from kedro_mlops.models.families import FAMILIES, Families
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.prediction_log.contract import PredictionColumns
 from kedro_mlops.task.task import Costs
@@ -34,7 +34,11 @@ class FatePrediction(PredictionColumns, Inputs, of=Fate):
 
 
 def small_package(
-    observation: type[Contract], family: str, seed: int = 0, costs: Costs | None = None
+    observation: type[Contract],
+    family: str,
+    seed: int = 0,
+    costs: Costs | None = None,
+    families: Families = FAMILIES,
 ) -> ModelPackage:
     """A small model of a family, fitted to what is asked; another seed says other things."""
     columns = Columns.of(observation)
@@ -46,7 +50,7 @@ def small_package(
     else:
         labels = label + 100 * seed
     fixed: dict[str, Any] = {"max_iter": 40} if family == "gradient_boosting" else {}
-    estimator = FAMILIES[family].build(task, columns, fixed, seed)
+    estimator = families[family].build(task, columns, fixed, seed)
     estimator.fit(rows[columns.features], labels)
     scores = task.output().ask(estimator, rows[columns.features])
     package = tiny_package(

@@ -17,6 +17,7 @@ from kedro_mlops.serving.additions import Addition
 from kedro_mlops.serving.app_state import AppState
 from kedro_mlops.serving.fast_lane import GuardedProtocol
 from kedro_mlops.serving.gateway import Gateway
+from kedro_mlops.serving.model import BUILT_IN, Load
 from kedro_mlops.serving.settings import Settings
 
 
@@ -61,6 +62,7 @@ def state(
         challenger: tuple[Path, ServingSpec] | None = None,
         also: Sequence[Addition] = (),
         served: tuple[Path, ServingSpec] = released,
+        load: Load = BUILT_IN,
         **changes: Any,
     ) -> AppState:
         fresh_metrics()
@@ -70,7 +72,7 @@ def state(
             "threads": 2,
         }
         told = Settings(**{**said, **changes})
-        made.append(AppState(*served, challenger, told, also=also))
+        made.append(AppState(*served, challenger, told, load=load, also=also))
         return made[-1]
 
     yield make
