@@ -11,10 +11,11 @@ from pathlib import Path
 import uv
 
 from kedro_mlops.adoption.marks import declared_parts, replace_marked
-from kedro_mlops.adoption.writing import CONF, HOUSE
+from kedro_mlops.adoption.writing import BESIDE, CONF, HOUSE
 
 HERE = Path(__file__).parent
 OWNED = [f"conf/base/{name}" for name in CONF]
+OWNED += [path for path in BESIDE if path.startswith("conf")]
 OWNED += [f"src/flight_delays/{name}" for name in HOUSE]
 # in text: a name, or the beginning, middle or end of what depends on an answer
 PLACE = re.compile("\x01(?P<kind>name|if|else|end)(?: (?P<of>[a-z_]+))?\x02")

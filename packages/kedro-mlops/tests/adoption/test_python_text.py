@@ -13,11 +13,11 @@ from kedro_mlops.adoption.python_text import call, identifier, identifiers, lite
         ("class", "class_"),
         ("a.b", "a_b"),
         ("od280/od315", "od280_od315"),
-        ("2nd floor", "column_2nd_floor"),
+        ("2nd floor", "field_2nd_floor"),
         ("id", "id_"),
         ("customerID", "customer_id"),
-        ("£", "column"),
-        ("", "column"),
+        ("£", "field"),
+        ("", "field"),
     ],
 )
 def test_a_name_becomes_what_python_can_have(name, expected):

@@ -1,5 +1,6 @@
 """``contracts.py``, as its owner would have written it."""
 
+import textwrap
 from collections.abc import Iterable
 
 from kedro_mlops.prediction_log.contract import PredictionColumns
@@ -8,14 +9,19 @@ from .decisions import Adoption
 from .features import ColumnDecision
 from .python_text import TOO_LONG, WIDTH, Argument, call, identifiers, literal
 
-OPENING = '''"""What the data is: the file an owner edits first.
+OPENING = """What the data is: the file an owner edits first.
 
-Each column of {source} is declared once. The catalog validates against it, and quarantine, the
-model's preprocessing, the service's API, the prediction log, monitoring and the data dictionary are
-built from it. Descriptions that end in … are waiting for your words.
+{}
 """
-'''
-ROW_ID = "Digest of what the row says, which no column names; callers leave it out"
+WORDS = (
+    "Each column of {} is declared once. The catalog validates against it, and quarantine, the "
+    "model's preprocessing, the service's API, the prediction log, monitoring and the data "
+    "dictionary are built from it. Descriptions that end in … are waiting for your words."
+)
+# what a module of contracts has by name
+IMPORTED = ("Contract", "PredictionColumns", "column", "pd")
+ROW_ID = "row_id"
+ABOUT_ROW_ID = "Digest of what the row says, which no column names; callers leave it out"
 
 
 def contracts_of(adoption: Adoption) -> str:
@@ -49,7 +55,8 @@ def contracts_of(adoption: Adoption) -> str:
 
 def taken() -> list[str]:
     """Names that a contract has already."""
-    return [*dir(PredictionColumns), *PredictionColumns.to_schema().columns, "row_id", "Config"]
+    logged = PredictionColumns.to_schema().columns
+    return [*dir(PredictionColumns), *logged, *IMPORTED, ROW_ID, "Config"]
 
 
 def is_derived(adoption: Adoption) -> bool:
@@ -75,7 +82,8 @@ def _head(adoption: Adoption) -> str:
         "from kedro_mlops.contract.columns import Contract, column\n",
         "from kedro_mlops.prediction_log.contract import PredictionColumns\n",
     ]
-    return OPENING.format(source=_plain(adoption.source)) + "\n" + "".join(imports)
+    words = textwrap.fill(WORDS.format(_plain(adoption.source)), WIDTH)
+    return f'"""{OPENING.format(words)}"""\n\n' + "".join(imports)
 
 
 def _known(columns: list[ColumnDecision], names: dict[str, str]) -> str:
@@ -104,9 +112,9 @@ def _delivered(adoption: Adoption, label: ColumnDecision, names: dict[str, str])
 def _inputs(adoption: Adoption, columns: list[ColumnDecision], names: dict[str, str]) -> str:
     words = "What is known of a row when its outcome is predicted."
     if is_nameless(adoption):
-        said: list[Argument] = [literal(ROW_ID), ("key", True), ("assigned", True)]
+        said: list[Argument] = [literal(ABOUT_ROW_ID), ("key", True), ("assigned", True)]
         return _class(
-            "Inputs(Known)", words, [call("row_id: str = column", said)], unique=["row_id"]
+            "Inputs(Known)", words, [call(f"{ROW_ID}: str = column", said)], unique=[ROW_ID]
         )
     keys = [column for column in columns if column.name in adoption.keys]
     fields = [_field(column, names) for column in (keys if is_derived(adoption) else columns)]
@@ -140,7 +148,7 @@ def _field(
 def describe(name: str) -> str:
     """What stands for a description until there is one."""
     words = name.replace("_", " ").strip()
-    return f"{words[:1].upper()}{words[1:60]} …"
+    return f"{words[:1].upper()}{words[1:60].rstrip()} …"
 
 
 def _class(opening: str, words: str, fields: Iterable[str], unique: Iterable[str] = ()) -> str:

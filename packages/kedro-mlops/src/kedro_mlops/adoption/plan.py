@@ -56,29 +56,30 @@ class Plan:
             staged, kept = Path(scratch) / "staged", Path(scratch) / "kept"
             for path, text in self.files.items():
                 _parent(staged / path).write_text(text, encoding="utf-8")
-            touched: list[str] = []
+            gone = self._gone()
+            moved: list[str] = []
+            placed: list[str] = []
             try:
                 for path in [*self.removed, *self.files]:
-                    touched.append(path)
-                    self._keep(path, kept)
+                    if (self.folder / path).exists():
+                        (self.folder / path).rename(_parent(kept / path))
+                        moved.append(path)
                 for path in self.files:
                     (staged / path).rename(_parent(self.folder / path))
-                record(self.folder, [*self.files, *self._gone()])
+                    placed.append(path)
+                record(self.folder, [*self.files, *gone])
             except BaseException:
-                self._put_back(touched, kept)
+                self._put_back(placed, moved, kept)
                 raise
 
-    def _keep(self, path: str, kept: Path) -> None:
-        if (self.folder / path).exists():
-            (self.folder / path).rename(_parent(kept / path))
-
-    def _put_back(self, touched: list[str], kept: Path) -> None:
-        for path in reversed(touched):
-            if (kept / path).exists():
-                _remove(self.folder / path)
-                (kept / path).rename(_parent(self.folder / path))
-            elif path in self.files:
-                _remove(self.folder / path)
+    def _put_back(self, placed: list[str], moved: list[str], kept: Path) -> None:
+        """Take away what was placed, and give back what was moved."""
+        for path in placed:
+            (self.folder / path).unlink()
+        for path in moved:
+            if (self.folder / path).is_dir():
+                shutil.rmtree(self.folder / path)
+            (kept / path).rename(_parent(self.folder / path))
 
     def _before(self, path: str) -> str | None:
         file = self.folder / path
@@ -118,10 +119,3 @@ def _diff(path: str, before: str | None, after: str) -> Iterator[str]:
 def _parent(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 WIDTH = 100
+LONGEST = 48
 INDENT = "    "
 AS_IT_IS = "  # fmt: skip"
 TOO_LONG = "  # noqa: E501"
@@ -20,12 +21,14 @@ Argument = str | tuple[str, Any]
 PLAIN = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "œ": "oe", "ł": "l", "đ": "d", "þ": "th"})
 
 
-def identifier(name: str, otherwise: str = "column") -> str:
+def identifier(name: str, otherwise: str = "field") -> str:
     """A name as Python can have it: plain letters, small, with underscores."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     decomposed = unicodedata.normalize("NFKD", spaced.lower().translate(PLAIN))
     plain = decomposed.encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    if len(words) > LONGEST:
+        words = words[:LONGEST].rpartition("_")[0] or words[:LONGEST]
     if not words:
         return otherwise
     if words[0].isdigit():
@@ -70,6 +73,13 @@ def _character(character: str) -> str:
     if character == "\\":
         return "\\\\"
     return character if character.isprintable() else repr(character)[1:-1]
+
+
+def mapping(items: Iterable[tuple[Any, Any]]) -> str:
+    """A dictionary, with a line for each of its items."""
+    lines = [f"{INDENT}{literal(key)}: {literal(value)}," for key, value in items]
+    lines = [line if len(line) <= WIDTH else f"{line}{TOO_LONG}" for line in lines]
+    return "\n".join(["{", *lines, "}"]) if lines else "{}"
 
 
 def call(opening: str, arguments: Sequence[Argument], indent: str = INDENT) -> str:

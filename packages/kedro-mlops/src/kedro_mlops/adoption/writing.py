@@ -13,23 +13,31 @@ from kedro_mlops.task.record import LISTED
 from .contract_text import contracts_of, delivered, is_derived, is_nameless
 from .decisions import Adoption
 from .learning import modelling_for
-from .python_text import literal
+from .python_text import literal, mapping
 
+OF_REPLAYS = "parameters_replay.yml"
 CONF = (
     "catalog_data_engineering.yml", "parameters.yml", "parameters_behaviour.yml",
     "parameters_data_engineering.yml", "parameters_documentation.yml", "parameters_gate.yml",
-    "parameters_modelling.yml", "parameters_monitoring.yml", "parameters_replay.yml",
+    "parameters_modelling.yml", "parameters_monitoring.yml", OF_REPLAYS,
 )  # fmt: skip
 ENGINEERING = "pipelines/data_engineering"
 HOUSE = (
     "contracts.py",
     *(f"{ENGINEERING}/{name}.py" for name in ("__init__", "nodes", "pipeline")),
 )
+BESIDE = {
+    "conf/sample/globals.yml": "sample_globals.yml",
+    "conf/sample/parameters.yml": "sample_parameters.yml",
+    "tests/test_contracts.py": "test_contracts.py",
+    "tests/test_loop.py": "test_loop.py",
+}
 RATES = {"binary": "selection_rate: 0.1", "multiclass": "error_rate: 0.1"}
+MAX_FORBIDDEN = 3
 
 
 def files_of(
-    adoption: Adoption, package: str, entry: dict[str, Any], today: date
+    adoption: Adoption, package: str, entry: dict[str, Any], today: date, *, replayed: bool = True
 ) -> dict[str, str]:
     """Every file of the owner's that is about the table, by its path in the project.
 
@@ -38,12 +46,15 @@ def files_of(
         package: The name of the owner's package.
         entry: The catalog entry of the raw table.
         today: The day on which it is written.
+        replayed: Whether the project has replays.
     """
     told = _told(adoption, package, entry, today)
     house = f"src/{package}"
     engineering = f"{house}/{ENGINEERING}"
-    written = {f"conf/base/{name}": _render(name, told) for name in CONF}
+    conf = [name for name in CONF if replayed or name != OF_REPLAYS]
+    written = {f"conf/base/{name}": _render(name, told) for name in conf}
     return written | {
+        **{path: _render(template, told) for path, template in BESIDE.items()},
         f"{house}/contracts.py": contracts_of(adoption),
         f"{engineering}/__init__.py": _render("__init__.py", told),
         f"{engineering}/nodes.py": _render("nodes.py", told),
@@ -70,6 +81,7 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "delivered": delivered(adoption),
         "derived": is_derived(adoption),
         "entry": _indented(entry),
+        "forbidden": _forbidden(adoption),
         "imported": ", ".join(imported),
         "label": literal(adoption.label.name),
         "loss_increase": adoption.loss_increase,
@@ -90,6 +102,19 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "today": today.isoformat(),
         **_replayed(adoption),
     }
+
+
+def _forbidden(adoption: Adoption) -> str:
+    """A value that each of some columns may not have, as Python."""
+    found: dict[str, Any] = {}
+    for column in adoption.columns:
+        if "isin" in column.options:
+            found[column.name] = "no such value" if column.type == "str" else -1
+        elif "le" in column.options:
+            found[column.name] = column.options["le"] * 10
+        elif "ge" in column.options:
+            found[column.name] = column.options["ge"] - 1
+    return mapping([*found.items()][:MAX_FORBIDDEN])
 
 
 def _completed(adoption: Adoption) -> str:

@@ -83,7 +83,8 @@ def adopt(
         adoption = decided(_ask(adoption, asked))
     _show(adoption)
     place, package = source.place(folder), str(kedro_project.PACKAGE_NAME)
-    files = files_of(adoption, package, source.entry(place), today)
+    replayed = (folder / "src" / package / "pipelines/replay").is_dir()
+    files = files_of(adoption, package, source.entry(place), today, replayed=replayed)
     emptied, gone = without_example(folder)
     plan = Plan(folder, emptied | files, gone)
     if dry_run:
