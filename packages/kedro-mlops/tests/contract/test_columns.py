@@ -249,6 +249,8 @@ def test_a_label_of_two_values_says_which_are_they_and_which_is_positive(annotat
         ({"protected": True, "label": "regression"}, "is the label and protected"),
         ({"feature": True, "label": "regression"}, "is the label and a feature"),
         ({"feature": True, "label_time": True}, "is the label and a feature"),
+        ({"assigned": True}, "says `assigned`, which is for a `key` that is text"),
+        ({"key": True, "assigned": True, "ge": 0}, "says `assigned`, which is for a `key` that"),
         ({"lookup": PRICE}, "is looked up, and names 'shop', which is no column"),
     ],
 )

@@ -42,7 +42,7 @@ def contracts(task: str) -> tuple[type[Contract], type[Contract]]:
 
 
 def _inputs() -> list[tuple[Any, Any]]:
-    key = column("Which", alias=KEY, key=True, example="k")
+    key = column("Which", alias=KEY, key=True, assigned=True)
     segment = column("Part", alias=GROUPED, segment=True, protected=True, feature=True, isin=TEXTS)
     moment = column("When", alias=MOMENT, feature=True, nullable=True, example="2024-01-01T10:00")
     kinds: list[tuple[Any, dict[str, Any]]] = [

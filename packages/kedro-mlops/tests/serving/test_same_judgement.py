@@ -85,6 +85,8 @@ def synthetic_fields():
         }
         if kind == "text":
             checks["str_matches"] = {"str_matches": r"[A-Z]{2}$"}
+            checks["str_length"] = {"str_length": {"max_value": 3}}
+            checks["str_length_long"] = {"str_length": {"max_value": MAX_TEXT + 1}}
             checks["str_matches_either"] = {"str_matches": r"AB|N[0-9]+$"}
         for check, arguments in checks.items():
             yield f"{kind}_{check}", required, column(f"{kind} {check}", **arguments)
@@ -294,6 +296,9 @@ def landmarks(column):
     """Bounds, and allowed or forbidden values."""
     if "str_matches" in column.checks:
         return ["AB", "ABC", "EAST", "N1", "AB1"]
+    if "str_length" in column.checks:
+        longest = column.checks["str_length"]
+        return ["é" * longest, "🛩" * longest, "A" * (longest + 1), "🛩" * (longest + 1)]
     limits = column.checks.values()
     return [one for value in limits for one in (value if isinstance(value, list) else [value])]
 
@@ -352,7 +357,12 @@ def values_for(column):
     distinct = {f"{type(value)} {value!r}": value for value in found}
     # by null JSON says what pandas says by not-a-number
     comparable = [value for value in distinct.values() if not (column.nullable and is_nan(value))]
-    return [value for value in comparable if not (isinstance(value, str) and len(value) > MAX_TEXT)]
+    return [value for value in comparable if not too_long(column, value)]
+
+
+def too_long(column, value):
+    """Whether a text is longer than callers may send, where the contract does not say so."""
+    return isinstance(value, str) and "str_length" not in column.checks and len(value) > MAX_TEXT
 
 
 def is_nan(value):

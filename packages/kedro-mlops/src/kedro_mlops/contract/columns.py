@@ -107,6 +107,7 @@ class Role:
     """What a column is for; see ``column``."""
 
     key: bool = False
+    assigned: bool = False
     group: bool = False
     event_time: bool = False
     known_ahead: bool = False
@@ -136,6 +137,7 @@ def column(
     description: str,
     *,
     key: bool = False,
+    assigned: bool = False,
     group: bool = False,
     event_time: bool = False,
     known_ahead: bool = False,
@@ -166,6 +168,8 @@ def column(
     Args:
         description: What the column holds, with its unit.
         key: Part of the observation's identity.
+        assigned: Of a key that is text: whether callers of the service may leave it out. The id of
+            the prediction then takes its place, so that the label can come by that.
         group: Where rows have no date: what those have in common that belong together, such as the
             patient. They are never on two sides of a split, and are drawn as one for intervals.
         event_time: The moment the prediction is about. Rows may have none; then neither has the
@@ -212,9 +216,9 @@ def column(
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
     """
     role = Role(
-        key, group, event_time, known_ahead, label, positive, loss, coverage, unit, label_time,
-        feature, by_target, text, segment, personal, protected, lookup, unseen, missing, format,
-        decimal, thousands, example, told,
+        key, assigned, group, event_time, known_ahead, label, positive, loss, coverage, unit,
+        label_time, feature, by_target, text, segment, personal, protected, lookup, unseen, missing,
+        format, decimal, thousands, example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -537,7 +541,7 @@ def _moments(schema: pa.DataFrameSchema) -> tuple[tuple[str, ...], ...]:
 def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
     role = (spec.metadata or {}).get("role", Role())
     kind = _kind(spec.dtype)
-    limits = {check.name: next(iter(check.statistics.values()), None) for check in spec.checks}
+    limits = dict(map(_limit, spec.checks))
     declared = {check.pandera: check.name for check in CHECKS.values()}
     checks: dict[str, Any] = {
         declared.get(n, n): limit for n, limit in limits.items() if n != FINITE
@@ -556,6 +560,14 @@ def _column(name: str, spec: Any, missing: Iterable[str]) -> Column:
         missing=tuple(usual) if role.missing is None else role.missing,
         judges=tuple(spec.checks),
     )
+
+
+def _limit(check: pa.Check) -> tuple[str, Any]:
+    """What a check is called, and its limit; of a length that is the most there may be."""
+    given = {name: value for name, value in (check.statistics or {}).items() if value is not None}
+    if check.name == "str_length" and given.keys() != {"max_value"}:
+        return f"str_length by {', '.join(given)}", None
+    return str(check.name), next(iter(given.values()), None)
 
 
 def _contradictions(column: Column, called: dict[str, str]) -> Iterator[str]:
@@ -577,6 +589,7 @@ def _contradictions(column: Column, called: dict[str, str]) -> Iterator[str]:
         yield "is the label and protected: groups are compared by what happened to them"
     elif role.protected and column.kind not in ("categorical", "boolean"):
         yield f"is {column.kind} and protected: bin it first, since groups are text or boolean"
+    yield from _misassigned(column)
     if role.group and role.label:
         yield "is the label and a group: which rows belong together is known before"
     yield from _misread(column)
@@ -596,6 +609,20 @@ def _contradictions(column: Column, called: dict[str, str]) -> Iterator[str]:
         yield f"says label={role.label!r}: use one of {', '.join(TASKS)}"
     else:
         yield from misplaced(role)
+
+
+def _misassigned(column: Column) -> Iterator[str]:
+    """What is said of a key that the service may assign that contradicts it."""
+    role = column.role
+    if not role.assigned:
+        return
+    if not (role.key and column.kind == "categorical"):
+        yield "says `assigned`, which is for a `key` that is text: it takes the prediction's id"
+    if column.nullable:
+        yield "says `assigned` and `nullable`: rows to learn from have it; callers may leave it out"
+    others = ("feature", "segment", "protected", "lookup")
+    for said in (*(name for name in others if getattr(role, name)), *column.checks):
+        yield f"says `assigned` and `{said}`: nothing follows from the id of a prediction"
 
 
 def _misread(column: Column) -> Iterator[str]:

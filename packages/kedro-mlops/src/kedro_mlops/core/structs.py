@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')
-# where characters are for private use
-_PRIVATE = 0xE000
+# where characters are for private use, and how they are written with an escape
+_PRIVATE, _PRIVATE_ESCAPE = 0xE000, re.compile(rb"\\u[eE]0")
 
 
 def struct_of(name: str, fields: Sequence[tuple[Any, ...]], **options: Any) -> Any:
@@ -81,5 +81,9 @@ class Keys:
         return self._key.sub(lambda found: found[1] + self._stand_ins[found[2]], data)
 
     def pretends(self, data: bytes) -> bool:
-        """Whether what comes from outside has a stand-in, which is the name of no field."""
-        return any(stand_in in data for stand_in in self._stand_ins.values())
+        """Whether what comes from outside may have a stand-in, which is the name of no field."""
+        if not self._stand_ins:
+            return False
+        return bool(_PRIVATE_ESCAPE.search(data)) or any(
+            stand_in in data for stand_in in self._stand_ins.values()
+        )

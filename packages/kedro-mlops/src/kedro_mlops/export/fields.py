@@ -9,6 +9,7 @@ from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime.checks import CHECKS, anchored
 from kedro_mlops.runtime.serving_spec import Field
 
+LEFT_OUT = "; it may be left out, and is then the id of the prediction"
 _INT64 = np.iinfo(np.int64)
 
 
@@ -46,8 +47,8 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         name=column.name,
         kind=column.kind,
         integer=column.integer,
-        nullable=column.nullable,
-        description=column.description,
+        nullable=column.nullable or column.role.assigned,
+        description=column.description + (LEFT_OUT if column.role.assigned else ""),
         key=column.role.key,
         personal=column.role.personal,
         example=column.role.example,
@@ -56,6 +57,7 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         rules=rules,
         source=lookup,
         accept_unseen=column.accepts_unseen,
+        assigned=column.role.assigned,
     )
 
 

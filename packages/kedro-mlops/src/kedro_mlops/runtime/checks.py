@@ -105,6 +105,14 @@ _ALL = [
         value=_matching,
         rule="pattern",
     ),
+    Check(
+        name="str_length",
+        pandera="str_length",
+        words="text of at most {} characters",
+        query=lambda values, most: values.length() <= most,
+        value=lambda most: lambda text: len(text) <= most,
+        rule="max_length",
+    ),
 ]
 CHECKS = {check.name: check for check in _ALL}
 

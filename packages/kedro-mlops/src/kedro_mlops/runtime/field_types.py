@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from . import serving_spec as spec
 from .checks import asked_of
 
-# longest text of a field
+# longest text of a field that does not say how long it may be
 MAX_TEXT = 256
 
 
@@ -45,6 +45,11 @@ def request_model(fields: list[spec.Field]) -> type[BaseModel]:
     model = create_model("Row", __base__=_Row, **members)
     model.example = {field.name: field.example for field in fields}
     return model
+
+
+def longest(field: spec.Field) -> int:
+    """How many characters a text may have."""
+    return int(field.rules.get("max_length", MAX_TEXT))
 
 
 def value_judge(field: spec.Field) -> Callable[[Any], Any]:
@@ -73,7 +78,7 @@ def _limits(field: spec.Field) -> dict[str, Any]:
     if field.kind == "numeric" and not field.integer:
         limits["allow_inf_nan"] = False
     if field.kind == "categorical" and field.allowed is None:
-        limits["max_length"] = MAX_TEXT
+        limits["max_length"] = longest(field)
     return limits
 
 

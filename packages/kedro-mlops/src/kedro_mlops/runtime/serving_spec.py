@@ -56,11 +56,13 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One column of the contract.
 
     Attributes:
-        rules: Pydantic's names of the bounds: ``gt``, ``ge``, ``lt``, ``le``, ``pattern``.
+        rules: Pydantic's names of the bounds: ``gt``, ``ge``, ``lt``, ``le``, ``pattern``,
+            ``max_length``.
         allowed: The only values, if they are named.
         forbidden: Values that may not be.
         source: Where the value is looked up; without it, the caller sends it.
         accept_unseen: Whether a category that the model has not seen is answered, and said so.
+        assigned: Whether the prediction's id takes the place of a key that is left out.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     forbidden: list[Any] = []
     source: Lookup | None = None
     accept_unseen: bool = False
+    assigned: bool = False
 
     @property
     def types(self) -> Types:

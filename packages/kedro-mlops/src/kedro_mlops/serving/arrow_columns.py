@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedro_mlops.runtime.encoding import ArrayColumn, Coded
-from kedro_mlops.runtime.field_types import MAX_TEXT
+from kedro_mlops.runtime.field_types import longest
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_stream import MAX_TABLE_BYTES
@@ -23,8 +23,8 @@ FIRST, LAST = (np.datetime64(edge, "us") for edge in (datetime.min, datetime.max
 LARGEST = np.iinfo(np.int64).max
 # names of columns in a message
 MAX_NAMED = 20
-# of UTF-8
-MAX_TEXT_BYTES = 4 * MAX_TEXT
+# of a character in UTF-8
+CHARACTER_BYTES = 4
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -158,22 +158,31 @@ def _texts(array: "pa.Array", field: Field) -> "pa.StringArray":
     if types.is_dictionary(array.type):
         values = _texts(array.dictionary, field)
         array.validate(full=True)
+        lengths = pc.binary_length(values).take(array.indices)
+        _check_together(pc.sum(lengths.cast(pa.int64())).as_py() or 0, field)
         return values.take(array.indices)
     if types.is_string_view(array.type):
         _check_views(array, field)
     array.validate(full=True)
     texts = array.cast(pa.string())
-    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= MAX_TEXT:
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= longest(field):
         return texts
-    return pc.utf8_slice_codeunits(texts, 0, MAX_TEXT + 1)
+    return pc.utf8_slice_codeunits(texts, 0, longest(field) + 1)
 
 
 def _check_views(array: "pa.Array", field: Field) -> None:
     """Refuse views that show more than there may be: many may show the same long text."""
     views = np.frombuffer(array.buffers()[1], np.int32)[4 * array.offset :]
     lengths = views[: 4 * len(array) : 4][array.is_valid().to_numpy(zero_copy_only=False)]
-    if lengths.max(initial=0) > MAX_TEXT_BYTES or lengths.sum(dtype=np.int64) > MAX_TABLE_BYTES:
-        raise _unfit(field, f"has text of more than {MAX_TEXT} characters")
+    if lengths.max(initial=0) > CHARACTER_BYTES * longest(field):
+        raise _unfit(field, f"has text of more than {longest(field)} characters")
+    _check_together(int(lengths.sum(dtype=np.int64)), field)
+
+
+def _check_together(n_bytes: int, field: Field) -> None:
+    """Refuse texts that together are more than there may be, however often one is shown."""
+    if n_bytes > MAX_TABLE_BYTES:
+        raise _unfit(field, f"has texts of more than {MAX_TABLE_BYTES:,} bytes in all")
 
 
 def _unfit(field: Field, what: str) -> BadRequestError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.runtime.checks import asked_of
 from kedro_mlops.runtime.encoding import NAN, ArrayColumn, Coded
-from kedro_mlops.runtime.field_types import MAX_TEXT
+from kedro_mlops.runtime.field_types import longest
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_columns import as_column, check_schema
@@ -30,7 +30,6 @@ ROWS_A_TRIAL = 100
 # integers beyond it are not exact as floats
 MAX_EXACT = 2.0**53
 INT64 = np.iinfo(np.int64)
-TEXT = Annotated[str, Meta(max_length=MAX_TEXT)]
 # 2013-07-15T17:30:00, and up to six digits of a second
 MOMENT = Annotated[str, Meta(min_length=19, max_length=26)]
 # an integer may be written with a point or an exponent
@@ -145,7 +144,7 @@ def _member(field: Field) -> tuple[Any, ...]:
     """A field for the decoder: of the right type, and marked where it is left out."""
     kind = {
         "numeric": INTEGER if field.integer else float,
-        "categorical": TEXT,
+        "categorical": Annotated[str, Meta(max_length=longest(field))],
         "datetime": MOMENT,
         "boolean": bool,
     }[field.kind]
@@ -241,6 +240,6 @@ def _texts_fit(values: list[str | None], field: Field) -> list[bool]:
     return [
         field.nullable
         if value is None
-        else len(value) <= MAX_TEXT and all(keeps(value) for keeps in judges)
+        else len(value) <= longest(field) and all(keeps(value) for keeps in judges)
         for value in values
     ]

@@ -11,6 +11,7 @@ from kedro_mlops.runtime.encoding import Arrays
 
 from .additions import Additions
 from .answers import EXPLANATION, Answer, answering, logged_inputs, recorder, utc_now
+from .assigned_keys import AssignedKeys
 from .bulk_answers import answer_rows, both, logged_table
 from .bulk_features import complete_table
 from .challenger import Challenger
@@ -52,6 +53,7 @@ class Predictor:
         self.additions = additions
         self._metrics = metrics
         self._answer = answering(model)
+        self._assigned = AssignedKeys(model.spec)
         self._record = recorder(model.spec)
         self._logged = logged_inputs(model.spec)
         self._encoder = msgspec.json.Encoder()
@@ -79,7 +81,8 @@ class Predictor:
         answers: list[Answer] = []
         variants: list[str] = []
         records: list[Any] = []
-        for values, missing in rows:
+        for given, missing in rows:
+            values, new_id = self._assigned.of_row(given)
             if self.challenger is None:
                 answer, variant = self._answer(values, missing), "champion"
             else:
@@ -88,6 +91,8 @@ class Predictor:
                 )
                 if shadow is not None:
                     records.append(self._record(values, shadow, "shadow", now))
+            if new_id:
+                answer.prediction_id = new_id
             answers.append(answer)
             variants.append(variant)
             records.append(self._record(values, answer, variant, now))
@@ -121,15 +126,16 @@ class Predictor:
         now = utc_now()
         completed, missing = complete_table(columns, self.store, check_deadline)
         answers, shadow = answer_rows(self.model, "champion", completed, missing), None
+        identified = self._assigned.of_table(completed, answers.prediction_id)
         if self.challenger is not None:
-            answers, shadow = self.challenger.table_in_trial(answers, completed)
+            answers, shadow = self.challenger.table_in_trial(answers, identified)
         told = answers.told() | self.additions.of(answers.predicted)
         if explain:
             check_deadline()
             told[EXPLANATION] = self._explanations.of_table(completed, answers)
-        logged = logged_table(completed, self._logged, answers, now)
+        logged = logged_table(identified, self._logged, answers, now)
         if shadow is not None:
-            logged = both(logged, logged_table(completed, self._logged, shadow, now))
+            logged = both(logged, logged_table(identified, self._logged, shadow, now))
         check_deadline()
         if logged.num_rows < MIN_TABLE_ROWS:
             self.log.append(self._encoder.encode_lines(logged.to_pylist()), now.date())

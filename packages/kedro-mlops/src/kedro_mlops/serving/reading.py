@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kedro_mlops.core.structs import Keys, struct_of
 from kedro_mlops.runtime import serving_spec as spec
 from kedro_mlops.runtime.checks import asked_of
-from kedro_mlops.runtime.field_types import MAX_TEXT, request_model
+from kedro_mlops.runtime.field_types import MAX_TEXT, longest, request_model
 
 from .json_rows import rows_of, too_many_rows
 from .limits import DeadlineCheck, no_deadline
@@ -25,8 +25,8 @@ ESCAPED = rb"\u003"
 # a fraction of a second that is finer than microseconds, at the end of a text
 TOO_FINE = re.compile(rb"\.\d{7,}\"")
 
-# characters that a field of a row may take, name and all; any text fits, even if all is escaped
-FIELD_LENGTH = 4096
+# characters that a field of a row may take; any text fits, even if all is escaped
+FIELD_LENGTH, ESCAPE_LENGTH = 4096, 12
 
 Values = tuple[Any, ...]
 
@@ -47,7 +47,8 @@ class RowReader:
     def __init__(self, fields: list[spec.Field], max_rows: int) -> None:
         self.fields = fields
         self.max_rows = max_rows
-        self._max_length = FIELD_LENGTH * (1 + len(fields))
+        beyond = sum(len(f.name) + max(longest(f) - MAX_TEXT, 0) for f in fields)
+        self._max_length = FIELD_LENGTH * (1 + len(fields)) + ESCAPE_LENGTH * beyond
         self.model: Any = request_model(fields)
         self._personal = frozenset(field.name for field in fields if field.personal)
         self._decode = request_decoder([_member(field) for field in fields], max_rows)
@@ -154,7 +155,7 @@ def _type(field: spec.Field) -> Any:
         return Annotated[datetime, Meta(tz=False)]
     if field.kind == "boolean":
         return bool
-    return Annotated[str, Meta(max_length=MAX_TEXT)]
+    return Annotated[str, Meta(max_length=longest(field))]
 
 
 def _bounds(field: spec.Field) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _bounds(field: spec.Field) -> dict[str, Any]:
 
 def _checks(position: int, field: spec.Field) -> Iterator[tuple[int, Callable[[Any], bool]]]:
     """What the decoder does not check; where one fails, the judge decides."""
-    decoded = {"categorical": ("isin",), "numeric": _BOUNDS}.get(field.kind, ())
+    decoded = {"categorical": ("isin", "str_length"), "numeric": _BOUNDS}.get(field.kind, ())
     for check, limit, _ in asked_of(field):
         if check.name not in decoded:
             yield position, check.value(limit)
