@@ -440,7 +440,8 @@ class Columns:
 
     def only(self, *names: str) -> Self:
         """Just the named columns."""
-        return replace(self, all=tuple(c for c in self.all if c.name in names))
+        wanted = frozenset(names)
+        return replace(self, all=tuple(c for c in self.all if c.name in wanted))
 
     def without_personal(self) -> Self:
         """The columns that may be logged and shown; what is only compared is not logged."""
@@ -468,11 +469,15 @@ class Columns:
     @property
     def dates(self) -> list[str]:
         """The features that are other moments."""
-        moments = self.features_of_kind("datetime")
-        return [name for name in moments if name not in self.event_moments]
+        moments, of_event = self.features_of_kind("datetime"), self.event_moments
+        return [name for name in moments if name not in of_event]
 
     def __getitem__(self, name: str) -> Column:
-        return {column.name: column for column in self.all}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.all}
 
     def _asked(self) -> Self:
         compared = self.only_compared

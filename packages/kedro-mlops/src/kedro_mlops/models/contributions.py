@@ -15,6 +15,7 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, TargetEncoder
 from kedro_mlops.core.errors import ProjectError
 
 from .preprocessing import CalendarFeatures, DateFeatures
+from .text import TextFeatures
 
 
 def linear_contributions(estimator: Pipeline, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -87,9 +88,7 @@ def _n_made(part: Any) -> int | Sequence[int]:
     # what is passed through is a function that is none
     if isinstance(part, OneToOneFeatureMixin) or getattr(part, "func", part) is None:
         return 1
-    if isinstance(part, CalendarFeatures):
-        return 2
-    if isinstance(part, DateFeatures):
+    if isinstance(part, CalendarFeatures | DateFeatures | TextFeatures):
         return part.n_made
     if isinstance(part, TargetEncoder):
         return len(part.classes_) if part.target_type_ == "multiclass" else 1

@@ -60,6 +60,7 @@ TRUSTED_TYPES = [
     "kedro_mlops.models.preprocessing.CalendarFeatures",
     "kedro_mlops.models.preprocessing.DateFeatures",
     "kedro_mlops.models.preprocessing.Numbers",
+    "kedro_mlops.models.text.TextFeatures",
     "numpy.dtype",
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

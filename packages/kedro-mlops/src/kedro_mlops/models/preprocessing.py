@@ -28,11 +28,15 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.encoding import DATE_PARTS, UNKNOWN_CATEGORY, calendar, dates
 from kedro_mlops.runtime.kinds import Kind
 
+from .text import TextFeatures
+
 TREATMENT: dict[Kind, str] = {
     "numeric": "Numbers are used as they are, missing ones included; linear models get the median "
     "in their place, an indicator, and a common scale.",
     "categorical": "Categories become codes, or indicators for linear models; a category not seen "
-    "in training, or a missing one, gets a code of its own, or no indicator.",
+    "in training, or a missing one, gets a code of its own, or no indicator. Of those `by_target`, "
+    "each becomes what other rows of it are labelled on average. Of `text`, words are brought "
+    "together to topics.",
     "datetime": "Moments become minute of the day and day of the week; all but that of the event "
     "also day of the year, and days since the event, or since 1970 if its moment is no feature. "
     "Of the event's, linear models get bins. Missing ones are treated as missing numbers.",
@@ -65,11 +69,16 @@ def informative(columns: Columns, rows: pd.DataFrame) -> Columns:
 
 def left_out(columns: Columns, rows: pd.DataFrame) -> dict[str, str]:
     """The features of which nothing can be learned on these rows, ordered by time, and why."""
-    reasons = {name: _why_left_out(rows[name], columns[name].kind) for name in columns.features}
+    texts = columns.texts
+    reasons = {
+        name: _why_left_out(rows[name], None if name in texts else columns[name].kind)
+        for name in columns.features
+    }
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _why_left_out(values: pd.Series, kind: Kind) -> str | None:
+def _why_left_out(values: pd.Series, kind: Kind | None) -> str | None:
+    """Why nothing can be learned of values of a kind, or of texts, which are of none."""
     known = values.dropna()
     if known.empty:
         return "missing in every row"
@@ -111,6 +120,8 @@ class Numbers(OneToOneFeatureMixin, _Columnwise):  # type: ignore[misc]
 
 class CalendarFeatures(_Columnwise):
     """Minute of the day and day of the week of each datetime column."""
+
+    n_made = 2
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Return an array of shape (n_rows, 2 * n_columns): minute (0-1439), weekday (0-6)."""
@@ -217,7 +228,8 @@ def _by_kind(
     columns: Columns, categorical: Any, calendar: Any, numeric: Any, boolean: Any
 ) -> ColumnTransformer:
     """The features of each kind, in this order, through a transform of their own."""
-    coded = [n for n in columns.features_of_kind("categorical") if n not in columns.by_target]
+    by_target = columns.by_target
+    coded = [n for n in columns.features_of_kind("categorical") if n not in by_target]
     return ColumnTransformer(
         [
             ("categorical", categorical, coded),
@@ -230,7 +242,7 @@ def _by_kind(
 
 
 def _with_more(columns: Columns, by_kind: ColumnTransformer, *after: Any) -> ColumnTransformer:
-    """Also what a contract need not have: dates besides the event's, and categories by target.
+    """Also what a contract need not have: other dates than the event's, targets, and texts.
 
     Args:
         columns: The contract.
@@ -245,6 +257,9 @@ def _with_more(columns: Columns, by_kind: ColumnTransformer, *after: Any) -> Col
         parts = DateFeatures(*since)
         steps = make_pipeline(parts, *map(clone, after)) if after else parts
         by_kind.transformers.append(("dates", steps, [*columns.dates, *since]))
+    for number, name in enumerate(columns.texts):
+        topics = make_pipeline(TextFeatures(), *map(clone, after)) if after else TextFeatures()
+        by_kind.transformers.append((f"text_{number}", topics, [name]))
     return by_kind
 
 
@@ -257,10 +272,11 @@ def _target_encoder(columns: Columns) -> TargetEncoder:
 
 def n_coefficients(columns: Columns, rows: pd.DataFrame) -> int:
     """About how many a linear model has to find, on these rows."""
+    by_target = columns.by_target
     n_indicators = sum(
         min(rows[name].nunique(), MAX_CATEGORIES)
         for name in columns.features_of_kind("categorical")
-        if name not in columns.by_target
+        if name not in by_target
     )
     n_classes = len(columns.task.classes)
     return (n_indicators + len(columns.features)) * (n_classes if n_classes > 2 else 1)
