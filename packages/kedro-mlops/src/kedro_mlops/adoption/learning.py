@@ -11,6 +11,8 @@ MAX_TUNING_SECONDS = 45
 FEW_ROWS = 5_000
 # values, times classes, of which boosted trees learn in about a second; and in half a minute
 CELLS_OF_A_TRIAL, CELLS_OF_A_MODEL = 1_000_000, 20_000_000
+# of so many columns a trial takes seconds, however few the rows
+WIDE = 500
 # values that are looked at to see how much each feature matters
 CELLS_OF_IMPORTANCE = 400_000
 # fewer rows say too little of what suits all of them
@@ -42,7 +44,11 @@ def modelling_for(
         # at least 20 rows, if that is not more than a tenth
         "later_share": round(min(0.1, max(0.05, 20 / max(n_rows, 1))), 2),
         "min_rows": 5,
-        "cross_validation": {"folds": 5, "below_rows": FEW_ROWS, "more_trials": 1},
+        "cross_validation": {
+            "folds": 5 if n_features <= WIDE else 3,
+            "below_rows": FEW_ROWS,
+            "more_trials": 1,
+        },
         "n_trials": {LINEAR.get(task, "logistic_regression"): 6, "gradient_boosting": 40},
         "broad_search": True,
         "max_tuning_seconds": MAX_TUNING_SECONDS,

@@ -3,21 +3,22 @@
 import tempfile
 import time
 import timeit
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from joblib import parallel_config
-from sklearn.inspection import permutation_importance
-from sklearn.pipeline import Pipeline
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
@@ -29,8 +30,9 @@ from kedro_mlops.measures.metrics import (
     flatten,
     measure,
 )
+from kedro_mlops.models.contributions import origins
 from kedro_mlops.models.families import shallow_tree
-from kedro_mlops.models.folded import asked, scores_of_rows
+from kedro_mlops.models.folded import asked, in_order, scores_of_rows
 from kedro_mlops.models.package import ModelPackage, dump_estimator, scores_of
 from kedro_mlops.models.preprocessing import informative
 from kedro_mlops.reporting import charts
@@ -72,7 +74,7 @@ def predict_test(
     task, output = contract.task, contract.task.output(rule)
     parts = parts_by(contract, fitted.folds, train, validation, test)
     scores = scores_of_rows(contract, output, fitted.evaluated, contract.features, test)
-    of_tree = by_parts(parts, lambda part: _scores_of_tree(contract, part, contract.features, seed))
+    of_tree = by_parts(parts, lambda part: _scores_of_tree(contract, part, seed))
     mean = by_parts(parts, lambda part: _mean(contract, part))
     compared = [*contract.segments, *contract.protected]
     kept = list(dict.fromkeys([*contract.row_index, *compared, contract.label]))
@@ -81,12 +83,29 @@ def predict_test(
     )
 
 
-def _scores_of_tree(contract: Columns, part: Part, features: list[str], seed: int) -> Floats:
-    """What a shallow tree on some features says."""
-    known, learned = part.known, informative(contract, part.known).only(*features)
-    tree = shallow_tree(contract.task, learned, len(known), seed)
+def _scores_of_tree(contract: Columns, part: Part, seed: int) -> Floats:
+    """What a shallow tree says."""
+    known, features = part.known, contract.features
+    tree = shallow_tree(contract.task, informative(contract, known), len(known), seed)
     tree.fit(known[features], known[contract.label])
     return scores_of(contract.task.output(), tree, part.asked[features])
+
+
+def _scores_of_single(contract: Columns, part: Part, seed: int) -> dict[str, Floats]:
+    """Likewise, of a tree on each feature alone of which anything can be learned."""
+    known, features = part.known, contract.features
+    labels, output = known[contract.label], contract.task.output()
+    learned = informative(contract, known)
+    encode, tree = shallow_tree(contract.task, learned, len(known), seed)
+    encoded = np.asarray(encode.fit_transform(known[features], labels))
+    asked_of = np.asarray(encode.transform(part.asked[features]))
+    made_of, found = origins(encode, len(features)), {}
+    for place, name in enumerate(features):
+        columns = np.flatnonzero(made_of == place)
+        if name in learned.features and len(columns):
+            tree.fit(encoded[:, columns], labels)
+            found[name] = output.ask(tree, asked_of[:, columns])
+    return found
 
 
 def _mean(contract: Columns, part: Part) -> Floats:
@@ -161,18 +180,7 @@ def measure_importance(
     """
     rows = test.sample(min(params.importance.n_rows, len(test)), random_state=seed)
     parts = list(asked(contract, fitted.evaluated, rows))
-    with parallel_config("threading", n_jobs=params.n_workers):
-        results = [
-            permutation_importance(
-                model,
-                rows.iloc[at][contract.features],
-                rows.iloc[at][contract.label],
-                scoring=lambda model, inputs, labels: -_loss(contract, model, inputs, labels),
-                n_repeats=params.importance.n_repeats,
-                random_state=seed,
-            ).importances
-            for model, at in parts
-        ]
+    results = [_importances(contract, model, rows.iloc[at], params, seed) for model, at in parts]
     found = np.average(results, axis=0, weights=[len(at) / len(rows) for _, at in parts])
     importance = pd.DataFrame(
         {
@@ -184,10 +192,50 @@ def measure_importance(
     return importance.sort_values("importance", ascending=False, ignore_index=True)
 
 
-def _loss(contract: Columns, model: Pipeline, inputs: pd.DataFrame, labels: pd.Series) -> float:
-    task = contract.task
-    scores = scores_of(task.output(), model, inputs)
-    return float(task.row_loss(task.labels(labels), scores).mean())
+def _importances(
+    contract: Columns, model: Any, rows: pd.DataFrame, params: Modelling, seed: int
+) -> Floats:
+    """By how much the loss grows, of shape (n_features, n_repeats).
+
+    Shuffled are the columns that a feature was made into, so that rows are encoded only once.
+    """
+    output, labels = contract.task.output(), contract.task.labels(rows[contract.label])
+    n_features = len(contract.features)
+    asked_of, encoded, made_of = model, rows[contract.features], np.arange(n_features)
+    # of a project's own family it may not be known
+    with suppress(ProjectError):
+        made_of = origins(model[:-1], n_features)
+        asked_of, encoded = model[-1], model[:-1].transform(encoded)
+
+    def loss(table: Any) -> float:
+        return float(contract.task.row_loss(labels, output.ask(asked_of, table)).mean())
+
+    def grown(feature: int) -> list[float]:
+        columns, draw = np.flatnonzero(made_of == feature), np.random.default_rng([seed, feature])
+        if not len(columns):
+            return [0.0] * params.importance.n_repeats
+        orders = (draw.permutation(len(rows)) for _ in range(params.importance.n_repeats))
+        return [loss(_shuffled(encoded, columns, order)) - before for order in orders]
+
+    with threadpool_limits(1, user_api="openmp"):
+        before = loss(encoded)
+    with Parallel(params.n_workers, backend="threading") as parallel:
+        return np.array(parallel(delayed(_alone)(grown, i) for i in range(n_features)))
+
+
+def _alone(ask: Callable[[int], list[float]], feature: int) -> list[float]:
+    """Ask in a thread of many, each of which has a core."""
+    with threadpool_limits(1, user_api="openmp"):
+        return ask(feature)
+
+
+def _shuffled(table: Any, columns: NDArray[np.intp], order: NDArray[np.intp]) -> Any:
+    """A table in which some columns are in another order."""
+    if isinstance(table, pd.DataFrame):
+        return table.assign(**{table.columns[i]: table.iloc[order, i].array for i in columns})
+    changed = table.copy()
+    changed[:, columns] = table[order][:, columns]
+    return changed
 
 
 def measure_single_features(
@@ -209,10 +257,12 @@ def measure_single_features(
     folds = folds_of(contract, train, validation, test, params.cross_validation)
     # of windows, the first alone is enough
     parts = parts_by(contract, folds, train, validation.iloc[:0], test)
+    scores = [_scores_of_single(contract, part, seed) for part in parts]
+    positions = tuple(part.at for part in parts)
     for name in contract.features:
-        if all(name in informative(contract, part.known).features for part in parts):
-            scores = by_parts(parts, partial(_scores_of_tree, contract, features=[name], seed=seed))
-            found[name] = task.tells(labels, scores)
+        if all(name in of_part for of_part in scores):
+            told = tuple(of_part[name] for of_part in scores)
+            found[name] = task.tells(labels, in_order(positions, told))
     table = pd.DataFrame({"feature": found.keys(), "tells": found.values()})
     return table.sort_values("tells", ascending=False, ignore_index=True)
 

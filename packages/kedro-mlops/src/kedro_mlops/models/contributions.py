@@ -46,7 +46,7 @@ def linear_contributions(estimator: Pipeline, rows: pd.DataFrame) -> NDArray[np.
     encoded = encoded.toarray() if hasattr(encoded, "toarray") else np.asarray(encoded)
     n_features = len(estimator.feature_names_in_)
     # of which feature an encoded column is made: shape (n_encoded, n_features)
-    made_of = np.eye(n_features)[_origins(preprocessing, n_features)]
+    made_of = np.eye(n_features)[origins(preprocessing, n_features)]
     coefficients = np.atleast_2d(model.coef_)
     intercepts = np.broadcast_to(model.intercept_, len(coefficients))
     outputs = [
@@ -56,22 +56,25 @@ def linear_contributions(estimator: Pipeline, rows: pd.DataFrame) -> NDArray[np.
     return outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=1)
 
 
-def _origins(part: Any, n_columns: int) -> NDArray[np.intp]:
+def origins(part: Any, n_columns: int) -> NDArray[np.intp]:
     """For each column that a fitted part gives, the place of the one that it is made of.
 
     Args:
         part: A transformer, or several in a pipeline or a ``ColumnTransformer`` of named columns.
         n_columns: How many it is given.
+
+    Raises:
+        ProjectError: if that is not known of a step.
     """
     columns = np.arange(n_columns)
     if isinstance(part, Pipeline):
         for step in part:
-            columns = columns[_origins(step, len(columns))]
+            columns = columns[origins(step, len(columns))]
         return columns
     if isinstance(part, ColumnTransformer):
         names = list(part.feature_names_in_)
         places = [
-            np.array([names.index(name) for name in chosen])[_origins(inner, len(chosen))]
+            np.array([names.index(name) for name in chosen])[origins(inner, len(chosen))]
             for _, inner, chosen in part.transformers_
             # without columns it was not fitted
             if inner != "drop" and len(chosen)
