@@ -201,3 +201,12 @@ def test_figures_are_written_without_ipython_which_can_be_imported_after_all() -
     )
 
     assert done.stdout.strip() == "False"
+
+
+def test_names_are_drawn_as_they_are():
+    table = pd.DataFrame({"feature": ["<b>bold</b>"], "importance": [1.0], "spread": [0.1]})
+
+    page = charts.embed(charts.importance(table, "log_loss"))
+
+    # a tag neither to the page, nor to Plotly, which knows some itself
+    assert '"&lt;b&gt;bold&lt;' in page

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from html import escape
 from itertools import cycle
 from typing import Any
 
@@ -54,6 +55,11 @@ def figure(title: str, x: str, y: str, **layout: Any) -> go.Figure:
 def _ends(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, Any]:
     """The interval around each value, as Plotly draws it."""
     return {"type": "data", "array": high - values, "arrayminus": values - low}
+
+
+def _plain(text: object) -> str:
+    """Text as it is: what looks like a tag in it is none to Plotly."""
+    return escape(str(text), quote=False)
 
 
 def embed(chart: go.Figure) -> str:
@@ -137,7 +143,7 @@ def roc_curves(
             y=points["true_positive_rate"],
             mode="lines",
             line={"color": color},
-            name=f"{name.replace('_', ' ')}{f': {area}' if area else ''}",
+            name=f"{_plain(name.replace('_', ' '))}{f': {area}' if area else ''}",
         )
     return chart
 
@@ -164,11 +170,11 @@ def slices(table: pd.DataFrame, loss: str) -> go.Figure:
     for color, (segment, part) in zip(cycle(COLORS), known.groupby("segment"), strict=False):
         chart.add_scatter(
             x=part[shown],
-            y=part["value"].astype(str) + " (" + part["n_rows"].map("{:,}".format) + ")",
+            y=part["value"].map(_plain) + " (" + part["n_rows"].map("{:,}".format) + ")",
             mode="markers",
             marker={"color": color, "size": 9},
             error_x=_ends(part[shown], part[f"{shown}_low"], part[f"{shown}_high"]),
-            name=str(segment),
+            name=_plain(segment),
         )
     return chart
 
@@ -179,7 +185,7 @@ def importance(table: pd.DataFrame, loss: str) -> go.Figure:
     chart = figure(title, "", "", yaxis=DOWNWARDS)
     chart.add_bar(
         x=table["importance"],
-        y=table["feature"],
+        y=table["feature"].map(_plain),
         orientation="h",
         marker_color=BLUE,
         error_x={"type": "data", "array": table["spread"]},
@@ -242,7 +248,9 @@ def drift(table: pd.DataFrame) -> go.Figure:
     """How far each column is, as a share of its own limit; 1 and more has drifted."""
     chart = figure("Drift", "share of its limit", "", yaxis=DOWNWARDS)
     colors = [RED if drifted else BLUE for drifted in table["drifted"]]
-    chart.add_bar(x=table["of_limit"], y=table["column"], orientation="h", marker_color=colors)
+    chart.add_bar(
+        x=table["of_limit"], y=table["column"].map(_plain), orientation="h", marker_color=colors
+    )
     chart.add_vline(x=1, line_color=GREY, line_dash="dot", annotation_text="limit")
     return chart
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from kedro_mlops.runtime.checks import asked_of
 from kedro_mlops.runtime.encoding import NAN, ArrayColumn, Coded
-from kedro_mlops.runtime.field_types import longest
+from kedro_mlops.runtime.field_types import MAX_TEXT, longest
 from kedro_mlops.runtime.serving_spec import Field
 
 from .arrow_columns import as_column, check_schema
-from .arrow_stream import Stream
+from .arrow_stream import MAX_TABLE_BYTES, Stream
 from .limits import DeadlineCheck, no_deadline
 from .reading import RowReader, hides_colons, request_decoder
 from .refusals import BadRequestError, refused_rows
@@ -101,6 +101,7 @@ class TableReader:
         if not table.num_rows:
             raise refused_rows("shape", "The table has no rows; send at least one.")
         columns = _columns(table, self._fields, check_deadline)
+        _check_long_texts(columns, self._fields)
         suspects = np.flatnonzero(self._suspects(columns)).tolist()
         for first in range(0, len(suspects), ROWS_A_TRIAL):
             check_deadline()
@@ -138,6 +139,22 @@ def _columns(table: "pa.Table", fields: list[Field], check_deadline: DeadlineChe
         check_deadline()
         columns[field.name] = as_column(table, field)
     return columns
+
+
+def _check_long_texts(columns: Columns, fields: list[Field]) -> None:
+    """Refuse rows that would take much more, written out, than the words of dictionaries do."""
+    n_characters = 0
+    for field in fields:
+        column = columns[field.name]
+        if longest(field) > MAX_TEXT and isinstance(column, Coded):
+            lengths = np.array([len(value or "") for value in column.values])
+            n_characters += int(lengths[column.codes].sum())
+    if n_characters > MAX_TABLE_BYTES:
+        raise refused_rows(
+            "shape",
+            f"The texts have {n_characters:,} characters in all, more than the "
+            f"{MAX_TABLE_BYTES:,} that one request may have; send the rows in several.",
+        )
 
 
 def _member(field: Field) -> tuple[Any, ...]:
