@@ -18,10 +18,11 @@ NAMES = [
     *("x_minute_of_day", "None", "${x}", "field_0", "_61_", "a", "=", "params:a", "true", "it;"),
 ]
 KEY, GROUPED, MOMENT, LABEL = "the key, of 'all'", 'se"g;ment', "x", "what <i>was</i>"
+KNOWN = "known, at last"
 TEXTS = ["low", "high", 'odd"']
 
 
-def contracts(task: str) -> tuple[type[Contract], type[Contract]]:
+def contracts(task: str, dated: bool = False) -> tuple[type[Contract], type[Contract]]:
     """What is learned from, and the prediction log."""
     labels: dict[str, tuple[Any, dict[str, Any]]] = {
         "binary": (str, {"isin": ["no", "yes"], "positive": "yes"}),
@@ -29,10 +30,11 @@ def contracts(task: str) -> tuple[type[Contract], type[Contract]]:
         "regression": (float, {}),
     }
     kind, said = labels[task]
-    inputs = _contract("Inputs", _inputs())
-    label = _contract(
-        "Label", [(kind, column("What it was", alias=LABEL, label=task, nullable=True, **said))]
-    )
+    inputs = _contract("Inputs", _inputs(dated))
+    of_label = [(kind, column("What it was", alias=LABEL, label=task, nullable=True, **said))]
+    if dated:
+        of_label.append((pd.Timestamp, column("When", alias=KNOWN, label_time=True, nullable=True)))
+    label = _contract("Label", of_label)
     observed = type("Observed", (label, inputs), {"__annotations__": {}})
     config = type("Config", (), {"unique": ["prediction_id"]})
     log = type(
@@ -41,10 +43,17 @@ def contracts(task: str) -> tuple[type[Contract], type[Contract]]:
     return observed, log
 
 
-def _inputs() -> list[tuple[Any, Any]]:
+def _inputs(dated: bool) -> list[tuple[Any, Any]]:
     key = column("Which", alias=KEY, key=True, assigned=True)
     segment = column("Part", alias=GROUPED, segment=True, protected=True, feature=True, isin=TEXTS)
-    moment = column("When", alias=MOMENT, feature=True, nullable=True, example="2024-01-01T10:00")
+    moment = column(
+        "When",
+        alias=MOMENT,
+        feature=True,
+        event_time=dated,
+        nullable=not dated,
+        example="2024-01-01T10:00",
+    )
     kinds: list[tuple[Any, dict[str, Any]]] = [
         (float, {"ge": -100, "nullable": True, "example": 1.5}),
         (int, {"ge": 0, "example": 3}),
@@ -77,7 +86,8 @@ def table(task: str, n_rows: int = 300, seed: int = 0) -> pd.DataFrame:
     columns: dict[str, Any] = {
         KEY: [f"k{i}" for i in range(n_rows)],
         GROUPED: rng.choice(TEXTS, n_rows),
-        MOMENT: pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 9999, n_rows), "min"),
+        MOMENT: pd.Timestamp("2024-02-10")
+        + pd.to_timedelta(np.linspace(0, 95, n_rows), "D").floor("s"),
         **{name: kinds[i % 4]() for i, name in enumerate(NAMES)},
     }
     number = columns[NAMES[0]] + rng.normal(0, 0.3, n_rows)
@@ -86,10 +96,11 @@ def table(task: str, n_rows: int = 300, seed: int = 0) -> pd.DataFrame:
         "multiclass": np.array(["low", "middle", "high"])[np.digitize(number, [-0.4, 0.4])],
         "regression": number,
     }[task]
+    columns[KNOWN] = columns[MOMENT] + pd.Timedelta(days=1)
     return pd.DataFrame(columns)
 
 
-def columns_of(task: str) -> tuple[Columns, Columns]:
+def columns_of(task: str, dated: bool = False) -> tuple[Columns, Columns]:
     """The two contracts as data."""
-    observed, log = contracts(task)
+    observed, log = contracts(task, dated)
     return Columns.of(observed), Columns.of(log)

@@ -106,7 +106,7 @@ def test_what_was_logged_is_a_table_of_the_engine(state, binary, tmp_path, monke
     folder, spec, rows = binary
     _, logged = contracts("binary")
     one, columns = state(served=(folder, spec)), Columns.of(logged)
-    given = one.reader.judged(body_of(rows.drop(columns=LABEL).head(5)))
+    given = one.reader.judged(body_of(rows[[field.name for field in spec.sent]].head(5)))
     one.predictor.answer(one.predictor.store.complete_all(given))
     monkeypatch.setattr("kedro_mlops.prediction_log.datasets.load_obj", lambda _: logged)
     served = ServedPredictionsDataset(filepath=str(tmp_path / "served"), contract="x.Log")
@@ -120,7 +120,8 @@ def test_what_was_logged_is_a_table_of_the_engine(state, binary, tmp_path, monke
 
 def test_what_is_right_is_read_at_once(state, binary):
     folder, spec, rows = binary
-    one, body = state(served=(folder, spec)), body_of(rows.drop(columns=[LABEL, KEY]))
+    one = state(served=(folder, spec))
+    body = body_of(rows[[field.name for field in spec.sent if field.name != KEY]])
 
     assert one.reader.read_at_once(body) == one.reader.judged(body)
     assert one.table_reader._read_at_once(body, no_deadline) is not None

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from kedro_mlops.prediction_log.contract import PredictionColumns
+from kedro_mlops.task.outputs import DECISION, PREDICTION, PROBABILITY
 
 from .decisions import Adoption
 from .features import ColumnDecision
@@ -56,7 +57,8 @@ def contracts_of(adoption: Adoption) -> str:
 def taken() -> list[str]:
     """Names that a contract has already."""
     logged = PredictionColumns.to_schema().columns
-    return [*dir(PredictionColumns), *logged, *IMPORTED, ROW_ID, "Config"]
+    told = [PROBABILITY, DECISION, PREDICTION, *(f"{PREDICTION}_{end}" for end in ("low", "high"))]
+    return [*dir(PredictionColumns), *logged, *told, *IMPORTED, ROW_ID, "Config"]
 
 
 def is_derived(adoption: Adoption) -> bool:
