@@ -40,10 +40,7 @@ ADD = [
     Edit(
         NODES,
         "    return table.select(Columns.of(Observation).names)",
-        f"""    counts = daily_features["carrier_features"]
-    counts = counts.select(_.entity, _.day, {LOOKED_UP}=_.flights_7d.cast("float64"))
-    table = table.drop(ENTITY).left_join(counts, [("carrier", ENTITY), DAY])
-    table = table.mutate({SENT}=_.temperature_f - _.dew_point_f)
+        f"""    table = table.mutate({SENT}=_.temperature_f - _.dew_point_f)
     return table.select(Columns.of(Observation).names)""",
     ),
 ]

@@ -21,11 +21,12 @@ from flight_delays.contracts import (
 )
 
 from kedro_mlops.contract.availability import prove_availability
-from kedro_mlops.contract.columns import DAY, ENTITY, Columns
+from kedro_mlops.contract.columns import ENTITY, Columns
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.screening_account import TableAccount
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.feature_store.point_in_time import look_up, trailing_means
 
 WINDOW_DAYS = 7
 # the feature tables with a row a day, and the column whose values are their entities
@@ -172,49 +173,15 @@ def daily_features(flights: ir.Table, by: str, last_day: pd.Timestamp) -> ir.Tab
         by: The column whose values are the entities.
         last_day: The last day that gets rows.
     """
-    known = flights.filter(_.late.notnull()).select(
-        entity=_[by], day=_.label_known_at.truncate("D") + ibis.interval(days=1), late=_.late
-    )
-    daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), n_late=_.late.sum())
-    grid = _entity_days(known, last_day)
-    window = ibis.window(group_by=ENTITY, order_by=DAY, preceding=WINDOW_DAYS - 1, following=0)
-    return (
-        grid.left_join(daily, [ENTITY, DAY])
-        .select(
-            _.entity,
-            _.day,
-            # DuckDB's sums are wider than any Parquet integer
-            flights_7d=_.n.fill_null(0).sum().over(window).cast("int32"),
-            late_7d=_.n_late.fill_null(0).sum().over(window),
-        )
-        .select(
-            _.entity,
-            _.day,
-            _.flights_7d,
-            late_rate_7d=_.late_7d / _.flights_7d.nullif(0),
-        )
-    )
-
-
-def _entity_days(known: ir.Table, last_day: pd.Timestamp) -> ir.Table:
-    """A row per entity and day, from the entity's first day to the last."""
-    first = known.group_by(ENTITY).aggregate(first_day=_.day.min())
-    start = first.first_day.min().to_pyarrow().as_py() or last_day
-    days = ibis.memtable(pd.DataFrame({DAY: pd.date_range(start, last_day)}))
-    return first.cross_join(days).filter(_.day >= _.first_day).drop("first_day")
+    rates = trailing_means(flights, by, "late", "label_known_at", last_day, WINDOW_DAYS)
+    return rates.rename(flights_7d="n_rows", late_rate_7d="mean")
 
 
 def assemble_model_input(
     flights: ir.Table, planes: ir.Table, **daily_features: ir.Table
 ) -> ir.Table:
     """Join every flight with the features of its day, and keep what the contract declares."""
-    table = flights.mutate(day=_.scheduled_departure.truncate("D"))
-    for name, by in DAILY_FEATURES.items():
-        rate = {f"{by}_late_rate_7d": _.late_rate_7d}
-        values = daily_features[name].select(_.entity, _.day, **rate)
-        table = table.left_join(values, [(by, ENTITY), DAY]).drop(ENTITY, f"{DAY}_right")
-    values = planes.select(_.entity, plane_year=_.year, plane_seats=_.seats)
-    table = table.left_join(values, [("tail_number", ENTITY)])
+    table = look_up(flights, INPUTS, {"plane_features": planes, **daily_features})
     return table.select(Columns.of(Observation).names)
 
 
