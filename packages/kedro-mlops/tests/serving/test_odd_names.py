@@ -18,7 +18,7 @@ from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.monitoring.nodes import ingest
 from kedro_mlops.prediction_log.datasets import ServedPredictionsDataset, read_log
 from kedro_mlops.prediction_log.parts import new_parts
-from kedro_mlops.serving.app_state import ARROW
+from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.limits import no_deadline
 from kedro_mlops.task.task import Costs
 
@@ -100,6 +100,25 @@ def test_odd_names_are_asked_answered_logged_and_read_back(
         pd.testing.assert_series_equal(
             of_many[name].reset_index(drop=True), rows[name], check_dtype=False
         )
+
+
+@pytest.mark.parametrize("way", ["one by one", "together", "Arrow"])
+def test_a_key_that_is_given_is_kept(state, binary, tmp_path, way):
+    folder, spec, rows = binary
+    one = state(served=(folder, spec))
+    asked = rows[[field.name for field in spec.sent]].head(3).copy()
+    asked[KEY] = ["mine", None, "other"]
+    body = body_of(asked)
+
+    if way == "one by one":
+        one.predictor.answer(one.predictor.store.complete_all(one.reader.judged(body)))
+    else:
+        kind, sent = (JSON, body) if way == "together" else (ARROW, arrow_of(asked))
+        one.answer_large(kind, sent, JSON)
+
+    found = read_log(tmp_path / "log", columns_of("binary")[1]).to_pylist()
+    assigned = found[1]["prediction_id"]
+    assert [row[KEY] for row in found] == ["mine", assigned, "other"]
 
 
 def test_what_was_logged_is_a_table_of_the_engine(state, binary, tmp_path, monkeypatch):

@@ -101,9 +101,22 @@ def contract_of(name, fields):
 
 
 Synthetic = contract_of("Synthetic", list(synthetic_fields()))
+# names that need an escape in JSON, or mean something else to one of the judges
+Odd = contract_of(
+    "Odd",
+    [
+        (f"odd_{i}", KINDS[kind][i % 2], column("Odd", alias=name, nullable=bool(i % 2)))
+        for i, (kind, name) in enumerate(
+            zip([*KINDS, *KINDS], [
+                *('x"y', "a.b: c", "model_config", "new\nline", "$ref", "field_0", "json", "\\"),
+                *("größe 🛩", "{{ x }}"),
+            ], strict=True)
+        )
+    ],
+)  # fmt: skip
 CASES = [
-    pytest.param(contract, sent.name, id=f"{contract.__name__}-{sent.name}")
-    for contract in (Inputs, Synthetic)
+    pytest.param(contract, sent.name, id=f"{contract.__name__}-{sent.name!r}")
+    for contract in (Inputs, Synthetic, Odd)
     for sent in Columns.of(contract).sent
 ]
 

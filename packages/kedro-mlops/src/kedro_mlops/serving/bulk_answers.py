@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedro_mlops.runtime.encoding import Arrays, Coded
+from kedro_mlops.runtime.serving_spec import Field
 
 from .answers import EXPLANATION, as_text
 from .arrow_columns import as_coded, pairs
@@ -109,16 +110,24 @@ def unseen_by_row(unseen: dict[str, NDArray[np.bool_]], n_rows: int) -> Coded[li
 
 
 def logged_table(
-    columns: Arrays, names: list[str], answers: TableAnswers, now: datetime
+    columns: Arrays, fields: list[Field], answers: TableAnswers, now: datetime
 ) -> "pa.Table":
-    """The rows as the prediction log has them, of the inputs those that are named."""
+    """The rows as the prediction log has them, of the inputs those of the fields."""
     import pyarrow as pa  # noqa: PLC0415
 
     moments = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(answers.prediction_id))
     made = {"predicted_at": moments, **answers.logged()}
     del made["unseen_categories"]
-    logged = {name: columns[name] for name in names} | made
-    return pa.table({name: _arrow(column) for name, column in logged.items()})
+    inputs = {field.name: _input(columns[field.name], field) for field in fields}
+    return pa.table(inputs | {name: _arrow(column) for name, column in made.items()})
+
+
+def _input(column: Any, field: Field) -> "pa.Array":
+    import pyarrow as pa  # noqa: PLC0415
+
+    array = _arrow(column)
+    # many truth values, of which some may be missing, are numbers
+    return array.cast(pa.bool_()) if field.kind == "boolean" else array
 
 
 def both(first: "pa.Table", second: "pa.Table") -> "pa.Table":

@@ -10,7 +10,7 @@ from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.encoding import Arrays
 
 from .additions import Additions
-from .answers import EXPLANATION, Answer, answering, logged_inputs, recorder, utc_now
+from .answers import EXPLANATION, Answer, answering, recorder, utc_now
 from .assigned_keys import AssignedKeys
 from .bulk_answers import answer_rows, both, logged_table
 from .bulk_features import complete_table
@@ -55,7 +55,7 @@ class Predictor:
         self._answer = answering(model)
         self._assigned = AssignedKeys(model.spec)
         self._record = recorder(model.spec)
-        self._logged = logged_inputs(model.spec)
+        self._logged = [field for field in model.spec.fields if not field.personal]
         self._encoder = msgspec.json.Encoder()
         models = {"champion": model} | ({CANARY: challenger.model} if challenger else {})
         self._explanations = Explanations(models, additions.explanation)

@@ -19,10 +19,9 @@ def warm_up(state: AppState) -> None:
     model, store = state.predictor.model, state.predictor.store
     row = {field.name: field.example for field in model.spec.sent}
     columns = state.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
-    names = [field.name for field in model.spec.sent]
     completed, missing = complete_table(columns, store)
     answers = answer_rows(model, "champion", completed, missing)
-    logged_table(completed, names, answers, utc_now()).to_pylist()
+    logged_table(completed, model.spec.sent, answers, utc_now()).to_pylist()
     added = state.predictor.additions.of(answers.predicted)
     write_json(answers.told() | added)
     write_arrow(answers.told() | added)
