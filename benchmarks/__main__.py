@@ -4,15 +4,16 @@ Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` f
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
 Prints the machine, every figure of both, and their ratio: above one, ours is better. And what is
 estimated without labels beside what turned out, and intervals (``--only estimates``), and how well
-few rows are learned (``--only quality``), which need no run.
+few rows are learned (``--only quality``), and how a table is profiled that becomes a project
+(``--only adoption``, with ``--copies 30`` ten million rows), which need no run.
 """
 
 import argparse
 
-from benchmarks import engine, estimates, quality, serving
+from benchmarks import adoption, engine, estimates, quality, serving
 from benchmarks.machine import describe
 
-PARTS = ("engine", "serving", "estimates", "quality")
+PARTS = ("engine", "adoption", "serving", "estimates", "quality")
 
 
 def main() -> None:
@@ -29,6 +30,8 @@ def main() -> None:
         print(f"\n{part}: ", end="")
         if part == "engine":
             engine.measure(options.copies)
+        elif part == "adoption":
+            adoption.measure(options.copies)
         elif part == "estimates":
             estimates.measure()
         elif part == "quality":

@@ -130,9 +130,14 @@ def profile(source: Source) -> TableProfile:
         _column_profile(name, reading, counts, sample[name], commonest[name], different[name])
         for name, (reading, counts) in found.items()
     ]
+    return TableProfile(n_rows, tuple(columns), sample, _n_repeated(table, sample, n_rows))
+
+
+def _n_repeated(table: ir.Table, sample: pd.DataFrame, n_rows: int) -> int:
+    if len(sample) == n_rows:
+        return int(sample.duplicated().sum())
     rows = ibis.struct({name: table[name] for name in table.columns}).hash()
-    n_different = int(rows.nunique().to_pyarrow().as_py())
-    return TableProfile(n_rows, tuple(columns), sample, n_rows - n_different)
+    return n_rows - int(rows.nunique().to_pyarrow().as_py())
 
 
 def _some_rows(table: ir.Table, n_rows: int) -> ir.Table:
@@ -309,8 +314,11 @@ def _as_column(name: str, reading: Reading) -> Column:
 
 
 def _typed(table: ir.Table, readings: Mapping[str, Reading]) -> pd.DataFrame:
-    parsed = {name: _parsed(table[name], reading).typed for name, reading in readings.items()}
-    rows: pd.DataFrame = table.select(parsed).to_pandas()
+    parts = [
+        table.select(**{n: _parsed(table[n], readings[n]).typed for n in part}).to_pandas()
+        for part in _parts(list(readings))
+    ]
+    rows: pd.DataFrame = pd.concat(parts, axis=1)
     return rows
 
 

@@ -50,6 +50,8 @@ Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
 REAL_MOMENT = "is_real_moment"
+# what may stand in a number that is text, before its fraction and between groups of digits
+DECIMALS, THOUSANDS = (".", ","), (",", ".", " ", "'")
 # what stands for no value in text, unless a contract says otherwise
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table
@@ -585,6 +587,7 @@ def _contradictions(column: Column, called: dict[str, str]) -> Iterator[str]:
     role = column.role
     exposing = ("feature", "segment", "key", "group", "label", "protected")
     exposed = [name for name in exposing if getattr(role, name)]
+    yield from _contradictions_in_spelling(column)
     if role.personal and exposed:
         yield (
             f"is personal data and {exposed[0]}: it would reach the model, its log or a report; "
@@ -647,6 +650,22 @@ def _contradictions_together(columns: Columns) -> Iterator[str]:
     told = [each.name for each in columns.task.output().told]
     taken = {folded(name) for name in (*LOGGED, *told)}
     yield from (taken_by_log(name) for name in columns.names if folded(name) in taken)
+
+
+def _contradictions_in_spelling(column: Column) -> Iterator[str]:
+    """What is said of how text spells its values that cannot be."""
+    role = column.role
+    if role.format is not None and column.kind != "datetime":
+        yield f"is {column.kind}, and `format` is for moments"
+    if (role.decimal != "." or role.thousands) and column.kind != "numeric":
+        yield f"is {column.kind}, and `decimal` and `thousands` are for numbers"
+    if role.decimal not in DECIMALS:
+        yield f"says decimal={role.decimal!r}: use one of {' '.join(DECIMALS)}"
+    if role.thousands not in (None, *THOUSANDS) or role.thousands == role.decimal:
+        yield (
+            f"says thousands={role.thousands!r}: use what is not its `decimal`, of "
+            f"{', '.join(map(repr, THOUSANDS))}"
+        )
 
 
 def _contradictions_in_time(columns: Columns) -> Iterator[str]:

@@ -1,0 +1,104 @@
+"""Text is read as its contract says that it is spelt."""
+
+import ibis
+import pandas as pd
+import pytest
+
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.parsing import parse
+from kedro_mlops.core.errors import ContractError
+
+MOMENT = pd.Timestamp("2024-02-01 08:00")
+
+
+def read(dtype, said, **spelling):
+    """What is read, with what fails as the word itself."""
+
+    class Table(Contract):
+        value: dtype = column("Value", nullable=True, **spelling)
+
+    table = ibis.memtable({"value": pd.Series(said, dtype="str")})
+    parsed = parse(Columns.of(Table)["value"], table["value"])
+    read = table.select(typed=parsed.typed, failed=parsed.failed).to_pyarrow().to_pylist()
+    return [word if row["failed"] else row["typed"] for word, row in zip(said, read, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("2024-02-01T10:00:00+02:00", None),
+        ("2024-02-01 08:00:00Z", None),
+        ("2024-02-01 08:00", None),
+        (" 2024/02/01 08:00 ", None),
+        ("01.02.2024 08:00", "%d.%m.%Y %H:%M"),
+        ("1.2.2024 8:00", "%d.%m.%Y %H:%M"),
+        ("2/1/24 8:00 AM", "%m/%d/%y %I:%M %p"),
+        ("Feb 1, 2024 08:00", "%b %d, %Y %H:%M"),
+        ("01.02.2024 10:00 +0200", "%d.%m.%Y %H:%M %z"),
+        ("20240201080000", "%Y%m%d%H%M%S"),
+    ],
+)
+def test_a_moment_is_read_in_its_format_and_as_utc(said, form):
+    assert read(pd.Timestamp, [said], format=form) == [MOMENT]
+
+
+def test_what_is_no_moment_in_the_format_fails():
+    said = ["31.02.2024", "1.2.24", "2024-02-01", "x", "", "NA"]
+
+    assert read(pd.Timestamp, said, format="%d.%m.%Y") == [*said[:4], None, None]
+
+
+def test_days_of_digits_may_be_numbers():
+    class Table(Contract):
+        day: pd.Timestamp = column("Day", format="%Y%m%d")
+
+    table = ibis.memtable({"day": [20240201, 20241301]})
+    parsed = parse(Columns.of(Table)["day"], table["day"])
+
+    assert table.select(day=parsed.typed).to_pandas()["day"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "said", "values"),
+    [
+        ({}, ["1.5", "1,5", "1,234"], [1.5, "1,5", "1,234"]),
+        ({"decimal": ","}, ["1,5", " -2 ", "1.5", "1,5e3"], [1.5, -2.0, "1.5", 1500.0]),
+        (
+            {"decimal": ",", "thousands": "."},
+            ["1.234.567,5", "1.23", "12.34,5", "1,5"],
+            [1234567.5, "1.23", "12.34,5", 1.5],
+        ),
+        ({"thousands": ","}, ["1,234.5", "12,34", "-1,000"], [1234.5, "12,34", -1000.0]),
+        ({"thousands": " "}, ["1 234", "1\u00a0234", "1\u202f234.5"], [1234.0, 1234.0, 1234.5]),
+        ({"thousands": "'"}, ["1'234", "1\u2019234"], [1234.0, 1234.0]),
+    ],
+)
+def test_a_number_is_read_with_its_marks_and_no_others(spelling, said, values):
+    assert read(float, said, **spelling) == values
+
+
+def test_whole_numbers_have_marks_too():
+    assert read(pd.Int64Dtype, ["1.234", "1,5"], decimal=",", thousands=".") == [1234, "1,5"]
+
+
+def test_truth_has_several_spellings():
+    said = ["true", "False", "T", "f", "1", "0", "maybe"]
+
+    assert read(pd.BooleanDtype, said) == [True, False, True, False, True, False, "maybe"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "spelling", "words"),
+    [
+        (float, {"format": "%Y"}, "`format` is for moments"),
+        (str, {"decimal": ","}, "are for numbers"),
+        (float, {"decimal": ";"}, "use one of . ,"),
+        (float, {"decimal": ",", "thousands": ","}, "what is not its `decimal`"),
+    ],
+)
+def test_a_spelling_that_cannot_be_is_refused(dtype, spelling, words):
+    class Table(Contract):
+        value: dtype = column("Value", **spelling)
+
+    with pytest.raises(ContractError, match=words):
+        Columns.of(Table)
