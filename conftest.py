@@ -33,7 +33,7 @@ SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "sc
 # and those that make copies of their own
 ALONE = ("test_extending.py", "test_two_models.py")
 # of which each has several, one for each of a parameter's values
-EACH_ALONE = "test_tasks.py"
+EACH_ALONE = ("test_tasks.py", "test_adoption.py")
 OF_ENGINE = Path(__file__).parent / "packages/kedro-mlops/tests"
 
 
@@ -91,7 +91,7 @@ def interruptible() -> None:
 @pytest.fixture(autouse=True)
 def walked_beside(request: pytest.FixtureRequest) -> None:
     """The commands are typed beside the tests of one worker, not of each."""
-    if _is_e2e(request.path) and request.path.name not in (*SERVED, *ALONE, EACH_ALONE):
+    if _is_e2e(request.path) and request.path.name not in (*SERVED, *ALONE, *EACH_ALONE):
         request.getfixturevalue("walkthrough")
 
 

@@ -1,6 +1,5 @@
 """What is written for an owner is Python and YAML as they would have written it."""
 
-import inspect
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from example.adopted import adopted, contracts, written
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from kedro_mlops.contract.columns import Columns, column, declared_in
+from kedro_mlops.contract.columns import Columns, declared_in
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.core.errors import ProjectError
 
@@ -41,7 +40,7 @@ def table(label="binary", **more):
 
 DATED = {"signed_up_at": pd.date_range("2023-01-01", periods=N, freq="D")}
 KEYED = {"customer_id": [f"C-{i:05}" for i in range(N)]}
-ALL = {
+CASES = {
     "nameless": (table(), {}),
     "keyed": (table(**KEYED), {}),
     "dated": (table(**DATED), {"time": "signed_up_at"}),
@@ -52,13 +51,9 @@ ALL = {
 }
 
 
-# until callers may leave a key out, rows without one have none
-CASES = ALL if "assigned" in inspect.signature(column).parameters else {"keyed": ALL["keyed"]}
-
-
-@pytest.mark.parametrize("case", ALL)
+@pytest.mark.parametrize("case", CASES)
 def test_what_is_written_is_formatted_and_read_as_it_was_meant(case, tmp_path, pytestconfig):
-    rows, asked = ALL[case]
+    rows, asked = CASES[case]
 
     files = written(adopted(rows, tmp_path, "outcome", **asked), "flight_delays")
 
@@ -105,7 +100,7 @@ def test_rows_without_a_name_are_numbered_in_text_that_stays_small(tmp_path):
 
 
 def test_personal_data_is_said_to_be(tmp_path):
-    rows = table(**KEYED, mail=[f"p{i}@example.org" for i in range(N)])
+    rows = table(mail=[f"p{i}@example.org" for i in range(N)])
 
     module = contracts(adopted(rows, tmp_path, "outcome"), tmp_path)
 
@@ -118,7 +113,7 @@ def test_personal_data_is_said_to_be(tmp_path):
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12
 )
-NAMES = TEXT.filter(lambda name: name.strip() == name and name not in ("y", "row key"))
+NAMES = TEXT.filter(lambda name: name.strip() == name and name != "y")
 KINDS = st.sampled_from(
     ["number", "count", "normal", "category", "many", "boolean", "moment", "id"]
 )
@@ -151,16 +146,15 @@ def test_of_rows_that_were_not_seen_nearly_all_are_accepted(columns, seed):
     n = 1000
     rows = pd.DataFrame({name: values(kind, random, n) for name, kind in columns.items()})
     rows["y"] = random.choice(["no", "yes"], n)
-    rows["row key"] = [f"r{i}" for i in range(n)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         try:
-            adoption = adopted(rows.iloc[:800], folder, "y", key=("row key",))
+            adoption = adopted(rows.iloc[:800], folder, "y")
         except ProjectError as error:
             assert "none is left" in str(error)
             return
         module = contracts(adoption, folder)
-        contract = module.Observation
+        contract = module.Delivered
         rows.iloc[800:].to_csv(folder / "new.csv", index=False)
         fresh = pd.read_csv(folder / "new.csv", dtype=str, keep_default_na=False)
         assert declared_in(module)

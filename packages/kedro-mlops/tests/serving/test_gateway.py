@@ -295,7 +295,7 @@ def test_info_and_documents_say_what_serves(state, serve, released):
 
     assert info["model_version"] == released[1].model_version == document["info"]["version"]
     assert info["engine"] == "compiled trees"
-    assert (info["label"], info["positive_class"]) == ("late", True)
+    assert (info["label"], info["positive"]) == ("late", True)
     assert info == server.ask("POST", "/info").said
 
 

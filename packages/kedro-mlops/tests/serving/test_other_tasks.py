@@ -249,14 +249,14 @@ def test_info_says_what_is_asked_and_how_it_is_decided(served, state):
         assert (said["task"], said["label"], said["unit"]) == ("regression", "delay", "minutes")
         assert (said["coverage"], said["margin"]) == (0.8, rule.margin)
         assert "classes" not in said
-    assert not {"positive_class", "threshold"} & said.keys()
+    assert not {"positive", "threshold"} & said.keys()
 
 
 def test_info_of_two_classes_says_which_is_the_positive_one(state):
     said = json.loads(state().info)
 
     assert (said["task"], said["label"]) == ("binary", "late")
-    assert said["positive_class"] is True
+    assert said["positive"] is True
     assert said["classes"] == [False, True]
     assert said["threshold"] == 0.25
 

@@ -135,7 +135,7 @@ def test_every_task_has_its_output() -> None:
 
 def test_who_reads_predictions_is_told_what_they_need() -> None:
     assert Probability(DecisionRule(threshold=0.4), ["no", "yes"]).about == {
-        "positive_class": "yes", "classes": ["no", "yes"], "threshold": 0.4,
+        "positive": "yes", "classes": ["no", "yes"], "threshold": 0.4,
     }  # fmt: skip
     assert Quantity(DecisionRule(margin=2, coverage=0.9), unit="km").about == {
         "margin": 2, "coverage": 0.9, "unit": "km",

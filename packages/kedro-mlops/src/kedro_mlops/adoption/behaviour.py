@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from kedro_mlops.core.names import with_columns
-
 from .evidence import numbers_of
 from .labels import Label
 
@@ -130,7 +128,7 @@ def _of_no_importance(tried: _Tried) -> Iterator[Expected]:
     moved: dict[str, float] = {}
     for name in tried.rows:
         swapped = random.permutation(tried.rows[name].to_numpy())
-        after = tried.score(with_columns(tried.rows, {name: swapped}))
+        after = tried.score(tried.rows.assign(**{str(name): swapped}))
         moved[str(name)] = float(np.abs(after - before).mean())
     least = min(moved, key=moved.__getitem__)
     if moved[least] < LITTLE * tried.unit:
@@ -147,7 +145,7 @@ def _directions(tried: _Tried, label: Label, numeric: Sequence[str]) -> Iterator
         step = float(f"{tried.rows[name].std():.1g}")
         if among.max() > TOGETHER or not step > 0:
             continue
-        rise = tried.score(with_columns(tried.rows, {name: tried.rows[name] + step}))
+        rise = tried.score(tried.rows.assign(**{str(name): tried.rows[name] + step}))
         rise = (rise - tried.score(tried.rows)) * np.sign(found)
         wrong = float(np.maximum(-rise, 0).mean())
         if rise.mean() > wrong:

@@ -9,7 +9,7 @@ import pandas as pd
 from .profile import ColumnProfile, TableProfile
 
 NAMED = re.compile(
-    r"date|time|timestamp|datum|zeit|moment|created|recorded|(^|_)(day|at|on|when|ts)$", re.I
+    r"date|time|timestamp|datum|zeit|moment|created|recorded|(^|[\s_])(day|at|on|when|ts)$", re.I
 )
 OF_BIRTH = re.compile(r"birth|dob|geburt|born", re.I)
 # what lies after the as-of day

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -67,7 +68,7 @@ def adopt(
     click.echo(f"Looking at {without_credentials(data)} …")
     source = open_source(data)
     found = profile(source)
-    asks = not yes and sys.stdin.isatty()
+    asks = not yes and is_terminal()
     called = identifier(source.name, "table")
 
     def decided(asked: Asked) -> Adoption:
@@ -99,6 +100,11 @@ def adopt(
     _tell(plan, package)
 
 
+def is_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
+
+
 def _ask_target(found: "TableProfile", *, asks: bool) -> str:
     names = [column.name for column in found.columns]
     if not asks:
@@ -112,11 +118,11 @@ def _ask_target(found: "TableProfile", *, asks: bool) -> str:
 def _ask(adoption: "Adoption", asked: "Asked") -> "Asked":
     """Ask what only a person knows; what is proposed is the default."""
     label = adoption.label
-    if label.is_unsure and asked.task is None:
+    if label.is_unsure and label.task == "multiclass" and asked.task is None:
         question = f"{label.name} is {label.reason}. What is predicted?"
         task = click.prompt(question, type=click.Choice(TASKS), default=label.task)
         asked = replace(asked, task=task)
-    elif label.is_unsure and asked.positive is None:
+    elif label.is_unsure and label.task == "binary" and asked.positive is None:
         values = [str(value) for value in label.classes]
         question = f"Which {label.name} is looked for?"
         positive = click.prompt(question, type=click.Choice(values), default=values[-1])
@@ -165,10 +171,10 @@ def _remarks(adoption: "Adoption") -> Iterator[str]:
             f"{days.as_of}, and are watched on the {days.horizon} days from then on."
         )
     elif adoption.proposed_time:
-        yield f"{_about_time(adoption)}, if you say --time {adoption.proposed_time}."
+        yield f"{_about_time(adoption)}, if you say --time {quote(adoption.proposed_time)}."
     if adoption.proposed_group:
         name = adoption.proposed_group
-        yield f"Rows of one {name} may belong together: then say --key {name}."
+        yield f"Rows of one {name} may belong together: then say --key {quote(name)}."
     if not adoption.keys:
         yield "No column tells rows apart: they get a row_id, made of what they say."
 

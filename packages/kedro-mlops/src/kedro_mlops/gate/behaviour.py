@@ -14,7 +14,6 @@ from pydantic import Field, model_validator
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError, suggestion
-from kedro_mlops.core.names import with_columns
 from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.models.package import ModelPackage
 
@@ -115,7 +114,9 @@ def _test_direction(
         detail = f"the model was trained without {', '.join(expected.add)}, and cannot move"
         unmoved = np.zeros(len(rows))
         return _found(expected.name, "direction", unmoved, expected.tolerance, detail)
-    added = with_columns(rows, {name: rows[name] + expected.add[name] for name in read})
+    added = rows.copy()
+    for name in read:
+        added[name] = rows[name] + expected.add[name]
     # beyond the contract no row ever comes, and what is missing cannot be more or less
     changed = _keeping_contract(contract, added, read)
     if changed.empty:

@@ -20,7 +20,6 @@ from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
-from kedro_mlops.core.names import with_columns
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
 from kedro_mlops.measures.fairness import measure_groups
@@ -233,8 +232,7 @@ def _alone(ask: Callable[[int], list[float]], feature: int) -> list[float]:
 def _shuffled(table: Any, columns: NDArray[np.intp], order: NDArray[np.intp]) -> Any:
     """A table in which some columns are in another order."""
     if isinstance(table, pd.DataFrame):
-        values = {table.columns[i]: table.iloc[order, i].array for i in columns}
-        return with_columns(table, values)
+        return table.assign(**{table.columns[i]: table.iloc[order, i].array for i in columns})
     changed = table.copy()
     changed[:, columns] = table[order][:, columns]
     return changed

@@ -120,9 +120,9 @@ def _said_of_label(spec: ServingSpec) -> str:
     if not spec.label:
         return ""
     about = spec.output.about
-    if "positive_class" not in about:
+    if "positive" not in about:
         return f"What is predicted is `{spec.label}`.\n\n"
-    positive = msgspec.json.encode(about["positive_class"]).decode()
+    positive = msgspec.json.encode(about["positive"]).decode()
     return f"The probability is that of `{spec.label}` being `{positive}`.\n\n"
 
 

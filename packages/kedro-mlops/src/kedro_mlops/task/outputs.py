@@ -201,7 +201,7 @@ class Probability(Output):
     @property
     def about(self) -> dict[str, Any]:
         """Also which class is the positive one."""
-        return {"positive_class": self.classes[-1] if self.classes else True} | super().about
+        return {"positive": self.classes[-1] if self.classes else True} | super().about
 
 
 class Probabilities(Output):
