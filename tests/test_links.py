@@ -12,6 +12,7 @@ import pytest
 
 from kedro_mlops.serving.settings import Settings
 
+OWNER = "flight_delays"
 PAGES = (
     "*.md", "docs/*.md", "deploy/**/README.md", "packages/*/README.md", "packages/*/CHANGELOG.md",
 )  # fmt: skip
@@ -154,8 +155,8 @@ def test_the_part_that_is_ejected_is_wired_as_the_page_says(root, tmp_path):
     page = (root / "docs/architecture.md").read_text()
     [code] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     [diff] = re.findall(r"^```diff\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    shutil.copytree(root / "src/flight_delays", tmp_path / "flight_delays")
-    folder = tmp_path / "flight_delays/pipelines/modelling"
+    shutil.copytree(root / "src" / OWNER, tmp_path / OWNER)
+    folder = tmp_path / OWNER / "pipelines/modelling"
     wiring = (folder / "pipeline.py").read_text()
 
     imported, import_, node, wired = (line[1:] for line in diff.splitlines())
@@ -166,7 +167,7 @@ def test_the_part_that_is_ejected_is_wired_as_the_page_says(root, tmp_path):
     (folder / "pipeline.py").write_text(wiring)
     (folder / "nodes.py").write_text(code)
     asked = (
-        "from flight_delays.pipelines.modelling import create_pipeline as c;"
+        f"from {OWNER}.pipelines.modelling import create_pipeline as c;"
         "print(c().filter(node_names=['modelling.choose_rule']).nodes[0].func.__module__)"
     )
     # coverage is of the project, not of a copy that is gone when it is told
@@ -179,7 +180,7 @@ def test_the_part_that_is_ejected_is_wired_as_the_page_says(root, tmp_path):
         check=False,
     )
 
-    assert done.stdout.strip() == "flight_delays.pipelines.modelling.nodes", done.stderr
+    assert done.stdout.strip() == f"{OWNER}.pipelines.modelling.nodes", done.stderr
 
 
 def test_the_settings_are_listed_with_their_defaults(root):

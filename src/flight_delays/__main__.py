@@ -1,4 +1,4 @@
-"""Entry point of the packaged project: ``python -m flight_delays`` is ``kedro run``."""
+"""Entry point of the packaged project: it is ``kedro run``."""
 
 import sys
 from pathlib import Path

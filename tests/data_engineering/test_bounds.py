@@ -100,9 +100,11 @@ def test_what_is_derived_from_rows_that_passed_keeps_every_contract(made):
     }  # fmt: skip
 
     for name, contract in contracts.items():
-        ContractValidator(f"flight_delays.contracts.{contract}").validate(made[name])
+        validator = ContractValidator(f"flight_delays.contracts.{contract}")
+        validator.validate(made[name])
+    daily = ContractValidator("flight_delays.contracts.DailyFeatures")
     for features in made["features"].values():
-        ContractValidator("flight_delays.contracts.DailyFeatures").validate(features)
+        daily.validate(features)
 
 
 def test_no_label_of_a_flight_that_has_landed_is_lost(made):

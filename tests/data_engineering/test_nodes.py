@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from flight_delays.contracts import DailyFeatures, Inputs, Observation, RawFlights, RawWeather
+from flight_delays.contracts import (
+    DailyFeatures,
+    Inputs,
+    Observation,
+    RawFlights,
+    RawWeather,
+)
 from flight_delays.pipelines.data_engineering import nodes
 from flight_delays.pipelines.data_engineering.nodes import (
     DAILY_FEATURES,

@@ -1,0 +1,240 @@
+"""Projects that are made of the template: by Kedro and by Copier, with and without what may go."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from driving.project import Project, copy_project
+
+from kedro_mlops.adoption.written import RECORD, edited
+
+COPIER = ["uv", "tool", "run", "--quiet", "copier@9.19.1"]
+PARTS = {"kubernetes": True, "grafana": True, "replay": True, "notebooks": True}
+FOREIGN = re.compile(r"flight|airport|carrier|departure|kedro-mlops-template", re.I)
+# as people delete them; what only names them stays
+FOLDERS = ["deploy/kubernetes", "deploy/grafana", "notebooks", "src/{}/pipelines/replay"]
+# promtool takes its time, and asks neither of them
+QUICK = "tests/deploy tests/test_catalog.py tests/test_links.py"
+QUICK += " --ignore tests/deploy/test_prometheus.py"
+LONG_NAME = "a project name of 30 characters"[:30].strip()
+
+Make = Callable[..., Path]
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def commit(folder: Path) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    run("git", "init", "--quiet", cwd=folder)
+    run("git", "add", "--all", cwd=folder)
+    run("git", *identity, "commit", "--quiet", "--message", "Mine", cwd=folder)
+
+
+def build(root: Path, folder: Path) -> None:
+    run(sys.executable, "-m", "starter", folder, cwd=root)
+
+
+@pytest.fixture(scope="module")
+def built(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The starter and the template, of this repository as it is."""
+    folder = tmp_path_factory.mktemp("build")
+    build(pytestconfig.rootpath, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def new(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Makes a project as `kedro new` does."""
+
+    def make(project_name: str, **parts: bool) -> Path:
+        folder = tmp_path_factory.mktemp("new")
+        answers = {"example": False} | PARTS | parts
+        said = {part: "yes" if answer else "no" for part, answer in answers.items()}
+        config = folder / "answers.yml"
+        config.write_text(
+            yaml.safe_dump({"project_name": project_name, "output_dir": str(folder)} | said)
+        )
+        starter = ["--starter", built / "kedro-starter", "--config", config, "--telemetry", "no"]
+        run(sys.executable, "-m", "kedro", "new", *starter, cwd=folder)
+        config.unlink()
+        [made] = folder.iterdir()
+        return made
+
+    return make
+
+
+def copied(built: Path, folder: Path, project_name: str, **parts: bool) -> Path:
+    """The same as `copier copy` does."""
+    answers: dict[str, Any] = {"project_name": project_name} | parts
+    data = [word for name, value in answers.items() for word in ("--data", f"{name}={value}")]
+    run(*COPIER, "copy", "--quiet", "--defaults", *data, built / "copier-template", folder)
+    return folder
+
+
+def texts(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def settled(made: Path, scratch: Path) -> Project:
+    """The project with the packages of this environment."""
+    commit(made)
+    return copy_project(made, scratch, is_measured=False)
+
+
+def is_whole(project: Project) -> None:
+    """Whether what a person looks at first works."""
+    assert "data_engineering" in project.must("kedro registry list")
+    assert "model_input" in project.must("kedro catalog resolve-patterns")
+    project.must("ruff format --check . && ruff check . && lint-imports")
+
+
+@pytest.fixture(scope="module")
+def churn(new: Make, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of one word, with all that may go."""
+    return settled(new("Churn"), tmp_path_factory.mktemp("churn"))
+
+
+def test_a_new_project_has_its_own_name_and_no_word_of_the_example(churn: Project) -> None:
+    said = texts(churn.folder)
+    tracked = run("git", "ls-files", cwd=churn.folder).splitlines()
+
+    assert [path for path in tracked if FOREIGN.search(path + said[path])] == []
+    assert said["README.md"].startswith("# Churn\n")
+    # a Bento that had the name of a module would be taken for it
+    assert "name: churn-model\n" in said["bentofile.yaml"]
+    assert 'create_service(\n    "churn_model",' in said["src/churn/service.py"]
+    assert (
+        '"title": "Churn: the model in production"' in said["deploy/grafana/dashboards/model.json"]
+    )
+    assert edited(churn.folder, json.loads(said[RECORD])) == []
+    run("uv", "lock", "--check", "--quiet", cwd=churn.folder)
+
+
+def test_without_data_a_run_says_what_to_type(churn: Project) -> None:
+    done = churn.run("make run")
+
+    assert done.returncode == 2
+    assert "This project has no data yet." in done.stderr
+    assert "`make adopt DATA=customers.csv TARGET=churned`" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_its_own_tests_pass_and_lint_is_content(churn: Project) -> None:
+    churn.must("make lint", timeout=600)
+    churn.must("make secrets")
+    churn.must("make test", timeout=900)
+
+
+def test_copier_makes_the_same(new: Make, built: Path, tmp_path: Path) -> None:
+    parts = {"example": True, "grafana": False}
+
+    by_copier = texts(copied(built, tmp_path / "made", "Churn Risk", **parts))
+    by_kedro = texts(new("Churn Risk", **parts))
+
+    answers = yaml.safe_load(by_copier.pop(".copier-answers.yml"))
+    assert answers.items() >= {"project_name": "Churn Risk", "example": True}.items()
+    # Kedro writes it without a new line at its end
+    del by_copier[".telemetry"], by_kedro[".telemetry"]
+    assert by_copier == by_kedro
+
+
+@pytest.mark.parametrize("name", ["ab", LONG_NAME])
+@pytest.mark.parametrize("example", [True, False])
+def test_code_is_formatted_whatever_the_name(new: Make, name: str, example: bool) -> None:
+    made = new(name, example=example)
+
+    run(sys.executable, "-m", "ruff", "format", "--check", ".", cwd=made)
+    run(sys.executable, "-m", "ruff", "check", ".", cwd=made)
+
+
+@pytest.mark.parametrize("name", ["two  spaces", "Pandas", "f" * 31])
+def test_a_name_that_cannot_be_is_refused(new: Make, name: str) -> None:
+    with pytest.raises(AssertionError, match=r"name"):
+        new(name)
+
+
+def test_all_that_may_go_is_left_out_by_answers(new: Make, tmp_path: Path) -> None:
+    project = settled(new("Churn Risk", **dict.fromkeys(PARTS, False)), tmp_path)
+
+    assert not [f for f in FOLDERS if (project.folder / f.format("churn_risk")).exists()]
+    is_whole(project)
+    assert "notebook" not in project.must("make help")
+    project.must(f"pytest -q {QUICK}")
+
+
+def test_or_by_removing_folders(churn: Project, tmp_path: Path) -> None:
+    project = copy_project(churn.folder, tmp_path, is_measured=False)
+    for folder in FOLDERS:
+        shutil.rmtree(project.folder / folder.format("churn"))
+
+    is_whole(project)
+    project.must(f"pytest -q {QUICK}")
+    assert "no data yet" in project.run("make run").stderr
+
+
+def test_the_example_runs_under_its_new_name(new: Make, tmp_path: Path) -> None:
+    project = settled(new("Late Arrivals", example=True), tmp_path)
+
+    said = project.must("kedro run --env sample", timeout=600)
+
+    assert re.search(r"^Released +late-arrivals:", said, re.MULTILINE)
+
+
+# an update
+
+CONTRACTS, WIRING = "src/churn_risk/contracts.py", "src/churn_risk/pipelines/gate/pipeline.py"
+GATE, README = "conf/base/parameters_gate.yml", "README.md"
+EDITS = {
+    CONTRACTS: ("What tells the row from others", "Number of the customer"),
+    WIRING: ("Try the candidate's behaviour", "Try the behaviour of the candidate"),
+    GATE: ("max_model_megabytes: 20", "max_model_megabytes: 30"),
+    README: ("## The loop\n", "## Our loop\n"),
+}
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_an_update_brings_what_is_newer_and_keeps_every_edit(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    template = copy_project(pytestconfig.rootpath, tmp_path, is_measured=False).folder
+    build(template, tmp_path / "build")
+    made = copied(tmp_path / "build", tmp_path / "made", "Churn Risk")
+    for path, (old, mine) in EDITS.items():
+        replace(made / path, old, mine)
+    commit(made)
+    replace(template / "starter/empty/README.md", "## The loop\n", "## A loop\n")
+    replace(template / "conf/base/parameters_gate.yml", "min_rows: 500", "min_rows: 600")
+    replace(template / "src/flight_delays/pipelines/gate/pipeline.py", "out, and kept", "out; kept")
+    replace(template / "starter/empty/src/flight_delays/contracts.py", "the file", "a file")
+
+    build(template, tmp_path / "build")
+    run(*COPIER, "update", "--quiet", "--defaults", cwd=made)
+
+    said = {path: (made / path).read_text() for path in EDITS}
+    assert [path for path, (_, mine) in EDITS.items() if mine not in said[path]] == []
+    assert "min_rows: 600" in said[GATE]
+    assert "out; kept" in said[WIRING]
+    # an owner's alone
+    assert "a file" not in said[CONTRACTS]
+    # where both changed a line, both are shown
+    conflict = r"<<<<<<<.*## Our loop\n.*=======\n.*## A loop\n.*>>>>>>>"
+    assert re.search(conflict, said[README], re.DOTALL)
+    assert [path for path in EDITS if "<<<<<<<" in said[path]] == [README]
+    assert "_commit: v0.1.0.post1\n" in (made / ".copier-answers.yml").read_text()
