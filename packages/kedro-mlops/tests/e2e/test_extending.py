@@ -3,15 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from driving.asking import predict, predict_arrow, row_schema
+from driving.pages import extend, try_only
 from driving.project import Project, copy_project, free_port, versions
 
 from flight_delays.contracts import Inputs
@@ -23,64 +22,13 @@ INPUTS = Columns.of(Inputs)
 ONLY = {"lightgbm": 1}
 
 
-def extensions(page: str) -> list[tuple[str, str, str]]:
-    """The code of the page, its kind, and the file that the words before it name."""
-    words, *parts = re.split(r"^```(python|yaml|diff)\n(.*?)^```$", page, flags=re.M | re.S)
-    found = []
-    for kind, code, after in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        found.append((re.findall(r"`([\w/]+\.(?:py|yml))`", words)[-1], kind, code))
-        words = after
-    return found
-
-
-def patched(text: str, changes: str) -> str:
-    """The text after changes, each a few lines with what is taken out and what comes in."""
-    for change in changes.strip("\n").split("\n\n"):
-        lines = [(line[:1], f"{line[1:]}\n") for line in change.splitlines()]
-        old = "".join(line for sign, line in lines if sign != "+")
-        assert text.count(old) == 1, old
-        text = text.replace(old, "".join(line for sign, line in lines if sign != "-"))
-    return text
-
-
-def merged(old: Any, new: Any) -> Any:
-    """What is said last, group by group."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return new
-    return old | {name: merged(old.get(name), value) for name, value in new.items()}
-
-
-def extend(folder: Path) -> None:
-    """Put the code into the project; what is said in YAML is added to what the file says."""
-    for name, kind, code in extensions((folder / "docs/extending.md").read_text()):
-        file = folder / name if name.startswith("conf/") else folder / "src/flight_delays" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        known = file.read_text() if file.exists() else ""
-        if kind == "diff":
-            file.write_text(patched(known, code))
-        elif kind == "yaml" and known:
-            both = merged(yaml.safe_load(known), yaml.safe_load(code))
-            file.write_text(yaml.safe_dump(both, sort_keys=False))
-        else:
-            file.write_text(code)
-
-
-def try_only(folder: Path, n_trials: dict[str, int]) -> None:
-    """Leave no other family to win."""
-    for environment, file in (("base", "parameters_modelling"), ("sample", "parameters")):
-        path = folder / f"conf/{environment}/{file}.yml"
-        said = yaml.safe_load(path.read_text())
-        said["modelling"]["n_trials"] = n_trials
-        path.write_text(yaml.safe_dump(said, sort_keys=False))
-
-
 @pytest.fixture(scope="module")
 def extended(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the project with all that the page adds, after a run of its loop."""
     scratch = tmp_path_factory.mktemp("extended")
     project = copy_project(pytestconfig.rootpath, scratch, is_measured=False)
-    extend(project.folder)
-    try_only(project.folder, ONLY)
+    extend(project.folder, "docs/extending.md")
+    try_only(ONLY, project.folder / "conf", "base/parameters_modelling", "sample/parameters")
     project.must("kedro run --env sample")
     return project
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kedro_mlops.task.record import LISTED
 
-from .contract_text import contracts_of, delivered, is_derived, is_nameless
+from .contract_text import contracts_of, delivered, is_nameless
 from .decisions import Adoption
 from .learning import modelling_for
 from .python_text import literal, mapping
@@ -66,20 +66,14 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
     """What templates are filled with."""
     task, days, n_rows = adoption.label.task, adoption.days, adoption.n_rows
     nameless = is_nameless(adoption)
-    imported = sorted(
-        {delivered(adoption)}
-        | ({"Observation"} if is_derived(adoption) else set())
-        | ({"Known"} if nameless else set())
-    )
+    imported = sorted({delivered(adoption), "Observation"} | ({"Known"} if nameless else set()))
     return {
         "as_of": adoption.as_of,
         "assigned": nameless,
         "behaviour": adoption.behaviour,
         "classes": adoption.label.classes,
-        "completed": _completed(adoption),
         "days": days,
         "delivered": delivered(adoption),
-        "derived": is_derived(adoption),
         "entry": _indented(entry),
         "forbidden": _forbidden(adoption),
         "imported": ", ".join(imported),
@@ -115,14 +109,6 @@ def _forbidden(adoption: Adoption) -> str:
         elif "ge" in column.options:
             found[column.name] = column.options["ge"] - 1
     return mapping([*found.items()][:MAX_FORBIDDEN])
-
-
-def _completed(adoption: Adoption) -> str:
-    if adoption.days is None:
-        return "Name each row by what it says, since no column does."
-    if is_nameless(adoption):
-        return "Say from when the outcome is known: at once; and name each row by what it says."
-    return "Say from when the outcome is known: at once."
 
 
 def _most_by_one(adoption: Adoption) -> float:

@@ -75,7 +75,7 @@ def next_step(error: BaseException) -> str:
 _NEXT_STEPS: dict[type[BaseException], str] = {
     MissingConfigException: "An environment is a folder in conf/, such as conf/sample.",
     ParameterValidationError: "Parameters are in conf/base/parameters*.yml; an environment and "
-    "`kedro run --params` change them.",
+    "`--params` change them.",
     DataValidationError: "Mend the data, or change what contracts.py asks of it.",
     FileNotFoundError: "Check the filepath of that entry in the catalog.",
     OSError: "Nothing that was in force has changed; run again when that is put right.",
