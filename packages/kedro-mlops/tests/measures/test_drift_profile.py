@@ -407,3 +407,15 @@ def test_a_category_that_is_called_missing_is_not_missing():
     assert len(reference.counts["shop"]) == 5
     assert (shop["reference_missing_share"], shop["missing_share"]) == (0.2, 0)
     assert shop["unseen_share"] == 0.4
+
+
+def test_numbers_whose_squares_are_none_are_profiled():
+    far = pd.DataFrame({"x": [1e300, -1e300, np.nan, 1.0]})
+
+    assert np.isfinite(profiled(far).spread["x"])
+
+
+def test_the_spread_is_that_of_the_numbers_that_are_there():
+    some = pd.DataFrame({"x": [1.0, 2.0, np.nan, 6.0]})
+
+    assert profiled(some).spread["x"] == pytest.approx(np.nanstd(some["x"]))

@@ -100,3 +100,12 @@ def test_the_shallow_tree_fits_on_a_napkin(windows, n_rows, least):
     assert len(rows) == n_rows
     assert 1 <= tree["model"].get_depth() <= 3
     assert leaves.value_counts().min() >= least
+
+
+def test_a_shallow_tree_takes_numbers_beyond_single_precision(rows):
+    number = COLUMNS.features_of_kind("numeric")[0]
+    far = rows.assign(**{number: np.where(rows[Y] == 1, 1e300, -1e300)})
+
+    tree = shallow_tree(COLUMNS.task, COLUMNS, len(far), seed=0).fit(far[X], far[Y])
+
+    assert (tree.predict(far[X]) == far[Y]).all()

@@ -27,6 +27,8 @@ from scipy.stats import chi2_contingency, wasserstein_distance
 from .drift_reference import Profile
 
 N_BINS = 10
+# of numbers whose squares are numbers, too
+MOST = 1e150
 MISSING = "missing"
 MEASURES = ("psi", "jensen_shannon", "wasserstein", "missing_increase")
 # sums of floats differ in their last digits with the number of threads
@@ -149,7 +151,8 @@ def _quantiles(
         return {}, {}
     shares = [i / N_BINS for i in range(1, N_BINS)]
     aggregates = {f"{name} edges": table[name].quantile(shares) for name in names}
-    aggregates |= {f"{name} spread": table[name].std(how="pop") for name in names}
+    numbers = {name: table[name].cast("float64").clip(-MOST, MOST) for name in names}
+    aggregates |= {f"{name} spread": each.std(how="pop") for name, each in numbers.items()}
     [row] = table.aggregate(aggregates).to_pyarrow().to_pylist()
     edges = {name: sorted({float(edge) for edge in row[f"{name} edges"] or []}) for name in names}
     for name, inner in edges.items():

@@ -219,14 +219,15 @@ def _importances(
 
     with threadpool_limits(1, user_api="openmp"):
         before = loss(encoded)
+    shares = np.array_split(np.arange(n_features), min(params.n_workers, n_features))
     with Parallel(params.n_workers, backend="threading") as parallel:
-        return np.array(parallel(delayed(_alone)(grown, i) for i in range(n_features)))
+        return np.concatenate(parallel(delayed(_alone)(grown, share) for share in shares))
 
 
-def _alone(ask: Callable[[int], list[float]], feature: int) -> list[float]:
-    """Ask in a thread of many, each of which has a core."""
+def _alone(ask: Callable[[int], list[float]], features: NDArray[np.intp]) -> Floats:
+    """Ask in a thread of several, each of which has a core."""
     with threadpool_limits(1, user_api="openmp"):
-        return ask(feature)
+        return np.array([ask(feature) for feature in features])
 
 
 def _shuffled(table: Any, columns: NDArray[np.intp], order: NDArray[np.intp]) -> Any:

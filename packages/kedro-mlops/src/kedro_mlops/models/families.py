@@ -12,14 +12,14 @@ from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.task.task import Task
 
-from .preprocessing import linear_preprocessing, tree_preprocessing
+from .preprocessing import SinglePrecision, linear_preprocessing, tree_preprocessing
 
 if TYPE_CHECKING:
     # a service imports families, too, and has no Optuna
@@ -215,4 +215,5 @@ def shallow_tree(task: Task, columns: Columns, n_rows: int, seed: int) -> Pipeli
     """The simplest sensible model: a tree that fits on a napkin, to be fitted on some rows."""
     least = min(100, max(5, n_rows // 20))
     tree = _TREES[task.estimator](max_depth=3, min_samples_leaf=least, random_state=seed)
-    return Pipeline([("preprocessing", tree_preprocessing(columns)), ("model", tree)])
+    preprocessing = make_pipeline(tree_preprocessing(columns), SinglePrecision())
+    return Pipeline([("preprocessing", preprocessing), ("model", tree)])

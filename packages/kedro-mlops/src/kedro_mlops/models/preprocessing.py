@@ -195,6 +195,20 @@ class Bounded(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
         return np.clip(np.asarray(X, dtype=np.float64), self.low_, self.high_)
 
 
+class SinglePrecision(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Numbers that single precision can hold: scikit-learn's decision trees refuse others."""
+
+    def fit(self, X: NDArray[np.float64], y: Any = None) -> Self:  # noqa: ARG002
+        """Remember how many columns there are."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return an array of the shape of X."""
+        most = float(np.finfo(np.float32).max)
+        return np.clip(X, -most, most)
+
+
 def tree_preprocessing(columns: Columns) -> ColumnTransformer:
     """Preprocessing for models that split on values: ordinal codes, missing values kept."""
     encoder = OrdinalEncoder(
