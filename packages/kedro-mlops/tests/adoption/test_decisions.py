@@ -86,8 +86,30 @@ def test_what_gives_the_target_away_is_left_out_with_the_evidence(tmp_path):
 
     [closed] = [c for c in adoption.columns if c.name == "closed"]
     assert closed.use == "left out"
-    assert "alone tells the target in 100.0%" in closed.reason
+    assert "alone tells 100.0% of what there is to tell of the target" in closed.reason
     assert [c.name for c in adoption.features] == ["size", "noise"]
+
+
+def test_what_is_there_only_where_the_target_is_so_is_left_out(tmp_path):
+    table = rows()
+    reasons = pd.Series(RANDOM.choice(["price", "service", "moved"], N))
+    table.insert(0, "why_they_left", reasons.where(table["churned"] == "yes"))
+
+    [found] = [c for c in adopted(table, tmp_path, "churned").columns if c.name == "why_they_left"]
+
+    assert found.use == "left out"
+    assert "whether it is there" in found.reason or "alone tells" in found.reason
+
+
+def test_what_adds_up_to_the_target_is_left_out(tmp_path):
+    table = rows(casual=RANDOM.poisson(40, N), registered=RANDOM.poisson(90, N))
+    table["riders"] = table["casual"] + table["registered"]
+
+    found = {c.name: c for c in adopted(table, tmp_path, "riders").columns}
+
+    assert found["casual"].reason.startswith("adds up to the target, with registered")
+    assert found["registered"].use == "left out"
+    assert found["size"].use == "feature"
 
 
 @pytest.mark.parametrize(

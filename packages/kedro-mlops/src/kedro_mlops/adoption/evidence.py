@@ -17,7 +17,11 @@ Floats = NDArray[np.float64]
 # as many rows are enough to see what tells all
 MAX_ROWS = 20_000
 # of what there is to tell, the share that one column alone may tell
-TELLS_ALL = 0.995
+TELLS_ALL, TELLS_ALL_OF_A_NUMBER = 0.98, 0.99
+# and that whether it is there at all may tell
+PRESENCE_TELLS = 0.9
+# what adds up but for rounding; of how many columns, and of how many that are tried
+EXACT, MOST_ADDENDS, MAX_ADDED = 1e-6, 3, 200
 # so few rows are told apart by chance
 MIN_ROWS_TOLD = 40
 # and the share of values that look alike to be of one sort
@@ -44,20 +48,64 @@ class Evidence:
 def gather(profile: TableProfile, target: str, is_number: bool) -> Evidence:
     """Look at every column but the target."""
     others = [column.name for column in profile.columns if column.name != target]
-    told = {name: _tells(profile.sample, name, target, is_number) for name in others}
+    sample = profile.sample
+    told = {name: _tells(sample, name, target, is_number) for name in others}
+    giveaways = {
+        name: _in_words(tells, is_number)
+        for name, tells in told.items()
+        if tells > (TELLS_ALL_OF_A_NUMBER if is_number else TELLS_ALL)
+    }
+    if is_number:
+        giveaways |= _addends(sample, [n for n in others if n not in giveaways], target)
+    else:
+        giveaways |= _present_only(sample, [n for n in others if n not in giveaways], target)
     return Evidence(
-        giveaways={name: _in_words(tells, is_number) for name, tells in told.items()
-                   if tells > TELLS_ALL},
+        giveaways=giveaways,
         tells=told,
         repeats=repeats(profile, others),
         personal=dict(_personal(profile[name] for name in others)),
-    )  # fmt: skip
+    )
 
 
 def _in_words(tells: float, is_number: bool) -> str:
     if is_number:
         return f"alone explains {tells:.1%} of the target's variance"
-    return f"alone tells the target in {tells:.1%} of the rows of each class"
+    return f"alone tells {tells:.1%} of what there is to tell of the target"
+
+
+def _present_only(sample: pd.DataFrame, names: Iterable[str], target: str) -> dict[str, str]:
+    """Columns that have a value, or lack it, nearly only where the target is one of its classes."""
+    found: dict[str, str] = {}
+    for name in names:
+        there = sample[[target]].assign(there=sample[name].notna().astype("float64"))
+        tells = _tells(there, "there", target, is_number=False)
+        if tells > PRESENCE_TELLS:
+            found[name] = f"whether it is there alone tells {tells:.1%} of the target"
+    return found
+
+
+def _addends(sample: pd.DataFrame, names: Iterable[str], target: str) -> dict[str, str]:
+    """Two or three numbers that add up to the target, times what each counts."""
+    rows = sample[sample[target].notna()].iloc[:MAX_ROWS]
+    known = [n for n in names if _is_number(rows[n]) and rows[n].notna().all()]
+    if not 2 <= len(known) <= MAX_ADDED or len(rows) < MIN_ROWS_TOLD + 2 * len(known):
+        return {}
+    inputs = rows[known].to_numpy(np.float64)
+    inputs, wanted = inputs - inputs.mean(axis=0), rows[target].to_numpy(np.float64)
+    wanted = wanted - wanted.mean()
+    counts, *_ = np.linalg.lstsq(inputs, wanted, rcond=None)
+    if np.abs(inputs @ counts - wanted).max() > EXACT * np.abs(wanted).max():
+        return {}
+    matter = np.abs(counts) * inputs.std(axis=0) > EXACT * wanted.std()
+    added = [name for name, matters in zip(known, matter, strict=True) if matters]
+    if not 2 <= len(added) <= MOST_ADDENDS:
+        return {}
+    return {name: f"adds up to the target, with {' and '.join(o for o in added if o != name)}"
+            for name in added}  # fmt: skip
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
 def _tells(sample: pd.DataFrame, name: str, target: str, is_number: bool) -> float:
@@ -127,7 +175,7 @@ def _marks(values: pd.Series) -> Iterator[tuple[object, str]]:
     if len(distinct) <= len(values) / 2:
         # which rows are alike; where nearly all differ that says nothing
         yield ("alike", codes.tobytes()), "says the same as '{}'"
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    if _is_number(values):
         numbers = values.to_numpy(np.float64, na_value=np.nan)
         spread = np.nanstd(numbers)
         if spread > 0:

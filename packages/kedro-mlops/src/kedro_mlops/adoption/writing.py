@@ -34,6 +34,7 @@ BESIDE = {
 }
 RATES = {"binary": "selection_rate: 0.1", "multiclass": "error_rate: 0.1"}
 MAX_FORBIDDEN = 3
+DRIFT_BINS, ROOM_FOR_CHANCE = 10, 3
 
 
 def files_of(
@@ -67,6 +68,8 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
     task, days, n_rows = adoption.label.task, adoption.days, adoption.n_rows
     nameless = is_nameless(adoption)
     imported = sorted({delivered(adoption), "Observation"} | ({"Known"} if nameless else set()))
+    n_classes = len(adoption.label.classes)
+    modelling = modelling_for(task, n_rows, len(adoption.features), n_classes)
     return {
         "as_of": adoption.as_of,
         "assigned": nameless,
@@ -81,13 +84,12 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "loss_increase": adoption.loss_increase,
         "max_single_feature_auc": _most_by_one(adoption),
         "metric": LISTED[task][0],
-        "modelling": modelling_for(
-            task, n_rows, len(adoption.features), len(adoption.label.classes)
-        ),
+        "modelling": modelling,
         "min_labelled_rows": max(30, min(1000, n_rows // 50)),
         "min_slice_rows": max(30, min(500, n_rows // 100)),
         "n_rows": f"{n_rows:,}",
         "package": package,
+        "psi_floor": _psi_floor(adoption, modelling),
         "rate": RATES.get(task, "mean_error, in the target's unit"),
         "source": adoption.source,
         "table": adoption.table,
@@ -109,6 +111,17 @@ def _forbidden(adoption: Adoption) -> str:
         elif "ge" in column.options:
             found[column.name] = column.options["ge"] - 1
     return mapping([*found.items()][:MAX_FORBIDDEN])
+
+
+def _psi_floor(adoption: Adoption, modelling: dict[str, Any]) -> float:
+    """What the population stability index of few rows does not reach by chance.
+
+    Of bins of as many rows it is, of two samples that are alike, about the number of bins less one
+    by the rows of the smaller one; features are many, so it is given room.
+    """
+    n_watched = max(1, adoption.n_rows * modelling["later_share"])
+    by_chance = ROOM_FOR_CHANCE * (DRIFT_BINS - 1) / n_watched
+    return max(0.2, round(float(by_chance), 2))
 
 
 def _most_by_one(adoption: Adoption) -> float:
