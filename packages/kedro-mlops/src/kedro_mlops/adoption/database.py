@@ -32,7 +32,7 @@ def open_database(data: str) -> Source:
     """Find a table in a database, and copy it for the engine.
 
     Args:
-        data: ``postgresql://user:password@host/database#schema.table``, or without a schema.
+        data: ``postgresql://user:PASSWORD@host/database#schema.table``, or without a schema.
 
     Raises:
         ProjectError: if there is no such table, or the database does not answer. Passwords are in
@@ -71,7 +71,7 @@ def _url(said: str) -> sa.URL:
         scheme = said.partition(":")[0]
         raise ProjectError(
             f"{scheme}://… is no URL that SQLAlchemy knows. Files are given by their path; tables "
-            "as postgresql://user:password@host/database#table."
+            "as postgresql://user:PASSWORD@host/database#table."
         ) from error
     if not url.drivername.startswith("sqlite"):
         return url
