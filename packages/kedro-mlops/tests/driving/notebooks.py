@@ -12,7 +12,7 @@ PICTURE = "application/vnd.plotly.v1+json"
 
 
 def run_notebook(project: Project, path: Path, env: str) -> list[dict[str, Any]]:
-    """Run a notebook in an environment; return what it shows, cell by cell, by MIME type."""
+    """Run a notebook in an environment; return what it shows, one after the other, by MIME type."""
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), f"{path.name} has outputs"
     resources = {"metadata": {"path": path.parent}}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from driving.notebooks import PICTURE, run_notebook
 from driving.project import Project, copy_project, free_port
 from sklearn import datasets
 
@@ -147,6 +148,27 @@ def test_the_request_that_is_shown_is_answered_and_rows_of_the_file_are(released
     assert answered.status_code == 200
     assert len(answered.json()["predictions"]) == len(rows)
     assert info | table.about == info
+
+
+def test_the_notebook_of_data_and_champion_needs_no_edit(released: Adopted) -> None:
+    path = released.project.folder / "notebooks/explore.ipynb"
+
+    shown = run_notebook(released.project, path, "sample")
+
+    assert sum(PICTURE in output for output in shown) >= 4
+
+
+def test_the_notebook_of_candidates_compares_those_of_several_runs(released: Adopted) -> None:
+    folder = released.project.folder
+    released.project.must("kedro run --env sample --params seed=1 --pipelines=modelling,gate")
+    versions = [path.name for path in (folder / "data/sample/06_models/candidate").iterdir()]
+
+    shown = run_notebook(released.project, folder / "notebooks/model.ipynb", "sample")
+
+    tables = [output["text/html"] for output in shown if "text/html" in output]
+    assert len(versions) == 2
+    assert any(all(moment in table for moment in versions) for table in tables)
+    assert sum(PICTURE in output for output in shown) >= 4
 
 
 def test_the_project_has_tests_of_its_own_which_pass(released: Adopted) -> None:
