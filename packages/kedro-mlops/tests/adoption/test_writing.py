@@ -13,6 +13,7 @@ from example.adopted import adopted, contracts, written
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from kedro_mlops.adoption.writing import table_name
 from kedro_mlops.contract.columns import Columns, declared_in
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.core.errors import ProjectError
@@ -106,6 +107,14 @@ def test_personal_data_is_said_to_be(tmp_path):
 
     assert Columns.of(module.Observation).personal == ["mail"]
     assert "mail" not in Columns.of(module.Prediction).features
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("Our trips", "our_trips"), ("", "table"), ("Predictions", "predictions_table")],
+)
+def test_a_table_is_called_as_its_file_unless_that_is_taken(name, called):
+    assert table_name(name) == called
 
 
 # any table

@@ -13,7 +13,7 @@ from kedro_mlops.task.record import LISTED
 from .contract_text import contracts_of, delivered, is_nameless
 from .decisions import Adoption
 from .learning import modelling_for
-from .python_text import literal, mapping
+from .python_text import identifier, literal, mapping
 
 OF_REPLAYS = "parameters_replay.yml"
 CONF = (
@@ -34,7 +34,15 @@ BESIDE = {
 }
 RATES = {"binary": "selection_rate: 0.1", "multiclass": "error_rate: 0.1"}
 MAX_FORBIDDEN = 3
+# `admit` has an argument `screening`, and monitoring an entry `labelled_predictions`
+TAKEN = ("predictions", "screening")
 DRIFT_BINS, ROOM_FOR_CHANCE = 10, 3
+
+
+def table_name(name: str) -> str:
+    """What a table is called in the project: as its source, as far as that is free."""
+    word = identifier(name, "table")
+    return f"{word}_table" if word in TAKEN else word
 
 
 def files_of(

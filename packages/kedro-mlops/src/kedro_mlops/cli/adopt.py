@@ -60,16 +60,15 @@ def adopt(
     from kedro_mlops.adoption.marks import without_example
     from kedro_mlops.adoption.plan import Plan, copy
     from kedro_mlops.adoption.profile import profile
-    from kedro_mlops.adoption.python_text import identifier
     from kedro_mlops.adoption.source import open_source, without_credentials
-    from kedro_mlops.adoption.writing import files_of
+    from kedro_mlops.adoption.writing import files_of, table_name
 
     folder, today = project_folder(), datetime.now(UTC).date()
     click.echo(f"Looking at {without_credentials(data)} …")
     source = open_source(data)
     found = profile(source)
     asks = not yes and is_terminal()
-    called = identifier(source.name, "table")
+    called = table_name(source.name)
 
     def decided(asked: Asked) -> Adoption:
         return decide(found, asked, source.said, today, called)
