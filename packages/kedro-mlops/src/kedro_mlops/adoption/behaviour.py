@@ -1,6 +1,6 @@
 """What suggests itself to hold for any model of a table: tried with a small model of the sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -128,7 +128,7 @@ def _of_no_importance(tried: _Tried) -> Iterator[Expected]:
     moved: dict[str, float] = {}
     for name in tried.rows:
         swapped = random.permutation(tried.rows[name].to_numpy())
-        after = tried.score(tried.rows.assign(**{str(name): swapped}))
+        after = tried.score(_with(tried.rows, name, swapped))
         moved[str(name)] = float(np.abs(after - before).mean())
     least = min(moved, key=moved.__getitem__)
     if moved[least] < LITTLE * tried.unit:
@@ -145,7 +145,7 @@ def _directions(tried: _Tried, label: Label, numeric: Sequence[str]) -> Iterator
         step = float(f"{tried.rows[name].std():.1g}")
         if among.max() > TOGETHER or not step > 0:
             continue
-        rise = tried.score(tried.rows.assign(**{str(name): tried.rows[name] + step}))
+        rise = tried.score(_with(tried.rows, name, tried.rows[name] + step))
         rise = (rise - tried.score(tried.rows)) * np.sign(found)
         wrong = float(np.maximum(-rise, 0).mean())
         if rise.mean() > wrong:
@@ -155,6 +155,12 @@ def _directions(tried: _Tried, label: Label, numeric: Sequence[str]) -> Iterator
                 f"more {name} does not {way} {what}", str(name), _limit(wrong, tried.unit), step,
                 expect,  # type: ignore[arg-type]
             )  # fmt: skip
+
+
+def _with(rows: pd.DataFrame, name: Hashable, values: Any) -> pd.DataFrame:
+    changed = rows.copy()
+    changed[name] = values
+    return changed
 
 
 def _limit(found: float, unit: float) -> float:

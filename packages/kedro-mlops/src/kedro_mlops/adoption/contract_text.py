@@ -22,6 +22,10 @@ WORDS = (
 # what a module of contracts has by name
 IMPORTED = ("Contract", "PredictionColumns", "column", "pd")
 ROW_ID = "row_id"
+# readers of files guess the types of columns, each file by itself
+COERCE = """\
+        # callers may send "6" for a number, 6 for text, and moments as the source says them
+        coerce = True"""
 ABOUT_ROW_ID = "Digest of what the row says, which no column names; callers leave it out"
 
 
@@ -48,7 +52,7 @@ def contracts_of(adoption: Adoption) -> str:
             "Prediction(PredictionColumns, Inputs, of=Outcome)",
             "One row of the prediction log.",
             [],
-            unique=["prediction_id"],
+            config=[_unique(["prediction_id"])],
         ),
     ]
     return "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
@@ -115,13 +119,13 @@ def _inputs(adoption: Adoption, columns: list[ColumnDecision], names: dict[str, 
     words = "What is known of a row when its outcome is predicted."
     if is_nameless(adoption):
         said: list[Argument] = [literal(ABOUT_ROW_ID), ("key", True), ("assigned", True)]
-        return _class(
-            "Inputs(Known)", words, [call(f"{ROW_ID}: str = column", said)], unique=[ROW_ID]
-        )
+        key = call(f"{ROW_ID}: str = column", said)
+        return _class("Inputs(Known)", words, [key], config=[COERCE, _unique([ROW_ID])])
     keys = [column for column in columns if column.name in adoption.keys]
     fields = [_field(column, names) for column in (keys if is_derived(adoption) else columns)]
     parent = "Known" if is_derived(adoption) else "Contract"
-    return _class(f"Inputs({parent})", words, fields, unique=[*adoption.keys])
+    config = [COERCE, _unique([*adoption.keys])]
+    return _class(f"Inputs({parent})", words, fields, config=config)
 
 
 def _field(
@@ -153,13 +157,13 @@ def describe(name: str) -> str:
     return f"{words[:1].upper()}{words[1:60].rstrip()} …"
 
 
-def _class(opening: str, words: str, fields: Iterable[str], unique: Iterable[str] = ()) -> str:
+def _class(opening: str, words: str, fields: Iterable[str], config: Iterable[str] = ()) -> str:
     lines = [f"class {opening}:", f"    {_docstring(words)}"]
     fields = list(fields)
     if fields:
         lines += ["", *fields]
-    if list(unique):
-        lines += ["", "    class Config:", _unique([*unique])]
+    if config:
+        lines += ["", "    class Config:", *config]
     return "\n".join(lines) + "\n"
 
 

@@ -1,18 +1,21 @@
 """What becomes of a table: the task, and a decision for each column, with its reason."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from kedro_mlops.contract.names import LOGGED, folded
 from kedro_mlops.core.errors import ProjectError, suggestion
+from kedro_mlops.task.outputs import OUTPUTS
 from kedro_mlops.task.record import TaskName
 
 from .behaviour import Behaviour, suggest
 from .evidence import Evidence, gather
-from .features import ColumnDecision, Use, decide_column, is_called_id
+from .features import ColumnDecision, Use, decide_column, is_called_id, says_of_what
 from .labels import Label, decide_label
 from .moments import Days, days_of, propose_time
+from .notes import notes_of
 from .profile import ColumnProfile, TableProfile
 from .python_text import identifier
 
@@ -21,7 +24,7 @@ MAX_SEGMENT_VALUES = 8
 MIN_SEGMENT_ROWS = 50
 MIN_GROUPS = 20
 # what is said of how a source writes values
-SPELLINGS = ("format", "decimal", "thousands", "missing", "str_length")
+SPELLINGS = ("source_name", "format", "decimal", "thousands", "missing", "str_length")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Asked:
         drop: Columns that are not to be learned from.
         personal: Columns with personal data.
         text: Columns of free text that are to be learned from.
+        drop_rare: Whether rows of classes that are too rare are left without a label.
         take_time: Whether a moment that is safe to take is taken for the time of rows.
     """
 
@@ -48,7 +52,24 @@ class Asked:
     drop: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
+    drop_rare: bool = False
     take_time: bool = False
+
+    def renamed(self, names: Mapping[str, str]) -> "Asked":
+        """The same, of columns that are called otherwise."""
+
+        def called(*columns: str) -> tuple[str, ...]:
+            return tuple(names.get(name, name) for name in columns)
+
+        return replace(
+            self,
+            target=names.get(self.target, self.target),
+            time=self.time and names.get(self.time, self.time),
+            key=called(*self.key),
+            drop=called(*self.drop),
+            personal=called(*self.personal),
+            text=called(*self.text),
+        )
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,13 @@ def decide(
         ProjectError: if nothing can be learned, saying what to do.
     """
     _check_columns(profile, asked)
-    label = decide_label(profile, asked.target, asked.task, asked.positive)
+    label = decide_label(
+        profile, asked.target, asked.task, asked.positive, drop_rare=asked.drop_rare
+    )
+    names = _other_names(profile, label)
+    if names:
+        profile, asked = profile.renamed(names), asked.renamed(names)
+        label = replace(label, name=asked.target)
     proposed, is_safe = propose_time(profile, asked.target)
     time = asked.time or (proposed if asked.take_time and is_safe else None)
     evidence = gather(profile, asked.target, is_number=label.task == "regression")
@@ -136,6 +163,7 @@ def decide(
         for column in profile.columns
     )
     columns = _with_segments(profile, columns)
+    columns = tuple(_with_notes(profile[column.name], column) for column in columns)
     adoption = Adoption(
         table=table or identifier(source, "table"),
         source=source,
@@ -156,6 +184,21 @@ def decide(
         return adoption
     days = days_of(profile, time)
     return replace(adoption, days=days, as_of=days.as_of)
+
+
+def _other_names(profile: TableProfile, label: Label) -> dict[str, str]:
+    """What columns are called instead that are called as the log of the service calls its own."""
+    told = OUTPUTS[label.task](classes=label.classes).told
+    own = {folded(name) for name in (*LOGGED, *(each.name for each in told))}
+    names = [column.name for column in profile.columns]
+    used = own | {folded(name) for name in names}
+    found: dict[str, str] = {}
+    for name in names:
+        if folded(name) in own:
+            endings = (f"{name}{'_' * n}" for n in range(1, len(names) + 2))
+            found[name] = next(each for each in endings if folded(each) not in used)
+            used.add(folded(found[name]))
+    return found
 
 
 def _with_evidence(adoption: Adoption, profile: TableProfile) -> Adoption:
@@ -238,19 +281,13 @@ def _own_keys(profile: TableProfile, asked: Asked, time: str | None) -> tuple[st
     return ()
 
 
-def says_of_what(name: str) -> bool:
-    """Whether a name says more than that it numbers lines."""
-    return name.strip().lower() not in ("", "index", "idx", "nr", "no", "number", "rownames") and (
-        not name.lower().startswith("unnamed")
-    )
-
-
 def _repeated_id(profile: TableProfile, columns: Sequence[ColumnDecision]) -> str | None:
     """A column that is called an identifier, and has several rows of most of its values."""
     for decided in columns:
         column = profile[decided.name]
         several = MIN_GROUPS <= column.n_distinct <= profile.n_rows / 2 and not column.n_missing
-        if several and decided.use in ("feature", "left out") and is_called_id(column.name):
+        is_free = decided.use in ("feature", "left out") and says_of_what(column.name)
+        if several and is_free and is_called_id(column.name):
             return column.name
     return None
 
@@ -278,11 +315,12 @@ def _decide(
 ) -> ColumnDecision:
     name = column.name
     found = decide_column(profile, column, evidence, name in asked.text)
-    if name in asked.drop and found.use == "feature":
-        found = replace(found, use="left out", reason="as asked", options={"nullable": True})
     said = {word: found.options[word] for word in SPELLINGS if word in found.options}
+    if name in asked.drop and found.use == "feature":
+        options = {"nullable": True, **said}
+        found = replace(found, use="left out", reason="as asked", options=options)
     if name == label.name:
-        options = {"label": label.task, **label.options, **said, "nullable": True}
+        options = {"label": label.task, **said, **label.options, "nullable": True}
         return ColumnDecision(name, "label", label.type, label.reason, options, column.example)
     roles = {"key": name in keys, "group": name == group, "event_time": name == time}
     said = {role: True for role, has in roles.items() if has} | said
@@ -302,6 +340,11 @@ def _decide(
         options=said,
         example=column.example,
     )
+
+
+def _with_notes(found: ColumnProfile, column: ColumnDecision) -> ColumnDecision:
+    """With what else a person should know of it."""
+    return replace(column, reason="; ".join([column.reason, *notes_of(found)]))
 
 
 def _with_segments(

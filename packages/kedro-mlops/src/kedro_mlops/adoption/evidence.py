@@ -20,8 +20,15 @@ MAX_ROWS = 20_000
 TELLS_ALL, TELLS_ALL_OF_A_NUMBER = 0.98, 0.99
 # and that whether it is there at all may tell
 PRESENCE_TELLS = 0.9
-# what adds up but for rounding; of how many columns, and of how many that are tried
-EXACT, MOST_ADDENDS, MAX_ADDED = 1e-6, 3, 200
+# what adds up but for rounding, and what counts; of how many columns, of how many that are tried
+EXACT, COUNTS, MOST_ADDENDS, MAX_ADDED = 1e-4, 1e-3, 3, 200
+# a number that orders rows as the target does, but for rounding
+SAME_ORDER = 0.9999
+# of fewer rows a measurement may well tell all classes apart
+FEW_ROWS = 300
+# then the spread within classes is some part of what is between them; and if the label was made by
+# a limit to the column, values beside the limit are as close as others are
+COPIED, CLOSE = 0.02, 3.5
 # so few rows are told apart by chance
 MIN_ROWS_TOLD = 40
 # and the share of values that look alike to be of one sort
@@ -54,8 +61,10 @@ def gather(profile: TableProfile, target: str, is_number: bool) -> Evidence:
         name: _in_words(tells, is_number)
         for name, tells in told.items()
         if tells > (TELLS_ALL_OF_A_NUMBER if is_number else TELLS_ALL)
+        and (is_number or not _may_measure(sample, name, target))
     }
     if is_number:
+        giveaways |= _in_same_order(sample, [n for n in others if n not in giveaways], target)
         giveaways |= _addends(sample, [n for n in others if n not in giveaways], target)
     else:
         giveaways |= _present_only(sample, [n for n in others if n not in giveaways], target)
@@ -94,14 +103,52 @@ def _addends(sample: pd.DataFrame, names: Iterable[str], target: str) -> dict[st
     inputs, wanted = inputs - inputs.mean(axis=0), rows[target].to_numpy(np.float64)
     wanted = wanted - wanted.mean()
     counts, *_ = np.linalg.lstsq(inputs, wanted, rcond=None)
-    if np.abs(inputs @ counts - wanted).max() > EXACT * np.abs(wanted).max():
-        return {}
-    matter = np.abs(counts) * inputs.std(axis=0) > EXACT * wanted.std()
+    matter = np.abs(counts) * inputs.std(axis=0) > COUNTS * wanted.std()
     added = [name for name, matters in zip(known, matter, strict=True) if matters]
     if not 2 <= len(added) <= MOST_ADDENDS:
         return {}
+    total = inputs[:, matter] @ counts[matter]
+    if np.abs(total - wanted).max() > EXACT * np.abs(wanted).max():
+        return {}
     return {name: f"adds up to the target, with {' and '.join(o for o in added if o != name)}"
             for name in added}  # fmt: skip
+
+
+def _in_same_order(sample: pd.DataFrame, names: Iterable[str], target: str) -> dict[str, str]:
+    """Numbers by which rows are in the order of the target, or in the opposite one."""
+    found: dict[str, str] = {}
+    for name in names:
+        rows = sample.loc[sample[target].notna(), [name, target]].iloc[:MAX_ROWS]
+        if not _is_number(rows[name]):
+            continue
+        rows = rows.astype("float64").dropna()
+        ranks = rows.rank()
+        enough = len(rows) >= MIN_ROWS_TOLD and rows.nunique().min() > MIN_ROWS_TOLD / 2
+        if enough and abs(ranks[name].corr(ranks[target])) > SAME_ORDER:
+            found[name] = "puts rows in the order of the target"
+    return found
+
+
+def _may_measure(sample: pd.DataFrame, name: str, target: str) -> bool:
+    """Whether a number tells classes apart as a measurement can: by a gap, or not without fail.
+
+    Of few rows, that is: the petals of some irises. A copy of the class, or what the class was
+    made of by a limit, is none.
+    """
+    rows = sample[[name, target]].dropna()
+    if len(rows) >= FEW_ROWS or not _is_number(rows[name]):
+        return False
+    values, codes = rows[name].to_numpy(np.float64), pd.factorize(rows[target])[0]
+    order = np.argsort(values, kind="stable")
+    values, codes = values[order], codes[order]
+    spreads = [values[codes == code].std() for code in range(codes.max() + 1)]
+    if min(spreads) < COPIED * values.std():
+        return False
+    edges = np.flatnonzero(np.diff(codes))
+    if len(edges) > codes.max():
+        return True
+    steps = np.diff(values)
+    return bool(steps[edges].min() > CLOSE * np.median(steps[steps > 0]))
 
 
 def _is_number(values: pd.Series) -> bool:

@@ -26,6 +26,7 @@ BEYOND = 10
 ID = re.compile(
     r"(^|[\s_.-])(id|uuid|guid|key|nr|no|number|index|idx|rownames?)$|^unnamed|^$", re.I
 )
+UNNAMED = re.compile(r"unnamed: \d+(\.\d+)?|level_0")
 CAPITAL_ID = re.compile(r"[a-z]I[dD]$")
 AGE = re.compile(r"(^|[\s_.-])age([\s_.-]|$)|^alter$", re.I)
 YEAR = re.compile(r"year|^yr|jahr", re.I)
@@ -103,7 +104,7 @@ def _why_left_out(
         return f"is always {column.common[0][0] if column.common else column.example}"
     if column.name in evidence.giveaways:
         return f"{evidence.giveaways[column.name]}: is it known before? If so, say feature=True"
-    if is_identifier(profile, column):
+    if numbers_lines(column) or is_identifier(profile, column):
         return "tells rows apart, and nothing of them"
     if column.kind == "text" and not asked_text:
         return _why_no_category(column, n_known) or evidence.repeats.get(column.name)
@@ -136,9 +137,22 @@ def is_identifier(profile: TableProfile, column: ColumnProfile) -> bool:
     return False
 
 
+def numbers_lines(column: ColumnProfile) -> bool:
+    """Whether it is an index that was written with the table."""
+    name = column.name.strip().lower()
+    return name in ("", "rownames") or bool(UNNAMED.fullmatch(name) and column.kind == "integer")
+
+
 def is_called_id(name: str) -> bool:
     """Whether a name is one of identifiers."""
     return bool(ID.search(name.strip()) or CAPITAL_ID.search(name.strip()))
+
+
+def says_of_what(name: str) -> bool:
+    """Whether a name says more than that it numbers lines."""
+    return name.strip().lower() not in ("", "index", "idx", "nr", "no", "number", "rownames") and (
+        not name.lower().startswith("unnamed")
+    )
 
 
 def _values(column: ColumnProfile) -> tuple[dict[str, Any], str]:
@@ -214,6 +228,8 @@ def far_beyond(value: float) -> float:
 def spelling(column: ColumnProfile) -> dict[str, Any]:
     """How the source says its values, where that is not as usual."""
     said: dict[str, Any] = {}
+    if column.source_name:
+        said["source_name"] = column.source_name
     if column.format:
         said["format"] = column.format
     if column.decimal != ".":

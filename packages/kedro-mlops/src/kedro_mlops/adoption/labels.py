@@ -1,7 +1,7 @@
 """What is asked of a table: which task its target makes, and whether that can be learned."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kedro_mlops.core.errors import ProjectError, suggestion
@@ -47,9 +47,21 @@ class Label:
 
 
 def decide_label(
-    profile: TableProfile, target: str, task: TaskName | None, positive: str | None
+    profile: TableProfile,
+    target: str,
+    task: TaskName | None,
+    positive: str | None,
+    *,
+    drop_rare: bool = False,
 ) -> Label:
     """Take the target for a label.
+
+    Args:
+        profile: What was found in the table.
+        target: The column.
+        task: What is predicted, if it is not to be found out.
+        positive: Of two values, the one whose probability is predicted.
+        drop_rare: Whether rows of classes that are too rare are left without a label.
 
     Raises:
         ProjectError: if nothing can be learned of it, saying what to do.
@@ -59,6 +71,8 @@ def decide_label(
         raise ProjectError(f"There is no column '{target}' to predict. {suggestion(target, names)}")
     column = profile[target]
     _check_rows(profile, column)
+    if drop_rare and task != "regression":
+        return _without_rare(profile, column, task, positive)
     chosen = task or _infer(column)
     if chosen == "regression":
         return _number(column, asked=task is not None)
@@ -72,6 +86,23 @@ def decide_label(
             f"Say --task {'binary' if len(counts) == 2 else 'multiclass'}, or leave it out."
         )
     return _several(column, counts)
+
+
+def _without_rare(
+    profile: TableProfile, column: ColumnProfile, task: TaskName | None, positive: str | None
+) -> Label:
+    """The label without the classes that are too rare: they stand for no value."""
+    kept = tuple((value, n) for value, n in column.common if n >= MIN_ROWS_OF_A_CLASS)
+    rare = [str(value) for value, n in column.common if n < MIN_ROWS_OF_A_CLASS]
+    n_rare = sum(n for _, n in column.common) - sum(n for _, n in kept)
+    others = replace(column, common=kept, n_distinct=len(kept), n_missing=column.n_missing + n_rare)
+    columns = tuple(others if c.name == column.name else c for c in profile.columns)
+    label = decide_label(replace(profile, columns=columns), column.name, task, positive)
+    if not rare or label.task == "regression":
+        return label
+    words = f"{label.reason}; without {n_rare} rows of the rare {', '.join(rare[:10])}"
+    missing = [*dict.fromkeys(["", "NA", *column.missing, *rare])]
+    return replace(label, reason=words, options={**label.options, "missing": missing})
 
 
 def _check_rows(profile: TableProfile, column: ColumnProfile) -> None:
@@ -135,7 +166,7 @@ def _check_classes(column: ColumnProfile, counts: Counter[Any]) -> None:
         raise ProjectError(
             f"'{column.name}' has classes of fewer than {MIN_ROWS_OF_A_CLASS} rows, which are too "
             f"rare to be on every side of a split: {_listed(rare)}. Put them together, e.g. as "
-            f"'other', take their rows out of the table, or collect more of them{or_number}."
+            f"'other', say --drop-rare to leave their rows out, or collect more of them{or_number}."
         )
 
 

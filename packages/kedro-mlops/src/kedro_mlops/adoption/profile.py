@@ -4,6 +4,7 @@ All rows are read in the engine, by the parser that will read them for the contr
 is odd here is what will be quarantined there. What a sample tells as well is told by the sample.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,6 +32,11 @@ SAMPLE_ROWS = 50_000
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 SUSPECTS = {sign * (10**digits - 1) for digits in range(1, 7) for sign in (-1, 1)} | {-1}
 MIN_REPEATED = 3
+HAS_DIGIT = re.compile(r"\d")
+# a number of so few values may have names among them; so many odd ones are by chance
+FEW_VALUES, BY_CHANCE = 50, 0.001
+# so often a word stands for no value in a column of many numbers, if there are so few of them
+MIN_WORD, MAX_WORDS = 3, 5
 # odd values among which there may be words for no value
 MOST_ODD = 100
 # values that are counted one by one, with room for the estimate of how many there are
@@ -68,6 +74,8 @@ class ColumnProfile:
         suspects: Numbers far from all others that many rows have, such as -999: they may stand for
             no value.
         example: A value that is as usual as any.
+        source_name: What the source calls it, if the project cannot.
+        words: Of ``missing``, those that some numbers are instead of.
     """
 
     name: str
@@ -88,6 +96,8 @@ class ColumnProfile:
     mean_words: float = 0.0
     suspects: tuple[float, ...] = ()
     example: Any = None
+    source_name: str | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,14 @@ class TableProfile:
 
     def __getitem__(self, name: str) -> ColumnProfile:
         return {column.name: column for column in self.columns}[name]
+
+    def renamed(self, names: Mapping[str, str]) -> "TableProfile":
+        """The same, of a project that calls some columns otherwise."""
+        columns = tuple(
+            replace(c, name=names[c.name], source_name=c.name) if c.name in names else c
+            for c in self.columns
+        )
+        return replace(self, columns=columns, sample=self.sample.rename(columns=dict(names)))
 
 
 def profile(source: Source) -> TableProfile:
@@ -196,13 +214,19 @@ def _with_words(source: ir.Column, reading: Reading, counts: Counts) -> tuple[Re
     odd = source.as_table().filter(_parsed(source, reading).failed)
     words = odd.group_by(source.get_name()).aggregate(__n=ibis._.count())
     most = words.order_by(ibis.desc("__n")).limit(MOST_ODD).to_pyarrow()
-    missing = {
-        word: n
-        for word, n in zip(*most.to_pydict().values(), strict=True)
-        if is_no_value(word, reading.kind)
-    }
+    words_of = dict(zip(*most.to_pydict().values(), strict=True))
+    missing = {word: n for word, n in words_of.items() if is_no_value(word, reading.kind)}
+    repeated = {w: n for w, n in words_of.items() if w not in missing and n >= MIN_WORD}
+    if counts["distinct"] > FEW_VALUES and _are_words(reading, repeated):
+        missing |= repeated
     counts = counts | {what: counts[what] - sum(missing.values()) for what in ("given", "odd")}
     return replace(reading, missing=(*reading.missing, *missing)), counts
+
+
+def _are_words(reading: Reading, odd: Mapping[str, int]) -> bool:
+    """Whether numbers are replaced by a few words, each of them often."""
+    is_number = reading.kind in ("integer", "number")
+    return is_number and len(odd) <= MAX_WORDS and not any(map(HAS_DIGIT.search, odd))
 
 
 def _weaker(reading: Reading, counts: Counts) -> Reading | None:
@@ -216,7 +240,9 @@ def _weaker(reading: Reading, counts: Counts) -> Reading | None:
 
 
 def _is_refused(reading: Reading, counts: Counts) -> bool:
-    too_odd = (counts["odd"] or 0) > TOLERANCE * (counts["given"] or 0)
+    named = reading.kind in ("integer", "number") and counts["distinct"] <= FEW_VALUES
+    tolerance = BY_CHANCE if named else TOLERANCE
+    too_odd = (counts["odd"] or 0) > tolerance * (counts["given"] or 0)
     return reading.kind not in ("text", "empty") and (too_odd or _is_code(counts))
 
 
@@ -256,7 +282,7 @@ def _counted_apart(table: ir.Table, readings: Mapping[str, Reading]) -> dict[str
         for number, (name, reading) in enumerate(readings.items())
         for what, expression in _counts(table[name], reading).items()
     }
-    [found] = table.aggregate(**asked).to_pyarrow().to_pylist()
+    [found] = table.aggregate(asked).to_pyarrow().to_pylist()
     return {
         name: {key.split(" ")[1]: found[key] for key in asked if key.split(" ")[0] == str(number)}
         for number, name in enumerate(readings)
@@ -315,7 +341,7 @@ def _as_column(name: str, reading: Reading) -> Column:
 
 def _typed(table: ir.Table, readings: Mapping[str, Reading]) -> pd.DataFrame:
     parts = [
-        table.select(**{n: _parsed(table[n], readings[n]).typed for n in part}).to_pandas()
+        table.select({n: _parsed(table[n], readings[n]).typed for n in part}).to_pandas()
         for part in _parts(list(readings))
     ]
     rows: pd.DataFrame = pd.concat(parts, axis=1)
@@ -380,6 +406,7 @@ def _column_profile(
         n_odd=int(counts["odd"] or 0),
         n_distinct=n_distinct,
         missing=reading.missing,
+        words=tuple(w for w in reading.missing if not is_no_value(w, reading.kind)),
         format=reading.format,
         decimal=reading.decimal,
         thousands=reading.thousands,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kedro_mlops.adoption.decisions import Adoption, Asked
     from kedro_mlops.adoption.plan import Plan
     from kedro_mlops.adoption.profile import TableProfile
+    from kedro_mlops.adoption.source import Source
 
 TASKS = get_args(TaskName)
 MAX_NAME = 40
@@ -43,6 +44,7 @@ def _columns(name: str, help_text: str) -> Callable[[Command], Command]:
 @_columns("drop", "Not to be learned from")
 @_columns("personal", "Personal data")
 @_columns("text", "Free text to be learned from")
+@click.option("--drop-rare", is_flag=True, help="Leave out rows of classes that are too rare.")
 @click.option("--yes", is_flag=True, help="Take the proposals, and ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show the changes, and make none.")
 @click.option("--force", is_flag=True, help="Replace files although they were edited.")
@@ -82,6 +84,8 @@ def adopt(
     if asks:
         adoption = decided(_ask(adoption, asked))
     _show(adoption)
+    for line in _of_source(source):
+        click.echo(line)
     place, package = source.place(folder), str(kedro_project.PACKAGE_NAME)
     replayed = (folder / "src" / package / "pipelines/replay").is_dir()
     files = files_of(adoption, package, source.entry(place), today, replayed=replayed)
@@ -178,6 +182,17 @@ def _remarks(adoption: "Adoption") -> Iterator[str]:
         yield "No column tells rows apart: they get a row_id, made of what they say."
 
 
+def _of_source(source: "Source") -> Iterator[str]:
+    """What of the source is no part of its table."""
+    for name, reason in source.left_out.items():
+        yield f"{name} is left out: it {reason}."
+    if source.n_odd_lines:
+        yield (
+            f"{source.n_odd_lines:,} lines have more or fewer cells than the header: they go to "
+            "the quarantine."
+        )
+
+
 def _tell(plan: "Plan", package: str) -> None:
     """What was made, and what comes next."""
     click.echo(
@@ -186,4 +201,8 @@ def _tell(plan: "Plan", package: str) -> None:
     )
     if plan.removed:
         click.echo(f"Removed, as it was about the example: {', '.join(plan.removed)}")
+    if "pyproject.toml" in plan.files:
+        click.echo(
+            "uv.lock still has what the example needed, which does no harm: mend by `uv lock`."
+        )
     click.echo("Next: `make run`, and then `make serve`.")

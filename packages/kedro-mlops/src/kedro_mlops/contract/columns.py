@@ -128,6 +128,7 @@ class Role:
     lookup: Lookup | None = None
     unseen: Unseen | None = None
     missing: tuple[str, ...] | None = None
+    source_name: str | None = None
     format: str | None = None
     decimal: str = "."
     thousands: str | None = None
@@ -158,6 +159,7 @@ def column(
     lookup: Lookup | None = None,
     unseen: Unseen | None = None,
     missing: tuple[str, ...] | None = None,
+    source_name: str | None = None,
     format: str | None = None,  # noqa: A002 - as pandas.to_datetime has it
     decimal: str = ".",
     thousands: str | None = None,
@@ -207,6 +209,8 @@ def column(
         missing: What stands for no value where the source is text. By default, what does so in the
             whole table, except where it is a value: what ``isin`` lists, and any word in a column
             of text that is not ``nullable``.
+        source_name: What the source calls it, where that is not its name: the log of the service
+            has columns of its own, such as ``decision``.
         format: How a source that is text says a moment, in the directives of ``strptime``, such as
             ``%d.%m.%Y``; by ISO 8601 unless that is said. A moment that says its zone is read as
             UTC.
@@ -215,12 +219,15 @@ def column(
             ``.``, ``'`` or a space.
         example: A realistic value, shown in the API's documentation.
         told: In a prediction log: one of what every prediction has.
-        **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable``, ``coerce`` and so on.
+        **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable`` and so on. With
+            ``coerce``, or ``Config.coerce`` for all columns, the service takes values in other
+            types, too, where these can only mean one of the column's: text as the source says it,
+            or a whole number for text.
     """
     role = Role(
         key, assigned, group, event_time, known_ahead, label, positive, loss, coverage, unit,
         label_time, feature, by_target, text, segment, personal, protected, lookup, unseen, missing,
-        format, decimal, thousands, example, told,
+        source_name, format, decimal, thousands, example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -233,6 +240,7 @@ class Column:
         finite: Whether its values are numbers that may not be infinite.
         checks: What else its values must keep: the names of ``CHECKS``, and the limit of each.
         judges: All that its values must keep, to be called on them.
+        coerce: Whether callers may send values in other types, too.
     """
 
     name: str
@@ -245,6 +253,7 @@ class Column:
     checks: dict[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = MISSING
     judges: tuple[pa.Check, ...] = field(default=(), compare=False, repr=False)
+    coerce: bool = False
 
     @property
     def integer(self) -> bool:
@@ -514,7 +523,10 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
         raise ContractError(f"{contract.__name__} in contracts.py: {misnaming}.")
     schema = contract.to_schema()
     missing = (getattr(contract.__config__, "metadata", None) or {}).get("missing", MISSING)
-    columns = tuple(_column(name, spec, missing) for name, spec in schema.columns.items())
+    columns = tuple(
+        replace(_column(name, spec, missing), coerce=spec.coerce or schema.coerce)
+        for name, spec in schema.columns.items()
+    )
     called = {field.original_name: field.name for _, field in contract.__fields__.values()}
     for misnaming in misnamed(members, called):
         raise ContractError(f"{contract.__name__} in contracts.py {misnaming}.")

@@ -10,7 +10,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
-from .columns import Column, Role
+from .columns import Column, Columns, Role
 from .rules import without_nan
 
 # Python knows of no others; the engine does, and of infinity
@@ -52,6 +52,13 @@ def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
         return raw
     mixed = [name for name in raw.columns if raw[name].dtype == object]
     return ibis.memtable(raw.astype(dict.fromkeys(mixed, "str")))
+
+
+def as_named(raw: pd.DataFrame | ir.Table, columns: Columns) -> ir.Table:
+    """The source as a table of the engine, in which columns are called as a contract calls them."""
+    table = as_table(raw)
+    called = {c.name: c.role.source_name for c in columns.all if c.role.source_name}
+    return table.rename({new: old for new, old in called.items() if old in table.columns})
 
 
 def parse(column: Column, source: ir.Column) -> Parsed:

@@ -18,7 +18,7 @@ from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import Parameters
 
 from .columns import LINE, Columns
-from .parsing import Parsed, as_table, parse
+from .parsing import Parsed, as_named, parse
 from .rules import Rule, column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
 from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 
@@ -53,7 +53,7 @@ def screen(
         and of each broken rule the number of rows and examples, worst first.
     """
     columns = Columns.of(contract)
-    source = as_table(raw)
+    source = as_named(raw, columns)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
     typed = {name: found.typed for name, found in parsed.items()}
     rules = list(_rules(columns, parsed, source))

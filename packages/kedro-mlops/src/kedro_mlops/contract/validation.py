@@ -15,7 +15,7 @@ from kedro.validation import CheckFailure, DataValidationError
 
 from .columns import Column, Columns
 from .names import alike_but_for_case
-from .parsing import as_table, parse
+from .parsing import as_named, parse
 from .rules import column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
 
 EXAMPLES = 5
@@ -112,7 +112,7 @@ class RawTableValidator:
             DataValidationError: naming what is missing or of another type.
         """
         _raise_for(self._path, _alike(raw))
-        table = as_table(raw)
+        table = as_named(raw, self._columns)
         absent = _missing(table, self._columns)
         if absent:
             raise MissingColumnsError(self._path, absent, list(table.columns), self._columns)

@@ -7,7 +7,7 @@ import numpy as np
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ContractError
 from kedro_mlops.runtime.checks import CHECKS, anchored
-from kedro_mlops.runtime.serving_spec import Field
+from kedro_mlops.runtime.serving_spec import Field, Spelling
 
 LEFT_OUT = "; it may be left out, and is then the id of the prediction"
 _INT64 = np.iinfo(np.int64)
@@ -58,7 +58,13 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         source=lookup,
         accept_unseen=column.accepts_unseen,
         assigned=column.role.assigned,
+        coerced=_spelling(column) if column.coerce else None,
     )
+
+
+def _spelling(column: Column) -> Spelling:
+    role = column.role
+    return Spelling(list(column.missing), role.format, role.decimal, role.thousands)
 
 
 def _rules(column: Column) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def look_up(rows: ir.Table, contract: Columns, tables: Mapping[str, ir.Table]) -
             )
         table = tables[name]
         keys = {_ENTITY: table[ENTITY]} | ({_DAY: table[DAY]} if daily else {})
-        values = table.select(**keys, **{c.name: _value(table, c) for c in columns})
+        values = table.select(keys | {c.name: _value(table, c) for c in columns})
         rows = rows.left_join(values, [(by, _ENTITY), *([_DAY] if daily else [])])
         rows = rows.drop(_ENTITY, *([f"{_DAY}_right"] if daily else []))
     return rows.drop(_DAY) if _DAY in rows.columns else rows

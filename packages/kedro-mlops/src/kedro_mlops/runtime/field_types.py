@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from . import serving_spec as spec
 from .checks import asked_of
+from .coercion import coercion
 
 # longest text of a field that does not say how long it may be
 MAX_TEXT = 256
@@ -64,7 +65,9 @@ def value_judge(field: spec.Field) -> Callable[[Any], Any]:
 def _member(field: spec.Field) -> Any:
     whole = [BeforeValidator(_integral)] if field.integer else []
     limited: Any = Annotated[_type(field), Field(**_limits(field)), *whole, *_refusals(field)]
-    annotation = limited | None if field.nullable else limited
+    annotation: Any = limited | None if field.nullable else limited
+    if field.coerced:
+        annotation = Annotated[annotation, BeforeValidator(coercion(field))]
     default = None if field.nullable else ...
     return annotation, Field(default, alias=field.name, description=field.description)
 

@@ -52,6 +52,22 @@ class Lookup(msgspec.Struct, frozen=True):
     daily: bool = True
 
 
+class Spelling(msgspec.Struct, frozen=True):
+    """How the text of a source says values; see ``contract.columns.column``.
+
+    Attributes:
+        missing: What stands for no value.
+        format: How a moment is said, in the directives of ``strptime``; none if by ISO 8601.
+        decimal: What stands before the fraction of a number.
+        thousands: What stands between its groups of three digits, if anything does.
+    """
+
+    missing: list[str] = []
+    format: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+
+
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One column of the contract.
 
@@ -63,6 +79,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         source: Where the value is looked up; without it, the caller sends it.
         accept_unseen: Whether a category that the model has not seen is answered, and said so.
         assigned: Whether the prediction's id takes the place of a key that is left out.
+        coerced: How callers may also say values, if in other types than the field's.
     """
 
     name: str
@@ -79,6 +96,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     source: Lookup | None = None
     accept_unseen: bool = False
     assigned: bool = False
+    coerced: Spelling | None = None
 
     @property
     def types(self) -> Types:
