@@ -136,8 +136,7 @@ def judged(contract, body):
     if not isinstance(rows, list) or not 0 < len(rows) <= MAX_ROWS:
         return None
     right, wrong = validation_errors(reader(contract).model, rows, frozenset())
-    names = [field.name for field in spec_of(contract).sent]
-    values = [[getattr(row, name) for name in names] for row in right]
+    values = [[*vars(row).values()] for row in right]
     return None if wrong else [[(type(value), value) for value in row] for row in values]
 
 
