@@ -93,7 +93,7 @@ def suggest(
         numeric: Those of them that are numbers.
     """
     rows = sample[sample[label.name].notna()].iloc[:MAX_ROWS]
-    if label.task == "multiclass" or len(rows) < MIN_ROWS or len(features) > MAX_COLUMNS:
+    if label.is_one_of_several or len(rows) < MIN_ROWS or len(features) > MAX_COLUMNS:
         return Behaviour()
     tried = _try(rows, label, features)
     return Behaviour(
@@ -104,7 +104,7 @@ def suggest(
 
 def _try(rows: pd.DataFrame, label: Label, features: Sequence[str]) -> _Tried:
     inputs = pd.DataFrame({name: numbers_of(rows[name])[:, 0] for name in features})
-    if label.task == "regression":
+    if label.is_number:
         target = rows[label.name].to_numpy(np.float64)
         model, unit = (
             HistGradientBoostingRegressor(max_iter=50, random_state=0),
@@ -149,7 +149,7 @@ def _directions(tried: _Tried, label: Label, numeric: Sequence[str]) -> Iterator
         rise = (rise - tried.score(tried.rows)) * np.sign(found)
         wrong = float(np.maximum(-rise, 0).mean())
         if rise.mean() > wrong:
-            what = label.name if label.task == "regression" else f"the chance of {label.classes[1]}"
+            what = label.name if label.is_number else f"the chance of {label.classes[1]}"
             way, expect = ("lower", "not_lower") if found > 0 else ("raise", "not_higher")
             yield Expected(
                 f"more {name} does not {way} {what}", str(name), _limit(wrong, tried.unit), step,

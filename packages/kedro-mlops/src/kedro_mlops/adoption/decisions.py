@@ -153,7 +153,7 @@ def decide(
         label = replace(label, name=asked.target)
     proposed, is_safe = propose_time(profile, asked.target)
     time = asked.time or (proposed if asked.take_time and is_safe else None)
-    evidence = gather(profile, asked.target, is_number=label.task == "regression")
+    evidence = gather(profile, asked.target, is_number=label.is_number)
     evidence = replace(
         evidence, personal=evidence.personal | dict.fromkeys(asked.personal, "as asked")
     )
@@ -205,7 +205,7 @@ def _with_evidence(adoption: Adoption, profile: TableProfile) -> Adoption:
     """What the sample says of limits, and of what suggests itself."""
     label, names = adoption.label, [c.name for c in adoption.features]
     told = [adoption.evidence.tells.get(name, 0.0) for name in names]
-    spread = float(profile.sample[label.name].var()) if label.task == "regression" else 1.0
+    spread = float(profile.sample[label.name].var()) if label.is_number else 1.0
     learned = [c for c in adoption.features if "text" not in c.options]
     return replace(
         adoption,

@@ -6,6 +6,8 @@ from typing import Any
 
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.task.record import TaskName
+from kedro_mlops.task.task import Task
+from kedro_mlops.task.tasks import TASKS
 
 from .profile import MOST_COMMON, ColumnProfile, TableProfile
 
@@ -44,6 +46,21 @@ class Label:
     classes: tuple[Any, ...]
     reason: str
     is_unsure: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is no class."""
+        return not self.classes
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether there are more than two classes."""
+        return len(self.classes) > 2
+
+    @property
+    def asked(self) -> Task:
+        """What is asked of models, in general."""
+        return TASKS[self.task](self.name, self.classes)
 
 
 def decide_label(

@@ -3,8 +3,9 @@
 from typing import Any
 
 from kedro_mlops.task.record import TaskName
+from kedro_mlops.task.tasks import TASKS
 
-LINEAR: dict[TaskName, str] = {"regression": "ridge"}
+LINEAR = {"classifier": "logistic_regression", "regressor": "ridge"}
 # of the minute and more that a search may take; what it takes to fit the winner comes on top
 MAX_TUNING_SECONDS = 45
 # fewer labelled rows are cross-validated
@@ -31,7 +32,7 @@ def modelling_for(
         n_classes: Of a label that is one of several.
         n_workers: Cores.
     """
-    width = max(1, n_features) * (n_classes if task == "multiclass" else 1)
+    width = max(1, n_features) * (n_classes if n_classes > 2 else 1)
     searched, learned = (
         max(LEAST_ROWS, cells // width) for cells in (CELLS_OF_A_TRIAL, CELLS_OF_A_MODEL)
     )
@@ -49,7 +50,7 @@ def modelling_for(
             "below_rows": FEW_ROWS,
             "more_trials": 1,
         },
-        "n_trials": {LINEAR.get(task, "logistic_regression"): 6, "gradient_boosting": 40},
+        "n_trials": {LINEAR[TASKS[task].estimator]: 6, "gradient_boosting": 40},
         "broad_search": True,
         "max_tuning_seconds": MAX_TUNING_SECONDS,
         "max_tuning_rows": searched if searched < n_rows else None,

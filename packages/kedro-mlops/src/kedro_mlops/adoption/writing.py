@@ -8,8 +8,6 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kedro_mlops.task.record import LISTED
-
 from .contract_text import contracts_of, delivered, is_nameless
 from .decisions import Adoption
 from .learning import modelling_for
@@ -32,7 +30,6 @@ BESIDE = {
     "tests/test_contracts.py": "test_contracts.py",
     "tests/test_loop.py": "test_loop.py",
 }
-RATES = {"binary": "selection_rate: 0.1", "multiclass": "error_rate: 0.1"}
 MAX_FORBIDDEN = 3
 # `admit` has an argument `screening`, and monitoring an entry `labelled_predictions`
 TAKEN = ("predictions", "screening")
@@ -73,11 +70,11 @@ def files_of(
 
 def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) -> dict[str, Any]:
     """What templates are filled with."""
-    task, days, n_rows = adoption.label.task, adoption.days, adoption.n_rows
+    days, n_rows = adoption.days, adoption.n_rows
     nameless = is_nameless(adoption)
     imported = sorted({delivered(adoption), "Observation"} | ({"Known"} if nameless else set()))
     n_classes = len(adoption.label.classes)
-    modelling = modelling_for(task, n_rows, len(adoption.features), n_classes)
+    modelling = modelling_for(adoption.label.task, n_rows, len(adoption.features), n_classes)
     return {
         "as_of": adoption.as_of,
         "assigned": nameless,
@@ -91,17 +88,17 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "label": literal(adoption.label.name),
         "loss_increase": adoption.loss_increase,
         "max_single_feature_auc": _most_by_one(adoption),
-        "metric": LISTED[task][0],
+        "metric": adoption.label.asked.listed[0],
         "modelling": modelling,
         "min_labelled_rows": max(30, min(1000, n_rows // 50)),
         "min_slice_rows": max(30, min(500, n_rows // 100)),
         "n_rows": f"{n_rows:,}",
         "package": package,
+        "priced": adoption.label.asked.priced,
         "psi_floor": _psi_floor(adoption, modelling),
-        "rate": RATES.get(task, "mean_error, in the target's unit"),
+        "rate": adoption.label.asked.rates[0],
         "source": adoption.source,
         "table": adoption.table,
-        "task": task,
         "time": literal(adoption.time),
         "today": today.isoformat(),
         **_replayed(adoption),
@@ -136,7 +133,7 @@ def _psi_floor(adoption: Adoption, modelling: dict[str, Any]) -> float:
 
 def _most_by_one(adoption: Adoption) -> float:
     """What a single feature may tell, where those that give the label away are left out."""
-    if adoption.label.task == "multiclass" or adoption.strongest > 0.8:
+    if adoption.label.is_one_of_several or adoption.strongest > 0.8:
         return 1
     return 0.99
 

@@ -121,11 +121,11 @@ def _ask_target(found: "TableProfile", *, asks: bool) -> str:
 def _ask(adoption: "Adoption", asked: "Asked") -> "Asked":
     """Ask what only a person knows; what is proposed is the default."""
     label = adoption.label
-    if label.is_unsure and label.task == "multiclass" and asked.task is None:
+    if label.is_unsure and label.is_one_of_several and asked.task is None:
         question = f"{label.name} is {label.reason}. What is predicted?"
         task = click.prompt(question, type=click.Choice(TASKS), default=label.task)
         asked = replace(asked, task=task)
-    elif label.is_unsure and label.task == "binary" and asked.positive is None:
+    elif label.is_unsure and not label.is_number and asked.positive is None:
         values = [str(value) for value in label.classes]
         question = f"Which {label.name} is looked for?"
         positive = click.prompt(question, type=click.Choice(values), default=values[-1])
