@@ -32,8 +32,8 @@ pytest.register_assert_rewrite("tests.e2e.walkthrough")
 SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "scrape", "serving"))
 # and those that make copies of their own
 ALONE = ("test_extending.py", "test_growth.py", "test_starter.py", "test_two_models.py")
-# of which each has several, one for each of a parameter's values
-EACH_ALONE = ("test_tasks.py", "test_adoption.py")
+# or several, one for each of a parameter's values
+EACH_ALONE = ("test_tasks.py",)
 OF_ENGINE = Path(__file__).parent / "packages/kedro-mlops/tests"
 
 

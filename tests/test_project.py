@@ -16,6 +16,8 @@ from kedro_mlops.documentation.nodes import ModelCard
 
 ROOT = Path(__file__).parents[1]
 OWNER = "flight_delays"
+# without what Kedro adds to it when a test opens the project
+PYTHONPATH = os.environ.get("PYTHONPATH", "")
 # as Airflow's operators do
 SCHEDULED = """
 import json, sys
@@ -32,7 +34,7 @@ print(json.dumps({"described": described, "code": code.model_dump()}, default=st
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"COLUMNS": "200"}
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH, "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
