@@ -115,7 +115,7 @@ def _without_rare(
     others = replace(column, common=kept, n_distinct=len(kept), n_missing=column.n_missing + n_rare)
     columns = tuple(others if c.name == column.name else c for c in profile.columns)
     label = decide_label(replace(profile, columns=columns), column.name, task, positive)
-    if not rare or label.task == "regression":
+    if not rare or label.is_number:
         return label
     words = f"{label.reason}; without {n_rare} rows of the rare {', '.join(rare[:10])}"
     missing = [*dict.fromkeys(["", "NA", *column.missing, *rare])]
