@@ -33,7 +33,11 @@ def texts(root):
             text = None if node in parts else _text(node)
             if text and text not in skipped:
                 yield f"{path.relative_to(root)}:{node.lineno}", text
-    for pattern in ("packages/*/src/**/*.j2", "deploy/prometheus/rules.yml", "deploy/**/README.md"):
+    for pattern in (
+        "packages/*/src/*/reporting/**/*.j2",
+        "deploy/prometheus/rules.yml",
+        "deploy/**/README.md",
+    ):
         for path in root.glob(pattern):
             yield str(path.relative_to(root)), re.sub(r"{[{%].*?[%}]}", "…", path.read_text())
 

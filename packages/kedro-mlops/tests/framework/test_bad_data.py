@@ -152,7 +152,7 @@ def a_folder(path):
     ("damage", "words"),
     [
         (no_file, ["raw cannot be read", "trips.csv"]),
-        (a_folder, ["raw cannot be read", "trips.csv"]),
+        (a_folder, ["trips.csv is a folder without CSV files"]),
         (no_bytes, ["trips.csv is empty"]),
         (another_encoding, ["trips.csv is not utf-8", "encoding"]),
         (no_rows, ["'raw'", "the table has rows"]),

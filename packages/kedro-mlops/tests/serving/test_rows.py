@@ -28,6 +28,11 @@ def model_of(contract):
     return request_model([field for field in fields_of(Columns.of(contract)) if not field.source])
 
 
+def taken(model, row):
+    """The values of a row, as they are judged."""
+    return model.model_validate(row).model_dump(by_alias=True)
+
+
 COLUMNS = Columns.of(Inputs)
 Row = model_of(Inputs)
 EXAMPLE = Row.model_json_schema()["example"]
@@ -225,7 +230,7 @@ def test_patterns_are_looked_for_at_the_beginning_as_in_the_contract():
 
     model = model_of(Coded)
 
-    assert model.model_validate({"code": "CDx"}).code == "CDx"
+    assert taken(model, {"code": "CDx"})["code"] == "CDx"
     for beside in ("xAB", "xCD"):
         with pytest.raises(ValidationError, match="should match pattern"):
             model.model_validate({"code": beside})
@@ -237,7 +242,7 @@ def test_numbers_may_be_enumerated():
 
     model = model_of(Plane)
 
-    assert model.model_validate({"engines": 2}).engines == 2
+    assert taken(model, {"engines": 2})["engines"] == 2
     with pytest.raises(ValidationError, match=r"Input should be .*1.* 2"):
         model.model_validate({"engines": 3})
 
@@ -252,7 +257,7 @@ def test_forbidden_values_are_refused_and_documented(dtype, forbidden, allowed):
 
     model = model_of(Choice)
 
-    assert model.model_validate({"choice": allowed}).choice == allowed
+    assert taken(model, {"choice": allowed})["choice"] == allowed
     for value in forbidden:
         with pytest.raises(ValidationError, match="should be none of"):
             model.model_validate({"choice": value})
@@ -265,8 +270,8 @@ def test_a_forbidden_value_is_refused_where_none_may_be_given():
 
     model = model_of(Code)
 
-    assert model.model_validate({}).code is None
-    assert model.model_validate({"code": None}).code is None
+    assert taken(model, {})["code"] is None
+    assert taken(model, {"code": None})["code"] is None
     with pytest.raises(ValidationError, match="should be none of"):
         model.model_validate({"code": "XX"})
 
@@ -277,7 +282,7 @@ def test_forbidden_values_go_with_other_checks():
 
     model = model_of(Floor)
 
-    accepted = [model.model_validate({"floor": floor}).floor for floor in (0, 12, 14, 20)]
+    accepted = [taken(model, {"floor": floor})["floor"] for floor in (0, 12, 14, 20)]
     assert accepted == [0, 12, 14, 20]
     for floor in (-1, 13, 21):
         with pytest.raises(ValidationError):

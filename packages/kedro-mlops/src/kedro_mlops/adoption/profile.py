@@ -437,8 +437,8 @@ def _is_suspect(value: float, values: pd.Series, found: ColumnProfile) -> bool:
     if not repeated or others.empty:
         return False
     low, high = others.min(), others.max()
-    distance: float = min(abs(value - low), abs(value - high))
-    return distance > high - low or (value < 0 <= low and distance > 1)
+    gap: float = min(abs(value - low), abs(value - high))
+    return gap > high - low or (value < 0 <= low and gap > 1)
 
 
 def _example(values: pd.Series, common: Common) -> Any:
