@@ -7,12 +7,14 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
 from example import ENVIRONMENT
 from example.factories import X, Y, decided, fitted, from_scikit_learn, observations, tiny_package
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -33,6 +35,7 @@ FILES = [
 ]  # fmt: skip
 FAMILIES = pytest.mark.parametrize("family", ["gradient_boosting", "logistic_regression"])
 ROWS = observations(100, seed=7)
+LETTERS = json.dumps(["x", "long", "", "é", '"', "\\"])
 
 
 @pytest.fixture
@@ -101,6 +104,16 @@ def test_a_model_that_was_read_back_has_the_hash_it_had():
     back = load_estimator(data)
 
     assert _serialise(back) == dump_estimator(back) == data
+
+
+def test_a_model_of_columns_that_are_letters_has_the_hash_it_had():
+    """Python keeps a letter once, unless it was made by a library that does not."""
+    names, others = (msgspec.json.decode(LETTERS) for _ in range(2))
+    rows = pd.DataFrame(np.arange(12.0).reshape(2, 6), columns=pd.Index(names, dtype=object))
+    parts = ColumnTransformer([("a", "passthrough", names), ("b", "passthrough", others)])
+    data = dump_estimator(parts.fit(rows))
+
+    assert _serialise(load_estimator(data)) == data
 
 
 def test_a_score_is_the_probability_of_the_positive_class():

@@ -249,22 +249,26 @@ def dump_estimator(estimator: Model) -> bytes:
     return _SERIALISED[estimator]
 
 
-_INFINITY = re.compile(r'("content": "-?Infinity",\s*"is_json": true,\s*"__id__": )\d+')
+# infinities, and texts of a character at most
+_KEPT_ONCE = re.compile(
+    r'("content": "(?:-?Infinity|\\"(?:[^"\\]|\\\\(?:u[0-9a-f]{4}|\\.|.))?\\")",'
+    r'\s*"is_json": true,\s*"__id__": )\d+'
+)
 
 
 def _serialise(estimator: Model) -> bytes:
     """Dump in a canonical form.
 
     skops names objects after their memory addresses and dates its archive, so two dumps of one
-    model differ. Here objects are numbered in the order in which they appear; infinities, of which
-    JSON makes one object for all that a model has, each time they do.
+    model differ. Here objects are numbered in the order in which they appear; letters and
+    infinities, of which a model that was read has one object for all, each time they do.
     """
     import skops.io  # noqa: PLC0415 - it imports all of scikit-learn: seconds at every start
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     schema = files.pop("schema.json").decode()
-    schema = _INFINITY.sub(lambda match: f"{match[1]}0{match.start()}", schema)
+    schema = _KEPT_ONCE.sub(lambda match: f"{match[1]}0{match.start()}", schema)
     addresses = re.findall(r'"(?:__id__": |file": ")(\d+)', schema)
     numbers = {address: str(i) for i, address in enumerate(dict.fromkeys(addresses))}
     schema = re.sub(
