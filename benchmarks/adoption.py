@@ -1,7 +1,7 @@
 """Measures the profile of a table beside a bare scan of it, each in a process of its own.
 
 The rows are the flights many times over, as CSV, as compressed CSV and as Parquet; and a table of
-many columns.
+many columns. Then real tables are adopted, and walk all the way: ``walks``.
 """
 
 import gzip
@@ -18,6 +18,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from benchmarks import walks
 from benchmarks.engine import peak_gigabytes, text
 
 WIDE_ROWS, WIDE_COLUMNS = 5_000, 2_000
@@ -44,7 +45,9 @@ def measure(copies: int) -> None:
         print(f"{'':24}{'profile':>18}{'scan':>18}{'ratio':>8}")
         for file in make_files(Path(folder), copies):
             ours, bare = (measure_apart(each, file) for each in ("profile_file", "scan"))
-            print(f"{file.name:24}{text(ours)}{text(bare)}{ours[0] / bare[0]:7.1f}x")
+            print(f"{file.name:24}{text(ours)}{text(bare)}{ours[0] / bare[0]:7.1f}x", flush=True)
+    print()
+    walks.measure()
 
 
 def make_files(folder: Path, copies: int) -> list[Path]:

@@ -5,13 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
-from driving.project import Project, copy_project
+from driving.project import Project, copy_project, free_port
+from driving.readme import commands
 
 from kedro_mlops.adoption.written import RECORD, edited
 
@@ -128,6 +132,53 @@ def test_its_own_tests_pass_and_lint_is_content(churn: Project) -> None:
     churn.must("make lint", timeout=600)
     churn.must("make secrets")
     churn.must("make test", timeout=900)
+
+
+AUTHOR = {
+    f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
+# which share of those with such a contract leave
+N_CUSTOMERS, LEAVE = 80, {"monthly": 0.5, "yearly": 0.1}
+
+
+def write_customers(file: Path) -> None:
+    """A table as somebody has it who reads the README."""
+    random = np.random.default_rng(0)
+    contract = random.choice([*LEAVE], N_CUSTOMERS)
+    left = random.random(N_CUSTOMERS) < [LEAVE[each] for each in contract]
+    rows = {
+        "customer id": range(1, N_CUSTOMERS + 1),
+        "contract": contract,
+        "calls": random.poisson(2 + 3 * left),
+        "churned": np.where(left, "yes", "no"),
+    }
+    pd.DataFrame(rows).to_csv(file, index=False)
+
+
+def test_from_nothing_to_an_answer_by_what_the_readme_says(churn: Project, tmp_path: Path) -> None:
+    project = copy_project(churn.folder, tmp_path, is_measured=False)
+    keep, adopt, learn, serve, *_ = commands((project.folder / "README.md").read_text())
+    shutil.rmtree(project.folder / ".git")
+    write_customers(project.folder / "customers.csv")
+    began, port = time.monotonic(), free_port()
+
+    project.must(keep, **AUTHOR)
+    project.must(adopt)
+    project.must(learn)
+    with project.server(f"{serve} ARGS='--port {port}'", port) as (client, running):
+        running.wait_for(lambda: "\ncurl" in running.stdout, "it says how to ask")
+        [curl] = [line for line in running.stdout.splitlines() if line.startswith("curl")]
+        [answer] = json.loads(project.must(curl))["predictions"]
+        seconds = time.monotonic() - began
+        about = client.get("/info").json()
+
+    print(f"{seconds:.0f} s from a file to an answer")
+    # a machine may be four times as slow as one on which five minutes are promised
+    assert seconds < 20 * 60
+    assert about["task"] == "binary"
+    assert (about["label"], about["positive"]) == ("churned", "yes")
+    assert "customer id" in curl
+    assert 0 < answer["probability"] < 1
 
 
 def test_copier_makes_the_same(new: Make, built: Path, tmp_path: Path) -> None:
