@@ -65,6 +65,24 @@ def test_what_a_column_is_for(name, values, use, because, tmp_path):
     assert because in found.reason
 
 
+def test_what_is_not_to_be_learned_from_is_not_taken_for_the_time(tmp_path):
+    seen = pd.date_range("2022-01-01", periods=N)
+
+    taken = decided("seen_at", seen, tmp_path, take_time=True)
+    dropped = decided("seen_at", seen, tmp_path, take_time=True, drop=("seen_at",))
+    both = decided("seen_at", seen, tmp_path, time="seen_at", drop=("seen_at",))
+
+    assert (taken.use, taken.options["feature"]) == ("time", True)
+    assert (dropped.use, dropped.reason) == ("left out", "as asked")
+    assert both.use == "time"
+    assert "feature" not in both.options
+
+
+def test_only_text_is_taken_for_text(tmp_path):
+    with pytest.raises(ProjectError, match="--text size: It holds no text, but number"):
+        adopted(rows(), tmp_path, "churned", text=("size",))
+
+
 def test_what_says_the_same_as_an_earlier_column_is_left_out(tmp_path):
     table = rows()
     table.insert(2, "in_feet", table["size"] * 3.28084)

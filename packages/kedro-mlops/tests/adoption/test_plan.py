@@ -1,10 +1,12 @@
 """What adoption changes in a project, to the letter, or nothing."""
 
+import itertools
 import subprocess
 
 import pytest
+from driving.kills import killed_at
 
-from kedro_mlops.adoption.plan import Plan, copy
+from kedro_mlops.adoption.plan import Plan, copy, put_back
 from kedro_mlops.core.errors import ProjectError
 
 OLD, NEW = "as it came\n", "as it will be\n"
@@ -83,14 +85,42 @@ def test_an_edit_of_what_was_written_is_one(folder):
 def test_a_failure_in_the_middle_leaves_everything_as_it_was(folder, monkeypatch):
     before = texts(folder)
 
-    def fail(*_):
+    def full(self, target):
+        monkeypatch.undo()
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("kedro_mlops.adoption.plan.record", fail)
+    monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(OSError, match="no space"):
         plan(folder).carry_out()
 
     assert texts(folder) == before
+
+
+def test_who_is_killed_at_any_moment_leaves_what_can_be_put_back(folder):
+    plan(folder).carry_out()
+    (folder / "example").mkdir(exist_ok=True)
+    (folder / "example/nodes.py").write_text(OLD)
+    changed = Plan(folder, plan(folder).files | {"src/contracts.py": "newer\n"}, ("example",))
+    before, met = texts(folder), []
+
+    for step in itertools.count():
+        if not killed_at(step, changed.carry_out):
+            break
+        # a person reads the old or the new one, but a file that stays is never missing
+        assert (folder / "src/contracts.py").read_text() in (NEW, "newer\n")
+        assert not killed_at(0, lambda: None)
+        for again in range(3):
+            killed_at(again, lambda: put_back(folder))
+        met.append(put_back(folder))
+        if texts(folder) != before:
+            # all was done but to forget how
+            assert texts(folder)["src/contracts.py"] == "newer\n"
+            assert not (folder / ".adopting").exists()
+            break
+        assert not (folder / ".adopting").exists()
+
+    assert step > 10
+    assert {True, False} == {*met}
 
 
 def test_a_file_or_a_folder_is_copied_whole(tmp_path):

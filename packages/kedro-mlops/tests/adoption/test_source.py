@@ -200,10 +200,25 @@ def test_what_cannot_be_read_is_named_and_what_is_wrong_with_it(tmp_path, name, 
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(ProjectError, match=r"no file or folder missing\.csv"):
         open_source("missing.csv")
-    with pytest.raises(ProjectError, match="no files that can be read"):
+    with pytest.raises(ProjectError, match=r"no file or folder /dev/null"):
+        open_source("/dev/null")
+    with pytest.raises(ProjectError, match="Say where the table is"):
+        open_source("")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/rows.csv").write_text(TEXT)
+    with pytest.raises(ProjectError, match="itself, without the folders in it, has no files that"):
         open_source(str(tmp_path))
     with pytest.raises(ProjectError, match="no URL that SQLAlchemy knows"):
         open_source("https://example.org/rows.csv")
+
+
+def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
+    (tmp_path / "rows.csv").write_text(TEXT)
+    # a superuser may read whatever its mode is
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+
+    with pytest.raises(ProjectError, match=r"rows\.csv may not be read by you"):
+        open_source(str(tmp_path / "rows.csv"))
 
 
 def test_a_column_of_numbers_without_a_name_has_that_which_pandas_gives_it(tmp_path):

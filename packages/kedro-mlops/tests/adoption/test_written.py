@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kedro_mlops.adoption.written import RECORD, edited, record
+from kedro_mlops.adoption.written import RECORD, edited
+from kedro_mlops.adoption.written import record as record_of
 
 FILES = ["contracts.py", "conf/parameters.yml"]
 
@@ -15,6 +16,13 @@ def project(tmp_path: Path) -> Path:
     for path in FILES:
         (tmp_path / path).write_text("written\n")
     return tmp_path
+
+
+def record(project: Path, paths: list[str]) -> None:
+    """Remember what files hold, and nothing of those that are gone."""
+    files = {path: (project / path).read_text() for path in paths if (project / path).exists()}
+    said = record_of(project, files, [path for path in paths if path not in files])
+    (project / RECORD).write_text(said)
 
 
 def git(project: Path, *arguments: str) -> None:

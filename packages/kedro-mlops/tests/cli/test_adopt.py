@@ -1,10 +1,17 @@
 """What the command `adopt` says, asks and does."""
 
+import itertools
+import os
+import pty
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from driving.kills import killed_at
 
+from kedro_mlops.adoption.plan import Plan
 from kedro_mlops.cli import adopt as module
 from kedro_mlops.core import project
 
@@ -39,6 +46,38 @@ def invoke(folder, *options, answers=None, monkeypatch=None):
     return runner.invoke(module.adopt, [data, *options], input=answers)
 
 
+ENDS = {"ctrl-c": b"\x03", "ctrl-d": b"\x04"}
+COMMAND = """
+import signal
+from pathlib import Path
+from kedro_mlops.cli.adopt import adopt
+from kedro_mlops.core import project
+# what is started in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
+project._opened = [Path()]
+adopt(["../customers.csv"])
+"""
+
+
+def typed(folder, answers):
+    """Start the command in a terminal, and answer; its status, and what it says."""
+    process, terminal = pty.fork()
+    if process == 0:  # pragma: no cover - is replaced
+        os.chdir(folder)
+        os.execv(sys.executable, [sys.executable, "-c", COMMAND])
+    said, answers = "", dict(answers)
+    while True:
+        try:
+            said += os.read(terminal, 1024).decode().replace("\r", "")
+        except OSError:  # the terminal is closed when the command has ended
+            break
+        for question in [asked for asked in answers if asked in said]:
+            os.write(terminal, answers.pop(question))
+    _, status = os.waitpid(process, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), said
+
+
 def contracts(folder):
     [file] = folder.glob("src/*/contracts.py")
     return file.read_text()
@@ -64,6 +103,52 @@ def test_in_a_terminal_only_a_person_knows_is_asked(folder, monkeypatch):
     assert "signed up at seems to say when a row happened" in done.output
     assert 'positive="here"' in contracts(folder)
     assert "event_time" not in contracts(folder)
+
+
+def test_wrong_answers_are_told_and_asked_again(folder, monkeypatch):
+    done = invoke(folder, answers="stat\nstate\nmaybe\n\n\n", monkeypatch=monkeypatch)
+
+    assert done.exit_code == 0, done.output
+    assert "It has size, signed up at, state." in done.output
+    assert "There is no column 'stat'. Did you mean 'state'?" in done.output
+    assert "'maybe' is not one of" in done.output
+    assert 'positive="gone"' in contracts(folder)
+    assert "event_time=True" in contracts(folder)
+
+
+def test_of_a_number_of_few_values_only_what_may_be_is_asked(folder, monkeypatch):
+    rows = pd.read_csv(folder.parent / "customers.csv")
+    rows["state"] = np.arange(len(rows)) % 7
+    rows.to_csv(folder.parent / "customers.csv", index=False)
+
+    done = invoke(
+        folder, "--target", "state", answers="binary\nregression\nn\n", monkeypatch=monkeypatch
+    )
+
+    assert done.exit_code == 0, done.output
+    assert "state has 7 values. Are they classes, or numbers? (multiclass, reg" in done.output
+    assert "'binary' is not one of" in done.output
+    assert 'label="regression"' in contracts(folder)
+
+
+def test_many_columns_are_not_all_listed(folder, monkeypatch):
+    rows = pd.read_csv(folder.parent / "customers.csv")
+    more = pd.DataFrame({f"column {n}": rows["size"] * n for n in range(40)})
+    rows.join(more).to_csv(folder.parent / "customers.csv", index=False)
+
+    done = invoke(folder, answers="nothing like it\n", monkeypatch=monkeypatch)
+
+    assert "column 26, …" in done.output
+    assert "column 27" not in done.output
+
+
+@pytest.mark.parametrize("end", ["ctrl-c", "ctrl-d"])
+def test_who_stops_at_a_question_has_changed_nothing(folder, end):
+    status, said = typed(folder, {"What is to be predicted?": ENDS[end]})
+
+    assert status == 130
+    assert said.endswith("Stopped. The project is as it was.\n")
+    assert [path.name for path in folder.iterdir()] == ["pyproject.toml"]
 
 
 def test_a_dry_run_changes_nothing(folder):
@@ -93,3 +178,20 @@ def test_edits_are_kept_unless_they_are_given_up(folder):
     assert "contracts.py" in refused.output
     assert forced.exit_code == 0
     assert file.read_text() != "mine\n"
+
+
+def test_what_was_stopped_halfway_is_put_back_first(folder):
+    invoke(folder, "--target", "state")
+    files = dict.fromkeys(("conf/base/parameters.yml", "conf/base/more.yml"), "half\n")
+    for step in itertools.count():
+        assert killed_at(step, Plan(folder, files).carry_out)
+        if (folder / "conf/base/more.yml").exists():
+            break
+
+    done = invoke(folder, "--target", "state", "--dry-run")
+
+    assert done.exit_code == 0, done.output
+    assert "An adoption was stopped halfway: the project is again as it was" in done.output
+    assert "+++" not in done.output
+    assert not (folder / "conf/base/more.yml").exists()
+    assert not (folder / ".adopting").exists()

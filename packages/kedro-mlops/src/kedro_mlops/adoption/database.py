@@ -20,6 +20,7 @@ _TYPES: tuple[tuple[type[Any], pa.DataType], ...] = (
     (sa.Boolean, pa.bool_()),
     (sa.Integer, pa.int64()),
     (sa.Numeric, pa.float64()),
+    (sa.Float, pa.float64()),
     (sa.DateTime, pa.timestamp("us")),
     (sa.Date, pa.date32()),
     (sa.String, pa.string()),
@@ -95,17 +96,19 @@ def _source(engine: sa.Engine, table: sa.Table) -> Source:
     parquet = Path(scratch.name) / "table.parquet"
     if not write(_batches(engine, table, kept), parquet):
         raise ProjectError(f"The table {table} has no rows.")
-    credentials = f"{table.name}_database"
+    # SQLAlchemy's names are of a type of its own, which YAML has no form for
+    name = str(table.name)
+    credentials = f"{name}_database"
     reading: dict[str, Any] = {
         "type": "pandas.SQLTableDataset",
-        "table_name": table.name,
+        "table_name": name,
         "credentials": credentials,
     }
     if table.schema:
-        reading["load_args"] = {"schema": table.schema}
+        reading["load_args"] = {"schema": str(table.schema)}
     con = engine.url.render_as_string(hide_password=False)
     return Source(
-        table.name,
+        name,
         connect().read_parquet(parquet),
         left_out=left_out,
         credentials={credentials: {"con": con}},

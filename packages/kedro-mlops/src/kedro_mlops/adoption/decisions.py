@@ -151,7 +151,7 @@ def decide(
     if names:
         profile, asked = profile.renamed(names), asked.renamed(names)
         label = replace(label, name=asked.target)
-    proposed, is_safe = propose_time(profile, asked.target)
+    proposed, is_safe = propose_time(profile, (asked.target, *asked.drop, *asked.personal))
     time = asked.time or (proposed if asked.take_time and is_safe else None)
     evidence = gather(profile, asked.target, is_number=label.is_number)
     evidence = replace(
@@ -246,6 +246,9 @@ def _check_columns(profile: TableProfile, asked: Asked) -> None:
             f"--time {asked.time}: It holds no moments, but {profile[asked.time].kind}, such as "
             f"{profile[asked.time].example!r}."
         )
+    for name in asked.text:
+        if profile[name].kind != "text":
+            raise ProjectError(f"--text {name}: It holds no text, but {profile[name].kind}.")
     for name in filter(None, [asked.time, *asked.key]):
         n_missing = profile[name].n_missing
         if n_missing > profile.n_rows / 100:
@@ -329,8 +332,8 @@ def _decide(
     if name in asked.personal:
         raise ProjectError(f"--personal {name}: It identifies rows, and would reach the log.")
     if name == time:
-        said = {**said, "feature": True}
-        return replace(found, use="time", reason="when it happened", options=said)
+        learned = {} if name in asked.drop else {"feature": True}
+        return replace(found, use="time", reason="when it happened", options={**said, **learned})
     whole = column.kind == "integer"
     return replace(
         found,

@@ -20,6 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .lock import without_unneeded
+
+PYPROJECT, LOCK = "pyproject.toml", "uv.lock"
 OF_A_TEMPLATE = ("template", "example")
 MARKED = re.compile(
     r"^[ \t]*# if (?P<code>[a-z]+)\n(?P<lines>.*?)^[ \t]*# end\n"
@@ -60,11 +63,15 @@ def without_example(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     declared = [path for part in OF_A_TEMPLATE for path in parts.get(part, [])]
     gone = tuple(path for path in declared if (folder / path).exists())
     staying = [path for path in _tracked(folder) if not _is_of(path, gone)]
-    return _unmarked(folder, staying) | _instead(folder), gone
+    files = _unmarked(folder, staying) | _instead(folder)
+    if PYPROJECT in files and LOCK in staying:
+        before = (folder / PYPROJECT).read_text()
+        files[LOCK] = without_unneeded((folder / LOCK).read_text(), before, files[PYPROJECT])
+    return files, gone
 
 
 def _declared(folder: Path) -> dict[str, Any]:
-    tools = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
+    tools = tomllib.loads((folder / PYPROJECT).read_text())["tool"]
     declared: dict[str, Any] = tools.get("kedro-mlops", {})
     return declared
 

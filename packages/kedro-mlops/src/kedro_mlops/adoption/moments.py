@@ -1,6 +1,7 @@
 """When rows happened: which column says so, and which days follow from it."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,9 +43,14 @@ class Days:
     last: str
 
 
-def propose_time(profile: TableProfile, target: str) -> tuple[str | None, bool]:
-    """The column that plausibly says when rows happened, and whether that is safe to say."""
-    plausible = [c for c in profile.columns if c.name != target and _is_plausible(profile, c)]
+def propose_time(profile: TableProfile, others: Collection[str]) -> tuple[str | None, bool]:
+    """The column that plausibly says when rows happened, and whether that is safe to say.
+
+    Args:
+        profile: What was found in the table.
+        others: Columns of which a person has said what else they are.
+    """
+    plausible = [c for c in profile.columns if c.name not in others and _is_plausible(profile, c)]
     named = [c for c in plausible if NAMED.search(c.name)]
     found = next(iter([*named, *plausible]), None)
     if found is None:

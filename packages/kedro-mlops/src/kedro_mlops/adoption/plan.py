@@ -1,8 +1,8 @@
 """What adoption changes in a project, to be looked at before it is done; all of it, or nothing."""
 
 import difflib
+import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,12 @@ from pathlib import Path
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file, new_folder
 
-from .written import edited, record
+from .written import RECORD, edited, record
 
-STAGED = ".adopting-"
+# beside what it will replace: what is new, copies of what is old, and what is removed
+STAGE, NEW, OLD, REMOVED = ".adopting", "new", "old", "removed"
+# is there as long as what is changed is neither all old nor all new
+JOURNAL = "journal.json"
 
 
 @dataclass(frozen=True)
@@ -51,35 +54,32 @@ class Plan:
             yield f"removed: {path}\n"
 
     def carry_out(self) -> None:
-        """Write, remove, and remember what was written; all as it was if that fails."""
-        with tempfile.TemporaryDirectory(prefix=STAGED, dir=self.folder) as scratch:
-            staged, kept = Path(scratch) / "staged", Path(scratch) / "kept"
-            for path, text in self.files.items():
-                _parent(staged / path).write_text(text, encoding="utf-8")
-            gone = self._gone()
-            moved: list[str] = []
-            placed: list[str] = []
-            try:
-                for path in [*self.removed, *self.files]:
-                    if (self.folder / path).exists():
-                        (self.folder / path).rename(_parent(kept / path))
-                        moved.append(path)
-                for path in self.files:
-                    (staged / path).rename(_parent(self.folder / path))
-                    placed.append(path)
-                record(self.folder, [*self.files, *gone])
-            except BaseException:
-                self._put_back(placed, moved, kept)
-                raise
+        """Write, remove, and remember what was written; all as it was if that fails.
 
-    def _put_back(self, placed: list[str], moved: list[str], kept: Path) -> None:
-        """Take away what was placed, and give back what was moved."""
-        for path in placed:
-            (self.folder / path).unlink()
-        for path in moved:
-            if (self.folder / path).is_dir():
-                shutil.rmtree(self.folder / path)
-            (kept / path).rename(_parent(self.folder / path))
+        A file is the old one or the new one at any moment. If the process is killed, ``put_back``
+        gives back what there was.
+        """
+        put_back(self.folder)
+        files = self.files | {RECORD: record(self.folder, self.files, self._gone())}
+        removed = [path for path in self.removed if (self.folder / path).exists()]
+        kept = [path for path in files if (self.folder / path).is_file()]
+        added = [path for path in files if path not in kept]
+        stage = self.folder / STAGE
+        for path, text in files.items():
+            _parent(stage / NEW / path).write_text(text, encoding="utf-8")
+        for path in kept:
+            shutil.copy2(self.folder / path, _parent(stage / OLD / path))
+        with new_file(stage / JOURNAL) as journal:
+            journal.write(json.dumps({"added": added, "kept": kept, "removed": removed}).encode())
+        try:
+            for path in removed:
+                (self.folder / path).rename(_parent(stage / REMOVED / path))
+            for path in files:
+                (stage / NEW / path).replace(_parent(self.folder / path))
+        except BaseException:
+            put_back(self.folder)
+            raise
+        _forget(stage)
 
     def _before(self, path: str) -> str | None:
         file = self.folder / path
@@ -90,6 +90,38 @@ class Plan:
         found = [each for path in self.removed for each in _files(self.folder / path)]
         paths = [file.relative_to(self.folder).as_posix() for file in found]
         return [path for path in paths if path not in self.files]
+
+
+def put_back(folder: Path) -> bool:
+    """Give back what a change that was stopped halfway has taken; whether there was one.
+
+    It may be stopped itself, and called again.
+    """
+    stage = folder / STAGE
+    if not (stage / JOURNAL).exists():
+        _forget(stage)
+        return False
+    journal = json.loads((stage / JOURNAL).read_bytes())
+    for path in journal["added"]:
+        (folder / path).unlink(missing_ok=True)
+    for path in journal["removed"]:
+        if (stage / REMOVED / path).exists():
+            # what has been written there is among what follows
+            if (folder / path).is_dir():
+                shutil.rmtree(folder / path)
+            (stage / REMOVED / path).rename(_parent(folder / path))
+    for path in journal["kept"]:
+        if (stage / OLD / path).exists():
+            (stage / OLD / path).replace(_parent(folder / path))
+    _forget(stage)
+    return True
+
+
+def _forget(stage: Path) -> None:
+    """Without the journal, nothing of it counts any more."""
+    (stage / JOURNAL).unlink(missing_ok=True)
+    if stage.exists():
+        shutil.rmtree(stage)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ reads columns, and whatever is read again costs little.
 """
 
 import importlib.util
+import os
 import re
 import tempfile
 import zipfile
@@ -106,7 +107,7 @@ class Source:
 
 def without_credentials(data: str) -> str:
     """Where a table is, as it may be shown."""
-    return re.sub(r"://.*@", "://", data)
+    return re.sub(r"(password=)[^&#]*", r"\1***", re.sub(r"://.*@", "://", data))
 
 
 def open_source(data: str) -> Source:
@@ -124,10 +125,14 @@ def open_source(data: str) -> Source:
         from .database import open_database  # noqa: PLC0415 - SQLAlchemy is for few
 
         return open_database(data)
+    if not data:
+        raise ProjectError("Say where the table is: DATA is a file, a folder or a database's URL.")
     said, _, part = data.partition("#") if not Path(data).exists() else (data, "", "")
     path = Path(said).expanduser().resolve()
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise ProjectError(f"There is no file or folder {said}. Where is the table?")
+    if not os.access(path, os.R_OK):
+        raise ProjectError(f"{path} may not be read by you: ask its owner, or copy it.")
     if path.is_file() and not path.stat().st_size:
         raise ProjectError(f"{path} is empty: it has to have a line with the names of its columns.")
     source = _opener_of(path)(path, part)
@@ -159,7 +164,9 @@ def _folder(path: Path, _: str) -> Source:
     if parquet and text:
         raise ProjectError(f"{path} has CSV and Parquet files: put one table into one folder.")
     if not (parquet or text):
-        raise ProjectError(f"{path} has no files that can be read: {READABLE}.")
+        raise ProjectError(
+            f"{path} itself, without the folders in it, has no files that can be read: {READABLE}."
+        )
     return _parquet(path, "") if parquet else _text(path, "")
 
 

@@ -1,30 +1,29 @@
 """What was written for an owner, by its hashes: a file that is no longer like that is an edit."""
 
+import hashlib
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..core.files import hash_files, new_file
+from ..core.files import hash_files
 
 RECORD = ".adopted.json"
 
 
-def record(folder: Path, paths: Iterable[str]) -> None:
-    """Remember what files hold, beside what is remembered of others; nothing of what is gone.
+def record(folder: Path, files: Mapping[str, str], gone: Iterable[str] = ()) -> str:
+    """What ``RECORD`` says once files are written, and others are gone.
 
     Args:
         folder: The project.
-        paths: Files, relative to it.
+        files: What they hold, by their paths in it.
+        gone: Paths of which nothing is said any more.
     """
     hashes = _recorded(folder)
-    for path in paths:
-        if (folder / path).is_file():
-            hashes[path] = _hash(folder / path)
-        else:
-            hashes.pop(path, None)
-    with new_file(folder / RECORD) as file:
-        file.write(f"{json.dumps(dict(sorted(hashes.items())), indent=2)}\n".encode())
+    for path in gone:
+        hashes.pop(path, None)
+    hashes |= {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
+    return f"{json.dumps(dict(sorted(hashes.items())), indent=2)}\n"
 
 
 def edited(folder: Path, paths: Iterable[str]) -> list[str]:

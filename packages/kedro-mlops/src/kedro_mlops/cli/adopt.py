@@ -4,13 +4,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from kedro.framework import project as kedro_project
 
-from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.errors import ProjectError, some_of, suggestion
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.task.record import TaskName
@@ -48,7 +49,7 @@ def _columns(name: str, help_text: str) -> Callable[[Command], Command]:
 @click.option("--yes", is_flag=True, help="Take the proposals, and ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show the changes, and make none.")
 @click.option("--force", is_flag=True, help="Replace files although they were edited.")
-@explained
+@partial(explained, unchanged="The project is as it was.")
 def adopt(
     data: str, target: str | None, yes: bool, dry_run: bool, force: bool, **said: Any
 ) -> None:
@@ -60,12 +61,14 @@ def adopt(
     """
     from kedro_mlops.adoption.decisions import Adoption, Asked, decide
     from kedro_mlops.adoption.marks import without_example
-    from kedro_mlops.adoption.plan import Plan, copy
+    from kedro_mlops.adoption.plan import Plan, copy, put_back
     from kedro_mlops.adoption.profile import profile
     from kedro_mlops.adoption.source import open_source, without_credentials
     from kedro_mlops.adoption.writing import files_of, table_name
 
     folder, today = project_folder(), datetime.now(UTC).date()
+    if put_back(folder):
+        click.echo("An adoption was stopped halfway: the project is again as it was before.")
     click.echo(f"Looking at {without_credentials(data)} …")
     source = open_source(data)
     found = profile(source)
@@ -111,19 +114,25 @@ def is_terminal() -> bool:
 def _ask_target(found: "TableProfile", *, asks: bool) -> str:
     names = [column.name for column in found.columns]
     if not asks:
-        shown = ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
-        raise ProjectError(f"Say what to predict: --target COLUMN. There are {shown}.")
-    return str(
-        click.prompt("What is to be predicted?", type=click.Choice(names), show_choices=True)
-    )
+        raise ProjectError(f"Say what to predict: --target COLUMN. There are {some_of(names)}.")
+
+    def named(answer: str) -> str:
+        name = answer.strip()
+        if name not in names:
+            raise click.UsageError(f"There is no column '{name}'. {suggestion(name, names)}")
+        return name
+
+    click.echo(f"It has {some_of(names)}.")
+    return str(click.prompt("What is to be predicted?", value_proc=named))
 
 
 def _ask(adoption: "Adoption", asked: "Asked") -> "Asked":
     """Ask what only a person knows; what is proposed is the default."""
     label = adoption.label
     if label.is_unsure and label.is_one_of_several and asked.task is None:
-        question = f"{label.name} is {label.reason}. What is predicted?"
-        task = click.prompt(question, type=click.Choice(TASKS), default=label.task)
+        question = f"{label.name} has {len(label.classes)} values. Are they classes, or numbers?"
+        possible: click.Choice[TaskName] = click.Choice(["multiclass", "regression"])
+        task = click.prompt(question, type=possible, default=label.task)
         asked = replace(asked, task=task)
     elif label.is_unsure and not label.is_number and asked.positive is None:
         values = [str(value) for value in label.classes]
@@ -201,8 +210,4 @@ def _tell(plan: "Plan", package: str) -> None:
     )
     if plan.removed:
         click.echo(f"Removed, as it was about the example: {', '.join(plan.removed)}")
-    if "pyproject.toml" in plan.files:
-        click.echo(
-            "uv.lock still has what the example needed, which does no harm: mend by `uv lock`."
-        )
     click.echo("Next: `make run`, and then `make serve`.")

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterator, Sequence
 
+MOST_NAMES = 30
+
 
 class ProjectError(Exception):
     """Something a person can put right; the message says what, where and what to do next."""
@@ -26,4 +28,9 @@ def causes_of(error: BaseException | None) -> Iterator[BaseException]:
 def suggestion(name: str, known: Sequence[str]) -> str:
     """What a misspelt name may have meant."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(known)}."
+    return f"Did you mean '{close[0]}'?" if close else f"There are {some_of(known)}."
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names as a message has them: the first of many."""
+    return ", ".join([*names[:MOST_NAMES], *(["…"] if len(names) > MOST_NAMES else [])])

@@ -25,10 +25,16 @@ EXPECTED = (
 INTERRUPTED = 130
 
 
-def explained(command: Callable[..., Any]) -> Callable[..., Any]:
+def explained(
+    command: Callable[..., Any], unchanged: str = "The champion and its release are as they were."
+) -> Callable[..., Any]:
     """End expected errors with their message; the traceback goes to the log file only.
 
     Errors that nobody expected keep their traceback: they are bugs.
+
+    Args:
+        command: What a person has called.
+        unchanged: What they are told if they stop it.
     """
 
     @functools.wraps(command)
@@ -38,7 +44,7 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
             if _is_interrupted(error):
-                click.echo("\nStopped. The champion and its release are as they were.", err=True)
+                click.echo(f"\nStopped. {unchanged}", err=True)
                 sys.exit(INTERRUPTED)
             if not isinstance(error, EXPECTED):
                 raise
@@ -85,6 +91,7 @@ _NEXT_STEPS: dict[type[BaseException], str] = {
 
 def _is_interrupted(error: BaseException | None) -> bool:
     """Whether a person stopped it; a library may have met that with an error of its own."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    # who ends the input at a question stops it, too
+    while error is not None and not isinstance(error, KeyboardInterrupt | click.Abort):
         error = error.__cause__ or error.__context__
     return error is not None
