@@ -1,6 +1,6 @@
 """What suggests itself to hold for any model of a table: tried with a small model of the sample."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +22,10 @@ N_DIRECTIONS = 2
 # what is found may be so many times as large by another model, and no less than a share
 ROOM = 4
 LEAST_ROOM = 0.05
-LITTLE = 0.02
+LITTLE = 0.05
+# and the share of the target that such a feature tells alone, at most: where others say the same, this
+# model does without it, and another need not
+LITTLE_TOLD = 0.05
 # rank correlation from which a number goes with the target
 GOES_WITH = 0.25
 # and what goes with another number so much is not moved alone
@@ -82,7 +85,11 @@ class _Tried:
 
 
 def suggest(
-    sample: pd.DataFrame, label: Label, features: Sequence[str], numeric: Sequence[str]
+    sample: pd.DataFrame,
+    label: Label,
+    features: Sequence[str],
+    numeric: Sequence[str],
+    tells: Mapping[str, float],
 ) -> Behaviour:
     """Which behaviour suggests itself: three tests at most, each of which has room.
 
@@ -91,13 +98,14 @@ def suggest(
         label: What is predicted. Of several classes nothing is suggested.
         features: What it is predicted by.
         numeric: Those of them that are numbers.
+        tells: What each feature alone tells, from 0 to 1.
     """
     rows = sample[sample[label.name].notna()].iloc[:MAX_ROWS]
     if label.is_one_of_several or len(rows) < MIN_ROWS or len(features) > MAX_COLUMNS:
         return Behaviour()
     tried = _try(rows, label, features)
     return Behaviour(
-        tuple(_of_no_importance(tried)) if len(features) > 2 else (),
+        tuple(_of_no_importance(tried, tells)) if len(features) > 2 else (),
         tuple(_directions(tried, label, numeric))[:N_DIRECTIONS],
     )
 
@@ -122,16 +130,16 @@ def _try(rows: pd.DataFrame, label: Label, features: Sequence[str]) -> _Tried:
     return _Tried(model, inputs[~seen], target[~seen], unit)
 
 
-def _of_no_importance(tried: _Tried) -> Iterator[Expected]:
-    """The feature that moves scores least if rows swap its values."""
+def _of_no_importance(tried: _Tried, tells: Mapping[str, float]) -> Iterator[Expected]:
+    """The feature that moves scores least if rows swap its values, of those that tell little."""
     before, random = tried.score(tried.rows), np.random.default_rng(0)
     moved: dict[str, float] = {}
-    for name in tried.rows:
+    for name in (each for each in tried.rows if tells[str(each)] < LITTLE_TOLD):
         swapped = random.permutation(tried.rows[name].to_numpy())
         after = tried.score(_with(tried.rows, name, swapped))
         moved[str(name)] = float(np.abs(after - before).mean())
-    least = min(moved, key=moved.__getitem__)
-    if moved[least] < LITTLE * tried.unit:
+    least = min(moved, key=moved.__getitem__, default=None)
+    if least is not None and moved[least] < LITTLE * tried.unit:
         yield Expected(f"{least} matters little", least, _limit(moved[least], tried.unit))
 
 

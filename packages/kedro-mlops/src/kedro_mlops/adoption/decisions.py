@@ -213,7 +213,7 @@ def _with_evidence(adoption: Adoption, profile: TableProfile) -> Adoption:
         loss_increase=float(f"{spread / 100:.1g}"),
         behaviour=suggest(
             profile.sample, label, [c.name for c in learned],
-            [c.name for c in learned if c.type in ("float", "int")],
+            [c.name for c in learned if c.type in ("float", "int")], adoption.evidence.tells,
         ),
     )  # fmt: skip
 
