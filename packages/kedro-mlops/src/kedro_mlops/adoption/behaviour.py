@@ -23,8 +23,8 @@ N_DIRECTIONS = 2
 ROOM = 4
 LEAST_ROOM = 0.05
 LITTLE = 0.05
-# and the share of the target that such a feature tells alone, at most: where others say the same, this
-# model does without it, and another need not
+# and the share of the target that such a feature tells alone, at most: where others say the same,
+# this model does without it, and another need not
 LITTLE_TOLD = 0.05
 # rank correlation from which a number goes with the target
 GOES_WITH = 0.25
