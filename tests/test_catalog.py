@@ -25,7 +25,8 @@ bootstrap_project(Path.cwd())
 with KedroSession.create() as session:
     context = session.load_context()
     whole = pipelines["__default__"]
-    names = [name for name in whole.datasets() if not name.startswith("params:")]
+    made = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+    names = [name for name in made if not name.startswith("params:")]
     resolver = context.catalog.config_resolver
     entries = {name: resolver.resolve_pattern(name) for name in names}
     nodes = [(sorted(node.inputs), sorted(node.outputs)) for node in whole.nodes]
@@ -77,14 +78,37 @@ def test_every_boundary_is_validated_against_its_contract(resolved):
     assert found["predictions"]["options"]["without_personal"]
 
 
-def test_the_values_of_segments_stay_what_they_are(resolved, tmp_path):
-    entry = resolved["entries"]["slice_metrics"] | {"filepath": str(tmp_path / "slices.csv")}
-    slices = pd.DataFrame({"value": ["NA", "00179", "None"], "roc_auc": [0.5, None, 0.7]})
+# in each table that is kept as CSV, the column of names that are the owner's
+NAMED = {
+    "slice_metrics": "value",
+    "feature_importance": "feature",
+    "single_feature_auc": "feature",
+    "tuning_trials": "family",
+    "behaviour": "name",
+    "drift": "column",
+    "replay_policies": "policy",
+}
 
-    catalog = DataCatalog.from_config({"slices": entry})
-    catalog.save("slices", slices)
 
-    assert_frame_equal(catalog.load("slices"), slices)
+def test_every_table_of_names_is_known(resolved):
+    tables = {n for n, e in resolved["entries"].items() if e.get("type") == "pandas.CSVDataset"}
+
+    assert tables == {*NAMED} & {*resolved["entries"]}
+
+
+@pytest.mark.parametrize("names", [["NA", "00179", "None"], ["1", "02", "1e3"], ["true", "false"]])
+@pytest.mark.parametrize(("table", "column"), NAMED.items())
+def test_names_stay_what_they_are(resolved, tmp_path, table, column, names):
+    if table not in resolved["entries"]:
+        pytest.skip("this project has none")
+    entry = resolved["entries"][table] | {"filepath": str(tmp_path / "table.csv")}
+    numbers = [0.5, None, 0.7][: len(names)]
+    rows = pd.DataFrame({column: names, "roc_auc": numbers})
+
+    catalog = DataCatalog.from_config({"table": entry})
+    catalog.save("table", rows)
+
+    assert_frame_equal(catalog.load("table"), rows)
 
 
 def test_layers_follow_each_other_without_a_cycle(resolved):
