@@ -1,12 +1,22 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from kedro.framework.cli.utils import KedroCliError, _check_module_importable
 
 from kedro_mlops.cli.commands import run
+
+
+def failed_in(project: Path, *typed: str) -> str:
+    """All that a command says that fails."""
+    command = [sys.executable, "-m", "kedro", *typed]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])
@@ -17,6 +27,48 @@ def test_a_misspelt_pipeline_is_named_with_what_it_may_have_meant(option: str) -
 
     assert result.exit_code == 1
     assert "There is no pipeline 'modeling'. Did you mean 'modelling'?" in result.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--from-nodes=nowhere", r"nodes named \['nowhere'\]\. `kedro registry describe`"),
+        ("--to-outputs=nothing", r"datasets named \['nothing'\]\. .*describe-datasets"),
+        ("--namespaces=nobody", r"namespaces: \['nobody'\]\. `kedro"),
+        ("--tags=none", "no nodes after applying all provided filters"),
+        ("--runner=Nobody", "There is no runner 'Nobody'.*by the SequentialRunner"),
+        ("--runner=no.where.Nobody", "There is no runner 'no.where.Nobody'"),
+    ],
+)
+def test_a_part_of_a_run_that_there_is_not_is_named_with_the_next_step(
+    pytestconfig: pytest.Config, typed: str, said: str
+) -> None:
+    failed = failed_in(pytestconfig.rootpath, "run", typed)
+
+    assert re.search(rf"^Error: .*{said}", failed, re.MULTILINE), failed
+    assert "Traceback" not in failed
+
+
+def test_an_error_of_kedros_own_commands_says_what_is_wrong(pytestconfig: pytest.Config) -> None:
+    failed = failed_in(pytestconfig.rootpath, "registry", "describe", "nothing")
+
+    assert failed.startswith("Error: 'nothing' pipeline not found")
+    assert "NoneType" not in failed
+
+
+def test_a_package_that_a_command_of_kedro_needs_is_named_with_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kedro", "jupyter", "lab"])
+
+    with pytest.raises(KedroCliError) as missing:
+        _check_module_importable("no_such_lab")
+    missing.value.show()
+
+    assert capsys.readouterr().err == (
+        "Error: no_such_lab is not installed. For this once: "
+        "`uv run --with no_such_lab kedro jupyter lab`.\n"
+    )
 
 
 def test_help_lists_every_command_once(pytestconfig: pytest.Config) -> None:

@@ -9,11 +9,12 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option
 from kedro.framework.project import pipelines, settings
+from kedro.utils import load_obj
 
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.project import owners_module, project_folder
 from kedro_mlops.core.run_lock import alone_in, wait_option
-from kedro_mlops.framework.error_messages import explained
+from kedro_mlops.framework.error_messages import NO_SUCH_PART, explained, tell_kedros_errors
 from kedro_mlops.framework.hooks import NODE_BY_NODE
 from kedro_mlops.framework.session import data_folder, file_of
 
@@ -32,9 +33,26 @@ def _run(**options: Any) -> Any:
     asked = [*options["pipelines"], *filter(None, [options["pipeline"]])]
     for name in set(asked) - set(pipelines):
         raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
+    _check_runner(options["runner"])
     _check_contracts()
     assert kedro_run.callback is not None
-    return kedro_run.callback(**options)
+    try:
+        return kedro_run.callback(**options)
+    except ValueError as error:
+        if NO_SUCH_PART.match(str(error)):
+            raise ProjectError(
+                f"{str(error).rstrip('.')}. `kedro registry describe` lists the nodes, "
+                "`kedro catalog describe-datasets` the datasets."
+            ) from error
+        raise
+
+
+def _check_runner(name: str | None) -> None:
+    try:
+        if name:
+            load_obj(name, "kedro.runner")
+    except (AttributeError, ImportError) as error:
+        raise ProjectError(f"There is no runner '{name}'. {NODE_BY_NODE}") from error
 
 
 def _check_contracts() -> None:
@@ -186,5 +204,6 @@ def replay(
     click.echo(f"\n{summarise_replay(policies)}\n")
 
 
+tell_kedros_errors()
 # named as Kedro's own group: help lists what both have once
 cli = click.Group(name="kedro", commands=[adopt, run, serve, retrain, replay, champion])

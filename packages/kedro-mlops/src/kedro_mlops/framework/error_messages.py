@@ -3,13 +3,16 @@
 import functools
 import logging
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import click
 from click.core import ParameterSource
 from kedro.config import MissingConfigException
+from kedro.framework.cli.utils import KedroCliError
 from kedro.io import DatasetError
 from kedro.validation import DataValidationError, ParameterValidationError
 
@@ -23,6 +26,10 @@ EXPECTED = (
     ProjectError, DatasetError, MissingConfigException, ParameterValidationError, OSError,
 )  # fmt: skip
 INTERRUPTED = 130
+# what Kedro says of a package that a command needs; projects of today have no such file
+NOT_INSTALLED = re.compile(r"Module '(\w+)' not found\..*")
+# and of names that a part of a run is chosen by
+NO_SUCH_PART = re.compile(r"Pipeline (does not contain|contains no nodes)")
 
 
 def explained(
@@ -53,6 +60,27 @@ def explained(
             raise click.ClickException(said) from error
 
     return wrapper
+
+
+def tell_kedros_errors() -> None:
+    """Let errors of Kedro's own commands say what is wrong.
+
+    Kedro looks for the exception that is being handled, and click 8.4 and later tell of it
+    afterwards: "NoneType: None".
+    """
+
+    def show(self: KedroCliError, file: IO[Any] | None = None) -> None:
+        if self.VERBOSE_ERROR:
+            traceback.print_exception(self)
+        said = NOT_INSTALLED.sub(_to_have_it_once, self.message)
+        click.ClickException(said).show(file)
+
+    KedroCliError.show = show  # type: ignore[method-assign]
+
+
+def _to_have_it_once(missing: re.Match[str]) -> str:
+    command = " ".join(["kedro", *sys.argv[1:]])
+    return f"{missing[1]} is not installed. For this once: `uv run --with {missing[1]} {command}`."
 
 
 def _environment() -> str | None:
