@@ -327,7 +327,10 @@ def test_the_service_says_which_model_it_serves(service: httpx.Client, sample_lo
 
     assert info["model_version"] == release["labels"]["champion_version"]
     assert info["git_commit"] == release["labels"]["git_commit"]
-    assert info["metrics"] == sample_loop.read("metrics")["candidate"]
+    measured = sample_loop.read("metrics")
+    assert info["metrics"] == measured["candidate"]
+    assert {"precision", "recall", "flagged_share"} <= info["metrics"].keys()
+    assert info["confusion"] == measured["confusion"]
 
 
 # the second run

@@ -106,13 +106,13 @@ def test_candidates_are_listed_with_their_figures_verdicts_and_the_champion(hist
     header, *rows = [re.split(r"  +", line) for line in said.splitlines()]
     assert header == [
         *("trained (UTC)", "model", "as of", "family", "ROC AUC", "log loss", "precision"),
-        *("recall", "gate"),
+        *("recall", "share flagged", "gate"),
     ]
     found = "0.700 [0.600, 0.800]"
     assert [row[1:2] + row[4:] for row in rows] == [
-        ["2013-c", found, "-", found, "-", "block"],
-        ["2013-a *", found, "-", found, "-", "promote"],
-        ["2013-b", "-", "-", "-", "-", "-"],
+        ["2013-c", found, "-", found, "-", "-", "block"],
+        ["2013-a *", found, "-", found, "-", "-", "promote"],
+        ["2013-b", "-", "-", "-", "-", "-", "-"],
     ]
     assert list_candidates([], {}, None).endswith("make run`.")
 

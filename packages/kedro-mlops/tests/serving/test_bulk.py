@@ -17,6 +17,7 @@ from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving import predictor
 from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.limits import OutOfTimeError
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
 
@@ -203,6 +204,39 @@ def refusal(table):
     with pytest.raises(BadRequestError) as refused:
         read(table)
     return refused.value
+
+
+class Clock:
+    """Its time is over when it has been looked at so often."""
+
+    def __init__(self, n_looks=10**6):
+        self.n_looks, self.n_looked = n_looks, 0
+
+    def __call__(self):
+        self.n_looked += 1
+        if self.n_looked > self.n_looks:
+            raise OutOfTimeError
+
+
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize("kind", [JSON, ARROW])
+def test_wherever_time_is_over_the_work_ends_and_nothing_is_logged(
+    state, asked, tmp_path, kind, explain
+):
+    """It is looked at before each column, each look-up, the explanation and the log."""
+    one, rows = state(), asked[:50]
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    body = body_of(rows) if kind == JSON else stream(table)
+    whole = Clock()
+    one.answer_large(kind, body, b"*/*", whole, explain)
+    n_logged = read_log(tmp_path / "log", LOGGED).num_rows
+
+    for n_looks in range(whole.n_looked):
+        with pytest.raises(OutOfTimeError):
+            one.answer_large(kind, body, b"*/*", Clock(n_looks), explain)
+
+    assert whole.n_looked >= len(SENT) + len(one.predictor.store.groups) + 2 + explain
+    assert read_log(tmp_path / "log", LOGGED).num_rows == n_logged == len(rows)
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,14 @@ def test_info_says_what_is_asked_and_how_it_is_decided(served, state):
     assert not {"positive", "threshold"} & said.keys()
 
 
+def test_info_says_how_well_the_model_decides(state, boosted):
+    said = json.loads(state().info)
+
+    assert said["confusion"] == boosted.evaluation.confusion
+    assert said["metrics"].keys() == boosted.metadata.metrics.keys()
+    assert sum(said["confusion"].values()) > 0
+
+
 def test_info_of_two_classes_says_which_is_the_positive_one(state):
     said = json.loads(state().info)
 

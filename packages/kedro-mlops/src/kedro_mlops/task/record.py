@@ -12,7 +12,7 @@ Class = bool | int | str
 
 # the metrics of each that are named first
 LISTED: dict[TaskName, tuple[str, ...]] = {
-    "binary": ("roc_auc", "log_loss", "precision", "recall"),
+    "binary": ("roc_auc", "log_loss", "precision", "recall", "flagged_share"),
     "multiclass": ("roc_auc", "log_loss", "accuracy", "macro_f1"),
     "regression": ("root_mean_squared_error", "mean_absolute_error", "r2", "interval_coverage"),
 }
