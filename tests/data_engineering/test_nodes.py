@@ -300,6 +300,14 @@ def test_as_of_outside_the_flights_is_refused_with_their_range(
 
     assert f"as_of={day}" in str(refused.value)
     assert "2013-01-01 to 2013-04-30" in str(refused.value)
+    # and the days that it names instead are days
+    [after, last, such] = re.findall(
+        r"(?:a day after|not after|--params as_of=)\s?([\d-]+)", str(refused.value)
+    )
+    first = (pd.Timestamp(after) + pd.Timedelta(days=1)).date().isoformat()
+    for named in (first, last, such):
+        flights = land_flights(engineered.screened, AsOf(named), horizon, engineering_params)
+        assert (flights.scheduled_departure < AsOf(named).moment).any().to_pyarrow().as_py()
 
 
 @pytest.mark.parametrize("day", ["2013-01-02", "2013-05-01"])

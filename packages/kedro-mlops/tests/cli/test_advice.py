@@ -2,15 +2,19 @@
 
 import re
 
+import ibis
 import pandas as pd
 import pytest
 from example.factories import COLUMNS, LOGGED
 from example.trained import CODE
+from example.undated import LOANS, loans
+from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.quarantine import admit
 from kedro_mlops.contract.rules import column_rules
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
+from kedro_mlops.contract.timeline import Splits
 from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.export.fields import fields_of
@@ -69,6 +73,53 @@ def test_an_as_of_with_more_rows_before_it_has_a_training_window(history, modell
     assert split_windows(COLUMNS, history.model_input, as_of, modelling_params)
 
 
+@pytest.mark.parametrize(
+    ("window", "given", "followed"),
+    [
+        ("validation", {"validation_share": 0.05}, {"validation_share": 0.2}),
+        ("test", {"test_share": 0.05}, {"test_share": 0.2}),
+        (
+            "train",
+            {"validation_share": 0.3, "test_share": 0.3, "later_share": 0.3},
+            {"validation_share": 0.2, "test_share": 0.2, "later_share": 0.2},
+        ),
+    ],
+)
+def test_each_way_out_of_a_small_share_leads_out(modelling_params, as_of, window, given, followed):
+    rows = ibis.memtable(loans(200))
+    small = modelling_params.model_copy(update={"min_rows": 30, "cross_validation": None} | given)
+
+    said = said_by(split_windows, LOANS, rows, as_of, small)
+
+    assert f"The {window} window has" in said
+    assert ("smaller" if window == "train" else "larger") in said
+    assert "a smaller modelling.min_rows" in said
+    assert {*re.findall(r"\w+_share", said)} == {*followed}
+    for name, value in (followed | {"min_rows": 10}).items():
+        windows = split_windows(LOANS, rows, as_of, small.model_copy(update={name: value}))
+        assert [window["defaulted"].nunique() for window in windows] == [2] * 3
+
+
+def test_a_larger_share_holds_a_rare_class(modelling_params, as_of):
+    rows = ibis.memtable(loans(60, positive=0.06))
+    rare = modelling_params.model_copy(update={"min_rows": 5, "cross_validation": None})
+
+    said = said_by(split_windows, LOANS, rows, as_of, rare)
+
+    assert said.endswith("Choose a larger validation_share among the parameters of modelling.")
+    followed = rare.model_copy(update={"validation_share": rare.validation_share + 0.1})
+    assert split_windows(LOANS, rows, as_of, followed)
+
+
+def test_shares_that_leave_some_rows_are_taken():
+    given = {"validation_days": 1, "test_days": 1, "validation_share": 0.5, "test_share": 0.3}
+
+    with pytest.raises(ValidationError, match="their sum must be below 1"):
+        Splits(**given, later_share=0.2)
+
+    assert Splits(**given, later_share=0.19)
+
+
 def test_where_a_window_has_enough_rows_of_one_class_fewer_are_not_advised(
     history, modelling_params, as_of
 ):
@@ -114,8 +165,6 @@ def declared(name, value):
 
 def enforced(columns):
     """What the engine and the service make of it."""
-    import ibis
-
     dtype = "string" if columns["x"].kind == "categorical" else "float64"
     return [*column_rules(columns, {"x": ibis.table({"x": dtype}, name="t").x})], fields_of(columns)
 

@@ -38,7 +38,9 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
     assert lines[0].endswith("1,500 rows of 2 tables; 2 rows set aside in quarantine")
     assert trained.candidate.version in lines[1]
     assert "base rate" in lines[2]
-    assert re.search(r"; precision 0\.\d+ \[.*\], recall [01]\.\d+ \[.*\], share flagged ", lines[2])
+    assert re.search(
+        r"; precision 0\.\d+ \[.*\], recall [01]\.\d+ \[.*\], share flagged ", lines[2]
+    )
     assert lines[5].endswith(
         "1,000 predictions, 50.0% with their label: ROC AUC 0.700 [0.600, 0.800]"
     )
