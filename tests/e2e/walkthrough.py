@@ -45,7 +45,11 @@ def serve_and_ask(project: Project, serve: str, ask: str = CURL) -> None:
     """The service answers as the README shows, and has a page for people."""
     assert is_free(PORT), f"another program uses port {PORT}, which the README's commands need"
 
-    with project.served(serve, PORT) as client:
+    with project.server(serve, PORT) as (client, running):
+        if serve != BENTOML_SERVE:
+            running.wait_for(lambda: "Ready on" in running.stdout, "it says that it is ready")
+            assert "what is in it: `bentoml get flight-delays:" in running.stdout
+            assert f"curl -s http://127.0.0.1:{PORT}/predict" in running.stdout
         [answer] = json.loads(project.must(ask))["predictions"]
         page = client.get("/")
 
