@@ -43,6 +43,10 @@ class Sale(Contract):
         (contract_of(Sale, c=column("It", alias="Prediction")), "has 'Prediction', which is what"),
         (contract_of(Sale, c=column("It", alias="variant")), "has 'variant', which is what"),
         (
+            contract_of(Sale, a=column("It", source_name="x"), b=column("It", source_name="X")),
+            "has 'x' and 'X', by `source_name`",
+        ),
+        (
             called("by", c=column("It", lookup=Lookup("t", by="c0", column="x", daily=False))),
             "names 'c0', which is no column; that column is called 'by'",
         ),

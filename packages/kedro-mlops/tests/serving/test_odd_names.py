@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from example.factories import tiny_package
 from example.odd_names import KEY, LABEL, NAMES, columns_of, contracts, table
+from msgspec.structs import replace as replace_in
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.json_records import json_records
@@ -155,6 +156,31 @@ def test_the_document_names_the_fields_as_they_are(state, binary):
     assert list(row["properties"]) == [field.name for field in spec.sent]
     assert KEY not in row["required"]
     assert set(row["example"]) == set(row["properties"])
+
+
+def test_callers_call_a_field_as_its_source_does(state, serve, binary, tmp_path):
+    folder, spec, rows = binary
+    fields = [replace_in(f, sent_as="decision") if f.name == "größe" else f for f in spec.fields]
+    one = state(served=(folder, replace_in(spec, fields=fields)))
+    server, logged = serve(one), columns_of("binary")[1]
+    own = rows[[field.name for field in spec.sent]]
+    asked = own.rename(columns={"größe": "decision"})
+
+    few = server.predict(*json_records(asked.head(3))).said["predictions"]
+    many = server.predict(*json_records(asked)).said["predictions"]
+    one.answer_large(ARROW, arrow_of(asked), JSON)
+    [unknown, missing] = server.predict(*json_records(own.head(1))).said["errors"]
+
+    assert len(few) == 3
+    assert len(many) == N_ROWS
+    found = read_log(tmp_path / "log", logged).to_pandas()
+    assert found["größe"].tolist() == [*rows["größe"].head(3), *rows["größe"], *rows["größe"]]
+    assert {(e["field"], e["rule"]) for e in (unknown, missing)} == {
+        ("größe", "extra_forbidden"), ("decision", "missing"),
+    }  # fmt: skip
+    row = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Row"]
+    assert {"größe", "decision"} & row["properties"].keys() == {"decision"}
+    assert row["example"]["decision"] == 3
 
 
 @pytest.mark.parametrize("name", ['x"y', "$ref", "field_0", "new\nline", "json"])

@@ -104,7 +104,7 @@ def serve(host: str, port: int, env: str | None) -> None:
 def _example_row(contract: "Columns") -> dict[str, Any]:
     """What a caller sends, as the contract's examples say; nothing personal that may be missing."""
     sent = [c for c in contract.inputs.sent if not (c.role.personal and c.nullable)]
-    return {column.name: column.role.example for column in sent}
+    return {column.asked_as: column.role.example for column in sent}
 
 
 def _told(context: Any) -> dict[str, str]:

@@ -29,6 +29,7 @@ from kedro_mlops.task.tasks import TASKS
 
 from .names import (
     LOGGED,
+    alike_but_for_case,
     folded,
     members_of,
     misnamed,
@@ -209,8 +210,8 @@ def column(
         missing: What stands for no value where the source is text. By default, what does so in the
             whole table, except where it is a value: what ``isin`` lists, and any word in a column
             of text that is not ``nullable``.
-        source_name: What the source calls it, where that is not its name: the log of the service
-            has columns of its own, such as ``decision``.
+        source_name: What the source calls it, and callers of the service, where that is not its
+            name: the log of the service has columns of its own, such as ``decision``.
         format: How a source that is text says a moment, in the directives of ``strptime``, such as
             ``%d.%m.%Y``; by ISO 8601 unless that is said. A moment that says its zone is read as
             UTC.
@@ -254,6 +255,11 @@ class Column:
     missing: tuple[str, ...] = MISSING
     judges: tuple[pa.Check, ...] = field(default=(), compare=False, repr=False)
     coerce: bool = False
+
+    @property
+    def asked_as(self) -> str:
+        """What its source calls it, and callers of the service."""
+        return self.role.source_name or self.name
 
     @property
     def integer(self) -> bool:
@@ -662,6 +668,8 @@ def _contradictions_together(columns: Columns) -> Iterator[str]:
     told = [each.name for each in columns.task.output().told]
     taken = {folded(name) for name in (*LOGGED, *told)}
     yield from (taken_by_log(name) for name in columns.names if folded(name) in taken)
+    for alike in alike_but_for_case([column.asked_as for column in columns.sent]):
+        yield f"has {alike}, by `source_name`, of which the source has one: call them otherwise"
 
 
 def _contradictions_in_spelling(column: Column) -> Iterator[str]:

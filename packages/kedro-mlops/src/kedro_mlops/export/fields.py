@@ -59,6 +59,7 @@ def _field(column: Column, seen: list[str] | None) -> Field:
         accept_unseen=column.accepts_unseen,
         assigned=column.role.assigned,
         coerced=_spelling(column) if column.coerce else None,
+        sent_as=column.role.source_name or "",
     )
 
 

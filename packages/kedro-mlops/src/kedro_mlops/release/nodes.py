@@ -246,9 +246,9 @@ def verify(
     """
     asked = rows.sample(min(params.n_rows, len(rows)), random_state=seed)
     output, expected = selected.metadata.output, selected.score(asked)
-    sent = [column.name for column in contract.inputs.sent]
+    sent = {column.name: column.asked_as for column in contract.inputs.sent}
     with served(bento.tag, feature_store_url, params.start_timeout_seconds) as server:
-        answers = server.predict(json_records(asked[sent]))
+        answers = server.predict(json_records(asked[[*sent]].rename(columns=sent)))
         rows_logged = server.logged(logged)
     features = _compare_features(contract, bento.tag, rows_logged, asked)
     answered = output.scores_in(pd.DataFrame(answers))

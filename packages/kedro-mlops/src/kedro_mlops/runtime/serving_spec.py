@@ -80,6 +80,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         accept_unseen: Whether a category that the model has not seen is answered, and said so.
         assigned: Whether the prediction's id takes the place of a key that is left out.
         coerced: How callers may also say values, if in other types than the field's.
+        sent_as: What callers call it, where that is not its name in the log.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     accept_unseen: bool = False
     assigned: bool = False
     coerced: Spelling | None = None
+    sent_as: str = ""
 
     @property
     def types(self) -> Types:
@@ -223,6 +225,11 @@ class ServingSpec(msgspec.Struct, frozen=True, kw_only=True):
     def sent(self) -> list[Field]:
         """The fields that a caller sends."""
         return [field for field in self.fields if field.source is None]
+
+    @property
+    def asked(self) -> list[Field]:
+        """The same, as callers call them."""
+        return [msgspec.structs.replace(f, name=f.sent_as or f.name) for f in self.sent]
 
     @property
     def looked_up(self) -> list[Field]:

@@ -82,8 +82,8 @@ class AppState:
         self.metrics = Metrics(spec.output, spec.score_buckets or spec.output.buckets)
         self.metrics.start(spec, challenger[1] if challenger else None)
         self.log = RequestLog()
-        self.reader = RowReader(spec.sent, settings.max_rows)
-        self.table_reader = TableReader(self.reader)
+        self.reader = RowReader(spec.asked, settings.max_rows)
+        self.table_reader = TableReader(self.reader, [field.name for field in spec.sent])
         self.info = msgspec.json.encode(about | spec.output.about)
         openapi = msgspec.json.encode(document(spec, self.reader, settings, additions))
         self.docs = {

@@ -43,9 +43,11 @@ class TableReader:
 
     Args:
         rows: Reads small ones, and judges.
+        names: What its fields are called here, if not as callers call them.
     """
 
-    def __init__(self, rows: RowReader) -> None:
+    def __init__(self, rows: RowReader, names: Sequence[str] | None = None) -> None:
+        self._names = names or [field.name for field in rows.fields]
         self._fields = rows.fields
         self._rows = rows
         self._decode = request_decoder([_member(field) for field in rows.fields], rows.max_rows)
@@ -118,14 +120,17 @@ class TableReader:
         return suspects
 
     def _whole(self, columns: Columns) -> Columns:
-        """The columns, with integers as such, or as floats if they may be missing."""
-        return columns | {
-            f.name: np.asarray(columns[f.name]).astype(
-                np.float64 if f.nullable else np.int64, copy=False
-            )
-            for f in self._fields
-            if f.integer
+        """The columns by name, with integers as such, or as floats if they may be missing."""
+        return {
+            name: _typed(columns[field.name], field)
+            for name, field in zip(self._names, self._fields, strict=True)
         }
+
+
+def _typed(column: ArrayColumn, field: Field) -> ArrayColumn:
+    if not field.integer:
+        return column
+    return np.asarray(column).astype(np.float64 if field.nullable else np.int64, copy=False)
 
 
 def columns_of(rows: Iterable[Sequence[Any]], fields: list[Field]) -> Columns:

@@ -22,8 +22,8 @@ EXAMPLES = (
 
 def requests(spec: ServingSpec) -> dict[str, Any]:
     """Bodies that are accepted, each with a summary."""
-    whole = {field.name: field.example for field in spec.sent}
-    needed = {field.name: field.example for field in spec.sent if not field.nullable}
+    whole = {field.name: field.example for field in spec.asked}
+    needed = {field.name: field.example for field in spec.asked if not field.nullable}
     return {
         "whole": {"summary": "One row, with all that may be sent", "value": {"rows": [whole]}},
         "needed": {"summary": "One row, with what is needed", "value": {"rows": [needed]}},
@@ -43,9 +43,9 @@ def answer(spec: ServingSpec, additions: Additions) -> dict[str, Any]:
 
 def errors(spec: ServingSpec, reader: RowReader, settings: Settings, method: str) -> dict[int, Any]:
     """An error of each status, where the method is the one that is needed."""
-    row = {field.name: field.example for field in spec.sent}
+    row = {field.name: field.example for field in spec.asked}
     # no field takes a list
-    wrong = row | {spec.sent[0].name: []}
+    wrong = row | {spec.asked[0].name: []}
     found = [
         _refusal(reader, b'{"rows": ['),
         _refusal(reader, json.dumps({"rows": [wrong, row | {"unknown": 1}]}).encode()),

@@ -17,7 +17,7 @@ def warm_up(state: AppState) -> None:
         BadRequestError: if the examples are no right row.
     """
     model, store = state.predictor.model, state.predictor.store
-    row = {field.name: field.example for field in model.spec.sent}
+    row = {field.name: field.example for field in model.spec.asked}
     columns = state.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
     completed, missing = complete_table(columns, store)
     answers = answer_rows(model, "champion", completed, missing)
