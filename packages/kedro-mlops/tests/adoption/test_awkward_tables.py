@@ -110,7 +110,10 @@ def test_columns_called_as_those_of_the_log_get_another_name(tmp_path):
     valid, _, account = screen(table, declared.Delivered)
 
     assert [c.name for c in adoption.columns] == ["size", "Variant_", "decision_"]
-    assert "is 'Variant' in the source" in column(adoption, "Variant_").reason
+    assert (
+        "is 'Variant_' in the log, which has a 'Variant' of its own"
+        in column(adoption, "Variant_").reason
+    )
     assert account.n_valid == N
     assert {*valid.columns} == {"size", "Variant_", "decision_"}
 

@@ -89,11 +89,12 @@ def breast_cancer() -> pd.DataFrame:
 
 
 def wine() -> pd.DataFrame:
-    """178 wines, a column of which has a slash in its name, and one that of a keyword."""
+    """178 wines: of their columns one has a slash, one is a keyword, and one is the log's own."""
     bunch = datasets.load_wine(as_frame=True)
     growers = np.array(["north", "middle", "south"])[bunch.target]
     bottles = [f"b-{number:03}" for number in range(len(growers))]
-    return bunch.data.assign(bottle_id=bottles, **{"class": growers})
+    rows = bunch.data.rename(columns={"hue": "variant"})
+    return rows.assign(bottle_id=bottles, **{"class": growers})
 
 
 def diabetes() -> pd.DataFrame:

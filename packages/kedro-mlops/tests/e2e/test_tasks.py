@@ -249,7 +249,9 @@ def asked(walk: Walk) -> Asked:
         running.wait_for(lambda: "curl" in running.stdout, "it says how to ask")
         [shown] = [line for line in running.stdout.splitlines() if line.startswith("curl")]
         [example] = json.loads(subprocess.check_output(["bash", "-c", shown]))["predictions"]
-        answers = pd.DataFrame(predict(client, rows))
+        # what the file calls as the log calls something else
+        taken = {name: rows[f"{name}_"] for name in walk.rows if f"{name}_" in rows}
+        answers = pd.DataFrame(predict(client, rows.assign(**taken)))
         bad = walk.rows.head(1).assign(**{walk.expected.shifted[0]: -1.0})
         sent = bad.drop(columns=walk.target).to_dict("records")
         refused = client.post("/predict", json={"rows": sent})

@@ -24,7 +24,7 @@ MAX_SHOWN = 3
 def notes_of(column: ColumnProfile) -> Iterator[str]:
     """Each in a few words."""
     if column.source_name:
-        yield f"is '{column.source_name}' in the source, a name that the log has for its own"
+        yield f"is '{column.name}' in the log, which has a '{column.source_name}' of its own"
     if column.n_odd:
         yield f"{column.n_odd:,} odd values go to the quarantine"
     if column.words:

@@ -163,7 +163,8 @@ def _about_time(adoption: "Adoption") -> str:
 def _show(adoption: "Adoption") -> None:
     """What was decided, and why, a line for each column."""
     label = adoption.label
-    rows = [("column", "is", "because"), *((c.name, c.use, c.reason) for c in adoption.columns)]
+    rows = [("column", "is", "because")]
+    rows += [(c.options.get("source_name", c.name), c.use, c.reason) for c in adoption.columns]
     width = min(max(len(name) for name, _, _ in rows), MAX_NAME)
     click.echo(f"\n{adoption.source}: {adoption.n_rows:,} rows; {label.name}: {label.task}\n")
     for name, use, reason in rows:

@@ -26,10 +26,10 @@ def fields_of(columns: Columns, seen: dict[str, list[str]] | None = None) -> lis
     """
     for column in columns.looked_up:
         lookup = column.role.lookup
-        if lookup and columns[lookup.by].kind != "categorical":
+        if lookup and not (columns[lookup.by].kind == "categorical" or columns[lookup.by].integer):
             raise ContractError(
                 f"Column '{column.name}' is looked up by '{lookup.by}', which is "
-                f"{columns[lookup.by].kind}: the online store's keys are text."
+                f"{columns[lookup.by].kind}: the online store's keys are text or whole numbers."
             )
     return [_field(column, (seen or {}).get(column.name)) for column in columns.all]
 

@@ -38,16 +38,24 @@ class Group:
     Args:
         table: The table.
         by: Position of the key among the fields that are sent.
+        integer: Whether it is a whole number.
         day: Position of the moment that says for which day; none if values are not daily.
         fields: What the model calls the columns, and how they are judged.
         cache: What was read lately.
     """
 
     def __init__(
-        self, table: str, by: int, day: int | None, fields: list[Field], cache: TTLCache
+        self,
+        table: str,
+        by: int,
+        integer: bool,
+        day: int | None,
+        fields: list[Field],
+        cache: TTLCache,
     ) -> None:
         self.table = table
         self.by = by
+        self.integer = integer
         self.day = day
         self.fields = fields
         self.cache = cache
@@ -193,7 +201,7 @@ class FeatureStore:
         try:
             for first in range(0, len(ordered), MAX_KEYS):
                 batch = ordered[first : first + MAX_KEYS]
-                by_entity: dict[str, list[tuple[date | None, tuple[Any, ...]]]] = {}
+                by_entity: dict[str | int, list[tuple[date | None, tuple[Any, ...]]]] = {}
                 for entity, day, *values in self._query(group, batch):
                     by_entity.setdefault(entity, []).append((_date(day), tuple(values)))
                 read |= {key: self._entry(group, key, by_entity.get(key[0], [])) for key in batch}
@@ -224,11 +232,12 @@ class FeatureStore:
 
         if time.monotonic() < self._closed_until:
             raise _StoreError("it failed a moment ago, and is left alone for a while")
-        entity, day = sa.column(ENTITY, sa.String), sa.column(DAY, sa.DateTime)
+        kind = sa.BigInteger if group.integer else sa.String
+        entity, day = sa.column(ENTITY, kind), sa.column(DAY, sa.DateTime)
         # as the store has it: what is none must not be the end of a whole query
         plain = sa.null() if group.day is None else sa.type_coerce(day, sa.String)
         # text that PostgreSQL cannot hold is in no store
-        known = entity.in_({key[0] for key in keys if "\0" not in key[0]})
+        known = entity.in_({key[0] for key in keys if group.integer or "\0" not in str(key[0])})
         values: list[Any] = [sa.column(_source(field).column) for field in group.fields]
         rows = sa.select(entity, plain, *values).select_from(sa.table(group.table, entity, day))
         query: Any = rows.where(known)
@@ -282,6 +291,7 @@ def groups_of(spec: ServingSpec, cache_bytes: int, cache_seconds: float) -> list
         Group(
             table=table,
             by=place[by],
+            integer=spec.sent[place[by]].integer,
             day=place[spec.event_time] if daily else None,
             fields=list(fields),
             cache=TTLCache(cache_bytes, cache_seconds),

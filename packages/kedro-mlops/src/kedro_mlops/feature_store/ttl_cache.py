@@ -7,10 +7,10 @@ from sys import getsizeof
 from threading import Lock
 
 # an entity, and the day for which it is asked; the day is None where values are not daily
-Key = tuple[str, date | None]
+Key = tuple[str | int, date | None]
 # the values in the order of the group's columns, and why some are missing
 Entry = tuple[tuple[float | None, ...], dict[str, str]]
-# what keeping takes beside the key's text, without values and for each value
+# what keeping takes beside the entity, without values and for each value
 KEPT_BYTES, VALUE_BYTES = 500, 40
 
 

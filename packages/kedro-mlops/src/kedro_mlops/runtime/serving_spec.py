@@ -40,7 +40,7 @@ class Lookup(msgspec.Struct, frozen=True):
 
     Attributes:
         table: Feature table in the online store.
-        by: Column of the observation that holds the entity's key.
+        by: Column of the observation that holds the entity's key: text, or a whole number.
         column: Column of the feature table.
         daily: Whether the table has a row per entity and day; the newest one that is not later
             than the event's day is read. Otherwise it has one row per entity.

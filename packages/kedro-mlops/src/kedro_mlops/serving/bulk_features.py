@@ -39,8 +39,7 @@ def complete_table(
     missing: Coded[dict[str, str]] = Coded(no_day.codes, [{}])
     for group in store.groups:
         check_deadline()
-        entities = columns[sent[group.by]]
-        assert isinstance(entities, Coded)
+        entities = _entities(columns[sent[group.by]])
         keys = pairs(entities, no_day if group.day is None else days)
         asked = [None if key[0] is None else key for key in keys.values]
         values, reasons = zip(*store.find(group, asked), strict=True)
@@ -50,6 +49,15 @@ def complete_table(
             both = pairs(missing, _distinct(Coded(keys.codes, list(reasons))))
             missing = Coded(both.codes, [known | more for known, more in both.values])
     return completed, missing
+
+
+def _entities(column: ArrayColumn) -> Coded[Any]:
+    """What is looked up by, every one once; whole numbers of which some are missing are floats."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if isinstance(column, Coded):
+        return column
+    return as_coded(pa.array(column, from_pandas=True).cast(pa.int64()))
 
 
 def _n_rows(columns: Arrays) -> int:
