@@ -3,6 +3,7 @@
 import json
 
 import ibis
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,9 +32,16 @@ def column(adoption, name):
     return next(each for each in adoption.columns if each.name == name)
 
 
+def asked_of(adoption, folder):
+    """What the service asks for."""
+    return request_model(fields_of(Columns.of(contracts(adoption, folder).Inputs)))
+
+
 def as_sent(adoption, folder, row):
     """What the service makes of a row of JSON."""
-    model = request_model(fields_of(Columns.of(contracts(adoption, folder).Inputs)))
+    model = asked_of(adoption, folder)
+    # what is taken is what the page of the service says
+    jsonschema.validate(row, model.model_json_schema())
     return model.model_validate_json(json.dumps(row)).model_dump(by_alias=True)
 
 
@@ -95,7 +103,22 @@ def test_what_can_be_no_number_is_refused(sent, tmp_path):
     adoption = adopted(rows(cylinders=RANDOM.choice([4, 6, 8], N)), tmp_path, "churned")
 
     with pytest.raises(ValidationError):
-        as_sent(adoption, tmp_path, {"cylinders": sent})
+        asked_of(adoption, tmp_path).model_validate_json(json.dumps({"cylinders": sent}))
+
+
+def test_what_is_taken_in_other_types_is_told_with_its_spelling(tmp_path):
+    prices = [f"1.{i:03},5" for i in RANDOM.integers(1, 99, N)]
+    days = pd.date_range("2024-01-13", periods=N).strftime("%d.%m.%Y")
+
+    told = asked_of(
+        adopted(rows(price=prices, born=days), tmp_path, "churned"), tmp_path
+    ).model_json_schema()["properties"]
+
+    number, text, _ = told["price"]["anyOf"]
+    assert (number["type"], number["minimum"]) == ("number", 0)
+    assert text["type"] == "string"
+    assert "',' before the fraction, with '.' between thousands" in text["description"]
+    assert "by %d.%m.%Y" in told["born"]["anyOf"][1]["description"]
 
 
 # names

@@ -38,6 +38,33 @@ def coercion(field: spec.Field) -> Callable[[Any], Any]:
     return coerced
 
 
+def also_taken(field: spec.Field) -> Any:
+    """The type that its values may have instead of the field's."""
+    spelling = field.coerced or spec.Spelling()
+    if field.kind == "categorical":
+        return int
+    # a moment may be all digits
+    return str | int if spelling.format else str
+
+
+def said_of_coercion(field: spec.Field) -> str:
+    """What such values are, in words."""
+    spelling = field.coerced or spec.Spelling()
+    if field.kind == "categorical":
+        return "Its digits, as a number"
+    words = {"numeric": "A number", "boolean": "true or false", "datetime": "A moment"}[field.kind]
+    said = [f"{words}, as text"]
+    if spelling.format:
+        said.append(f"by {spelling.format}")
+    if spelling.decimal != ".":
+        said.append(f"with {spelling.decimal!r} before the fraction")
+    if spelling.thousands:
+        said.append(f"with {spelling.thousands!r} between thousands")
+    if field.nullable and spelling.missing:
+        said.append(f"of which {', '.join(map(repr, spelling.missing))} stand for no value")
+    return ", ".join(said)
+
+
 def _text(value: Any) -> Any:
     """Whole numbers as their digits."""
     return str(int(value)) if _is_whole(value) else value

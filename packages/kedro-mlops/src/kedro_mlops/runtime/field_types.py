@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from . import serving_spec as spec
 from .checks import asked_of
-from .coercion import coercion
+from .coercion import also_taken, coercion, said_of_coercion
 
 # longest text of a field that does not say how long it may be
 MAX_TEXT = 256
@@ -67,7 +67,9 @@ def _member(field: spec.Field) -> Any:
     limited: Any = Annotated[_type(field), Field(**_limits(field)), *whole, *_refusals(field)]
     annotation: Any = limited | None if field.nullable else limited
     if field.coerced:
-        annotation = Annotated[annotation, BeforeValidator(coercion(field))]
+        also: Any = Annotated[also_taken(field), Field(description=said_of_coercion(field))]
+        taken = BeforeValidator(coercion(field), json_schema_input_type=annotation | also)
+        annotation = Annotated[annotation, taken]
     default = None if field.nullable else ...
     return annotation, Field(default, alias=field.name, description=field.description)
 
