@@ -9,7 +9,7 @@ from example.factories import screened, skew_of
 from example.trained import model
 
 from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.documentation.nodes import ModelCard, render_card
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.framework.summary import summarise
@@ -113,7 +113,8 @@ def test_categories_that_changed_once_are_kept(depots):
 def test_where_no_feature_is_left_it_is_said_which_there_were_and_why():
     nothing = parcels(depot=None, sent_at=None, weight=1.0, fragile=True)
 
-    with pytest.raises(ProjectError) as refused:
+    # so that the run leaves an alert, and the decision to wait
+    with pytest.raises(BadDataError) as refused:
         informative(PARCEL, nothing)
 
     said = str(refused.value)

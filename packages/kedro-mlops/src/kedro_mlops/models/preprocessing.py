@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.runtime.encoding import DATE_PARTS, UNKNOWN_CATEGORY, calendar, dates
 from kedro_mlops.runtime.kinds import Kind
 
@@ -55,12 +55,12 @@ def informative(columns: Columns, rows: pd.DataFrame) -> Columns:
     """The columns without the features that are left out of a fit on these rows.
 
     Raises:
-        ProjectError: if no feature is left.
+        BadDataError: if no feature is left.
     """
     out = left_out(columns, rows)
     if len(out) == len(columns.features):
         why = "; ".join(f"{name} ({reason})" for name, reason in out.items())
-        raise ProjectError(
+        raise BadDataError(
             f"Nothing can be learned from {len(rows):,} rows, as every feature is left out: {why}. "
             "Look at the catalog's `model_input`, and at what data_engineering makes it of."
         )
