@@ -241,6 +241,21 @@ def test_what_needs_time_is_left_out_or_says_that_it_does_not_apply(walked: Walk
     assert walked.found["decision"].outcome == "wait"
 
 
+def test_that_nothing_was_predicted_is_bad_data(walked: Walked, parameters: dict[str, Any]) -> None:
+    watching = Monitoring(**parameters["monitoring"])
+    none = score(LOANS, LOGGED_LOANS, walked.champion, walked.table.limit(0), AS_OF, HORIZON)
+    skew = measure_skew(LOANS, none, walked.table, walked.champion, watching)
+    drift = measure_drift(LOANS, none, walked.champion, AS_OF, HORIZON, WINDOW, watching)
+
+    quality = measure_quality(
+        LOANS, none, drift, screened(), skew, walked.champion, AS_OF, HORIZON, watching
+    )
+
+    failed = [check.name for check in quality.checks if not check.passed]
+    assert failed == ["predictions to look at"]
+    assert not quality.passed
+
+
 def test_one_window_holds_what_was_predicted_and_has_not_drifted(walked: Walked) -> None:
     [window] = walked.found["windows"].to_dict("records")
 

@@ -273,8 +273,8 @@ def measure_quality(
     """Whether the data is fit to be judged by.
 
     Rows in quarantine, training-serving skew, volume and freshness: where nothing came at all, they
-    fail; of rows without a date, nobody knows volume and freshness. Of what came, missing values
-    and unseen categories, by the window that is worst.
+    fail; of rows without a date, nobody knows more of these than whether there are any. Of what
+    came, missing values and unseen categories, by the window that is worst.
     """
     moment = _[timeline_of(contract).moment]
     span = predictions.aggregate(
@@ -294,6 +294,8 @@ def measure_quality(
             CheckResult.at_most("days since the newest row", staleness, params.max_staleness_days),
             _volume_check(drift, champion, horizon, params),
         ]
+    else:
+        checks.append(CheckResult.at_least("predictions to look at", found["n_rows"], 1))
     if found["n_rows"]:
         # what the model does not read makes none of its answers bad
         read = ~drift["column"].isin(champion.metadata.left_out)
