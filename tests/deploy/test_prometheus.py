@@ -8,7 +8,7 @@ import yaml
 from tests.deploy.conftest import Tool
 from tests.deploy.metrics import DEPLOY, RULES, alerts, metrics_of
 
-CASES = RULES.with_name("rules_test.yml")
+CASES = sorted(RULES.parent.glob("rules*_test.yml"))
 CONFIG = RULES.with_name("prometheus.yml")
 READ = "".join(
     page.read_text() for page in [DEPLOY.parent / "README.md", *DEPLOY.parent.glob("docs/*.md")]
@@ -20,7 +20,7 @@ PAGES = {
 
 
 def test_alerts_fire_when_they_should_and_only_then(promtool: Tool) -> None:
-    assert "SUCCESS" in promtool("test", "rules", CASES)
+    assert "SUCCESS" in promtool("test", "rules", *CASES)
 
 
 def test_rules_and_configuration_are_valid(promtool: Tool) -> None:
@@ -39,13 +39,13 @@ def test_prometheus_reads_these_rules_and_asks_the_service_with_a_key() -> None:
 
 
 def test_every_alert_has_a_case_in_which_it_fires() -> None:
-    fired = set(re.findall(r'alertname="(\w+)"', CASES.read_text()))
+    fired = {name for file in CASES for name in re.findall(r'alertname="(\w+)"', file.read_text())}
 
     assert fired == {alert["alert"] for alert in alerts()}
 
 
 def test_every_case_looks_before_the_alert_fires_or_after() -> None:
-    cases = yaml.safe_load(CASES.read_text())["tests"]
+    cases = [case for file in CASES for case in yaml.safe_load(file.read_text())["tests"]]
 
     looked = [look["exp_samples"] for case in cases for look in case.get("promql_expr_test", [])]
 
