@@ -8,6 +8,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # for each other's threads
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,7 +35,13 @@ SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "sc
 ALONE = ("test_extending.py", "test_growth.py", "test_starter.py", "test_two_models.py")
 # or several, one for each of a parameter's values
 EACH_ALONE = ("test_tasks.py",)
-OF_ENGINE = Path(__file__).parent / "packages/kedro-mlops/tests"
+# tests that train the same models, which take longer than they do
+LIVED = ("test_tasks.py", "test_pages_of_tasks.py")
+ROOT = Path(__file__).parent
+OF_ENGINE = ROOT / "packages/kedro-mlops/tests"
+
+# mypy knows a file by its content: what it has found out about packages holds for every copy
+os.environ.setdefault("MYPY_CACHE_DIR", str(ROOT / ".mypy_cache"))
 
 
 def _is_e2e(path: Path) -> bool:
@@ -57,7 +64,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file = nodeid.partition("::")[0]
             if _is_e2e(Path(file)) and file.endswith(EACH_ALONE):
                 return nodeid.rpartition("[")[2]
-            if not _is_e2e(Path(file)) or file.endswith(ALONE):
+            if not _is_e2e(Path(file)):
+                return "lived" if file.endswith(LIVED) else file
+            if file.endswith(ALONE):
                 return file
             return "served" if file.endswith(SERVED) else "walked"
 
@@ -139,4 +148,6 @@ def sample_loop(project: Project) -> Loop:
         for name, entry in catalog.items()
         if entry.get("filepath", "").startswith(data) and not name.startswith("replay_")
     }
-    return Loop(project, said, files)
+    at_first = project.folder.parent / "at_first"
+    shutil.copytree(project.folder / "data/sample", at_first)
+    return Loop(project, said, files, at_first)

@@ -1,6 +1,8 @@
 """The example, and what the nodes make of it; built once per session."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +100,16 @@ def trained(
     return model(model_input, windows, as_of, window, modelling_params, bootstrap, costs)
 
 
+@pytest.fixture(scope="session")
+def lives(modelling_params: modelling.Modelling, bootstrap: Bootstrap) -> Callable[[str], Life]:
+    """Asks the example otherwise, once each: pytest keeps only the last of a fixture's values."""
+    return cache(partial(live, params=modelling_params, bootstrap=bootstrap, costs=Costs()))
+
+
 @pytest.fixture(scope="session", params=ASKED)
-def life(
-    request: pytest.FixtureRequest,
-    modelling_params: modelling.Modelling,
-    bootstrap: Bootstrap,
-) -> Life:
+def life(request: pytest.FixtureRequest, lives: Callable[[str], Life]) -> Life:
     """The example asked for one of several classes, for a number, and for a typical number."""
-    return live(request.param, modelling_params, bootstrap=bootstrap, costs=Costs())
+    return lives(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -140,11 +140,16 @@ class Project:
 
 @dataclass(frozen=True)
 class Loop:
-    """A finished run of the whole loop: what it said, and where the catalog has its artefacts."""
+    """A finished run of the whole loop: what it said, and where the catalog has its artefacts.
+
+    Attributes:
+        at_first: A copy of all artefacts as the run has left them, for those who go on from there.
+    """
 
     project: Project
     said: str
     files: dict[str, Path]
+    at_first: Path
 
     def read(self, name: str) -> Any:
         """The content of a JSON artefact."""

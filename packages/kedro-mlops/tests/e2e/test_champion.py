@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from driving.project import Project, free_port, versions
+from driving.project import Loop, Project, free_port, versions
 from example.factories import of_another_scikit_learn
 
 from kedro_mlops.models.package import ModelPackage
@@ -17,14 +17,15 @@ EASY = "seed: 1\ngate: { min_loss_won: 0, at_least: { roc_auc: 0.5 }, max_loss_i
 PIPELINES = "--pipelines=data_engineering,modelling,gate,release --to-outputs=champion"
 
 
-def test_champions_come_and_go_on_record(project: Project) -> None:
+def test_champions_come_and_go_on_record(sample_loop: Loop) -> None:
+    project = sample_loop.project
     sample = (project.folder / "conf/sample/parameters.yml").read_text()
     short = sample.replace("gradient_boosting: 2", "gradient_boosting: 1")
     env = f"--env {project.with_environment('history', DATA, parameters=EASY + short)}"
     train = f"kedro run {env} {PIPELINES}"
 
-    # given two champions
-    project.must(f"{train} --params as_of=2013-03-01")
+    # given two champions, of which the first is the sample's
+    shutil.copytree(sample_loop.at_first, project.folder / DATA)
     project.must(f"{train} --params as_of=2013-03-08")
     earlier, later = [champion["version"] for champion in _champions(project)]
     listed = project.must(f"kedro champion history {env}").splitlines()

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -382,7 +382,7 @@ def watched(sample_loop: Loop, request: pytest.FixtureRequest) -> Iterator[Loop]
         name: project.folder / data / path.relative_to(sample_loop.data)
         for name, path in sample_loop.files.items()
     }
-    yield Loop(project, name, files)
+    yield replace(sample_loop, said=name, files=files)
     shutil.rmtree(project.folder / data)
     shutil.rmtree(project.folder / "conf" / name)
 
