@@ -20,6 +20,14 @@ CELLS_OF_IMPORTANCE = 400_000
 LEAST_ROWS = 2_000
 
 
+def later_share(n_rows: int) -> float:
+    """Of all rows, the last that a first model does not learn from, so that it can be watched.
+
+    At least 20 rows, if that is not more than a tenth.
+    """
+    return round(min(0.1, max(0.05, 20 / max(n_rows, 1))), 2)
+
+
 def modelling_for(
     task: TaskName, n_rows: int, n_features: int, n_classes: int = 2, n_workers: int = 2
 ) -> dict[str, Any]:
@@ -42,8 +50,7 @@ def modelling_for(
         "test_days": 7,
         "validation_share": 0.15,
         "test_share": 0.15,
-        # at least 20 rows, if that is not more than a tenth
-        "later_share": round(min(0.1, max(0.05, 20 / max(n_rows, 1))), 2),
+        "later_share": later_share(n_rows),
         "min_rows": 5,
         "cross_validation": {
             "folds": 5 if n_features <= WIDE else 3,

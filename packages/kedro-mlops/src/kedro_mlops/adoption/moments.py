@@ -7,13 +7,15 @@ from datetime import datetime
 
 import pandas as pd
 
+from .learning import later_share
 from .profile import ColumnProfile, TableProfile
 
 NAMED = re.compile(
     r"date|time|timestamp|datum|zeit|moment|created|recorded|(^|[\s_])(day|at|on|when|ts)$", re.I
 )
 OF_BIRTH = re.compile(r"birth|dob|geburt|born", re.I)
-# what lies after the as-of day
+# of the rows before the as-of day, those that are measured; of the others, those by which
+# hyperparameters are chosen; and of all rows, those that a replay lives
 LAST_SHARE = 0.2
 MIN_DAYS = 30
 MAX_DAYS = 365 * 30
@@ -32,6 +34,7 @@ class Days:
         test: How many last days before ``as_of`` are measured.
         first: The first day.
         last: The last one.
+        replayed: The day on which a replay begins.
     """
 
     as_of: str
@@ -41,6 +44,7 @@ class Days:
     test: int
     first: str
     last: str
+    replayed: str
 
 
 def propose_time(profile: TableProfile, others: Collection[str]) -> tuple[str | None, bool]:
@@ -71,7 +75,7 @@ def days_of(profile: TableProfile, time: str) -> Days:
     """What ``as_of``, horizon and windows are, by when the rows of the sample happened."""
     moments = profile.sample[time].dropna().sort_values(ignore_index=True)
     first, last = moments.iloc[0], moments.iloc[-1]
-    as_of = moments.iloc[int(len(moments) * (1 - LAST_SHARE))].normalize()
+    as_of = _day_before(moments, later_share(profile.n_rows))
     before = max((as_of - first.normalize()).days, 1)
     earlier = moments[moments < as_of]
     test = _days_back(earlier, as_of, LAST_SHARE)
@@ -85,7 +89,14 @@ def days_of(profile: TableProfile, time: str) -> Days:
         test=min(test, before),
         first=f"{first:%Y-%m-%d}",
         last=f"{last:%Y-%m-%d}",
+        replayed=f"{_day_before(moments, LAST_SHARE):%Y-%m-%d}",
     )
+
+
+def _day_before(moments: pd.Series, share: float) -> pd.Timestamp:
+    """The day before which all rows lie but such a share, the last ones."""
+    day: pd.Timestamp = moments.iloc[int(len(moments) * (1 - share))].normalize()
+    return day
 
 
 def _days_back(moments: pd.Series, end: pd.Timestamp, share: float) -> int:
@@ -93,5 +104,4 @@ def _days_back(moments: pd.Series, end: pd.Timestamp, share: float) -> int:
     before = moments[moments < end]
     if before.empty:
         return 1
-    start = before.iloc[int(len(before) * (1 - share))].normalize()
-    return max(int((end - start).days), 1)
+    return max(int((end - _day_before(before, share)).days), 1)

@@ -145,7 +145,7 @@ def _replayed(adoption: Adoption) -> dict[str, str]:
         return {"replay_start": f"{start}", "replay_end": f"{start + timedelta(days=7)}",
                 "replay_every": "7D"}  # fmt: skip
     end = date.fromisoformat(adoption.days.last) + timedelta(days=1)
-    start = date.fromisoformat(adoption.as_of)
+    start = date.fromisoformat(adoption.days.replayed)
     every = max((end - start).days // 6, 1)
     return {"replay_start": f"{start}", "replay_end": f"{end}", "replay_every": f"{every}D"}
 
