@@ -149,6 +149,16 @@ def test_the_report_needs_no_network(sample_loop: Loop) -> None:
     assert not page.loaded
 
 
+def test_where_nothing_has_changed_no_node_runs(sample_loop: Loop) -> None:
+    made = [path for path in sample_loop.files.values() if path.exists()]
+    before = [path.stat().st_mtime_ns for path in made]
+
+    said = sample_loop.project.must("kedro run --env sample --changed")
+
+    assert said.startswith("Nothing has changed since the run that ended at ")
+    assert before == [path.stat().st_mtime_ns for path in made]
+
+
 # the service
 
 
@@ -340,6 +350,16 @@ def test_the_service_says_which_model_it_serves(service: httpx.Client, sample_lo
 def before(sample_loop: Loop) -> dict[str, Any]:
     """What was there before the second run."""
     return _state(sample_loop)
+
+
+def test_of_a_changed_run_only_what_was_answered_since_is_looked_at(sample_loop: Loop) -> None:
+    """The service has answered, and its log is the only thing that is new."""
+    said = sample_loop.project.must("kedro run --env sample --changed")
+
+    ran = {line.split()[-1] for line in said.splitlines() if re.search(r"\[ *\d+/\d+\]", line)}
+    skipped = {name for name in ("modelling", "release", "scoring") if f" of {name}" in said}
+    assert {"ingest", "measure_skew"} <= ran
+    assert skipped == {"modelling", "release", "scoring"}
 
 
 @pytest.fixture(scope="module")

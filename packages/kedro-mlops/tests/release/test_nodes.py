@@ -204,12 +204,12 @@ def test_a_bento_is_built_once_and_again_if_it_is_damaged(
 
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
     monkeypatch.setattr(nodes, "run_in_project", build)
-    release = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
-    as_before = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
+    release = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", "files", params)
+    as_before = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", "files", params)
     once = list(built)
     (bento_folder(release.tag) / "bento.yaml").write_text("services: [")
 
-    anew = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", params)
+    anew = build_bento("model:1", "", CANDIDATE, "numpy", "a-hash", "files", params)
 
     assert once == [release.tag] == [as_before.tag] == [anew.tag]
     assert built == [release.tag, release.tag]

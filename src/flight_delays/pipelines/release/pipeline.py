@@ -35,7 +35,10 @@ def create_pipeline() -> Pipeline:
             Node(pack_engine, None, "wheel_hash"),
             Node(
                 build_bento,
-                ["model_tag", "challenger_tag", "selected", "requirements", "wheel_hash", PARAMS],
+                [
+                    "model_tag", "challenger_tag", "selected", "requirements", "wheel_hash",
+                    "bento_files", PARAMS,
+                ],
                 "bento",
             ),
             Node(

@@ -17,6 +17,8 @@ from kedro_mlops.core.run_lock import alone_in, wait_option
 from kedro_mlops.framework.error_messages import NO_SUCH_PART, explained, tell_kedros_errors
 from kedro_mlops.framework.hooks import NODE_BY_NODE
 from kedro_mlops.framework.session import data_folder, file_of
+from kedro_mlops.incremental.fingerprints import digest
+from kedro_mlops.incremental.recorder import recorder
 
 from .adopt import adopt
 from .champion import champion
@@ -24,9 +26,15 @@ from .champion import champion
 if TYPE_CHECKING:
     from kedro_mlops.contract.columns import Columns
 
+CHANGED_RUNNER = "kedro_mlops.incremental.runner.ChangedRunner"
 
-def _run(**options: Any) -> Any:
+
+def _run(*, changed: bool, **options: Any) -> Any:
     """Kedro's ``run``, for pipelines that exist and contracts that make sense."""
+    if changed and options["runner"]:
+        raise ProjectError(
+            "--changed runs node by node, by a runner of its own: leave --runner out."
+        )
     if options["is_async"] or options["runner_params"].get("is_async"):
         raise ProjectError(NODE_BY_NODE)  # in place of Kedro's advice how else to ask for it
     known = sorted(set(pipelines) - {"__default__"})
@@ -34,7 +42,13 @@ def _run(**options: Any) -> Any:
     for name in set(asked) - set(pipelines):
         raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
     _check_runner(options["runner"])
+    recorder.asked = digest(options)
+    if changed and (since := _unchanged_since(recorder.asked, options)):
+        click.echo(f"Nothing has changed since the run that ended at {since}: all is as it was.")
+        return None
     _check_contracts()
+    if changed:
+        options["runner"] = CHANGED_RUNNER
     assert kedro_run.callback is not None
     try:
         return kedro_run.callback(**options)
@@ -55,6 +69,16 @@ def _check_runner(name: str | None) -> None:
         raise ProjectError(f"There is no runner '{name}'. {NODE_BY_NODE}") from error
 
 
+def _unchanged_since(asked: str, options: dict[str, Any]) -> str | None:
+    """When such a run ended, if nothing has changed since."""
+    from kedro_mlops.incremental.shortcut import unchanged_since
+
+    with _session(options["env"], options["params"]) as session:
+        context: Any = session.load_context()
+        context._pipelines_to_validate = []  # to check the parameters of all imports all
+        return unchanged_since(context, asked)
+
+
 def _check_contracts() -> None:
     """Read every contract first; Kedro would wrap what is wrong with one in an ImportError."""
     from kedro_mlops.contract.columns import Columns, declared_in
@@ -65,7 +89,18 @@ def _check_contracts() -> None:
 
 run = wait_option(
     click.Command(
-        name="run", params=[*kedro_run.params], help=kedro_run.help, callback=explained(_run)
+        name="run",
+        params=[
+            *kedro_run.params,
+            click.Option(
+                ["--changed"],
+                is_flag=True,
+                help="Run only nodes whose code, parameters or inputs "
+                "have changed since they ran last.",
+            ),
+        ],
+        help=kedro_run.help,
+        callback=explained(_run),
     )
 )
 

@@ -192,6 +192,10 @@ class CodeDataset(AbstractDataset[Never, Any]):
         """Refuse: people write code."""
         raise DatasetError(f"{self._import_path} is code: change it there.")
 
+    def fingerprint(self) -> str:
+        """What it holds besides code: nothing."""
+        return ""
+
     def _exists(self) -> bool:
         return True
 

@@ -3,26 +3,33 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ibis.expr.types as ir
-import pandas as pd
 import sqlalchemy as sa
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 
-from kedro_mlops.contract.columns import DAY, ENTITY
+from kedro_mlops.core.files import hash_files
 from kedro_mlops.core.project import project_folder
 
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pandas as pd
 
-def publish(**tables: ir.Table) -> dict[str, pd.DataFrame]:
+# says what the other tables hold
+_PUBLISHED = sa.Table("_published", sa.MetaData(), sa.Column("hash", sa.Text, nullable=False))
+
+
+def publish(**tables: "ir.Table") -> "dict[str, pd.DataFrame]":
     """Feature tables for the online store, by name, indexed by what they are looked up by."""
+    from kedro_mlops.contract.columns import DAY, ENTITY  # noqa: PLC0415 - imports pandas
+
     return {
         name: table.to_pandas().set_index([key for key in (ENTITY, DAY) if key in table.columns])
         for name, table in tables.items()
     }
 
 
-class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
+class OnlineStoreDataset(AbstractDataset["dict[str, pd.DataFrame]", str]):
     """The online feature store: SQL tables that the service looks features up in.
 
     Saving replaces all the tables in one transaction, so that a reader sees either the old features
@@ -43,13 +50,32 @@ class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
         """Return the store's URL."""
         return self._url.render_as_string(hide_password=False)
 
-    def save(self, data: dict[str, pd.DataFrame]) -> None:
+    def save(self, data: "dict[str, pd.DataFrame]") -> None:
         """Replace the tables; each frame's index is what its rows are looked up by."""
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         with _connected(self._url) as connection:
             for table, rows in data.items():
                 rows.to_sql(table, connection, if_exists="replace")
+            _PUBLISHED.drop(connection, checkfirst=True)
+            _PUBLISHED.create(connection)
+            connection.execute(_PUBLISHED.insert().values(hash=_hash_of(data)))
+
+    def fingerprint(self) -> str:
+        """Hash of what was published last; empty, if nothing was.
+
+        Raises:
+            DatasetError: if the store cannot be read.
+        """
+        if not self.exists():
+            return ""
+        try:
+            with _connected(self._url) as connection:
+                if not sa.inspect(connection).has_table(_PUBLISHED.name):
+                    return ""
+                return str(connection.execute(sa.select(_PUBLISHED.c.hash)).scalar())
+        except sa.exc.SQLAlchemyError as error:
+            raise DatasetError(f"The online store cannot be read: {error}") from error
 
     def _exists(self) -> bool:
         if self._url.get_backend_name() == "sqlite" and not Path(self._url.database or "").exists():
@@ -59,6 +85,15 @@ class OnlineStoreDataset(AbstractDataset[dict[str, pd.DataFrame], str]):
 
     def _describe(self) -> dict[str, Any]:
         return {"url": self._url.render_as_string(hide_password=True)}
+
+
+def _hash_of(tables: "dict[str, pd.DataFrame]") -> str:
+    """SHA-256 of tables, with their names and keys."""
+    from kedro_mlops.core.json_records import hash_rows  # noqa: PLC0415 - imports pandas
+
+    keyed = {name: rows.reset_index() for name, rows in sorted(tables.items())}
+    hashes = [(name, list(rows.columns), hash_rows(rows)) for name, rows in keyed.items()]
+    return hash_files(str(hashes), [])
 
 
 def _absolute(url: sa.URL) -> sa.URL:

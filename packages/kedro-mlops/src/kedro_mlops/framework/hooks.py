@@ -138,6 +138,8 @@ class ProjectHooks:
             self._end()
 
     def _say(self, env: str | None, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        if self._run.n_started == 0:
+            return  # nothing was made
         from .summary import ARTEFACTS, PAGES, summarise  # noqa: PLC0415 - imports the model
 
         names = pipeline.all_outputs() & set(ARTEFACTS)

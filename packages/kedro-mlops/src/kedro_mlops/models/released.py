@@ -6,6 +6,7 @@ The store is read as it lies, because BentoML's own import takes longer than all
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,6 +71,14 @@ def models_of(release: str) -> list[Path]:
     """
     bento = _read(bento_folder(release) / "bento.yaml", _Bento)
     return [model_folder(model.tag) for service in bento.services for model in service.models]
+
+
+def store_files(release: str, models: Iterable[str]) -> list[Path]:
+    """The files by which the store describes a Bento and models, if it has them."""
+    return [
+        bento_folder(release) / "bento.yaml",
+        *(model_folder(tag) / "model.yaml" for tag in models),
+    ]
 
 
 def spec_of(folder: Path) -> ServingSpec:

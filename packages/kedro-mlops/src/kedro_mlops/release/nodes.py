@@ -12,7 +12,6 @@ import bentoml
 import numpy as np
 import pandas as pd
 import uv
-import yaml
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
@@ -202,14 +201,15 @@ def build_bento(
     selected: ModelPackage,
     requirements: str,
     wheel_hash: str,
+    files_hash: str,
     params: Release,
 ) -> Bento:
     """Build the Bento from the locked requirements, unless just this one has been built.
 
     The version in its tag says which model and which code.
     """
-    parts = (model_tag, challenger_tag, requirements, wheel_hash)
-    version = f"{selected.version}-{_content_hash(*parts)[:8]}"
+    parts = (model_tag, challenger_tag, requirements, wheel_hash, files_hash)
+    version = f"{selected.version}-{hash_files(str(parts), [])[:8]}"
     name = params.name.replace("_", "-")
     tag = f"{name}:{version}"
     bento = Bento(tag=tag, model=model_tag, challenger=challenger_tag or None)
@@ -317,11 +317,3 @@ def _labels(package: ModelPackage) -> dict[str, str]:
         "champion_version": metadata.version,
         **{f"test_{name}": score for name, score in scores.items()},
     }
-
-
-def _content_hash(*parts: str) -> str:
-    """SHA-256 of what goes into the Bento: its code, and the parts."""
-    build = yaml.safe_load((project_folder() / "bentofile.yaml").read_text())
-    patterns = [*build["include"], build["docker"]["dockerfile_template"]]
-    paths = sorted(path for pattern in patterns for path in project_folder().glob(pattern))
-    return hash_files(f"{build} {parts} {[path.name for path in paths]}", paths)

@@ -1,0 +1,307 @@
+"""What nodes are made of, as hashes: their code, and what the datasets hold that they take.
+
+Where something cannot be told, there is no hash, and a node that needs it always runs.
+"""
+
+import functools
+import glob
+import hashlib
+import json
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from kedro.io import DataCatalog, DatasetError
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro.utils import load_obj
+from pydantic import BaseModel
+
+from kedro_mlops.core.files import PARTIAL, hash_files
+from kedro_mlops.core.project import project_folder
+
+from .code_index import CodeIndex, Place, place_of
+from .records import Records
+
+# a file that changed so shortly before it was hashed may change again without its time doing so
+SETTLED_NS = 2_000_000_000
+LEFT = "as the run before has left it"
+ENVIRONMENT = "the environment"
+WIRING = "its wiring"
+PATHS = ("filepath", "path")
+
+
+class UnknownError(Exception):
+    """What something is made of cannot be told."""
+
+
+@dataclass
+class FileHashes:
+    """Hashes of files, which are read again only if their size or time is another one."""
+
+    known: dict[str, tuple[int, int, str]]
+
+    def of(self, path: str) -> str:
+        """Hash of what is at a path: a file, a folder with all that is in it, or nothing.
+
+        Files that are being written, locks and what Python compiles do not count.
+        """
+        place = Path(path)
+        if place.is_dir():
+            files = sorted(f for f in place.rglob("*") if f.is_file() and not _is_passing(f))
+            return digest([(str(f.relative_to(place)), self._of_file(f)) for f in files])
+        return self._of_file(place) if place.is_file() else ""
+
+    def _of_file(self, file: Path) -> str:
+        found = file.stat()
+        size, changed, hashed = self.known.get(str(file), (None, None, ""))
+        if (size, changed) == (found.st_size, found.st_mtime_ns):
+            return hashed
+        settled = time.time_ns() - found.st_mtime_ns > SETTLED_NS
+        with file.open("rb") as content:
+            hashed = hashlib.file_digest(content, "sha256").hexdigest()
+        if settled:
+            self.known[str(file)] = found.st_size, found.st_mtime_ns, hashed
+        return hashed
+
+
+def _is_passing(file: Path) -> bool:
+    return file.suffix in (".lock", ".pyc") or PARTIAL in str(file)
+
+
+def digest(value: Any) -> str:
+    """A short hash of plain values.
+
+    Raises:
+        UnknownError: if it is none.
+    """
+    try:
+        said = json.dumps(value, sort_keys=True, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise UnknownError(str(error)) from error
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    raise UnknownError(f"{type(value).__name__} has no plain value")
+
+
+class Fingerprints:
+    """What the nodes of a pipeline are made of now.
+
+    What a run takes from an earlier one, such as the champion that it may replace, is another thing
+    when the run has ended. For the record it therefore counts as left by the run before; and it
+    still is that while it is as it was at the end of the run that the record is of.
+
+    Args:
+        pipeline: The pipeline.
+        catalog: What it reads and writes; nothing of it is loaded but parameters.
+        code: Of the owner's package and the engine.
+        records: What ran before; hashes of files are added to it.
+        surroundings: What else is asked of the run, such as versions to load.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        catalog: DataCatalog,
+        code: CodeIndex,
+        records: Records,
+        surroundings: Any,
+    ) -> None:
+        self._catalog, self._code, self._records = catalog, code, records
+        self._files = FileHashes(records.files)
+        self._producers = {name: node for node in pipeline.nodes for name in node.outputs}
+        self._written = {path for name in self._producers for path in self.paths(name)}
+        self._code_of: dict[str, dict[str, str]] = {}
+        self._known: dict[tuple[str, bool], dict[str, str]] = {}
+        self._surroundings = digest([environment(), surroundings])
+
+    def forget(self) -> None:
+        """Look again, since something may have been written."""
+        self._known.clear()
+
+    def is_kept(self, dataset: str) -> bool:
+        """Whether a dataset outlives the run, in whatever way."""
+        return self._entry(dataset) is not None
+
+    def paths(self, dataset: str) -> set[str]:
+        """The files or folders that hold a dataset."""
+        return set(_paths(self._entry(dataset) or {}))
+
+    def of_node(self, node: Node, *, for_record: bool = False) -> dict[str, str]:
+        """The hashes of what decides what a node makes, by what they are of.
+
+        Raises:
+            UnknownError: if that cannot be told.
+        """
+        key = node.name, for_record
+        if key not in self._known:
+            inputs = {name: self._of_input(name, node, for_record) for name in node.inputs}
+            self._known[key] = {
+                **self._code_of_node(node),
+                **inputs,
+                ENVIRONMENT: self._surroundings,
+            }
+        return self._known[key]
+
+    def left_by_earlier(self, node: Node) -> dict[str, str]:
+        """Hashes of what a node takes from earlier runs, as it is now, by dataset."""
+        return {name: self.of_kept(name) for name in node.inputs if self._is_from_earlier(name)}
+
+    def of_kept(self, name: str) -> str:
+        """Hash of what a dataset holds that outlives the run, and of how it is read.
+
+        Raises:
+            UnknownError: if that cannot be told.
+        """
+        told = self.told_by(name)
+        return self.of_files(name) if told is None else told
+
+    def of_files(self, name: str) -> str:
+        """The same, where files hold it."""
+        paths = sorted(self.paths(name))
+        if not paths or any("://" in path for path in paths):
+            raise UnknownError(f"what {name} holds is known only when it is read")
+        return digest([plain(self._entry(name)), [self._files.of(path) for path in paths]])
+
+    def told_by(self, name: str) -> str | None:
+        """The same, where the dataset tells it by its ``fingerprint``."""
+        entry = self._entry(name) or {}
+        if not self._code.has(entry["type"]) or not hasattr(load_obj(entry["type"]), "fingerprint"):
+            return None
+        dataset: Any = self._catalog[name]
+        try:
+            return digest([plain(entry), dataset.fingerprint()])
+        except DatasetError as error:
+            raise UnknownError(str(error)) from error
+
+    def _of_input(self, name: str, node: Node, for_record: bool) -> str:
+        if name.startswith("params:") or name == "parameters":
+            return digest(self._catalog.load(name))
+        if self._is_from_earlier(name):
+            ran = self._records.nodes.get(node.name)
+            if for_record or (ran and ran.left.get(name) == self.of_kept(name)):
+                return LEFT
+        if self.is_kept(name):
+            return self.of_kept(name)
+        if name not in self._producers:
+            raise UnknownError(f"what {name} holds is not kept anywhere")
+        # what is in memory only is what its node is made of
+        return digest(self.of_node(self._producers[name], for_record=for_record))
+
+    def _is_from_earlier(self, name: str) -> bool:
+        return name not in self._producers and bool(self.paths(name) & self._written)
+
+    def _entry(self, name: str) -> dict[str, Any] | None:
+        if name not in self._catalog:
+            return None
+        entry: dict[str, Any] = self._catalog.config_resolver.resolve_pattern(name)
+        return None if entry["type"].endswith("MemoryDataset") else entry
+
+    def _code_of_node(self, node: Node) -> dict[str, str]:
+        if node.name not in self._code_of:
+            parts = list(_parts(node.func, set()))
+            places = [part for part in parts if isinstance(part, Place)]
+            given = [part for part in parts if not isinstance(part, Place)]
+            for name in (*node.inputs, *node.outputs):
+                places += filter(None, map(self._code.named_by, _texts(self._entry(name) or {})))
+            if not node.inputs:  # it looks for itself what there is
+                places += self._code.everything()
+            wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
+            hashes = self._code.digests(place for place in places if self._code.has(place.module))
+            self._code_of[node.name] = {**hashes, WIRING: wiring}
+        return self._code_of[node.name]
+
+
+def _parts(code: Any, seen: set[int]) -> Iterator[Place | str]:
+    """Where a node's function is defined, and what it was given when it was made.
+
+    Raises:
+        UnknownError: if it was given what has no plain value.
+    """
+    if id(code) in seen:
+        return
+    seen = seen | {id(code)}
+    match code:
+        case functools.partial():
+            held: Iterable[Any] = [code.func, code.args, code.keywords]
+        case MethodType():
+            held = [code.__func__, code.__self__]
+        case FunctionType():
+            yield place_of(code)
+            held = [cell.cell_contents for cell in code.__closure__ or ()]
+        case type():
+            yield place_of(code)
+            held = []
+        case ModuleType():
+            yield Place(code.__name__)
+            held = []
+        case BuiltinFunctionType() | str() | bytes() | int() | float() | None:
+            yield repr(code)
+            held = []
+        case Mapping():
+            held = [*code.keys(), *code.values()]
+        case list() | tuple():
+            held = code
+        case _ if hasattr(code, "__dict__"):
+            held = [type(code), vars(code)]
+        case _:
+            raise UnknownError(f"it was made with a {type(code).__name__}")
+    for part in held:
+        yield from _parts(part, seen)
+
+
+def _texts(config: Any) -> Iterator[str]:
+    """All texts in the configuration of a dataset."""
+    if isinstance(config, str):
+        yield config
+    elif isinstance(config, Mapping):
+        for value in config.values():
+            yield from _texts(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _texts(value)
+
+
+def _paths(config: Mapping[str, Any]) -> Iterator[str]:
+    """Where a dataset, or the one within it, is kept."""
+    for name, value in config.items():
+        if name in PATHS and isinstance(value, str):
+            yield from sorted(glob.glob(value)) if glob.has_magic(value) else [value]  # noqa: PTH207
+        elif name == "dataset" and isinstance(value, Mapping):
+            yield from _paths(value)
+
+
+def plain(config: Any) -> Any:
+    """A configuration as far as it decides what is read and written, and without its secrets."""
+    if isinstance(config, Mapping):
+        return {
+            str(name): plain(value)
+            for name, value in config.items()
+            if name not in ("credentials", "metadata")
+        }
+    return config
+
+
+@functools.cache
+def environment() -> str:
+    """Python, the packages that are installed, and those that the project asks for."""
+    installed = {
+        entry.name
+        for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        for entry in os.scandir(folder)
+        if entry.name.endswith(".dist-info")
+    }
+    files = [project_folder() / name for name in ("pyproject.toml", "uv.lock")]
+    return hash_files(f"{sys.version} {sorted(installed)}", filter(Path.exists, files))

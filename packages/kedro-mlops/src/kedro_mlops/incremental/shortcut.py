@@ -1,0 +1,58 @@
+"""Whether anything has changed at all, asked before pipelines and their libraries are imported."""
+
+from kedro.framework import project as kedro_project
+from kedro.framework.context import KedroContext
+from kedro.framework.context.context import _convert_paths_to_absolute_posix
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from kedro_mlops.framework.session import data_folder
+
+from .code_index import code_index
+from .fingerprints import FileHashes, Fingerprints, UnknownError, digest, environment, plain
+from .records import Records, WholeRun
+
+
+def whole_run(
+    context: KedroContext, records: Records, now: Fingerprints, kept: list[str], ended_at: str
+) -> WholeRun:
+    """A run that has left nothing to do, to be told from what is there later.
+
+    Args:
+        context: Of the run.
+        records: To which hashes of files are added.
+        now: What there is.
+        kept: The datasets that outlive the run, but for those that are code.
+        ended_at: When it ended, in ISO 8601.
+    """
+    told = {name: found for name in kept if (found := now.told_by(name)) is not None}
+    files = {name: now.of_files(name) for name in kept if name not in told}
+    return WholeRun(ended_at, _made_of(context, records), files, told)
+
+
+def unchanged_since(context: KedroContext, asked: str) -> str | None:
+    """When such a run ended, if nothing has changed since; if in doubt, none."""
+    records = Records.read(data_folder(context))
+    whole = records.whole.get(asked)
+    if whole is None or whole.made_of != _made_of(context, records):
+        return None
+    entries = _convert_paths_to_absolute_posix(
+        context.project_path, context.config_loader["catalog"]
+    )
+    catalog = DataCatalog.from_config(entries, context.config_loader["credentials"])
+    code = code_index(kedro_project.PACKAGE_NAME)
+    now = Fingerprints(Pipeline([]), catalog, code, records, None)
+    try:
+        same = all(now.of_files(name) == found for name, found in whole.files.items()) and all(
+            now.told_by(name) == found for name, found in whole.told.items()
+        )
+    except UnknownError:
+        return None
+    return whole.ended_at if same else None
+
+
+def _made_of(context: KedroContext, records: Records) -> str:
+    """Hash of the configuration, the environment and the code of both packages."""
+    loader, files = context.config_loader, FileHashes(records.files)
+    code = [files.of(str(folder)) for folder in code_index(kedro_project.PACKAGE_NAME).folders]
+    return digest([plain(loader["parameters"]), plain(loader["catalog"]), environment(), code])

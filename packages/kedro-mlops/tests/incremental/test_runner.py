@@ -1,0 +1,266 @@
+"""Runs of what has changed, of a small pipeline in a package of its own."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pluggy
+import pytest
+from kedro.framework import project as kedro_project
+from kedro.framework.hooks import _create_hook_manager
+from kedro.io import DataCatalog, MemoryDataset
+
+from kedro_mlops.incremental import runner as running
+from kedro_mlops.incremental.code_index import code_index
+from kedro_mlops.incremental.recorder import Recorder
+from kedro_mlops.incremental.records import FILE
+
+NODES = """
+from kedro.pipeline import Node, Pipeline
+
+CALLS = []
+
+
+def clean(raw):
+    CALLS.append("clean")
+    return [row for row in raw if row > 0]
+
+
+def total(rows, factor):
+    CALLS.append("total")
+    return sum(rows) * factor
+
+
+def count(rows):
+    CALLS.append("count")
+    return len(rows)
+
+
+def judge(candidate, incumbent):
+    CALLS.append("judge")
+    return max(candidate, incumbent or 0)
+
+
+def report(champion, number):
+    CALLS.append("report")
+    if number > 100:
+        raise ValueError("too many")
+    return {"champion": champion, "number": number}
+
+
+def create_pipeline():
+    return Pipeline(
+        [
+            Node(clean, "raw", "rows", name="clean"),
+            Node(total, ["rows", "params:factor"], "candidate", name="total"),
+            Node(count, "rows", "number", name="count"),
+            Node(judge, ["candidate", "incumbent"], "champion", name="judge"),
+            Node(report, ["champion", "number"], "report", name="report"),
+        ]
+    )
+"""
+
+
+@dataclass
+class Shop:
+    """A project: its folder, and how it is run."""
+
+    folder: Path
+    run: Callable[..., list[str]]
+
+    def write(self, name: str, value: Any) -> None:
+        (self.folder / f"{name}.json").write_text(json.dumps(value))
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / f"{name}.json").read_text())
+
+    def edit(self, before: str, after: str) -> None:
+        file = self.folder / "shop/nodes.py"
+        assert before in file.read_text()
+        file.write_text(file.read_text().replace(before, after))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").touch()
+    (tmp_path / "shop/nodes.py").write_text(NODES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(kedro_project, "PACKAGE_NAME", "shop")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def run(factor: Any = 2, only: list[str] | None = None, **entries: Any) -> list[str]:
+        """Run what has changed as a process of its own would; say which nodes ran."""
+        for module in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
+            del sys.modules[module]
+        importlib.invalidate_caches()
+        code_index.cache_clear()
+        nodes = importlib.import_module("shop.nodes")
+        pipeline = nodes.create_pipeline()
+        pipeline = pipeline.only_nodes(*only) if only else pipeline
+        json_file = {"type": "json.JSONDataset"}
+        catalog = DataCatalog.from_config(
+            {
+                name: {**json_file, "filepath": str(tmp_path / f"{name}.json")}
+                for name in ("raw", "candidate", "champion", "report")
+            }
+            | {
+                "incumbent": {
+                    "type": "kedro_mlops.core.datasets.OptionalDataset",
+                    "dataset": {**json_file, "filepath": str(tmp_path / "champion.json")},
+                },
+            }
+            | entries
+        )
+        catalog["params:factor"] = MemoryDataset(factor)
+        recorder = Recorder()
+        recorder._data = tmp_path
+        monkeypatch.setattr(running, "recorder", recorder)
+        hooks = _create_hook_manager()
+        hooks.register(recorder)
+        _walk(hooks, pipeline, catalog)
+        calls: list[str] = nodes.CALLS
+        return calls
+
+    shop = Shop(tmp_path, run)
+    shop.write("raw", [1, 2, -3])
+    yield shop
+    code_index.cache_clear()
+
+
+def _walk(hooks: pluggy.PluginManager, pipeline: Any, catalog: DataCatalog) -> None:
+    """As a session of Kedro's does."""
+    given = {"run_params": {}, "pipeline": pipeline, "catalog": catalog}
+    hooks.hook.before_pipeline_run(**given)
+    try:
+        result = running.ChangedRunner().run(pipeline, catalog, hooks)
+    except Exception as error:
+        hooks.hook.on_pipeline_error(error=error, **given)
+        raise
+    hooks.hook.after_pipeline_run(run_result=result, **given)
+
+
+ALL = ["clean", "count", "total", "judge", "report"]
+
+
+def test_at_first_all_runs_and_then_nothing(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    first = shop.run()
+    capsys.readouterr()
+    second = shop.run()
+
+    assert sorted(first) == sorted(ALL)
+    assert second == []
+    assert shop.read("report") == {"champion": 6, "number": 2}
+    assert "Skipped 5 of 5 nodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ran"),
+    [
+        # so do the total and the count make what they made before
+        ("row > 0", "row >= 1", ["clean", "count", "total", "report"]),
+        # what it makes is in memory, and needs the rows, which are too
+        ("return len(rows)", "return len(rows) * 1", ["clean", "count", "report"]),
+        # what it makes is as it was
+        ("sum(rows) * factor", "factor * sum(rows)", ["clean", "total"]),
+        ("max(candidate, incumbent or 0)", "max(candidate, incumbent or 9)", ["judge"]),
+        ("too many", "far too many", ["clean", "count", "report"]),
+        ("return len(rows)", "return len(rows)  # of them", []),
+        ("def count(", 'def unused():\n    return 1\n\n\ndef count(', []),
+    ],
+)  # fmt: skip
+def test_code_that_changed_runs_and_what_depends_on_what_it_made(
+    shop: Shop, before: str, after: str, ran: list[str]
+) -> None:
+    shop.run()
+
+    shop.edit(before, after)
+
+    assert sorted(shop.run()) == sorted(ran)
+    assert shop.run() == []
+
+
+def test_a_parameter_and_an_input_count_by_what_they_hold(shop: Shop) -> None:
+    shop.run()
+
+    as_before, other = shop.run(factor=2), shop.run(factor=5)
+    shop.write("raw", [1, 2, -3])  # another time, the same content
+    written_again = shop.run(factor=5)
+    shop.write("raw", [1, 2, 3])
+
+    assert (as_before, written_again) == ([], [])
+    assert sorted(other) == ["clean", "count", "judge", "report", "total"]
+    assert sorted(shop.run(factor=5)) == sorted(ALL)
+    assert shop.read("report") == {"champion": 30, "number": 3}
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda file: file.write_text("0")])
+def test_what_was_made_is_made_again_where_it_is_gone_or_edited(
+    shop: Shop, lose: Callable[[Path], Any]
+) -> None:
+    shop.run()
+
+    lose(shop.folder / "candidate.json")
+
+    assert sorted(shop.run()) == ["clean", "total"]
+    assert shop.read("candidate") == 6
+
+
+def test_what_another_has_left_in_the_place_of_a_result_is_noticed(shop: Shop) -> None:
+    shop.run()
+    shop.write("champion", 50)  # as a rollback would
+
+    ran = shop.run()
+
+    assert sorted(ran) == ["clean", "count", "judge", "report"]
+    assert shop.read("report")["champion"] == 50
+    assert shop.run() == []
+
+
+def test_after_an_error_what_ran_before_is_not_run_again(shop: Shop) -> None:
+    shop.write("champion", 0)
+    shop.write("raw", [1] * 101)
+    with pytest.raises(ValueError, match="too many"):
+        shop.run()
+
+    shop.edit("number > 100", "number > 1000")
+
+    # the champion is not the one that the judge has seen, and no run ended with it
+    assert sorted(shop.run()) == ["clean", "count", "judge", "report"]
+    assert shop.run() == []
+
+
+def test_a_part_of_a_pipeline_leaves_the_rest_to_be_run(shop: Shop) -> None:
+    shop.run()
+    shop.write("raw", [4])
+
+    part = shop.run(only=["clean", "total"])
+
+    assert sorted(part) == ["clean", "total"]
+    assert sorted(shop.run()) == ["clean", "count", "judge", "report"]
+
+
+def test_a_record_that_is_damaged_makes_all_run(shop: Shop) -> None:
+    shop.run()
+    (shop.folder / FILE).write_text("{")
+
+    assert sorted(shop.run()) == sorted(ALL)
+
+
+def test_what_cannot_be_compared_without_reading_it_is_read(shop: Shop) -> None:
+    database = f"sqlite:///{shop.folder}/orders.db"
+    pd.DataFrame({"row": [1, 2]}).to_sql("orders", database, index=False)
+    raw = {
+        "type": "pandas.SQLQueryDataset",
+        "sql": "select row from orders",
+        "credentials": {"con": database},
+    }
+    shop.edit("for row in raw", "for row in raw.row.tolist()")
+    shop.run(raw=raw)
+
+    assert sorted(shop.run(raw=raw)) == ["clean", "count", "report", "total"]
