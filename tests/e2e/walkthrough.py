@@ -19,11 +19,13 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 VIZ_BUILD = "kedro viz build --include-previews"
 BENTOML_SERVE = "bentoml serve --host 127.0.0.1"
 PORT = 3000
-# a person's own settings, for conf/local; these make the loop short
+# a person's own settings, for an environment; these make the loop short
 SHORT = """
 bootstrap: { n_resamples: 50 }
 data_engineering: { history_days: 62 }
-modelling: { n_trials: { logistic_regression: 1, gradient_boosting: 1 } }
+modelling:
+  n_trials: { logistic_regression: 1, gradient_boosting: 1 }
+  importance: { n_rows: 1000, n_repeats: 1 }
 """
 
 
@@ -172,7 +174,7 @@ def roll_back(project: Project, command: str) -> None:
 def replay_and_stop(project: Project, command: str) -> None:
     """A replay can be stopped at any moment; what it has lived stays."""
     lived = project.folder / "data/replay/ticks.jsonl"
-    with project.started(command) as running:
+    with _short(project, "replay"), project.started(command) as running:
         running.wait_for(lived.exists, "the first tick is complete", timeout=600)
         running.send_to_group(signal.SIGINT)
         status = running.process.wait(60)
@@ -287,12 +289,13 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
 
 
 @contextlib.contextmanager
-def _short(project: Project) -> Iterator[None]:
+def _short(project: Project, env: str = "local") -> Iterator[None]:
     """With a person's own settings, that make the loop short."""
-    settings = project.folder / "conf/local/parameters.yml"
-    settings.write_text(SHORT)
+    settings = project.folder / f"conf/{env}/parameters.yml"
+    before = settings.read_text() if settings.exists() else ""
+    settings.write_text(before + SHORT)
     yield
-    settings.unlink()
+    settings.write_text(before)
 
 
 def _champions(project: Project) -> list[Path]:

@@ -448,7 +448,7 @@ def test_a_run_that_is_ended_anywhere_in_the_release_leaves_the_champion_and_the
     assert trial.in_force() == champion_before
     assert not trial.unreadable()
 
-    trial.project.must(due)
+    trial.project.must(f"{due} --pipelines=gate,release")
     [*_, newest] = versions(champion)
     decision = json.loads(trial.path("gate_decision").read_text())
     metadata = json.loads((newest / "metadata.json").read_text())
