@@ -202,9 +202,8 @@ class GuardedProtocol(HttpToolsProtocol):
             assert self._gateway is not None
             answer = self._gateway.answer_fast(self.headers, body, FAST[self.url])
             if answer is not None:
-                headers = [part for pair in self.server_state.default_headers for part in pair]
-                head = b"HTTP/1.1 200 OK\r\n" + b"%b: %b\r\n" * (len(headers) // 2)
-                self.transport.write(head % tuple(headers) + answer)
+                also = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
+                self.transport.write(b"".join([b"HTTP/1.1 200 OK\r\n", *also, answer]))
                 self.server_state.total_requests += 1
                 self._enter(Phase.NEXT, self.timeout_keep_alive)
                 return
