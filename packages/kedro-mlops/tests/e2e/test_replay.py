@@ -23,6 +23,7 @@ COMMAND = f"kedro replay --env {ENV} --from {DAYS[0]} --to {DAYS[-1]} --every 7D
 def worlds(project: Project) -> Project:
     """An environment to replay in, and one to live the same ticks by hand."""
     sample = yaml.safe_load((project.folder / "conf/sample/parameters.yml").read_text())
+    sample["modelling"]["n_trials"]["gradient_boosting"] = 1
     never = {
         "max_age_days": None, "new_labels_share": None, "lost_performance": False, "drift": None,
     }  # fmt: skip
