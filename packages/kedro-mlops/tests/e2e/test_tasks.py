@@ -141,7 +141,8 @@ def test_the_same_again_changes_nothing_and_edits_are_kept(adopted: Adopted) -> 
 def test_the_project_has_tests_of_its_own_which_pass(adopted: Adopted) -> None:
     adopted.project.must("mypy src")
     # what is deployed is not the table's
-    said = adopted.project.must('make test ARGS="--ignore tests/deploy"', timeout=600)
+    few = "--ignore tests/deploy --numprocesses 0"
+    said = adopted.project.must(f'make test ARGS="{few}"', timeout=600)
 
     assert "skipped" not in said
     assert (adopted.project.folder / "data/sample/06_models/release.json").exists()
@@ -417,6 +418,7 @@ def test_a_retraining_makes_a_champion_that_was_compared_with_the_first(
     assert later == [decision["candidate"]]
 
 
+@pytest.mark.parametrize("adopted", ["wines"], indirect=True)
 def test_a_rollback_returns_to_the_first_champion(walk: Walk, retrained: str) -> None:
     first, second = walk.champions()
 
@@ -457,6 +459,7 @@ def test_the_notebook_of_candidates_compares_those_of_several_runs(
     assert sum(PICTURE in output for output in shown) >= 4
 
 
+@pytest.mark.parametrize("adopted", ["tumours"], indirect=True)
 def test_a_replay_says_that_it_needs_days(walk: Walk) -> None:
     done = walk.adopted.project.run("kedro replay")
 
