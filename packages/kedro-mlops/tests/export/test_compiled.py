@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from sklearn._loss.loss import ExponentialLoss
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from kedro_mlops.export import compiled
 from kedro_mlops.export.compiled import MAX_LEAVES, NotEqualError, compile_trees
 from kedro_mlops.runtime.trees import Trees
 
@@ -169,10 +170,44 @@ def test_a_link_that_is_not_known_is_refused(tmp_path):
         built(trained(X, y, loss=ExponentialLoss()), X, tmp_path)
 
 
-def test_more_columns_than_fit_are_refused(tmp_path):
-    X, y = data(300, width=129)
+@pytest.mark.parametrize("width", [127, 128, 129, 400])
+def test_tables_of_many_columns_are_equal(tmp_path, width):
+    X, _ = data(600, width)
+    y = np.nansum(X[:, [0, width // 2, width - 1]], axis=1) > 0
+    model = trained(X, y, max_iter=30)
+    columns = np.concatenate([found.nodes["feature_idx"] for [found] in model._predictors])
+    assert columns.max() == width - 1
 
-    with pytest.raises(NotEqualError, match="more than 128 columns"):
+    trees = built(model, X, tmp_path)
+
+    assert_equal(trees, model, X)
+    explained = trees.contributions(X)
+    assert explained.shape == (len(X), width + 1)
+    np.testing.assert_allclose(explained.sum(axis=1), trees.raw(X), rtol=1e-9, atol=1e-9)
+    assert not explained[:, [column for column in range(width) if column not in columns]].any()
+
+
+def test_columns_of_any_number_of_thresholds_are_equal(tmp_path):
+    """Around the powers of two by which they are searched."""
+    counts = [1, 2, 3, 4, 7, 8, 127, 128]
+    X = np.column_stack([RANDOM.integers(0, n + 1, size=5000) for n in counts]).astype(float)
+    model = HistGradientBoostingRegressor(**DEFAULTS | {"max_iter": 40}, max_leaf_nodes=MAX_LEAVES)
+    model.fit(X, RANDOM.random(5000))
+    found = np.concatenate([grown.nodes for [grown] in model._predictors])
+    inner = found[found["is_leaf"] == 0]
+    for column, n in enumerate(counts):
+        assert len({*inner["num_threshold"][inner["feature_idx"] == column]}) == n
+
+    trees = built(model, X, tmp_path)
+
+    np.testing.assert_array_equal(trees.predict(X), model.predict(X))
+
+
+def test_more_columns_than_fit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "MAX_COLUMNS", 3)
+    X, y = data(300)
+
+    with pytest.raises(NotEqualError, match="more than 3 columns"):
         built(trained(X, y), X, tmp_path)
 
 

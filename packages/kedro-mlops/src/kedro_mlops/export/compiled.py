@@ -4,6 +4,7 @@ For 10,000 rows of 220 trees with 35 leaves each, one core took 3.8 ms; the same
 conditions (tl2cgen) 46 ms, as ONNX 37 ms, scikit-learn 60 ms.
 """
 
+import itertools
 import math
 import shutil
 import subprocess
@@ -19,8 +20,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 COMPILERS = ("cc", "gcc", "clang")
 SOURCE = Path(__file__).with_name("trees.c")
-# what has to fit into a byte
-MAX_COLUMNS, MAX_THRESHOLDS, MAX_LEAVES = 128, 254, 256
+# what has to fit into a byte; and columns whose codes have to fit on the stack
+MAX_THRESHOLDS, MAX_LEAVES, MAX_COLUMNS = 254, 256, 4096
 # trees that a single row is walked down at a time
 ABREAST = 4
 # points at which contributions are computed at a time: what every processor's registers hold
@@ -149,28 +150,24 @@ def _header(model: Model, width: int) -> str:
     if any(found["is_categorical"].any() for found in nodes):
         raise NotEqualError("The trees have categorical splits, not codes.")
     inner = np.concatenate([found[found["is_leaf"] == 0] for found in nodes])
-    thresholds = [
-        np.unique(inner["num_threshold"][inner["feature_idx"] == column]) for column in range(width)
-    ]
-    if width > MAX_COLUMNS or max(map(len, thresholds)) > MAX_THRESHOLDS:
-        raise NotEqualError(
-            f"There are more than {MAX_COLUMNS} columns, or {MAX_THRESHOLDS} thresholds of one."
-        )
+    thresholds = _thresholds(inner["feature_idx"], inner["num_threshold"])
+    places = {column: place for place, column in enumerate(thresholds)}
     trees: list[_Tree] = []
     baselines: list[float] = model._baseline_prediction.ravel().tolist()
     bases = []
     for baseline, predictors in zip(baselines, zip(*model._predictors, strict=True), strict=True):
-        grown = [_tree(predictor.nodes, thresholds) for predictor in predictors]
+        grown = [_tree(predictor.nodes, thresholds, places) for predictor in predictors]
         trees += [*grown, *[_NO_TREE] * (-len(grown) % ABREAST)]
         bases.append(baseline + sum(tree.expected for tree in grown))
     # n points are exact up to the degree 2n - 1, and the polynomials have n_columns - 1
     least = max(1, *(tree.n_columns for tree in trees)) / 2
     n_points = math.ceil(least / POINTS_TOGETHER) * POINTS_TOGETHER
     points, weights = np.polynomial.legendre.leggauss(n_points)
-    filled = [[*found.tolist(), *[np.inf] * (255 - len(found))] for found in thresholds]
+    filled = [_filled(found.tolist()) for found in thresholds.values()]
     return "\n".join(
         [
             f"#define WIDTH {width}",
+            f"#define N_ASKED {len(thresholds)}",
             f"#define ABREAST {ABREAST}",
             f"#define N_OUTPUTS {len(baselines)}",
             f"#define N_TREES {len(trees) // len(baselines)}",
@@ -183,7 +180,9 @@ def _header(model: Model, width: int) -> str:
             # from -1 to 1 they are given, from 0 to 1 they are needed
             _numbers("points", (points / 2 + 0.5).tolist()),
             _numbers("weights", (weights / 2).tolist()),
-            _array("double", "thresholds", [_braces(map(_number, row)) for row in filled], "[255]"),
+            _array("int", "asked", map(str, thresholds)),
+            _numbers("thresholds", itertools.chain(*filled)),
+            _array("int", "first_threshold", _starts(map(len, filled))),
             _array("Split", "splits", [str(split) for tree in trees for split in tree.splits]),
             _array("Branch", "branches", [str(one) for tree in trees for one in tree.branches]),
             _numbers("leaves", [leaf for tree in trees for leaf in tree.leaves]),
@@ -193,12 +192,39 @@ def _header(model: Model, width: int) -> str:
     )
 
 
-def _tree(nodes: NDArray[Any], thresholds: list[NDArray[np.float64]]) -> _Tree:
+def _thresholds(
+    columns: NDArray[np.integer], values: NDArray[np.float64]
+) -> dict[int, NDArray[np.float64]]:
+    """The thresholds of every column that splits ask for, sorted.
+
+    Raises:
+        NotEqualError: if there are more than ``trees.c`` has codes for.
+    """
+    found = {column: np.unique(values[columns == column]) for column in np.unique(columns).tolist()}
+    if len(found) > MAX_COLUMNS or max(map(len, found.values()), default=0) > MAX_THRESHOLDS:
+        raise NotEqualError(
+            f"Trees ask for more than {MAX_COLUMNS:,} columns, or {MAX_THRESHOLDS} thresholds of "
+            "one."
+        )
+    # a model without splits asks for none, and C has no empty arrays
+    return found or {0: np.array([], dtype=np.float64)}
+
+
+def _filled(thresholds: list[float]) -> list[float]:
+    """One less than a power of two, so that each step of a search halves what is left."""
+    n_places = 2 ** len(thresholds).bit_length() - 1
+    return [*thresholds, *[math.inf] * (max(n_places, 1) - len(thresholds))]
+
+
+def _tree(
+    nodes: NDArray[Any], thresholds: dict[int, NDArray[np.float64]], places: dict[int, int]
+) -> _Tree:
     """A tree, grown again: rows beyond a threshold go to a new leaf, the others stay.
 
     Args:
         nodes: As scikit-learn has them, parents before children.
-        thresholds: Of every column, sorted.
+        thresholds: Of every column that is asked for, sorted.
+        places: Of these columns among each other.
     """
     is_leaf = nodes["is_leaf"].astype(bool)
     inner = np.flatnonzero(~is_leaf)
@@ -210,7 +236,7 @@ def _tree(nodes: NDArray[Any], thresholds: list[NDArray[np.float64]]) -> _Tree:
     place = np.where(is_leaf, -1 - leaf, np.cumsum(~is_leaf) - 1).tolist()
     splits = [
         _Split(
-            codes=2 * node["feature_idx"] + (not node["missing_go_to_left"]),
+            codes=2 * places[node["feature_idx"]] + (not node["missing_go_to_left"]),
             threshold=np.searchsorted(thresholds[node["feature_idx"]], node["num_threshold"]),
             leaf=leaf[number],
             next=(place[node["left"]], place[node["right"]]),

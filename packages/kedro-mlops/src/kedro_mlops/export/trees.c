@@ -21,17 +21,19 @@
 // exact. All of a tree is done on one walk to its leaves and back.
 //
 // model.h has: WIDTH, ABREAST, N_OUTPUTS, N_TREES of each (a multiple of ABREAST), LINK;
-// baselines[N_OUTPUTS]; thresholds[WIDTH][255], sorted and filled up with INFINITY; splits, parents
-// before children; leaves; and for every tree, those of an output together, the place of its first
-// split and leaf. For contributions: MAX_SPLITS of a tree; N_POINTS, a multiple of POINTS_TOGETHER,
-// with their weights; bases[N_OUTPUTS], the expected raw scores; and a branch beside every split.
+// baselines[N_OUTPUTS]; asked[N_ASKED], the columns that splits ask for, which only have codes; the
+// thresholds of each, sorted and filled up with INFINITY to one less than a power of two, and the
+// place of its first one; splits, parents before children; leaves; and for every tree, those of an
+// output together, the place of its first split and leaf. For contributions: MAX_SPLITS of a tree;
+// N_POINTS, a multiple of POINTS_TOGETHER, with their weights; bases[N_OUTPUTS], the expected raw
+// scores; and a branch beside every split.
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 typedef struct {
-  uint8_t codes;      // 2 * column, and 1 more where a missing number is beyond the threshold
+  uint16_t codes;     // 2 * asked column, and 1 more where missing numbers are beyond the threshold
   uint8_t threshold;
   uint8_t leaf;       // the one that rows beyond the threshold leave
   int16_t next[2];    // of rows not beyond the threshold, and beyond it: a split, or -1 - a leaf
@@ -63,19 +65,25 @@ typedef struct {
 #define SIGNED(code) ((int8_t)((code) - 128))
 typedef int8_t Bytes __attribute__((vector_size(REGISTER), may_alias));
 
+// of the search for a number among the thresholds of a column
+static uint32_t first_step(size_t column) {
+  return (first_threshold[column + 1] - first_threshold[column] + 1) / 2;
+}
+
 // where there are wider registers, they are used
 #if defined(__x86_64__) && defined(__gnu_linux__) && __has_attribute(target_clones)
 __attribute__((target_clones("avx2", "default")))
 #endif
 static void many(const double *rows, size_t n_rows, double *out) {
-  int8_t codes[2 * WIDTH][LANES] __attribute__((aligned(REGISTER)));
-  for (size_t column = 0; column < WIDTH; ++column) {
+  int8_t codes[2 * N_ASKED][LANES] __attribute__((aligned(REGISTER)));
+  for (size_t column = 0; column < N_ASKED; ++column) {
     double x[LANES];
     uint32_t n_below[LANES] = {0};
-    for (size_t r = 0; r < LANES; ++r) x[r] = rows[(r < n_rows ? r : 0) * WIDTH + column];
-    for (uint32_t step = 128; step; step /= 2)
+    const double *limits = thresholds + first_threshold[column];
+    for (size_t r = 0; r < LANES; ++r) x[r] = rows[(r < n_rows ? r : 0) * WIDTH + asked[column]];
+    for (uint32_t step = first_step(column); step; step /= 2)
       for (size_t r = 0; r < LANES; ++r)
-        n_below[r] += (thresholds[column][n_below[r] + step - 1] < x[r]) * step;
+        n_below[r] += (limits[n_below[r] + step - 1] < x[r]) * step;
     for (size_t r = 0; r < LANES; ++r) {
       codes[2 * column][r] = SIGNED(n_below[r]);
       codes[2 * column + 1][r] = SIGNED(isnan(x[r]) ? MISSING : n_below[r]);
@@ -106,17 +114,19 @@ static void many(const double *rows, size_t n_rows, double *out) {
 }
 
 static void encode(const double *row, uint8_t *codes) {
-  for (size_t column = 0; column < WIDTH; ++column) {
+  for (size_t column = 0; column < N_ASKED; ++column) {
+    double x = row[asked[column]];
     uint32_t n_below = 0;
-    for (uint32_t step = 128; step; step /= 2)
-      n_below += (thresholds[column][n_below + step - 1] < row[column]) * step;
+    const double *limits = thresholds + first_threshold[column];
+    for (uint32_t step = first_step(column); step; step /= 2)
+      n_below += (limits[n_below + step - 1] < x) * step;
     codes[2 * column] = n_below;
-    codes[2 * column + 1] = isnan(row[column]) ? MISSING : n_below;
+    codes[2 * column + 1] = isnan(x) ? MISSING : n_below;
   }
 }
 
 static void one(const double *row, double *out) {
-  uint8_t codes[2 * WIDTH];
+  uint8_t codes[2 * N_ASKED];
   encode(row, codes);
   for (size_t output = 0; output < N_OUTPUTS; ++output) {
     double raw = baselines[output];
@@ -157,13 +167,13 @@ typedef double Points __attribute__((vector_size(8 * POINTS_TOGETHER)));
 #define N_TOGETHER (N_POINTS / POINTS_TOGETHER)
 
 static void explain(const double *row, double *out) {
-  uint8_t codes[2 * WIDTH];
+  uint8_t codes[2 * N_ASKED];
   encode(row, codes);
   Points t[N_TOGETHER], rest[N_TOGETHER];
   memcpy(t, points, sizeof t);
   for (size_t i = 0; i < N_TOGETHER; ++i) rest[i] = 1.0 - t[i];
   for (size_t output = 0; output < N_OUTPUTS; ++output) {
-    Points sums[WIDTH][N_TOGETHER];
+    Points sums[N_ASKED][N_TOGETHER];
     memset(sums, 0, sizeof sums);
     for (size_t tree = output * N_TREES; tree < (output + 1) * N_TREES; ++tree) {
       const Split *split = splits + first_split[tree];
@@ -212,12 +222,12 @@ static void explain(const double *row, double *out) {
         for (size_t i = 0; i < N_TOGETHER; ++i) reached[b.entry][i] = hot[i] + cold[i];
       }
     }
-    for (size_t column = 0; column < WIDTH; ++column, ++out) {
-      *out = 0.0;
+    memset(out, 0, WIDTH * sizeof *out);
+    for (size_t column = 0; column < N_ASKED; ++column)
       for (size_t i = 0; i < N_POINTS; ++i)
-        *out += weights[i] * sums[column][i / POINTS_TOGETHER][i % POINTS_TOGETHER];
-    }
-    *out++ = bases[output];
+        out[asked[column]] += weights[i] * sums[column][i / POINTS_TOGETHER][i % POINTS_TOGETHER];
+    out[WIDTH] = bases[output];
+    out += WIDTH + 1;
   }
 }
 
