@@ -438,6 +438,20 @@ def test_a_clean_table_has_an_empty_quarantine_of_the_usual_columns():
     )
 
 
+def test_a_table_of_many_columns_is_screened():
+    names = [f"x{number}" for number in range(210)]
+    parts = {name: column("A number", ge=0, le=1) for name in names}
+    many = type("Many", (Contract,), {"__annotations__": dict.fromkeys(names, float), **parts})
+    rows = pd.DataFrame(0.5, index=range(4), columns=names)
+    rows.loc[1, "x7"], rows.loc[2, ["x0", "x209"]] = 7.0, -1.0
+
+    valid, quarantine, account = screen(rows.astype(str), many)
+
+    assert valid.to_pandas().equals(rows.loc[[0, 3]].reset_index(drop=True))
+    assert quarantine["column"].to_pandas().tolist() == ["x7", "x0", "x209"]
+    assert (account.n_read, account.n_valid, account.n_quarantined) == (4, 2, 2)
+
+
 def test_of_rows_with_one_key_the_first_that_is_otherwise_valid_is_kept():
     same = {"number": 1, "shop": "süd"}
     raw = tickets(same | {"price": -1}, same | {"state": "kept"}, {}, same | {"state": "late"})

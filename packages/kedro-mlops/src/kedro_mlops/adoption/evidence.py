@@ -14,16 +14,16 @@ from .profile import ColumnProfile, TableProfile
 
 Floats = NDArray[np.float64]
 
-# as many rows are enough to see what tells all
-MAX_ROWS = 20_000
+# as many rows are enough to see what tells all; of very many columns, so many values
+MAX_ROWS, MAX_VALUES, MIN_ROWS = 20_000, 4_000_000, 2_000
 # of what there is to tell, the share that one column alone may tell
 TELLS_ALL, TELLS_ALL_OF_A_NUMBER = 0.98, 0.99
 # and that whether it is there at all may tell
 PRESENCE_TELLS = 0.9
 # what adds up but for rounding, and what counts; of how many columns, of how many that are tried
 EXACT, COUNTS, MOST_ADDENDS, MAX_ADDED = 1e-4, 1e-3, 3, 200
-# a number that orders rows as the target does, but for rounding
-SAME_ORDER = 0.9999
+# a number that orders rows as the target does, but for rounding; some rows show whether it may
+SAME_ORDER, MAY_BE_SAME, SHOWN_BY = 0.9999, 0.99, 500
 # of fewer rows a measurement may well tell all classes apart
 FEW_ROWS = 300
 # then the spread within classes is some part of what is between them; and if the label was made by
@@ -55,7 +55,7 @@ class Evidence:
 def gather(profile: TableProfile, target: str, is_number: bool) -> Evidence:
     """Look at every column but the target."""
     others = [column.name for column in profile.columns if column.name != target]
-    sample = profile.sample
+    sample = _some_of(profile.sample, target)
     told = {name: _tells(sample, name, target, is_number) for name in others}
     giveaways = {
         name: _in_words(tells, is_number)
@@ -74,6 +74,13 @@ def gather(profile: TableProfile, target: str, is_number: bool) -> Evidence:
         repeats=repeats(profile, others),
         personal=dict(_personal(profile[name] for name in others)),
     )
+
+
+def _some_of(sample: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Rows of a known target, from all over the sample where there are more than are needed."""
+    known = sample[sample[target].notna()]
+    most = max(MIN_ROWS, MAX_VALUES // len(known.columns))
+    return known.iloc[:: -(-len(known) // most)] if len(known) > most else known
 
 
 def _in_words(tells: float, is_number: bool) -> str:
@@ -122,6 +129,9 @@ def _in_same_order(sample: pd.DataFrame, names: Iterable[str], target: str) -> d
         if not _is_number(rows[name]):
             continue
         rows = rows.astype("float64").dropna()
+        ranks = rows.iloc[:: len(rows) // SHOWN_BY + 1].rank()
+        if not abs(ranks[name].corr(ranks[target])) > MAY_BE_SAME:
+            continue
         ranks = rows.rank()
         enough = len(rows) >= MIN_ROWS_TOLD and rows.nunique().min() > MIN_ROWS_TOLD / 2
         if enough and abs(ranks[name].corr(ranks[target])) > SAME_ORDER:

@@ -92,6 +92,9 @@ class Reading:
 
 def is_no_value(said: str, kind: ValueKind) -> bool:
     """Whether text stands for no value in a column of a kind."""
+    # most are numbers, of which none does
+    if said[:1].isdigit():
+        return False
     return said.strip().casefold() in (NO_VALUE if kind == "text" else NO_OTHER_VALUE)
 
 
@@ -129,8 +132,9 @@ def _day(name: str, values: Sequence[str]) -> Reading | None:
 
 def shows_comma(said: Sequence[str]) -> bool:
     """Whether values are numbers in which only a comma can stand before the fraction."""
-    values = _looked_at(said)
-    found = _number(values, comma=False)
+    if not any("," in value for value in said[:: len(said) // LOOKED_AT + 1]):
+        return False
+    found = _number(_looked_at(said), comma=False)
     return found is not None and found.decimal == ","
 
 
@@ -139,9 +143,12 @@ def _number(values: Sequence[str], comma: bool) -> Reading | None:
         return None
     if _fitting(values, _WHOLE) == len(values):
         return Reading("integer") if max(abs(int(v)) for v in values) <= MAX_EXACT else None
-    marked = sorted(_NUMBERS, key=lambda marks: comma and marks[0] == ".")
-    fitting = {marks: _fitting(values, _NUMBERS[marks]) for marks in marked}
-    best = max(marked, key=fitting.__getitem__)
+    fitting: dict[tuple[str, str | None], int] = {}
+    for marks in sorted(_NUMBERS, key=lambda marks: comma and marks[0] == "."):
+        fitting[marks] = _fitting(values, _NUMBERS[marks])
+        if fitting[marks] == len(values):
+            break
+    best = max(fitting, key=fitting.__getitem__)
     if fitting[best] < (1 - DOUBT) * len(values):
         return None
     whole = fitting[best] == _fitting(values, _WHOLE)

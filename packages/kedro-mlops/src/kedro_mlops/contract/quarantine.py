@@ -19,7 +19,17 @@ from kedro_mlops.core.time_params import Parameters
 
 from .columns import LINE, Columns
 from .parsing import Parsed, as_named, parse
-from .rules import Rule, column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
+from .rules import (
+    Rule,
+    any_of,
+    column_rules,
+    count_bad,
+    count_broken,
+    key_rule,
+    moment_rules,
+    repeated_keys,
+    shown,
+)
 from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 
 Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
@@ -60,8 +70,8 @@ def screen(
     made = derive(typed) if derive else {}
     if derived:
         rules += _derived_rules(columns, typed, Columns.of(derived), made, rules)
-    is_bad = ibis.or_(*(rule.broken for rule in rules))
-    broken, counts = count_broken(source, rules, read=source.count(), bad=is_bad.sum().fill_null(0))
+    broken, counts = count_broken(source, rules, read=source.count())
+    n_bad = count_bad(source, broken)
     said = {name: source[name] for name in source.columns}
     values = {**made, **said}
     judged = source.select(
@@ -78,17 +88,17 @@ def screen(
         for i, (rule, _) in enumerate(broken)
     ]
     # without the numbers of the rows, which would keep the engine from working in parallel
-    good = source.filter(ibis.and_(*(~rule.broken for rule, _ in broken)))
+    good = source.filter(~any_of([rule.broken for rule, _ in broken]))
     valid = good.select(typed)
     _, n_repeated = repeated_keys(valid, columns.unique)
     if n_repeated:
-        numbered = judged.filter(ibis.and_(*(~judged[_flag(i)] for i in range(len(broken)))))
+        numbered = judged.filter(~any_of([judged[_flag(i)] for i in range(len(broken))]))
         repeated = _repeated(numbered, columns.unique)
         rule = Rule(columns.unique, key_rule(columns.unique), ibis.literal(True))
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
         valid = numbered.anti_join(repeated, _ROW).select(columns.names)
-    n_read, n_quarantined = counts["read"], counts["bad"] + n_repeated
+    n_read, n_quarantined = counts["read"], n_bad + n_repeated
     account = TableAccount(
         contract=columns.name,
         n_read=n_read,
@@ -181,7 +191,7 @@ def _derived_rules(
     Of others the engine might refuse to make the values at all.
     """
     asked = {rule.broken.op() for rule in column_rules(columns, typed)}
-    fine = ~ibis.or_(*(rule.broken for rule in rules))
+    fine = ~any_of([rule.broken for rule in rules])
     for rule in column_rules(derived.only(*made), made):
         if rule.broken.op() not in asked:
             yield Rule(rule.columns, rule.name, fine.ifelse(rule.broken, False))
@@ -238,7 +248,9 @@ def _examples(reasons: list[ir.Table]) -> list[list[str | None]]:
     if not reasons:
         return []
     first = [
-        rows.order_by("row").limit(EXAMPLES).select("row", "value", number=ibis.literal(number))
+        rows.order_by("row")
+        .limit(EXAMPLES)
+        .select("row", "value", number=ibis.literal(number, "int32"))
         for number, rows in enumerate(reasons)
     ]
     examples: list[list[str | None]] = [[] for _ in reasons]

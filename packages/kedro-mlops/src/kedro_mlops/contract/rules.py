@@ -13,6 +13,8 @@ from kedro_mlops.runtime.checks import CHECKS
 from .columns import FINITE, LINE, REAL_MOMENT, Columns, is_real_moment
 
 _ROWS, _KEY = own("rows"), own("key")
+# expressions of one query; an engine plans many times as many in much more than many times the time
+TOGETHER = 300
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,40 @@ def without_nan(values: ir.Column) -> ir.Column:
     return values.isnan().ifelse(ibis.null(values.type()), values)
 
 
+def any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
+    """Whether any of them holds, in an expression that is not deep however many there are."""
+    if len(conditions) <= 2:
+        return ibis.or_(*conditions)
+    middle = len(conditions) // 2
+    return any_of(conditions[:middle]) | any_of(conditions[middle:])
+
+
 def count_broken(
     table: ir.Table, rules: Sequence[Rule], **more: ir.IntegerScalar
 ) -> tuple[list[tuple[Rule, int]], dict[str, int]]:
-    """The rules that rows break, by how many, and what more is to be counted; one query."""
-    counts = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
-    [found] = table.aggregate(**counts, **more).to_pyarrow().to_pylist()
+    """The rules that rows break, by how many, and what more is to be counted."""
+    asked = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)} | more
+    found = aggregated(table, asked)
     broken = [(rule, int(found[str(i)])) for i, rule in enumerate(rules) if found[str(i)]]
     return broken, {name: int(found[name]) for name in more}
+
+
+def count_bad(table: ir.Table, broken: Sequence[tuple[Rule, int]]) -> int:
+    """The rows that break any of these rules, each of which some break."""
+    if len(broken) <= 1:
+        return sum(n_rows for _, n_rows in broken)
+    bad = any_of([rule.broken for rule, _ in broken]).sum()
+    return int(table.aggregate(bad=bad).to_pyarrow()["bad"][0].as_py())
+
+
+def aggregated(table: ir.Table, asked: Mapping[str, ir.Scalar]) -> dict[str, Any]:
+    """What is asked of a table, by name: one query, or some if it is much."""
+    names, found = list(asked), dict[str, Any]()
+    for start in range(0, len(names), TOGETHER):
+        part = {name: asked[name] for name in names[start : start + TOGETHER]}
+        [row] = table.aggregate(part).to_pyarrow().to_pylist()
+        found |= row
+    return found
 
 
 def shown(columns: Columns, names: Sequence[str], values: list[Any]) -> list[Any]:

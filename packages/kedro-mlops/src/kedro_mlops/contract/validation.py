@@ -16,7 +16,15 @@ from kedro.validation import CheckFailure, DataValidationError
 from .columns import Column, Columns
 from .names import alike_but_for_case
 from .parsing import as_named, parse
-from .rules import column_rules, count_broken, key_rule, moment_rules, repeated_keys, shown
+from .rules import (
+    aggregated,
+    column_rules,
+    count_broken,
+    key_rule,
+    moment_rules,
+    repeated_keys,
+    shown,
+)
 
 EXAMPLES = 5
 SHOWN_COLUMNS = 30
@@ -189,8 +197,7 @@ def _count_parsed(table: ir.Table, columns: Sequence[Column]) -> dict[str, Any]:
         parsed = parse(column, table[column.name])
         counts[f"given {column.name}"] = parsed.given.sum()
         counts[f"parsed {column.name}"] = (parsed.given & ~parsed.failed).sum()
-    [found] = table.aggregate(counts).to_pyarrow().to_pylist()
-    return dict(found)
+    return aggregated(table, counts)
 
 
 def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
