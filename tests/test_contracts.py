@@ -1,7 +1,6 @@
 import pandas as pd
-import pandera.pandas as pa
 import pytest
-from example.factories import observations
+from kedro.validation import DataValidationError
 
 from flight_delays.contracts import (
     DailyFeatures,
@@ -19,6 +18,7 @@ from flight_delays.contracts import (
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.validation import ContractValidator
 
 INPUTS, OBSERVATION = Columns.of(Inputs), Columns.of(Observation)
 FEATURE_TABLES = {True: Columns.of(DailyFeatures), False: Columns.of(PlaneFeatures)}
@@ -94,14 +94,14 @@ def test_what_became_of_a_flight_is_hindsight():
     assert Columns.of(RawFlights).hindsight == ["dep_delay", "arr_delay", "air_time"]
 
 
-def test_an_observation_is_identified_by_its_keys():
-    rows = observations(5, columns=Columns.of(Observation))
-    twice = pd.concat([rows, rows.head(1)], ignore_index=True)
+def test_an_observation_is_identified_by_its_keys(engineered):
+    observation = ContractValidator("flight_delays.contracts.Observation")
+    rows = engineered.model_input
 
     assert Observation.to_schema().unique == OBSERVATION.keys
-    Observation.validate(rows)
-    with pytest.raises(pa.errors.SchemaError, match="not unique"):
-        Observation.validate(twice)
+    observation.validate(rows)
+    with pytest.raises(DataValidationError, match="unique"):
+        observation.validate(rows.union(rows.limit(1)))
 
 
 def test_an_observation_is_its_inputs_and_what_really_happened():

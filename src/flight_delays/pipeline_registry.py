@@ -9,5 +9,5 @@ from kedro_mlops.framework.pipelines import find_pipelines
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Name the pipelines; together they are the default."""
-    # the replay is walked on its own: it needs what `kedro replay` has lived
+    # a replay is walked on its own: it needs what has been lived
     return find_pipelines(pipelines, apart=["replay"])

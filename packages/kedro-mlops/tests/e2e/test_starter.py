@@ -223,6 +223,19 @@ def test_all_that_may_go_is_left_out_by_answers(built: Path, tmp_path: Path) -> 
     project.must("lint-imports && pytest -q tests/test_catalog.py tests/test_links.py")
 
 
+def test_the_example_may_stay_without_replays(new: Make, tmp_path: Path) -> None:
+    project = settled(new("Churn Risk", example=True, replay=False), tmp_path)
+
+    named = {path for path, text in texts(project.folder).items() if "kedro replay" in text}
+    # the engine has the command, whoever uses it
+    assert not [path for path in named if not path.startswith((".venv", "packages"))]
+    assert "replay" not in project.must("kedro registry list")
+    is_formatted(project.folder)
+    project.must(
+        f"lint-imports && pytest -q tests/test_contracts.py tests/data_engineering {QUICK}"
+    )
+
+
 def test_or_by_removing_folders(churn: Project, tmp_path: Path) -> None:
     project = copy_project(churn.folder, tmp_path, is_measured=False)
     for folder in FOLDERS:

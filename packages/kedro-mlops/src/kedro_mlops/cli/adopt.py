@@ -194,8 +194,15 @@ def _remarks(adoption: "Adoption") -> Iterator[str]:
 
 def _of_source(source: "Source") -> Iterator[str]:
     """What of the source is no part of its table."""
+    from kedro_mlops.adoption.source import CREDENTIALS
+
     for name, reason in source.left_out.items():
         yield f"{name} is left out: it {reason}."
+    if source.credentials:
+        yield (
+            f"How it is reached, with the password, is in {CREDENTIALS}, which git ignores: other "
+            "machines need it, too."
+        )
     if source.n_odd_lines:
         yield (
             f"{source.n_odd_lines:,} lines have more or fewer cells than the header: they go to "
