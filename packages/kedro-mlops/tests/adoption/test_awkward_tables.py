@@ -24,6 +24,9 @@ SIZE = RANDOM.normal(50, 10, N).round(2)
 CHURNED = np.where(SIZE + RANDOM.normal(0, 8, N) > 50, "yes", "no")
 
 
+NOON = pd.Timestamp("2024-02-01 08:00")
+
+
 def rows(**columns):
     return pd.DataFrame({"size": SIZE, **columns, "churned": CHURNED})
 
@@ -79,6 +82,11 @@ def test_a_word_in_a_column_of_many_numbers_stands_for_no_value(tmp_path):
         ("part", RANDOM.choice(["7", "8", "x9"], N), 7.0, "7"),
         ("price", [f"{i},5" for i in RANDOM.integers(1, 99, N)], "1,5", 1.5),
         ("active", RANDOM.choice(["True", "False"], N), "True", True),
+        ("share", [f"{i}.5 %" for i in RANDOM.integers(1, 99, N)], "7.5%", 7.5),
+        ("paid", [f"${i:,}.50" for i in RANDOM.integers(1, 9999, N)], "$1,200.5", 1200.5),
+        ("paid", [f"{i} €" for i in RANDOM.integers(-9, 9, N)], 3, 3),
+        ("sold_at", [*range(1_700_000_000, 1_700_000_000 + N)], 1706774400, NOON),
+        ("sold_at", [f"17{i:011}" for i in range(N)], "1706774400000", NOON),
         ("amount", [*RANDOM.normal(0, 1, N - 2), "missing", "missing"], "missing", None),
     ],
 )
@@ -173,8 +181,8 @@ def test_an_index_that_was_written_is_no_feature(name, tmp_path):
     ("values", "note"),
     [
         (RANDOM.choice([-999, 1, 2, 3, 4], N), "if -999 stands for no value"),
-        ([f"${i:,}.50" for i in RANDOM.integers(1000, 9999, N)], "numbers with a sign"),
-        ([f"{i}%" for i in RANDOM.integers(0, 99, N)], "numbers with a sign"),
+        ([f"{i} {'$€'[i % 2]}" for i in RANDOM.integers(1000, 9999, N)], "several signs"),
+        ([f"{i % 12 + 1}/{i % 11 + 1}/2024" for i in range(N)], "and %d/%m/%Y fits as well"),
         (1_700_000_000 + RANDOM.integers(0, 10**6, N), "counted since 1970"),
         (
             [RANDOM.choice(["2024-03-%02d", "3/%d/2024"]) % (i % 28 + 1) for i in range(N)],

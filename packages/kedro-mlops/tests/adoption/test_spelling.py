@@ -36,8 +36,14 @@ from kedro_mlops.adoption.spelling import Reading, read_as, shows_comma
         (["31.01.2024", "1.2.2024"], Reading("moment", format="%d.%m.%Y")),
         (["01/31/2024", "02/01/2024"], Reading("moment", format="%m/%d/%Y")),
         (["31/01/2024", "02/01/2024"], Reading("moment", format="%d/%m/%Y")),
-        (["01/02/2024"], Reading("moment", format="%m/%d/%Y")),
-        (["1/2/24 5:03 PM"], Reading("moment", format="%m/%d/%y %I:%M %p")),
+        (["01/02/2024"], Reading("moment", format="%m/%d/%Y", or_format="%d/%m/%Y")),
+        (["12.5 %", "3%"], Reading("number", symbol="%")),
+        (["$1,200.50", "-$7"], Reading("number", thousands=",", symbol="$")),
+        (["1\u00a0234 €", "5 €"], Reading("number", decimal=",", thousands=" ", symbol="€")),
+        (["12 kg", "x", *(f"{n} kg" for n in range(30))], Reading("integer", symbol="kg")),
+        (["12 kg", "12 cm"], Reading("text")),
+        (["1706774400"], Reading("integer")),
+        (["1/13/24 5:03 PM"], Reading("moment", format="%m/%d/%y %I:%M %p")),
         (["Jan 5, 2024", "May 12, 2023"], Reading("moment", format="%b %d, %Y")),
         (["01.02.2024 10:00 +0200"], Reading("moment", format="%d.%m.%Y %H:%M %z", zoned=True)),
         (["10:00", "11:30"], Reading("text")),
@@ -53,6 +59,15 @@ def test_a_column_is_read_as_its_values_are_spelt(said, reading):
 def test_digits_are_days_where_the_name_says_so():
     assert read_as("order_date", ["20240131", "20231201"]).format == "%Y%m%d"
     assert read_as("order_date", ["20240131", "20231301"]).kind == "integer"
+
+
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [("1706774400", "epoch_s"), ("1706774400000", "epoch_ms"), ("1706774400.5", "epoch_s")],
+)
+def test_digits_are_moments_where_name_and_size_say_so(said, form):
+    assert read_as("created_at", [said]) == Reading("moment", format=form)
+    assert read_as("created_at", [said, "17"]).kind in ("integer", "number")
 
 
 def test_a_comma_is_what_it_is_in_the_other_columns():

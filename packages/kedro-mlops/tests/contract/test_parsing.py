@@ -71,10 +71,43 @@ def test_days_of_digits_may_be_numbers():
         ({"thousands": ","}, ["1,234.5", "12,34", "-1,000"], [1234.5, "12,34", -1000.0]),
         ({"thousands": " "}, ["1 234", "1\u00a0234", "1\u202f234.5"], [1234.0, 1234.0, 1234.5]),
         ({"thousands": "'"}, ["1'234", "1\u2019234"], [1234.0, 1234.0]),
+        ({"symbol": "%"}, ["12.5 %", "3%", "-4", "5 $", "%"], [12.5, 3.0, -4.0, "5 $", "%"]),
+        (
+            {"symbol": "$", "thousands": ","},
+            ["$1,200.50", "-$5", "$-5", "5$", "$ 7", "USD 7"],
+            [1200.5, -5.0, -5.0, 5.0, 7.0, "USD 7"],
+        ),
+        (
+            {"symbol": "€", "thousands": " ", "decimal": ","},
+            ["1 234\u00a0€", "1\u202f234,5 €"],
+            [1234.0, 1234.5],
+        ),
     ],
 )
 def test_a_number_is_read_with_its_marks_and_no_others(spelling, said, values):
     assert read(float, said, **spelling) == values
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"),
+    [
+        ("epoch_s", "1706774400"),
+        ("epoch_ms", "1706774400000"),
+        ("epoch_us", "1706774400000000"),
+        ("epoch_ns", "1706774400000000000"),
+    ],
+)
+def test_a_moment_may_be_counted_since_1970(unit, count):
+    class Table(Contract):
+        at: pd.Timestamp = column("When", format=unit)
+
+    numbers = ibis.memtable({"at": [int(count)]})
+    [found] = parse(Columns.of(Table)["at"], numbers["at"]).typed.to_pandas()
+
+    assert found == MOMENT
+    assert read(pd.Timestamp, [count, "", "x", "9" * 30], format=unit) == [
+        MOMENT, None, "x", "9" * 30,
+    ]  # fmt: skip
 
 
 def test_whole_numbers_have_marks_too():
@@ -94,6 +127,9 @@ def test_truth_has_several_spellings():
         (str, {"decimal": ","}, "are for numbers"),
         (float, {"decimal": ";"}, "use one of . ,"),
         (float, {"decimal": ",", "thousands": ","}, "what is not its `decimal`"),
+        (str, {"symbol": "%"}, "`symbol` is for numbers"),
+        (float, {"symbol": "1"}, "use a sign or letters"),
+        (float, {"symbol": "-"}, "use a sign or letters"),
     ],
 )
 def test_a_spelling_that_cannot_be_is_refused(dtype, spelling, words):

@@ -24,7 +24,9 @@ MAX_SEGMENT_VALUES = 8
 MIN_SEGMENT_ROWS = 50
 MIN_GROUPS = 20
 # what is said of how a source writes values
-SPELLINGS = ("source_name", "format", "decimal", "thousands", "missing", "str_length")
+SPELLINGS = (
+    "source_name", "format", "decimal", "thousands", "symbol", "missing", "str_length"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,8 @@ def spelling(column: ColumnProfile) -> dict[str, Any]:
         said["decimal"] = column.decimal
     if column.thousands:
         said["thousands"] = column.thousands
+    if column.symbol:
+        said["symbol"] = column.symbol
     if set(column.missing) - {"", "NA"}:
         said["missing"] = ["", "NA", *sorted(set(column.missing) - {"", "NA"})]
     if column.kind == "text" and column.max_length > USUAL_LENGTH / 2:

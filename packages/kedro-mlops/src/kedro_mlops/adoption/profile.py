@@ -25,7 +25,16 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.kinds import Kind, types_of
 
 from .source import Source
-from .spelling import MAX_EXACT, TOLERANCE, Reading, ValueKind, is_no_value, read_as, shows_comma
+from .spelling import (
+    MAX_EXACT,
+    TOLERANCE,
+    Reading,
+    ValueKind,
+    counted_since,
+    is_no_value,
+    read_as,
+    shows_comma,
+)
 
 MOST_COMMON = 1_000
 SAMPLE_ROWS = 50_000
@@ -63,7 +72,9 @@ class ColumnProfile:
         format: How text says a moment, in the directives of ``strptime``; none if by ISO 8601.
         decimal: What stands before the fraction of a number that is text.
         thousands: What stands between its groups of three digits, if anything does.
+        symbol: What stands before or behind it, if anything does.
         zoned: Whether its moments say their zone.
+        or_format: Another format that its moments fit as well.
         low: The least value, of numbers and moments.
         high: The greatest.
         quantiles: Of numbers, at 1, 25, 50, 75 and 99 %.
@@ -87,7 +98,9 @@ class ColumnProfile:
     format: str | None = None
     decimal: str = "."
     thousands: str | None = None
+    symbol: str | None = None
     zoned: bool = False
+    or_format: str | None = None
     low: float | datetime | None = None
     high: float | datetime | None = None
     quantiles: tuple[float, ...] = ()
@@ -176,12 +189,12 @@ def _readings(said: pa.Table, comma: bool) -> dict[str, Reading]:
     }
     comma = comma or any(map(shows_comma, texts.values()))
     return {
-        name: read_as(name, texts[name], comma) if name in texts else _of_type(said[name])
+        name: read_as(name, texts[name], comma) if name in texts else _of_type(name, said[name])
         for name in said.column_names
     }
 
 
-def _of_type(values: pa.ChunkedArray) -> Reading:
+def _of_type(name: str, values: pa.ChunkedArray) -> Reading:
     dtype = values.type
     if values.null_count == len(values):
         return Reading("empty")
@@ -192,7 +205,8 @@ def _of_type(values: pa.ChunkedArray) -> Reading:
     # whole numbers of which some are missing are often kept as fractions
     numbers = pc.drop_null(pc.cast(values, "float64", safe=False))
     is_whole = pc.all(pc.equal(numbers, pc.trunc(numbers))).as_py()
-    return Reading("integer" if is_whole else "number")
+    found = Reading("integer" if is_whole else "number")
+    return counted_since(name, found, [*pc.min_max(numbers).as_py().values()]) or found
 
 
 def _verified(table: ir.Table, readings: Mapping[str, Reading]) -> Found:
@@ -307,7 +321,7 @@ def _counts(source: ir.Column, reading: Reading) -> dict[str, ir.Scalar]:
     }
     if reading.kind == "text":
         return counts | {"max_length": typed.length().max()}
-    if reading.kind == "integer":
+    if reading.kind == "integer" and not reading.symbol:
         counts["codes"] = _codes(source).sum()
     if reading.kind in ("integer", "number", "moment"):
         return counts | {"low": typed.min(), "high": typed.max()}
@@ -334,7 +348,8 @@ _KINDS: dict[ValueKind, Kind] = {
 def _as_column(name: str, reading: Reading) -> Column:
     """The column of a contract that is read so."""
     kind = _KINDS[reading.kind]
-    role = Role(format=reading.format, decimal=reading.decimal, thousands=reading.thousands)
+    said = {word: getattr(reading, word) for word in ("format", "decimal", "thousands", "symbol")}
+    role = Role(**said)
     dtype = Engine.dtype(types_of(kind, reading.kind == "integer").pandas)
     return Column(name, kind, dtype, True, "", role, missing=("", *reading.missing))
 
@@ -410,7 +425,9 @@ def _column_profile(
         format=reading.format,
         decimal=reading.decimal,
         thousands=reading.thousands,
+        symbol=reading.symbol,
         zoned=reading.zoned,
+        or_format=reading.or_format,
         low=counts.get("low"),
         high=counts.get("high"),
         common=common,

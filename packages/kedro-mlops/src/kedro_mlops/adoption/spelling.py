@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
+
+from kedro_mlops.runtime.coercion import EPOCHS, without_symbol
 
 # what the values of a column are; of an empty one nobody knows
 ValueKind = Literal["integer", "number", "boolean", "moment", "text", "empty"]
@@ -40,6 +42,12 @@ _NUMBERS = {
     (".", " "): re.compile(r"\s*[+-]?\d{1,3}([ \u00a0\u202f]\d{3})*(\.\d*)?\s*"),
     (".", "'"): re.compile(r"\s*[+-]?\d{1,3}(['\u2019]\d{3})*(\.\d*)?\s*"),
 }
+_SYMBOLS = ("%", "$", "€", "£", "¥", "EUR", "USD", "GBP", "CHF", "kg", "km", "cm")
+# what moments are called that are counted, and the seconds of the years 2001 to 2065
+_COUNTED = re.compile(r"time|date|epoch|(^|_)(ts|at|on)$|created|updated", re.IGNORECASE)
+_SECONDS = (1e9, 3e9)
+# day and month the other way round
+_TURNED = str.maketrans({"d": "m", "m": "d"})
 _TRUTHS = ({"true", "false"}, {"t", "f"})
 _ISO = re.compile(
     r"\s*\d{4}([-/])\d{1,2}\1\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?"
@@ -79,7 +87,9 @@ class Reading:
         format: How text says a moment; none if by ISO 8601.
         decimal: What stands before the fraction of a number.
         thousands: What stands between its groups of three digits, if anything does.
+        symbol: What stands before or behind it, if anything does.
         zoned: Whether moments say their zone.
+        or_format: Another format of moments that all values fit as well.
     """
 
     kind: ValueKind
@@ -87,7 +97,9 @@ class Reading:
     format: str | None = None
     decimal: str = "."
     thousands: str | None = None
+    symbol: str | None = None
     zoned: bool = False
+    or_format: str | None = None
 
 
 def is_no_value(said: str, kind: ValueKind) -> bool:
@@ -107,7 +119,8 @@ def read_as(name: str, said: Sequence[str], comma: bool = False) -> Reading:
         comma: Whether a comma stands before fractions, where that cannot be told otherwise.
     """
     values = _looked_at(said)
-    found = _day(name, values) or _number(values, comma) or _truth(values) or _moment(values)
+    found = _day(name, values) or _number(values, comma) or _with_symbol(values, comma)
+    found = counted_since(name, found, values) or _truth(values) or _moment(values)
     words = dict.fromkeys(said)
     if found is None:
         found = Reading("text" if any(not is_no_value(word, "text") for word in words) else "empty")
@@ -155,6 +168,28 @@ def _number(values: Sequence[str], comma: bool) -> Reading | None:
     return Reading("integer" if whole else "number", decimal=best[0], thousands=best[1])
 
 
+def _with_symbol(values: Sequence[str], comma: bool) -> Reading | None:
+    """Numbers that nearly all have the same sign or unit."""
+    for symbol in _SYMBOLS:
+        if values and sum(symbol in value for value in values) >= (1 - DOUBT) * len(values):
+            found = _number([without_symbol(value, symbol) for value in values], comma)
+            return found and replace(found, symbol=symbol)
+    return None
+
+
+def counted_since(name: str, found: Reading | None, values: Sequence[Any]) -> Reading | None:
+    """Numbers as moments that are counted since 1970, if their name and size say that they are."""
+    if found is None or found.kind not in ("integer", "number") or not _COUNTED.search(name):
+        return found
+    plain = found == Reading(found.kind)
+    numbers = [float(value) for value in values] if plain and values else [0.0]
+    for unit, microseconds in EPOCHS.items():
+        first, last = (seconds * 1e6 / microseconds for seconds in _SECONDS)
+        if first <= min(numbers) and max(numbers) <= last:
+            return Reading("moment", format=unit)
+    return found
+
+
 def _truth(values: Sequence[str]) -> Reading | None:
     said = {value.strip().casefold() for value in values}
     return Reading("boolean") if said and any(said <= truth for truth in _TRUTHS) else None
@@ -173,7 +208,9 @@ def _moment(values: Sequence[str]) -> Reading | None:
     best = max(forms, key=fitting.__getitem__, default=None)
     if best is None or fitting[best] < (1 - DOUBT) * len(values):
         return None
-    return Reading("moment", format=best, zoned="%z" in best)
+    turned = best.translate(_TURNED)
+    as_well = turned != best and fitting.get(turned) == fitting[best]
+    return Reading("moment", format=best, zoned="%z" in best, or_format=turned if as_well else None)
 
 
 def _fitting(values: Sequence[str], spelling: re.Pattern[str]) -> int:

@@ -6,6 +6,7 @@ module about running models needs to name a column.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -53,6 +54,7 @@ FINITE = "is_finite"
 REAL_MOMENT = "is_real_moment"
 # what may stand in a number that is text, before its fraction and between groups of digits
 DECIMALS, THOUSANDS = (".", ","), (",", ".", " ", "'")
+IS_SYMBOL = re.compile(r"[^\W\d]+|[^\w\s+\-.,']+")
 # what stands for no value in text, unless a contract says otherwise
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table
@@ -133,6 +135,7 @@ class Role:
     format: str | None = None
     decimal: str = "."
     thousands: str | None = None
+    symbol: str | None = None
     example: Any = None
     told: bool = False
 
@@ -164,6 +167,7 @@ def column(
     format: str | None = None,  # noqa: A002 - as pandas.to_datetime has it
     decimal: str = ".",
     thousands: str | None = None,
+    symbol: str | None = None,
     example: Any = None,
     told: bool = False,
     **checks: Any,
@@ -214,10 +218,12 @@ def column(
             name: the log of the service has columns of its own, such as ``decision``.
         format: How a source that is text says a moment, in the directives of ``strptime``, such as
             ``%d.%m.%Y``; by ISO 8601 unless that is said. A moment that says its zone is read as
-            UTC.
+            UTC. Or that a number counts since 1970, by ``epoch_s``, ``epoch_ms``, ``epoch_us`` or
+            ``epoch_ns``.
         decimal: What stands before the fraction of a number there, ``.`` or ``,``.
         thousands: What stands there between groups of three digits, if anything does: ``,``,
             ``.``, ``'`` or a space.
+        symbol: What stands before or behind a number there, such as ``%``, ``$`` or ``EUR``.
         example: A realistic value, shown in the API's documentation.
         told: In a prediction log: one of what every prediction has.
         **checks: Pandera's own arguments: ``ge``, ``isin``, ``nullable`` and so on. With
@@ -228,7 +234,7 @@ def column(
     role = Role(
         key, assigned, group, event_time, known_ahead, label, positive, loss, coverage, unit,
         label_time, feature, by_target, text, segment, personal, protected, lookup, unseen, missing,
-        source_name, format, decimal, thousands, example, told,
+        source_name, format, decimal, thousands, symbol, example, told,
     )  # fmt: skip
     return pa.Field(description=description, metadata={"role": role}, **checks)
 
@@ -679,6 +685,10 @@ def _contradictions_in_spelling(column: Column) -> Iterator[str]:
         yield f"is {column.kind}, and `format` is for moments"
     if (role.decimal != "." or role.thousands) and column.kind != "numeric":
         yield f"is {column.kind}, and `decimal` and `thousands` are for numbers"
+    if role.symbol is not None and column.kind != "numeric":
+        yield f"is {column.kind}, and `symbol` is for numbers"
+    if role.symbol is not None and not IS_SYMBOL.fullmatch(role.symbol):
+        yield f"says symbol={role.symbol!r}: use a sign or letters, as the source has them"
     if role.decimal not in DECIMALS:
         yield f"says decimal={role.decimal!r}: use one of {' '.join(DECIMALS)}"
     if role.thousands not in (None, *THOUSANDS) or role.thousands == role.decimal:

@@ -9,6 +9,9 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
+from pandera.engines.pandas_engine import Engine
+
+from kedro_mlops.runtime.coercion import END_OF_TIME, EPOCHS, around
 
 from .columns import Column, Columns, Role
 from .rules import without_nan
@@ -26,6 +29,12 @@ def try_strptime(said: str, form: str) -> datetime:
     raise NotImplementedError
 
 
+def make_timestamp(microseconds: int) -> datetime:
+    """A moment by what has passed since 1970; the engine's own."""
+    raise NotImplementedError
+
+
+_since = ibis.udf.scalar.builtin(make_timestamp, signature=((int,), dt.timestamp))
 _builtin = partial(ibis.udf.scalar.builtin, try_strptime)
 _strptime = _builtin(signature=((str, str), dt.timestamp))
 _zoned_strptime = _builtin(signature=((str, str), dt.Timestamp("UTC")))
@@ -96,6 +105,8 @@ def _number(column: Column, source: ir.Column) -> ir.Column | None:
 
 def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
     """Numbers with a point and no groups; missing where they are said in another way."""
+    if role.symbol:
+        said = said.re_replace(around(role.symbol), r"\1")
     if role.thousands:
         marks = next((m for m in (SPACES, APOSTROPHES) if role.thousands in m), role.thousands)
         mark, point = f"[{re.escape(marks)}]", re.escape(role.decimal)
@@ -117,6 +128,9 @@ def _same(rounded: ir.Column, number: ir.Column) -> ir.Column:
 
 def _moment(column: Column, source: ir.Column) -> ir.Column | None:
     dtype, form, target = source.type(), column.role.format, column.engine_type
+    if form in EPOCHS:
+        number = _number(_COUNTED, source)
+        return None if number is None else _since_1970(number, EPOCHS[form]).cast(target)
     if dtype.is_integer() and form:
         source, dtype = source.cast("string"), dt.string
     if not (dtype.is_string() or dtype.is_timestamp() or dtype.is_date()):
@@ -125,6 +139,12 @@ def _moment(column: Column, source: ir.Column) -> ir.Column | None:
     earliest = FIRST_WITH_YEAR if form and "%Y" in form else FIRST_MOMENT
     first, last = (ibis.literal(end).cast(target) for end in (earliest, LAST_MOMENT))
     return moment.between(first, last).ifelse(moment, ibis.null(target))
+
+
+def _since_1970(number: ir.Column, microseconds: float) -> ir.Column:
+    counted = number * microseconds
+    is_one = counted.abs() < END_OF_TIME
+    return _since(is_one.ifelse(counted, ibis.null("float64")).round().cast("int64"))
 
 
 def _said_moment(said: ir.StringColumn, form: str | None) -> ir.Column:
@@ -149,4 +169,5 @@ def _truth(column: Column, source: ir.Column) -> ir.Column | None:
     return source.try_cast(target) if dtype.is_string() or dtype.is_boolean() else None
 
 
+_COUNTED = Column("counted", "numeric", Engine.dtype("float64"), True, "", Role())
 _PARSERS = {"numeric": _number, "datetime": _moment, "categorical": _text, "boolean": _truth}

@@ -65,7 +65,8 @@ def _field(column: Column, seen: list[str] | None) -> Field:
 
 def _spelling(column: Column) -> Spelling:
     role = column.role
-    return Spelling(list(column.missing), role.format, role.decimal, role.thousands)
+    missing = list(column.missing)
+    return Spelling(missing, role.format, role.decimal, role.thousands, role.symbol)
 
 
 def _rules(column: Column) -> dict[str, Any]:

@@ -6,7 +6,7 @@ word among others, and a code of digits a number, since it has found none.
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import serving_spec as spec
@@ -14,6 +14,11 @@ from . import serving_spec as spec
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # so many digits fit into 64 bits
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
+# moments that are numbers: what is counted since 1970, and its microseconds
+EPOCHS: dict[str, float] = {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1, "epoch_ns": 1e-3}
+# the microseconds of the year 10000: no moment is as late
+END_OF_TIME = 253_402_300_800_000_000
+_SINCE = datetime(1970, 1, 1)  # noqa: DTZ001 - moments have no zone
 _TRUTHS = {"true": True, "t": True, "false": False, "f": False}
 # a month or day of one digit
 _SHORT = re.compile(r"(?<=-)(\d)(?!\d)")
@@ -29,6 +34,8 @@ def coercion(field: spec.Field) -> Callable[[Any], Any]:
     read = {"numeric": _number, "boolean": _truth, "datetime": _moment}[field.kind]
 
     def coerced(value: Any) -> Any:
+        if spelling.format in EPOCHS:
+            return _counted(value, EPOCHS[spelling.format], spelling)
         if spelling.format and _is_whole(value):
             value = str(int(value))
         if not isinstance(value, str):
@@ -43,6 +50,8 @@ def also_taken(field: spec.Field) -> Any:
     spelling = field.coerced or spec.Spelling()
     if field.kind == "categorical":
         return int
+    if spelling.format in EPOCHS:
+        return float | str
     # a moment may be all digits
     return str | int if spelling.format else str
 
@@ -54,8 +63,12 @@ def said_of_coercion(field: spec.Field) -> str:
         return "Its digits, as a number"
     words = {"numeric": "A number", "boolean": "true or false", "datetime": "A moment"}[field.kind]
     said = [f"{words}, as text"]
-    if spelling.format:
+    if spelling.format in EPOCHS:
+        said = [f"A moment, counted since 1970 in {spelling.format.removeprefix('epoch_')}"]
+    elif spelling.format:
         said.append(f"by {spelling.format}")
+    if spelling.symbol:
+        said.append(f"with {spelling.symbol!r} before or behind it")
     if spelling.decimal != ".":
         said.append(f"with {spelling.decimal!r} before the fraction")
     if spelling.thousands:
@@ -63,6 +76,17 @@ def said_of_coercion(field: spec.Field) -> str:
     if field.nullable and spelling.missing:
         said.append(f"of which {', '.join(map(repr, spelling.missing))} stand for no value")
     return ", ".join(said)
+
+
+def around(symbol: str) -> str:
+    """What finds a symbol before a number, behind its sign, or at its end; the sign is a group."""
+    blank, mark = "[\\s\u00a0\u202f]*", re.escape(symbol)
+    return f"^{blank}([+-]?){blank}{mark}{blank}|{blank}{mark}{blank}$"
+
+
+def without_symbol(said: str, symbol: str) -> str:
+    """A number as text, without what stands before or behind it."""
+    return re.sub(around(symbol), r"\1", said)
 
 
 def _text(value: Any) -> Any:
@@ -75,8 +99,23 @@ def _is_whole(value: Any) -> bool:
     return is_number and float(value).is_integer()
 
 
+def _counted(value: Any, microseconds: float, spelling: spec.Spelling) -> Any:
+    """A moment of what is counted since 1970."""
+    if value in spelling.missing:
+        return None
+    number = _number(value.strip(), spelling) if isinstance(value, str) else value
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not (is_number and abs(number) * microseconds < END_OF_TIME):
+        return value if isinstance(value, str) else number
+    try:
+        return _SINCE + timedelta(microseconds=round(number * microseconds))
+    except OverflowError:
+        return value
+
+
 def _number(said: str, spelling: spec.Spelling) -> Any:
-    plain = said.translate(_ALIKE)
+    plain = without_symbol(said, spelling.symbol) if spelling.symbol else said
+    plain = plain.translate(_ALIKE)
     if spelling.thousands:
         mark, point = re.escape(spelling.thousands), re.escape(spelling.decimal)
         grouped = rf"[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?"

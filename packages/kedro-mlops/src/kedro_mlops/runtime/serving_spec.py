@@ -57,15 +57,18 @@ class Spelling(msgspec.Struct, frozen=True):
 
     Attributes:
         missing: What stands for no value.
-        format: How a moment is said, in the directives of ``strptime``; none if by ISO 8601.
+        format: How a moment is said, in the directives of ``strptime`` or as one of ``EPOCHS``;
+            none if by ISO 8601.
         decimal: What stands before the fraction of a number.
         thousands: What stands between its groups of three digits, if anything does.
+        symbol: What stands before or behind it, if anything does.
     """
 
     missing: list[str] = []
     format: str | None = None
     decimal: str = "."
     thousands: str | None = None
+    symbol: str | None = None
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
