@@ -1,6 +1,6 @@
 # One vocabulary for people, pre-commit and CI. UV is the one on the PATH, or fetched once with pip.
 export BENTOML_DO_NOT_TRACK := True
-UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+UV := $(if $(shell command -v uv 2>/dev/null),uv,.uv/bin/uv)
 BIN := .venv/bin
 # the first engine that answers
 BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
@@ -50,7 +50,7 @@ lint: .venv/.synced  ## formatting, lint, types and the direction of imports
 secrets: .venv/.synced  ## look for secrets in what git tracks; .secrets.baseline says what is none
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
-audit: | $(UV)  ## ask for known vulnerabilities of the locked packages; needs the network
+audit: | $(filter .uv/%,$(UV))  ## ask for known vulnerabilities of the locked packages; needs the network
 	@mkdir -p build
 	$(UV) export --frozen --quiet --all-packages --no-emit-workspace --output-file build/locked.txt
 	$(UV) tool run "pip-audit~=2.10" --strict --disable-pip --require-hashes --requirement build/locked.txt $(ARGS)
@@ -72,7 +72,7 @@ starter: .venv/.synced  ## build what new projects are made of: build/kedro-star
 clean:  ## remove everything a run made; the environment stays
 	git clean -fdxq data logs .viz build
 
-.venv/.synced: pyproject.toml packages/kedro-mlops/pyproject.toml uv.lock | $(UV)
+.venv/.synced: pyproject.toml packages/kedro-mlops/pyproject.toml uv.lock | $(filter .uv/%,$(UV))
 	$(UV) sync --frozen
 	@touch $@
 

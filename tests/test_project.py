@@ -118,3 +118,25 @@ def test_the_project_of_an_installed_wheel_is_that_of_the_working_directory(
     monkeypatch.chdir(tmp_path / "own/notebooks")
 
     assert project_folder() == tmp_path / "own"
+
+
+def test_a_folder_may_have_a_space_in_its_name(tmp_path):
+    folder = tmp_path / "my project"
+    files = ("Makefile", "pyproject.toml", "uv.lock", "packages/kedro-mlops/pyproject.toml")
+    for path in files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text((ROOT / path).read_text())
+    # as it is where the environment of the project is activated
+    uv = folder / ".venv/bin/uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text("#!/bin/sh\n")
+    uv.chmod(0o755)
+    environment = os.environ | {"PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}"}
+
+    said = subprocess.run(
+        ["make", "--dry-run", "run"],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert "uv sync --frozen" in said.stdout, said.stderr
+    assert said.returncode == 0
