@@ -3,6 +3,7 @@
 import itertools
 import os
 import pty
+import select
 import sys
 
 import numpy as np
@@ -47,6 +48,7 @@ def invoke(folder, *options, answers=None, monkeypatch=None):
 
 
 ENDS = {"ctrl-c": b"\x03", "ctrl-d": b"\x04"}
+AGAIN_SECONDS = 10
 COMMAND = """
 import signal
 from pathlib import Path
@@ -59,20 +61,23 @@ adopt(["../customers.csv"])
 """
 
 
-def typed(folder, answers):
+def typed(folder, question, answer):
     """Start the command in a terminal, and answer; its status, and what it says."""
     process, terminal = pty.fork()
     if process == 0:  # pragma: no cover - is replaced
         os.chdir(folder)
         os.execv(sys.executable, [sys.executable, "-c", COMMAND])
-    said, answers = "", dict(answers)
+    said, is_answered = "", False
     while True:
+        ready, _, _ = select.select([terminal], [], [], AGAIN_SECONDS)
         try:
-            said += os.read(terminal, 1024).decode().replace("\r", "")
+            said += os.read(terminal, 1024).decode().replace("\r", "") if ready else ""
         except OSError:  # the terminal is closed when the command has ended
             break
-        for question in [asked for asked in answers if asked in said]:
-            os.write(terminal, answers.pop(question))
+        # an end of input that is typed before the command listens may get lost
+        if question in said and "Stopped" not in said and not (ready and is_answered):
+            os.write(terminal, answer)
+            is_answered = True
     _, status = os.waitpid(process, 0)
     os.close(terminal)
     return os.waitstatus_to_exitcode(status), said
@@ -144,7 +149,7 @@ def test_many_columns_are_not_all_listed(folder, monkeypatch):
 
 @pytest.mark.parametrize("end", ["ctrl-c", "ctrl-d"])
 def test_who_stops_at_a_question_has_changed_nothing(folder, end):
-    status, said = typed(folder, {"What is to be predicted?": ENDS[end]})
+    status, said = typed(folder, "What is to be predicted?", ENDS[end])
 
     assert status == 130
     assert said.endswith("Stopped. The project is as it was.\n")
