@@ -455,10 +455,9 @@ def within(table: ir.Table, moment: str, as_of: AsOf, horizon: Horizon) -> ir.Ta
 
 def windows_back(event_time: ir.TimestampValue, end: pd.Timestamp, days: int) -> ir.IntegerValue:
     """The window of so many days that a moment lies in, counted back from the end: 0 the newest."""
-    # DuckDB would round fractions of a second up
-    since = event_time.truncate("s").epoch_seconds()
-    seconds = ibis.literal(end).epoch_seconds() - since - 1
-    return (seconds // (days * SECONDS_A_DAY)).cast("int32")
+    # some engines drop the fractions of a second, which make no difference when it is rounded up
+    seconds = ibis.literal(end).epoch_seconds() - event_time.epoch_seconds()
+    return ((seconds / (days * SECONDS_A_DAY)).ceil() - 1).cast("int32")
 
 
 def _other_half(place: ir.StringValue) -> ir.StringValue:

@@ -1,8 +1,8 @@
 """What a table looks like, as one small table of counts, and how far two such tables differ.
 
-Numbers fall into bins between the quantiles of the reference, categories are bins of their own,
-missing values share one. Counting is pushed down to the engine: one query, with one group-by a
-column, however many windows are told apart.
+Numbers are counted in the cells of a grid (``grids``), from which all else follows: bins between
+about the quantiles of the reference, distances, the spread. Categories are bins of their own,
+missing values share one. Counting is pushed down to the engine (``tally``).
 
 How far is far is not the same for every column: what is sold changes with the season, the size of
 the shops does not. So a profile says how far windows of the reference itself were from all that
@@ -13,8 +13,10 @@ distance, Lin (1991), base 2, Wasserstein distance (earth mover's) and the chi-s
 homogeneity by SciPy.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -24,26 +26,52 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, wasserstein_distance
 
+from .cells import cells
 from .drift_reference import Profile
+from .grids import ABOVE, MOST, NARROWEST, EvenGrid, Grid, LogGrid
+from .tally import Bounds, Counts, Tally, bounds_of, tally_windows, total
 
 N_BINS = 10
-# of numbers whose squares are numbers, too
-MOST = 1e150
-MISSING = "missing"
+# cells that are not too many to be kept, where a grid has more
+MOST_CELLS = 1024
+# to see whether the numbers of a cell differ
+ROWS_LOOKED_AT = 10_000
 MEASURES = ("psi", "jensen_shannon", "wasserstein", "missing_increase")
 # sums of floats differ in their last digits with the number of threads
 SIGNIFICANT_DIGITS = 9
-SMALLEST = float(np.finfo(np.float64).tiny)
 
 
-class Bin(NamedTuple):
-    """The rows of one bin, and the mean of their values; nan where these are not numbers."""
+@dataclass(frozen=True)
+class Scale:
+    """How the numbers of a column are told apart: in cells, in bins of these, and how they spread.
 
-    n: int
-    mean: float
+    Attributes:
+        grid: The cells.
+        cuts: The cells at which bins begin, but for the first.
+        spread: The standard deviation.
+    """
 
+    grid: Grid
+    cuts: list[int]
+    spread: float
 
-BinCounts = dict[str, dict[str, Bin]]
+    @classmethod
+    def of(cls, reference: Profile, name: str) -> "Scale | None":
+        """Of a column of a reference, if it is one of numbers."""
+        if name not in reference.grids:
+            return None
+        return cls(reference.grids[name], reference.cuts[name], reference.spread[name])
+
+    @classmethod
+    def fitted(cls, grid: Grid, counts: Counts) -> "Scale":
+        """With bins of about as many rows each, and a cell that has more for itself."""
+        return cls(grid, _cuts(counts), _spread(counts, grid))
+
+    def in_bins(self, counts: Counts) -> NDArray[np.float64]:
+        """The rows in each bin, shape (n_bins,)."""
+        bins = np.searchsorted(self.cuts, counts.keys, side="right")
+        rows = np.bincount(bins, counts.n, minlength=len(self.cuts) + 1)
+        return rows.astype(np.float64)
 
 
 def profile(
@@ -56,59 +84,31 @@ def profile(
 
     Args:
         table: The reference rows.
-        numeric: Columns whose values fall into bins between their quantiles.
+        numeric: Columns of numbers.
         categorical: Columns whose values are bins of their own.
         window: The window that each row belongs to, 0 the newest; see ``Timeline.parts``.
     """
-    edges, spread = _quantiles(table, numeric)
-    windows = tally_windows(table, edges, categorical, window)
-    whole = _total(list(windows.values()), [*edges, *categorical])
+    bounds = bounds_of(table, numeric)
+    grids = _even_grids(table, numeric, bounds)
+    windows = tally_windows(table, grids, categorical, window, bounds)
+    whole = _whole(windows, numeric, categorical)
+    for name in _too_coarse(table, grids, whole):
+        grids[name], finer = _sharper(table, name, grids[name], window)
+        windows = {number: {**tally, name: finer[number]} for number, tally in windows.items()}
+        whole[name] = total({name: counts} for counts in finer.values())[name]
+    scales = {name: Scale.fitted(grid, whole[name]) for name, grid in grids.items()}
+    n_rows = [counts.n_rows for counts in whole.values()]
     return Profile(
-        n_rows=int(table.count().to_pyarrow().as_py()),
-        edges=edges,
-        counts={name: {key: n for key, (n, _) in bins.items()} for name, bins in whole.items()},
-        means={
-            name: {key: _rounded(mean) for key, (_, mean) in whole[name].items() if key != MISSING}
-            for name in edges
-        },
-        spread=spread,
-        normal=_normal([windows[number] for number in sorted(windows, reverse=True)], spread),
+        n_rows=n_rows[0] if n_rows else int(table.count().to_pyarrow().as_py()),
+        grids=grids,
+        cuts={name: scale.cuts for name, scale in scales.items()},
+        counts={name: counts.by_key() for name, counts in whole.items()},
+        spread={name: scale.spread for name, scale in scales.items()},
+        normal=_normal([windows[number] for number in sorted(windows, reverse=True)], scales),
     )
 
 
-def tally_windows(
-    table: ir.Table,
-    edges: dict[str, list[float]],
-    categorical: list[str],
-    window: ir.IntegerValue | None = None,
-) -> dict[int, BinCounts]:
-    """Count a table in the bins of a reference, window by window, in one query.
-
-    Returns:
-        By window, then by column, the bins that have rows.
-    """
-    window = ibis.literal(0, "int32") if window is None else window
-    binned = {
-        **{name: (_numeric_bin(table[name], inner), table[name]) for name, inner in edges.items()},
-        **{name: (_category_bin(table[name]), ibis.null("float64")) for name in categorical},
-    }
-    parts = [
-        table.select(window=window, bin=bins.fill_null(MISSING), value=values.cast("float64"))
-        .group_by("window", "bin")
-        .aggregate(n=ibis._.count(), mean=ibis._.value.mean())
-        .mutate(column=ibis.literal(name))
-        for name, (bins, values) in binned.items()
-    ]
-    names = [*edges, *categorical]
-    tallies: dict[int, BinCounts] = {}
-    for row in ibis.union(*parts).order_by("window", "column", "bin").to_pyarrow().to_pylist():
-        tally = tallies.setdefault(row["window"], {name: {} for name in names})
-        mean = np.nan if row["mean"] is None else float(row["mean"])
-        tally[row["column"]][row["bin"]] = Bin(row["n"], mean)
-    return tallies
-
-
-def compare(reference: Profile, tally: BinCounts) -> pd.DataFrame:
+def compare(reference: Profile, tally: Tally) -> pd.DataFrame:
     """Compare the rows that were counted with a reference profile, column by column.
 
     Returns:
@@ -120,10 +120,10 @@ def compare(reference: Profile, tally: BinCounts) -> pd.DataFrame:
     """
     rows = []
     for name, counts in reference.counts.items():
-        means = reference.means.get(name, {})
-        expected = {key: Bin(n, means.get(key, np.nan)) for key, n in counts.items()}
-        difference = _difference(expected, tally[name], reference.spread.get(name))
-        p_value = _p_value(expected, tally[name])
+        scale = Scale.of(reference, name)
+        expected = Counts.of(counts, numeric=scale is not None)
+        difference = _difference(expected, tally[name], scale)
+        p_value = _p_value(_in_bins(expected, tally[name], scale))
         rows.append({"column": name, **difference, "p_value": p_value})
     return pd.DataFrame(rows).sort_values("psi", ascending=False, ignore_index=True)
 
@@ -132,7 +132,7 @@ def bin_labels(edges: list[float]) -> list[str]:
     """A readable name for each bin between inner edges."""
     if not edges:
         return ["all"]
-    if edges == _around(edges[0]):
+    if len(edges) == 2 and edges[1] <= max(np.nextafter(edges[0], np.inf), edges[0] + NARROWEST):
         return [f"below {edges[0]:.4g}", f"{edges[0]:.4g}", f"above {edges[0]:.4g}"]
     middle = [f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)]
     return [f"below {edges[0]:.4g}", *middle, f"{edges[-1]:.4g} and more"]
@@ -143,115 +143,174 @@ def population_stability_index(expected: NDArray[np.float64], actual: NDArray[np
     return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
-def _quantiles(
-    table: ir.Table, names: list[str]
-) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Inner bin edges, and standard deviations."""
-    if not names:
-        return {}, {}
-    shares = [i / N_BINS for i in range(1, N_BINS)]
-    aggregates = {f"{name} edges": table[name].quantile(shares) for name in names}
-    numbers = {name: table[name].cast("float64").clip(-MOST, MOST) for name in names}
-    aggregates |= {f"{name} spread": each.std(how="pop") for name, each in numbers.items()}
-    [row] = table.aggregate(aggregates).to_pyarrow().to_pylist()
-    edges = {name: sorted({float(edge) for edge in row[f"{name} edges"] or []}) for name in names}
-    for name, inner in edges.items():
-        if inner and not row[f"{name} spread"]:
-            edges[name] = _around(inner[0])
-    return edges, {name: _rounded(row[f"{name} spread"] or 0.0) for name in names}
+def _even_grids(table: ir.Table, names: list[str], bounds: Bounds) -> dict[str, Grid]:
+    """Cells of equal width from the least to the greatest number of each column."""
+    far = [name for name in names if not all(abs(end) <= MOST for end in bounds[name])]
+    bounds = {**bounds, **(bounds_of(table, far, within=True) if far else {})}
+    return {
+        name: EvenGrid.covering(*bounds[name], whole=table[name].type().is_integer())
+        for name in names
+    }
 
 
-def _around(constant: float) -> list[float]:
-    """Edges that tell what is below or above a value from the value itself."""
-    return [constant, float(np.nextafter(constant, np.inf)) if constant else SMALLEST]
+def _too_coarse(table: ir.Table, grids: Mapping[str, Grid], whole: Tally) -> list[str]:
+    """Columns of which different numbers are in one cell that has half the rows of a bin.
+
+    By the first rows in such cells: where each is of one number, all others would have to be read.
+    """
+    heavy = {}
+    for name, grid in grids.items():
+        counts = whole[name]
+        many = counts.keys[counts.n > counts.n.sum() / N_BINS / 2]
+        if len(many) and isinstance(grid, EvenGrid) and not grid.is_exact:
+            heavy[name] = [int(cell) for cell in many]
+    if not heavy:
+        return []
+    parts = []
+    for name, found in heavy.items():
+        cell, x = cells(grids[name], table[name]), table[name].cast("float64")
+        numbers = table.select(name=ibis.literal(name), cell=cell, x=x)
+        parts.append(numbers.filter(numbers["cell"].isin(found)).limit(ROWS_LOOKED_AT))
+    by_cell = ibis.union(*parts).group_by("name", "cell")
+    unlike = by_cell.aggregate(differ=ibis._.x.min() < ibis._.x.max()).filter("differ")
+    differ = set(unlike.to_pyarrow()["name"].to_pylist())
+    return [name for name in heavy if name in differ]
 
 
-def _numeric_bin(values: ir.NumericColumn, edges: list[float]) -> ir.StringColumn:
-    """The number of inner edges at or below the value, as text; null stays null."""
-    below = [(values >= edge).cast("int16") for edge in edges]
-    position = sum(below[1:], start=below[0]) if below else ibis.literal(0, "int16")
-    return ibis.ifelse(values.isnull(), ibis.null("string"), position.cast("string"))
+def _sharper(
+    table: ir.Table, name: str, coarse: Grid, window: ir.IntegerValue | None
+) -> tuple[Grid, dict[int, Counts]]:
+    """The grid that tells most rows apart, of many cells of equal width or of relative width."""
+    assert isinstance(coarse, EvenGrid)
+    [bounds] = bounds_of(table, [name], within=True).values()
+    even = EvenGrid.covering(*bounds, whole=coarse.whole, n_cells=ABOVE)
+    found: list[tuple[Grid, dict[int, Counts]]] = [
+        (
+            grid,
+            {n: tally[name] for n, tally in tally_windows(table, {name: grid}, [], window).items()},
+        )
+        for grid in (even, LogGrid())
+    ]
+    found[0] = _coarsened(*found[0])
+    return min(found, key=lambda each: _clumped(each[1]))
 
 
-def _category_bin(values: ir.Column) -> ir.StringColumn:
-    """The category; one that is called as missing values are is marked, and a bin of its own."""
-    text = values.cast("string")
-    return text.endswith(MISSING).ifelse(ibis.literal("\\") + text, text)
+def _coarsened(grid: Grid, windows: dict[int, Counts]) -> tuple[Grid, dict[int, Counts]]:
+    """Wider cells, until those that have rows are few enough to be kept."""
+    assert isinstance(grid, EvenGrid)
+    while len({*np.concatenate([counts.keys for counts in windows.values()])}) > MOST_CELLS:
+        grid, windows = grid.halved(), {n: _halved(counts) for n, counts in windows.items()}
+    return grid, windows
 
 
-def _total(tallies: list[BinCounts], names: list[str]) -> BinCounts:
-    """The tally of all windows together."""
-    whole: BinCounts = {name: {} for name in names}
-    for tally in tallies:
-        for name, bins in tally.items():
-            for key, added in bins.items():
-                n, mean = whole[name].get(key, Bin(0, 0.0))
-                weighted = (n * mean + added.n * added.mean) / (n + added.n)
-                whole[name][key] = Bin(n + added.n, weighted)
-    return whole
+def _halved(counts: Counts) -> Counts:
+    merged = Counts(counts.keys // 2, counts.n, counts.missing)
+    return merged + Counts(counts.keys[:0], counts.n[:0])
 
 
-def _normal(windows: list[BinCounts], spread: dict[str, float]) -> dict[str, dict[str, float]]:
+def _clumped(windows: dict[int, Counts]) -> float:
+    """The chance of two rows to be in the same cell."""
+    n = total({"": counts} for counts in windows.values())[""].n
+    return float(np.sum((n / max(n.sum(), 1)) ** 2))
+
+
+def _whole(windows: dict[int, Tally], numeric: list[str], categorical: list[str]) -> Tally:
+    """The tally of all rows; there may be none."""
+    nothing = {name: Counts.of({}, numeric=True) for name in numeric}
+    nothing |= {name: Counts.of({}, numeric=False) for name in categorical}
+    return total([nothing, *windows.values()])
+
+
+def _cuts(counts: Counts) -> list[int]:
+    """The cells at which bins of a tenth of the rows begin most nearly; the first begins nowhere.
+
+    A cell of more rows is a bin for itself.
+    """
+    if not len(counts.keys):
+        return []
+    before = np.concatenate([[0], np.cumsum(counts.n)])
+    starts = [*counts.keys.tolist(), int(counts.keys[-1]) + 1]
+    shares = before[-1] * np.arange(1, N_BINS) / N_BINS
+    nearest = np.abs(before[:, None] - shares).argmin(axis=0)
+    return [starts[i] for i in np.unique(nearest)]
+
+
+def _spread(counts: Counts, grid: Grid) -> float:
+    """The standard deviation, shape of the cells aside."""
+    if len(counts.keys) < 2:
+        return 0.0
+    middles = grid.middles(counts.keys)
+    mean = np.average(middles, weights=counts.n)
+    return _rounded(np.sqrt(np.average((middles - mean) ** 2, weights=counts.n)))
+
+
+def _normal(windows: list[Tally], scales: Mapping[str, Scale]) -> dict[str, dict[str, float]]:
     """How far windows were from all that preceded them, at most; the oldest only precede."""
     if len(windows) < 2:
         return {}
     names = list(windows[0])
     farthest: dict[str, dict[str, float]] = {name: dict.fromkeys(MEASURES, 0.0) for name in names}
     first = max(1, len(windows) // 3)
-    before = _total(windows[:first], names)
+    before = total(windows[:first])
     for window in windows[first:]:
         for name in names:
-            found = _difference(before[name], window[name], spread.get(name))
+            found = _difference(before[name], window[name], scales.get(name))
             for measure in MEASURES:
                 # nan for categories, and then the level stays 0
                 farthest[name][measure] = _rounded(max(farthest[name][measure], found[measure]))
-        before = _total([before, window], names)
+        before = total([before, window])
     return farthest
 
 
-def _difference(
-    reference: dict[str, Bin], current: dict[str, Bin], spread: float | None
-) -> dict[str, float]:
+def _difference(reference: Counts, current: Counts, scale: Scale | None) -> dict[str, float]:
     # half a row is added to each bin, so that an empty one is not infinitely far
-    smoothed = _counts(reference, current) + 0.5
+    smoothed = _in_bins(reference, current, scale) + 0.5
     expected, actual = smoothed / smoothed.sum(axis=1, keepdims=True)
-    missing, missing_before = _share_of(MISSING, current), _share_of(MISSING, reference)
-    new = current.keys() - reference.keys() - {MISSING} if spread is None else set()
+    missing, missing_before = (side.missing / side.n_rows for side in (current, reference))
+    unseen = 0 if scale else current.n[~np.isin(current.keys, reference.keys)].sum()
     return {
         "psi": population_stability_index(expected, actual),
         "jensen_shannon": float(np.nan_to_num(jensenshannon(expected, actual, base=2))),
-        "wasserstein": np.nan if spread is None else _wasserstein(reference, current, spread),
+        "wasserstein": np.nan if scale is None else _wasserstein(reference, current, scale),
         "missing_share": missing,
         "reference_missing_share": missing_before,
         "missing_increase": missing - missing_before,
-        "unseen_share": sum(_share_of(key, current) for key in sorted(new)),
+        "unseen_share": float(unseen / current.n_rows),
     }
 
 
-def _share_of(key: str, bins: dict[str, Bin]) -> float:
-    return bins[key].n / sum(n for n, _ in bins.values()) if key in bins else 0.0
+def _in_bins(reference: Counts, current: Counts, scale: Scale | None) -> NDArray[np.float64]:
+    """The rows of each side in every bin that either has, shape (2, n_bins); missing ones last."""
+    sides = (reference, current)
+    if scale is None:
+        keys = np.union1d(reference.keys, current.keys)
+        rows = np.zeros((2, len(keys)))
+        for row, side in zip(rows, sides, strict=True):
+            row[np.searchsorted(keys, side.keys)] = side.n
+    else:
+        rows = np.stack([scale.in_bins(side) for side in sides])
+    rows = np.column_stack([rows, [side.missing for side in sides]])
+    return rows[:, rows.any(axis=0)]
 
 
-def _counts(*sides: dict[str, Bin]) -> NDArray[np.float64]:
-    """The rows of each side in every bin that either has, shape (2, n_bins)."""
-    keys = sorted({key for side in sides for key in side})
-    return np.array([[side[key].n if key in side else 0.0 for key in keys] for side in sides])
-
-
-def _wasserstein(reference: dict[str, Bin], current: dict[str, Bin], spread: float) -> float:
-    """Between the means of the bins, in standard deviations; 0 where a side has no numbers."""
-    sides = [
-        [counted for key, counted in side.items() if key != MISSING]
-        for side in (reference, current)
-    ]
-    if not all(sides):
+def _wasserstein(reference: Counts, current: Counts, scale: Scale) -> float:
+    """Between the middles of the cells, in standard deviations; 0 where a side has no numbers."""
+    if not (len(reference.keys) and len(current.keys)):
         return 0.0
-    (n, mean), (other_n, other_mean) = (zip(*side, strict=True) for side in sides)
-    return float(wasserstein_distance(mean, other_mean, n, other_n) / (spread or 1.0))
+    numbers = [_middles(side, scale.grid) for side in (reference, current)]
+    distance = wasserstein_distance(*numbers, reference.n, current.n)
+    return float(distance / (scale.spread or 1.0))
 
 
-def _p_value(reference: dict[str, Bin], current: dict[str, Bin]) -> float:
-    counts = _counts(reference, current)
+def _middles(counts: Counts, grid: Grid) -> NDArray[np.float64]:
+    """The number that stands for each cell: its middle, or of those beyond all, their mean."""
+    middles = grid.middles(counts.keys)
+    for side, mean in counts.far.items():
+        middles[counts.keys == side] = mean
+    return middles
+
+
+def _p_value(counts: NDArray[np.float64]) -> float:
     if counts.shape[1] < 2 or not counts.any(axis=1).all():
         return 1.0
     return float(chi2_contingency(counts).pvalue)

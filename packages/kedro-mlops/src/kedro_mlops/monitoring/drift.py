@@ -8,15 +8,12 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import timeline_of, windows_back
+from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
-from kedro_mlops.measures.drift_profile import (
-    MEASURES,
-    BinCounts,
-    compare,
-    tally_windows,
-)
+from kedro_mlops.measures.drift_profile import MEASURES, compare
 from kedro_mlops.measures.drift_reference import Profile
+from kedro_mlops.measures.grids import Grid
+from kedro_mlops.measures.tally import Tally, tally_windows
 from kedro_mlops.models.package import ModelPackage
 
 from .nodes import DISTANCES, Drift, Monitoring
@@ -58,11 +55,9 @@ def measure_drift(
     """
     # windows are counted back from the end; the oldest takes what is left of the horizon
     oldest = max(horizon.days // window.days, 1) - 1
-    moment = timeline_of(contract).moment
-    number = windows_back(predictions[moment], as_of.after(horizon.days), window.days)
-    number = ibis.least(number, ibis.literal(oldest, "int32"))
+    number = _windows(predictions[timeline_of(contract).moment], as_of, horizon, window, oldest)
     profiles = {"score": champion.reference.score, "feature": champion.reference.features}
-    tallies = tally_windows(predictions, *_bins_of(profiles), number)
+    tallies = tally_windows(predictions, *_counted(profiles), number)
     parts = []
     for back in sorted(tallies):
         end = as_of.after(horizon.days - back * window.days)
@@ -79,12 +74,24 @@ def measure_drift(
     return drift.reindex(columns=DRIFT_COLUMNS)
 
 
-def _bins_of(profiles: dict[str, Profile]) -> tuple[dict[str, list[float]], list[str]]:
-    edges = {name: inner for p in profiles.values() for name, inner in p.edges.items()}
-    return edges, [name for p in profiles.values() for name in p.counts if name not in p.edges]
+def _windows(
+    moment: ir.TimestampColumn, as_of: AsOf, horizon: Horizon, window: Window, oldest: int
+) -> ir.IntegerValue:
+    """The window of each row, 0 the newest."""
+    starts = [as_of.after(horizon.days - (back + 1) * window.days) for back in range(oldest)]
+    number: ir.IntegerValue = ibis.literal(oldest, "int32")
+    if starts:
+        later = [(moment >= ibis.literal(start), back) for back, start in enumerate(starts)]
+        number = ibis.cases(*later, else_=oldest)
+    return number
 
 
-def _judge(kind: str, reference: Profile, tally: BinCounts, params: Monitoring) -> pd.DataFrame:
+def _counted(profiles: dict[str, Profile]) -> tuple[dict[str, Grid], list[str]]:
+    grids = {name: grid for p in profiles.values() for name, grid in p.grids.items()}
+    return grids, [name for p in profiles.values() for name in p.counts if name not in p.grids]
+
+
+def _judge(kind: str, reference: Profile, tally: Tally, params: Monitoring) -> pd.DataFrame:
     """Compare, and set each measure beside its limit."""
     table = compare(reference, {name: tally[name] for name in reference.counts})
     normal = pd.DataFrame.from_dict(reference.normal, orient="index", columns=list(MEASURES))
@@ -95,7 +102,7 @@ def _judge(kind: str, reference: Profile, tally: BinCounts, params: Monitoring) 
     missing = levels["missing_increase"].clip(lower=params.max_missing_share_increase)
     judged = table.assign(
         kind=kind,
-        n_rows=[sum(n for n, _ in tally[name].values()) for name in table["column"]],
+        n_rows=[tally[name].n_rows for name in table["column"]],
         missing_limit=missing.to_numpy(),
     )
     of_limit = _of_limit(judged, params.drift)

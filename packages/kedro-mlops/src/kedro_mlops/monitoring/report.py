@@ -41,7 +41,7 @@ def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
     score = next(iter(reference.edges))
     edges = reference.edges[score]
     n_bins = len(edges) + 1
-    before = np.array([reference.counts[score].get(str(i), 0) for i in range(n_bins)])
+    before = np.array(reference.in_bins(score))
     now = np.bincount(np.digitize(labelled[score], edges), minlength=n_bins)
     shares = {
         name: (counts / max(counts.sum(), 1)).tolist()
