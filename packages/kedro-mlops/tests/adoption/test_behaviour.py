@@ -29,3 +29,16 @@ def test_what_others_say_as_well_is_not_said_to_matter_little(tmp_path):
     assert [each.column for each in with_chance.invariance] == ["batch"]
     # a model that has power can do without cylinders; one that weighs them all does not
     assert without.invariance == ()
+
+
+def test_what_may_be_weighed_against_another_is_not_said_to_matter_little(tmp_path):
+    random = np.random.default_rng(1)
+    sent = random.normal(0, 1_000, N_ROWS).round(1)
+    lost = random.normal(0, 10, N_ROWS).round(1)
+    rows = engines().drop(columns=["batch", "cylinders"]).assign(sent=sent, received=sent - lost)
+    rows["price"] += 20 * lost
+
+    found = adopted(rows, tmp_path, "price").behaviour
+
+    # trees do not see the difference of the two, of which each says nothing; a sum of both does
+    assert found.invariance == ()

@@ -28,7 +28,7 @@ LITTLE = 0.05
 LITTLE_TOLD = 0.05
 # rank correlation from which a number goes with the target
 GOES_WITH = 0.25
-# and what goes with another number so much is not moved alone
+# and what goes with another so much is not moved alone: a model may weigh one against the other
 TOGETHER = 0.7
 
 
@@ -134,7 +134,10 @@ def _of_no_importance(tried: _Tried, tells: Mapping[str, float]) -> Iterator[Exp
     """The feature that moves scores least if rows swap its values, of those that tell little."""
     before, random = tried.score(tried.rows), np.random.default_rng(0)
     moved: dict[str, float] = {}
+    ranks = tried.rows.rank()
     for name in (each for each in tried.rows if tells[str(each)] < LITTLE_TOLD):
+        if _goes_with_another(ranks, name):
+            continue
         swapped = random.permutation(tried.rows[name].to_numpy())
         after = tried.score(_with(tried.rows, name, swapped))
         moved[str(name)] = float(np.abs(after - before).mean())
@@ -149,9 +152,8 @@ def _directions(tried: _Tried, label: Label, numeric: Sequence[str]) -> Iterator
     with_target = ranks.corrwith(pd.Series(tried.target, index=ranks.index).rank())
     strong = with_target[with_target.abs() >= GOES_WITH].sort_values(key=abs, ascending=False)
     for name, found in strong.items():
-        among = ranks.corrwith(ranks[name]).drop(name).abs()
         step = float(f"{tried.rows[name].std():.1g}")
-        if among.max() > TOGETHER or not step > 0:
+        if _goes_with_another(ranks, name) or not step > 0:
             continue
         rise = tried.score(_with(tried.rows, name, tried.rows[name] + step))
         rise = (rise - tried.score(tried.rows)) * np.sign(found)
@@ -163,6 +165,10 @@ def _directions(tried: _Tried, label: Label, numeric: Sequence[str]) -> Iterator
                 f"more {name} does not {way} {what}", str(name), _limit(wrong, tried.unit), step,
                 expect,  # type: ignore[arg-type]
             )  # fmt: skip
+
+
+def _goes_with_another(ranks: pd.DataFrame, name: Hashable) -> bool:
+    return bool(ranks.corrwith(ranks[name]).drop(name).abs().max() > TOGETHER)
 
 
 def _with(rows: pd.DataFrame, name: Hashable, values: Any) -> pd.DataFrame:
