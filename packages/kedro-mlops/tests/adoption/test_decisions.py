@@ -78,6 +78,14 @@ def test_what_is_not_to_be_learned_from_is_not_taken_for_the_time(tmp_path):
     assert "feature" not in both.options
 
 
+def test_rows_of_a_few_groups_cannot_be_split_by_them(tmp_path):
+    towns = [f"town {i % 25}" for i in range(N)]
+
+    with pytest.raises(ProjectError, match=r"--key colour: .* there are only 3, of 20"):
+        adopted(rows(colour=np.resize(WORDS, N)), tmp_path, "churned", key=("colour",))
+    assert adopted(rows(town=towns), tmp_path, "churned", key=("town",)).group == "town"
+
+
 def test_only_text_is_taken_for_text(tmp_path):
     with pytest.raises(ProjectError, match="--text size: It holds no text, but number"):
         adopted(rows(), tmp_path, "churned", text=("size",))

@@ -271,7 +271,13 @@ def _keys(
         return asked.key, None
     if time:
         return (tuple(named) if _is_unique(profile, named) else ()), None
-    return (), asked.key[0]
+    group = asked.key[0]
+    if profile[group].n_distinct < MIN_GROUPS:
+        raise ProjectError(
+            f"--key {group}: Rows of one would be split as one, and there are only "
+            f"{profile[group].n_distinct}, of {MIN_GROUPS} that a split needs: leave it out."
+        )
+    return (), group
 
 
 def _own_keys(profile: TableProfile, asked: Asked, time: str | None) -> tuple[str, ...]:
