@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pandera.dtypes import is_int
 
+from kedro_mlops.contract import quarantine
 from kedro_mlops.contract.columns import Column, Columns, Contract, column, real_moment
 from kedro_mlops.contract.quarantine import (
     EXAMPLES,
@@ -445,10 +446,10 @@ def test_a_table_of_many_columns_is_screened():
     rows = pd.DataFrame(0.5, index=range(4), columns=names)
     rows.loc[1, "x7"], rows.loc[2, ["x0", "x209"]] = 7.0, -1.0
 
-    valid, quarantine, account = screen(rows.astype(str), many)
+    valid, broken, account = screen(rows.astype(str), many)
 
     assert valid.to_pandas().equals(rows.loc[[0, 3]].reset_index(drop=True))
-    assert quarantine["column"].to_pandas().tolist() == ["x7", "x0", "x209"]
+    assert broken["column"].to_pandas().tolist() == ["x7", "x0", "x209"]
     assert (account.n_read, account.n_valid, account.n_quarantined) == (4, 2, 2)
 
 
@@ -697,6 +698,18 @@ def test_a_moment_is_one_that_the_calendar_has(parts):
 
     unreal = {entry["row"] for entry in rows_of(quarantined)}
     assert unreal == {row for row, c in enumerate(changes, start=1) if not is_real(*c.values())}
+
+
+def test_columns_that_are_a_moment_together_are_asked_together(monkeypatch):
+    """Whatever number of columns is asked for at a time."""
+    raw = trips({}, {"month": 2, "day": 30}, {"month": 13})
+    _, _, expected = screen(raw, Trip)
+    monkeypatch.setattr(quarantine, "TOGETHER", 1)
+
+    _, _, account = screen(raw, Trip)
+
+    assert account == expected
+    assert "is_real_moment" in [rule.rule for rule in account.rules]
 
 
 def test_pandera_itself_refuses_the_same_moments():

@@ -5,6 +5,7 @@ the rows that were read.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import ibis
 import ibis.expr.types as ir
@@ -35,6 +36,8 @@ from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
 
 _ROW, _RECORD, _NTH = own("row"), own("record"), own("nth")
+# columns of one query
+TOGETHER = 60
 EXAMPLES = 3
 WORST = 3
 
@@ -66,11 +69,12 @@ def screen(
     source = as_named(raw, columns)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
     typed = {name: found.typed for name, found in parsed.items()}
-    rules = list(_rules(columns, parsed, source))
+    n_read, broken = _broken(source, columns, parsed)
     made = derive(typed) if derive else {}
     if derived:
-        rules += _derived_rules(columns, typed, Columns.of(derived), made, rules)
-    broken, counts = count_broken(source, rules, read=source.count())
+        said_rules = list(_rules(columns, parsed, source))
+        more = _derived_rules(columns, typed, Columns.of(derived), made, said_rules)
+        broken += count_broken(source, list(more))
     n_bad = count_bad(source, broken)
     said = {name: source[name] for name in source.columns}
     values = {**made, **said}
@@ -98,7 +102,7 @@ def screen(
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
         valid = numbered.anti_join(repeated, _ROW).select(columns.names)
-    n_read, n_quarantined = counts["read"], n_bad + n_repeated
+    n_quarantined = n_bad + n_repeated
     account = TableAccount(
         contract=columns.name,
         n_read=n_read,
@@ -156,6 +160,43 @@ def _in_words(rule: BrokenRule) -> str:
     return f"{rule.column}: {rule.rule} ({rule.n_rows:,} rows, e.g. {examples})"
 
 
+def _broken(
+    source: ir.Table, columns: Columns, parsed: dict[str, Parsed]
+) -> tuple[int, list[tuple[Rule, int]]]:
+    """The rows there are, and the rules that some of them break, and how many.
+
+    Some columns are asked for at a time, and each is read once, whatever is asked of it: an engine
+    plans long expressions in much more than so many times the time.
+    """
+    n_read, counted = 0, dict[tuple[tuple[str, ...], str], int]()
+    for part in _parts(columns):
+        read = source.select(
+            {name: parsed[name].typed for name in part}
+            | {_failed(name): parsed[name].failed for name in part}
+            | {name: source[name] for name in (LINE,) if name in source.columns}
+        )
+        short = {name: replace(parsed[name], typed=read[name], failed=read[_failed(name)])
+                 for name in part}  # fmt: skip
+        rules = list(_rules(columns.only(*part), short, read))
+        asked = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
+        [found] = read.aggregate(**asked, read=read.count()).to_pyarrow().to_pylist()
+        n_read = int(found["read"])
+        counted |= {(r.columns, r.name): int(found[str(i)]) for i, r in enumerate(rules)}
+    some = {name for (names, _), n_rows in counted.items() if n_rows for name in names}
+    rules = list(_rules(columns.only(*some), parsed, source))
+    counts = [(rule, counted[rule.columns, rule.name]) for rule in rules]
+    return n_read, [(rule, n_rows) for rule, n_rows in counts if n_rows]
+
+
+def _parts(columns: Columns) -> Iterator[list[str]]:
+    """Some columns at a time; those that are a moment together stay together."""
+    together = dict.fromkeys(name for names in columns.moments for name in names)
+    names = [*together, *(name for name in columns.names if name not in together)]
+    size = max(TOGETHER, len(together))
+    for start in range(0, max(len(names), 1), size):
+        yield names[start : start + size]
+
+
 def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Iterator[Rule]:
     if LINE not in source.columns:
         yield from _cell_rules(columns, parsed)
@@ -195,6 +236,10 @@ def _derived_rules(
     for rule in column_rules(derived.only(*made), made):
         if rule.broken.op() not in asked:
             yield Rule(rule.columns, rule.name, fine.ifelse(rule.broken, False))
+
+
+def _failed(name: str) -> str:
+    return own(f"failed {name}")
 
 
 def _flag(number: int) -> str:

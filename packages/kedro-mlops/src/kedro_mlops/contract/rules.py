@@ -100,14 +100,11 @@ def any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
     return any_of(conditions[:middle]) | any_of(conditions[middle:])
 
 
-def count_broken(
-    table: ir.Table, rules: Sequence[Rule], **more: ir.IntegerScalar
-) -> tuple[list[tuple[Rule, int]], dict[str, int]]:
-    """The rules that rows break, by how many, and what more is to be counted."""
-    asked = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)} | more
+def count_broken(table: ir.Table, rules: Sequence[Rule]) -> list[tuple[Rule, int]]:
+    """The rules that rows break, and by how many."""
+    asked = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
     found = aggregated(table, asked)
-    broken = [(rule, int(found[str(i)])) for i, rule in enumerate(rules) if found[str(i)]]
-    return broken, {name: int(found[name]) for name in more}
+    return [(rule, int(found[str(i)])) for i, rule in enumerate(rules) if found[str(i)]]
 
 
 def count_bad(table: ir.Table, broken: Sequence[tuple[Rule, int]]) -> int:

@@ -203,7 +203,7 @@ def _count_parsed(table: ir.Table, columns: Sequence[Column]) -> dict[str, Any]:
 def _row_failures(table: ir.Table, columns: Columns) -> list[CheckFailure]:
     values = {name: table[name] for name in columns.names}
     rules = [*column_rules(columns, values), *moment_rules(columns, values)]
-    broken = count_broken(table, rules)[0] if rules else []
+    broken = count_broken(table, rules)
     failures = [
         _failure(
             rule.name,
