@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import walks
-from benchmarks.engine import peak_gigabytes, text
+from benchmarks.processes import peak_gigabytes, text
 
 WIDE_ROWS, WIDE_COLUMNS = 5_000, 2_000
 

@@ -1,10 +1,7 @@
 """Measures what the project does set by set against pandas, each in a process of its own."""
 
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +12,13 @@ import pandera.pandas as pa
 from flight_delays.contracts import Observation, RawFlights
 from flight_delays.pipelines.data_engineering.nodes import daily_features
 
+from benchmarks import drift
+from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.validation import ContractValidator
-from kedro_mlops.measures.drift_profile import profile
 
 DATA = Path("data")
 CONTRACT = "flight_delays.contracts.Observation"
-NUMERIC = ["distance_mi", "temperature_f", "humidity_pct", "wind_speed_mph", "pressure_mb"]
 Benchmark = Callable[[Path], None]
 LAST_DAY = pd.Timestamp("2013-08-01")
 
@@ -77,25 +74,10 @@ def features_in_pandas(folder: Path) -> None:
         days.rolling(7, min_periods=1).sum()
 
 
-def profile_in_engine(folder: Path) -> None:
-    table = ibis.duckdb.connect().read_parquet(folder / "rows.parquet")
-    profile(table, NUMERIC, ["carrier"])
-
-
-def profile_in_pandas(folder: Path) -> None:
-    frame = pd.read_parquet(folder / "rows.parquet")
-    for name in NUMERIC:
-        edges = frame[name].quantile([i / 10 for i in range(1, 10)]).drop_duplicates().to_list()
-        bins = pd.cut(frame[name], [float("-inf"), *edges, float("inf")])
-        bins.value_counts(dropna=False)
-    frame["carrier"].value_counts()
-
-
 PAIRS: dict[str, tuple[Benchmark, Benchmark]] = {
     "validate the contract": (validate_in_engine, validate_in_pandas),
     "quarantine, 1/3 bad": (quarantine_in_engine, quarantine_in_pandas),
     "daily feature table": (features_in_engine, features_in_pandas),
-    "profile of six columns": (profile_in_engine, profile_in_pandas),
 }
 
 
@@ -108,8 +90,14 @@ def measure(copies: int) -> None:
         print(f"{n_rows:,} rows\n")
         print(f"{'':24}{'engine':>18}{'pandas':>18}{'ratio':>8}")
         for name, pair in PAIRS.items():
-            engine, pandas = (measure_apart(function.__name__, folder) for function in pair)
+            engine, pandas = (_apart(function, Path(folder)) for function in pair)
             print(f"{name:24}{text(engine)}{text(pandas)}{pandas[0] / engine[0]:7.1f}x")
+        drift.measure(Path(folder), copies)
+
+
+def _apart(function: Benchmark, folder: Path) -> tuple[float, float]:
+    seconds, _, gigabytes = measure_apart("benchmarks.engine", function.__name__, folder)
+    return seconds, gigabytes
 
 
 def repeat_data(folder: Path, copies: int) -> int:
@@ -131,33 +119,5 @@ def repeat_data(folder: Path, copies: int) -> int:
     return int(connection.read_parquet(folder / "rows.parquet").count().execute())
 
 
-def measure_apart(function: str, folder: str) -> tuple[float, float]:
-    """Seconds and peak gigabytes of one function, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.engine", function, folder]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, gigabytes = done.stdout.split()
-    return float(seconds), float(gigabytes)
-
-
-def measure_here(function: str, folder: Path) -> None:
-    start = time.perf_counter()
-    globals()[function](folder)
-    seconds = time.perf_counter() - start
-    print(seconds, peak_gigabytes())
-
-
-def peak_gigabytes() -> float:
-    """The most memory this process has had; a child starts ``getrusage`` with its parent's."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        [peak] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return int(peak.split()[1]) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
-def text(measured: tuple[float, float]) -> str:
-    return f"{measured[0]:8.1f} s {measured[1]:5.2f} GB"
-
-
 if __name__ == "__main__":
-    measure_here(sys.argv[1], Path(sys.argv[2]))
+    measure_here(globals()[sys.argv[1]], Path(sys.argv[2]))
