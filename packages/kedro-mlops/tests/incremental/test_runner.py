@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -243,6 +244,18 @@ def test_a_part_of_a_pipeline_leaves_the_rest_to_be_run(shop: Shop) -> None:
 
     assert sorted(part) == ["clean", "total"]
     assert sorted(shop.run()) == ["clean", "count", "judge", "report"]
+
+
+def test_the_record_forgets_files_that_are_gone(shop: Shop) -> None:
+    raw = shop.folder / "raw.json"
+    os.utime(raw, (0, 0))  # long before it is hashed, so that its hash is kept
+    shop.run()
+    known = (shop.folder / FILE).read_text()
+    raw.rename(raw.with_name("elsewhere.json"))
+    shop.run(raw={"type": "json.JSONDataset", "filepath": str(raw.with_name("elsewhere.json"))})
+
+    assert str(raw) in known
+    assert str(raw) not in (shop.folder / FILE).read_text()
 
 
 def test_a_record_that_is_damaged_makes_all_run(shop: Shop) -> None:

@@ -204,13 +204,10 @@ class _Module:
 
     def named_by(self, name: str | None) -> set[str]:
         """The import paths of what a definition names."""
-        statements = self._statements(name)
-        paths = set[str]()
-        inner = (node for statement in statements for node in ast.walk(statement))
-        imports = self.imports | self._imports_in(inner)
-        names = _Names()
-        for statement in statements:
+        paths, names = set[str](), _Names()
+        for statement in self._statements(name):
             names.visit(statement)
+        imports = self.imports | self._imports_in(names.imports) if names.imports else self.imports
         for chain in names.found:
             first, *rest = chain.split(".")
             if first in imports:
@@ -254,10 +251,17 @@ class _Module:
 
 
 class _Names(ast.NodeVisitor):
-    """The names that are used, with the attributes asked of them: ``a``, ``a.b.c``."""
+    """The names that are used, with the attributes asked of them: ``a``, ``a.b.c``; and imports."""
 
     def __init__(self) -> None:
         self.found = set[str]()
+        self.imports: list[ast.AST] = []
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.imports.append(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.imports.append(node)
 
     def visit_Name(self, node: ast.Name) -> None:
         self.found.add(node.id)

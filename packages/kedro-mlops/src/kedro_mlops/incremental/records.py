@@ -61,6 +61,7 @@ class Records(msgspec.Struct):
             return cls()
 
     def write(self, data: Path) -> None:
-        """Keep them."""
+        """Keep them, without the hashes of files that are gone."""
+        self.files = {path: found for path, found in self.files.items() if Path(path).exists()}
         with new_file(data / FILE) as file:
             file.write(msgspec.json.encode(self))
