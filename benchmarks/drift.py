@@ -99,7 +99,7 @@ def measure(folder: Path, copies: int) -> None:
         measured = _apart(function, folder)
         print(f"{name:34}{text(measured)}{measured[0] / bare[0]:7.1f}x")
     ours, theirs = _apart(drift_of_few, folder), _in_evidently(folder)
-    few = f"drift of {EVIDENTLY_ROWS:,} rows"
+    few = f"drift of {min(n_rows, EVIDENTLY_ROWS):,} rows"
     print(f"{few:34}{text(ours)}")
     print(
         f"{f'the same in Evidently {EVIDENTLY}':34}{text(theirs)}{theirs[0] / ours[0]:7.0f} times"

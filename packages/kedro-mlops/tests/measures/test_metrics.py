@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from kedro_mlops.core.artefacts import Interval
+from kedro_mlops.measures import metrics as module
 from kedro_mlops.measures.metrics import (
     Bootstrap,
     Scored,
@@ -146,6 +147,29 @@ def test_pairing_sees_a_small_difference_that_the_separate_intervals_hide(month)
 
     assert difference.high < 0
     assert difference.high - difference.low < 0.2 * (alone.high - alone.low)
+
+
+@pytest.mark.parametrize("room", [1, 5_000])
+def test_intervals_are_the_same_whatever_has_room_in_memory(month, monkeypatch, room):
+    scored = Scored(TASK, *month, (month[1] >= 0.5).astype(np.float64))
+    at_once = measure(scored, BOOTSTRAP), paired_difference(scored, scored.score**2, BOOTSTRAP)
+    shapes = set()
+
+    def mean_label(labels, _scores, weights):
+        shapes.add(weights.shape)
+        return weights @ labels / weights.sum(axis=1)
+
+    monkeypatch.setattr(module, "MOST_WEIGHTS", room)
+    in_parts = (
+        measure(scored, BOOTSTRAP, more=Metrics({"mean_label": mean_label})),
+        paired_difference(scored, scored.score**2, BOOTSTRAP),
+    )
+
+    assert max(n for n, _ in shapes) == max(room // 1_200, 1)
+    assert {n_rows for _, n_rows in shapes} == {1_200}
+    for name, interval in at_once[0].items():
+        assert dict(in_parts[0][name]) == pytest.approx(dict(interval))
+    assert dict(in_parts[1]) == pytest.approx(dict(at_once[1]))
 
 
 def test_metrics_become_columns_of_a_table():

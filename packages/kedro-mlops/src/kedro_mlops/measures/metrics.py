@@ -5,7 +5,7 @@ draws whole days (the block bootstrap of Künsch, 1989, with days as blocks). A 
 weight for every row, and a metric takes all resamples at once; see ``task.metrics``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -19,6 +19,9 @@ from kedro_mlops.core.time_params import Parameters
 from kedro_mlops.task.metrics import NO_MORE, Metrics, divided, weighted_mean
 from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.task import Task
+
+# weights that are in memory at the same time, but for those of one resample
+MOST_WEIGHTS = 2**25
 
 
 class Bootstrap(Parameters):
@@ -83,14 +86,17 @@ def measure(
     if not len(scored):
         return {}
     metrics = (scored.task.metrics if metrics is None else metrics) | more
-    weights = resample_blocks(scored.block, bootstrap)
     asked = [(scored.score, metrics.of_scores)]
     if scored.decided is not None:
         asked.append((scored.decided, metrics.of_decisions))
+    resampled: dict[str, list[Floats]] = {name: [] for _, wanted in asked for name in wanted}
+    for weights in _parts_of_resamples(scored.block, bootstrap):
+        for said, wanted in asked:
+            for name, metric in wanted.items():
+                resampled[name].append(metric(scored.label, said, weights))
     intervals = {
-        name: percentile_interval(metric(scored.label, said, weights), bootstrap)
-        for said, wanted in asked
-        for name, metric in wanted.items()
+        name: percentile_interval(np.concatenate(figures), bootstrap)
+        for name, figures in resampled.items()
     }
     return {name: interval for name, interval in intervals.items() if interval.is_finite}
 
@@ -124,7 +130,8 @@ def flatten(measured: Mapping[str, Interval], prefix: str = "") -> dict[str, flo
 
 def resampled_mean(values: Floats, blocks: pd.Series, bootstrap: Bootstrap) -> Floats:
     """Mean of the rows as they are, and of each resample of blocks, shape (1 + n_resamples,)."""
-    return weighted_mean(values, resample_blocks(blocks, bootstrap))
+    parts = _parts_of_resamples(blocks, bootstrap)
+    return np.concatenate([weighted_mean(values, weights) for weights in parts])
 
 
 def percentile_interval(resampled: Floats, bootstrap: Bootstrap) -> Interval:
@@ -142,9 +149,16 @@ def resample_blocks(blocks: pd.Series, bootstrap: Bootstrap) -> Floats:
     Returns:
         Shape (1 + n_resamples, n_rows); the first row is all ones.
     """
+    return np.vstack(list(_parts_of_resamples(blocks, bootstrap)))
+
+
+def _parts_of_resamples(blocks: pd.Series, bootstrap: Bootstrap) -> Iterator[Floats]:
+    """The same, some resamples after the others, so that many rows have room in memory."""
     codes, drawn_from = pd.factorize(blocks)
     n_blocks = len(drawn_from)
     rng = np.random.default_rng(bootstrap.seed)
     drawn = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=bootstrap.n_resamples)
     weights = np.vstack([np.ones(n_blocks), drawn])
-    return np.asarray(weights[:, codes], dtype=np.float64)
+    at_once = max(MOST_WEIGHTS // max(len(codes), 1), 1)
+    for first in range(0, len(weights), at_once):
+        yield np.asarray(weights[first : first + at_once, codes], dtype=np.float64)
