@@ -2,7 +2,8 @@
 
 Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` for a part of it,
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
-Prints the machine, every figure of both, and their ratio: above one, ours is better. And what is
+Prints the machine, every figure of both, and their ratio: above one, ours is better; of drift, also
+how many bare scans it takes, and Evidently, which uv fetches, beside it. And what is
 estimated without labels beside what turned out, and intervals (``--only estimates``), and how well
 few rows are learned (``--only quality``), and how a table is profiled that becomes a project
 (``--only adoption``, with ``--copies 30`` ten million rows), which need no run.

@@ -5,6 +5,7 @@ machine changes least.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,12 +99,15 @@ def measure(folder: Path, copies: int) -> None:
     for name, function in rows.items():
         measured = _apart(function, folder)
         print(f"{name:34}{text(measured)}{measured[0] / bare[0]:7.1f}x")
-    ours, theirs = _apart(drift_of_few, folder), _in_evidently(folder)
+    ours = _apart(drift_of_few, folder)
     few = f"drift of {min(n_rows, EVIDENTLY_ROWS):,} rows"
     print(f"{few:34}{text(ours)}")
-    print(
-        f"{f'the same in Evidently {EVIDENTLY}':34}{text(theirs)}{theirs[0] / ours[0]:7.0f} times"
-    )
+    if shutil.which("uv") is None:
+        print("Evidently is not measured: uv, which makes its environment, is not on the PATH.")
+        return
+    theirs = _in_evidently(folder)
+    few = f"the same in Evidently {EVIDENTLY}"
+    print(f"{few:34}{text(theirs)}{theirs[0] / ours[0]:7.0f} times")
 
 
 def prepare(folder: Path, copies: int) -> int:
