@@ -7,7 +7,11 @@ from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccoun
 
 
 def rows_of(table: Any) -> list[dict[str, Any]]:
-    return table.to_pyarrow().to_pylist()
+    """The rows of a table; those of a quarantine by row and rule."""
+    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    if {"row", "column", "rule"} <= set(table.columns):
+        rows.sort(key=lambda row: (row["row"], row["column"], row["rule"]))
+    return rows
 
 
 def judged(limit: float, *accounts: TableAccount) -> ScreeningAccount:
