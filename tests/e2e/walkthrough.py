@@ -43,6 +43,11 @@ def run_the_year(project: Project, command: str) -> None:
     assert len(_champions(project)) == 1
 
 
+def find_nothing_to_do(project: Project, command: str) -> None:
+    """Nothing has changed since the run before."""
+    assert "Nothing has changed" in project.must(command)
+
+
 def serve_and_ask(project: Project, serve: str, ask: str = CURL) -> None:
     """The service answers as the README shows, and has a page for people."""
     assert is_free(PORT), f"another program uses port {PORT}, which the README's commands need"
@@ -263,6 +268,7 @@ def dry_run(project: Project, *typed: str) -> None:
 # in this order, in one copy of the project
 WAYS: dict[tuple[str, ...], Callable[..., None]] = {
     ("make run",): run_the_year,
+    ("kedro run --changed",): find_nothing_to_do,
     ("make serve", CURL): serve_and_ask,
     (BENTOML_SERVE,): serve_and_ask,
     ("make viz",): look,

@@ -1,6 +1,9 @@
 import gzip
 import io
+import os
 import re
+import subprocess
+import sys
 import zipfile
 
 import pandas as pd
@@ -10,6 +13,7 @@ from example.screening import judged, rows_of
 from kedro.io import DataCatalog, DatasetError
 from kedro.validation import DataValidationError
 
+from kedro_mlops.contract import csv_files
 from kedro_mlops.contract.columns import LINE, Contract, column
 from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset
 from kedro_mlops.contract.quarantine import admit, screen
@@ -36,7 +40,8 @@ def file(tmp_path):
 
 
 def loaded(file, **load_args):
-    return CSVTextDataset(filepath=str(file), load_args=load_args).load()
+    """The rows as they come, in pandas."""
+    return CSVTextDataset(filepath=str(file), load_args=load_args).load().to_pandas()
 
 
 def refused(file, **load_args):
@@ -64,7 +69,7 @@ def test_every_cell_is_the_text_that_it_is_in_the_file(file):
 
     assert raw.to_dict("list") == rows.to_dict("list")
     assert not raw.isna().any(axis=None)
-    assert set(raw.dtypes) == {pd.StringDtype(na_value=float("nan"))}
+    assert all(isinstance(cell, str) for cell in raw.to_numpy().ravel())
 
 
 def test_values_may_be_quoted_and_have_lines_and_separators(file):
@@ -208,6 +213,57 @@ def test_a_line_that_is_no_row_is_quarantined_with_its_text_and_costs_no_other(f
     assert (account.n_read, account.n_quarantined) == (6, 3)
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("n_rows", [0, 3, 400_000])  # the last are many times what is read at once
+def test_lines_that_are_no_rows_stay_where_they_are_in_a_file_of_any_length(
+    file, monkeypatch, n_rows, in_memory
+):
+    """Every seventh, and the first and the last two."""
+    if not in_memory:
+        monkeypatch.setattr(csv_files, "MAX_BYTES_IN_MEMORY", 0)
+    lines = [f"{n},x,1" if n % 7 else f"{n},odd" for n in range(n_rows)]
+    lines = ["first", *lines, "last", "very last"]
+    file.write_text("\n".join(["id,name,paid", *lines]))
+
+    raw = loaded(file)
+
+    assert raw[LINE].fillna(raw["id"] + ",x,1").tolist() == lines
+
+
+READ = """
+import sys, tempfile
+from pathlib import Path
+from kedro_mlops.contract import csv_files
+csv_files.MAX_BYTES_IN_MEMORY = 0
+names = csv_files.CSVTextDataset(filepath=sys.argv[1]).load()["name"]
+print(len(names.to_pandas()), len([*Path(tempfile.gettempdir()).iterdir()]))
+"""
+
+
+def test_the_text_is_there_while_a_part_of_the_table_is_and_gone_with_the_process(file, tmp_path):
+    (scratch := tmp_path / "scratch").mkdir()
+    file.write_text(TEXT)
+
+    read = subprocess.run(
+        [sys.executable, "-c", READ, str(file)],
+        env=os.environ | {"TMPDIR": str(scratch)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert read.stdout.split() == ["3", "1"]
+    assert not [*scratch.iterdir()]
+
+
+def test_a_file_is_read_again_only_if_it_is_another_one(file):
+    file.write_text(TEXT)
+    dataset = CSVTextDataset(filepath=str(file))
+    first, again = dataset.load(), dataset.load()
+
+    file.write_text(TEXT + "4,Eve,1\n")
+
+    assert again is first
+    assert dataset.load().count().execute() == 4
+
+
 @pytest.mark.parametrize("load_args", [{"skiprows": 1}, {"names": ["id", "name", "paid"]}])
 def test_rows_are_counted_in_the_file_however_it_begins(file, load_args):
     file.write_text(BROKEN if "names" in load_args else f"made by hand\n{BROKEN}")
@@ -254,7 +310,7 @@ def test_columns_that_are_separated_otherwise_are_named_and_the_advice_works(fil
         catalog_of(file).load("payments")
     message = str(error.value)
 
-    raw = catalog_of(file, **advised(message)).load("payments")
+    raw = catalog_of(file, **advised(message)).load("payments").to_pandas()
 
     assert "payments lacks id, name, paid" in message
     assert f"id{separator}name{separator}paid" in message

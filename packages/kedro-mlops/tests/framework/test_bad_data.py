@@ -76,24 +76,24 @@ def run(catalog, func, namespace=NAMESPACE):
         raise
 
 
-def land(raw: pd.DataFrame) -> ibis.Table:
+def land(raw: ibis.Table) -> ibis.Table:
     """Make what there may not be, when the table is saved."""
-    table = ibis.memtable(raw)
-    return table.select(at=ibis.timestamp(2013, 2, table.day.cast("int64"), 0, 0, 0))
+    return raw.select(at=ibis.timestamp(2013, 2, raw.day.cast("int64"), 0, 0, 0))
 
 
-def convert(raw: pd.DataFrame) -> ibis.Table:
+def convert(raw: ibis.Table) -> ibis.Table:
     """Take a text for a number, while the node runs."""
-    total = ibis.memtable(raw).guest.cast("int64").sum().to_pyarrow().as_py()
+    total = raw.guest.cast("int64").sum().to_pyarrow().as_py()
     return ibis.memtable({"total": [total]})
 
 
-def in_pandas(raw: pd.DataFrame) -> ibis.Table:
+def in_pandas(raw: ibis.Table) -> ibis.Table:
     """The same by another library."""
-    return ibis.memtable(raw.assign(day=raw["guest"].astype("int64")))
+    rows = raw.to_pandas()
+    return ibis.memtable(rows.assign(day=rows["guest"].astype("int64")))
 
 
-def too_large(raw: pd.DataFrame) -> ibis.Table:
+def too_large(raw: ibis.Table) -> ibis.Table:
     """A date beyond all dates."""
     return ibis.memtable({"at": [pd.Timestamp("2013-01-01") + pd.Timedelta(days=10**9)]})
 

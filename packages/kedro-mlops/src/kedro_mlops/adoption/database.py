@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.parquet import write_batches
 
-from .source import Source, connect, write
+from .source import Source, connect
 
 ROWS = 20_000
 # the types of SQL, the special ones first, and those that their values have in Arrow
@@ -94,7 +95,7 @@ def _source(engine: sa.Engine, table: sa.Table) -> Source:
         raise ProjectError(f"The table {table} has no columns that a contract can tell of.")
     scratch = tempfile.TemporaryDirectory(prefix="kedro-adopt-")
     parquet = Path(scratch.name) / "table.parquet"
-    if not write(_batches(engine, table, kept), parquet):
+    if not write_batches(_batches(engine, table, kept), parquet):
         raise ProjectError(f"The table {table} has no rows.")
     # SQLAlchemy's names are of a type of its own, which YAML has no form for
     name = str(table.name)

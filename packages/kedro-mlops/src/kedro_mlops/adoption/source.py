@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,11 @@ import yaml
 from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text_file
 from kedro_mlops.contract.parsing import as_table
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.parquet import write_batches
 
 from .dialect import Dialect, dialect_of
 
 MEMORY = "2GB"
-# cells that are held at once when text is read
-CELLS = 2_000_000
 RAW = "data/01_raw"
 CREDENTIALS = "conf/local/credentials.yml"
 PARQUET = {".parquet", ".pq"}
@@ -270,7 +269,7 @@ def _convert(dataset: CSVTextDataset, parquet: Path, path: Path) -> int:
     """Write the rows as Parquet, in constant memory, and count the lines that are none."""
     odd: list[Any] = []
     try:
-        n_rows = write(dataset.batches(odd), parquet)
+        n_rows = write_batches(dataset.batches(odd), parquet)
     except BadFileError as error:
         raise ProjectError(str(error)) from error
     if not n_rows and odd:
@@ -281,24 +280,6 @@ def _convert(dataset: CSVTextDataset, parquet: Path, path: Path) -> int:
     if not n_rows:
         raise ProjectError(f"{path} has no rows below its header.")
     return len(odd)
-
-
-def write(batches: Iterator[pa.RecordBatch], parquet: Path) -> int:
-    """Write batches as one Parquet file, and count their rows."""
-    n_rows, held = 0, list[pa.RecordBatch]()
-    writer: pq.ParquetWriter | None = None
-    for batch in batches:
-        writer = writer or pq.ParquetWriter(parquet, batch.schema, compression="lz4")
-        held.append(batch)
-        n_rows += batch.num_rows
-        if sum(b.num_rows for b in held) * batch.num_columns > CELLS:
-            writer.write_table(pa.Table.from_batches(held))
-            held.clear()
-    if writer is not None:
-        if held:
-            writer.write_table(pa.Table.from_batches(held))
-        writer.close()
-    return n_rows
 
 
 # Excel

@@ -1,38 +1,46 @@
 """CSV files as text: what a cell means is the contract's to say, and no line is lost.
 
 A line that does not have a cell for each column is kept whole, in a column of its own, so that the
-quarantine can tell of it.
+quarantine can tell of it. Large files are read in constant memory: their text goes into a Parquet
+file, of which the engine reads what it needs, and which ends with the process at the latest.
 """
 
 import codecs
 import lzma
 import re
+import tempfile
+import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from pathlib import PurePath, PurePosixPath
+from itertools import chain
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple, Self
 
 import fsspec
+import ibis
+import ibis.expr.types as ir
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset
 from fsspec.core import OpenFile
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import get_protocol_and_path
 from kedro_datasets._typing import TablePreview
+from numpy.typing import NDArray
 from pyarrow import csv as arrow
 
 from kedro_mlops.core.errors import BadDataError
+from kedro_mlops.core.parquet import write_batches
 
 from .columns import LINE
 from .tables import personal_names
 
-TEXT = pd.StringDtype(na_value=np.nan)
 HEAD_BYTES = 4096
 MAX_ROW_BYTES = 2**20
+MAX_BYTES_IN_MEMORY = 2**28
 WORKBOOK = "an Excel workbook; save it as CSV"
 IN_WORKBOOKS = rb"xl/|docProps/|\[Content_Types\]"
 
@@ -82,8 +90,10 @@ class LoadArgs(NamedTuple):
     names: list[str] | None = None
 
 
-class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
     """A CSV file that comes from outside, all of whose cells are text; or a folder of such.
+
+    As long as its files are what they were, loading gives the same table.
 
     Args:
         filepath: The file or folder, with the protocol of any filesystem that fsspec knows.
@@ -111,21 +121,26 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self._filepath = PurePosixPath(path)
         self._fs = fsspec.filesystem(protocol, **(credentials or {}))
         self._args = LoadArgs(**(load_args or {}))
+        self._files: list[str] = []
+        self._table: ir.Table | None = None
         self.metadata = metadata
 
-    def load(self) -> pd.DataFrame:
+    def load(self) -> ir.Table:
         """Read all lines, of a folder those of all of its files.
 
         Returns:
-            A column for each of the header's; and ``LINE``, if there are lines that do not have a
-            cell for each of them.
+            A column of text for each of the header's; and ``LINE``, if there are lines that do not
+            have a cell for each of them: then the others are missing.
 
         Raises:
             BadFileError: if a file is empty, damaged, no text or of another encoding, if a quote
                 is never closed, or if the files of a folder have different columns.
         """
-        tables = [part._load_file() for part in self._parts()]
-        return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+        parts = self._parts()
+        files = [self._fs.ukey(str(part._filepath)) for part in parts]
+        if self._table is None or files != self._files:
+            self._files, self._table = files, _as_table(parts)
+        return self._table
 
     def batches(self, odd: list[arrow.InvalidRow] | None = None) -> Iterator[pa.RecordBatch]:
         """Read the rows, some at a time, in constant memory.
@@ -169,13 +184,24 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         with self._opened() as file:
             return self._names(arrow.open_csv(file, *self._options([])).schema.names)
 
-    def _load_file(self) -> pd.DataFrame:
+    def _lines(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The rows in batches, and among them, line by line, what is none."""
         odd: list[arrow.InvalidRow] = []
-        with self._opened() as file:
-            table = arrow.read_csv(file, *self._options(odd))
-        table = table.rename_columns(self._names(table.column_names))
-        rows = table.to_pandas(types_mapper={pa.large_string(): TEXT}.get)
-        return self._with_lines(rows, odd) if odd else rows
+        number, n_told = self._args.skiprows + (1 if self._args.names else 2), 0
+        for batch in self.batches(odd):
+            # the reader may be ahead of the batch that it gives
+            waiting = np.array([row.number for row in odd[n_told:]], np.int64)
+            places = waiting - number - np.arange(len(waiting))
+            n_here = int((places <= batch.num_rows).sum())
+            here = odd[n_told : n_told + n_here]
+            self._refuse_open_quote(here)
+            yield _among(batch, here, places[:n_here], schema)
+            number += batch.num_rows + n_here
+            n_told += n_here
+        if rest := odd[n_told:]:
+            self._refuse_open_quote(rest)
+            empty = pa.RecordBatch.from_pylist([], schema)
+            yield _among(empty, rest, np.zeros(len(rest), np.int64), schema)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -201,11 +227,11 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Show the first rows, without what is personal, in the form that kedro-viz reads."""
-        rows = self.load().head(nrows)
-        shown = [name for name in rows if name not in {*personal_names(), LINE}]
-        return TablePreview(rows[shown].to_dict(orient="split"))
+        table = self.load()
+        shown = [name for name in table.columns if name not in {*personal_names(), LINE}]
+        return TablePreview(table.select(shown).limit(nrows).to_pandas().to_dict(orient="split"))
 
-    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
+    def save(self, data: ir.Table) -> None:  # noqa: ARG002
         """Refuse: what comes from outside is only read."""
         raise DatasetError(f"{self._filepath} comes from outside, and is only read.")
 
@@ -234,18 +260,10 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             arrow.ConvertOptions(default_column_type=pa.large_string(), strings_can_be_null=False),
         )
 
-    def _with_lines(self, rows: pd.DataFrame, odd: list[arrow.InvalidRow]) -> pd.DataFrame:
-        """The rows, and among them, line by line, what is none."""
+    def _refuse_open_quote(self, odd: list[arrow.InvalidRow]) -> None:
         quote = self._args.quotechar
         if quote and any("\n" in row.text and row.text.count(quote) % 2 for row in odd):
             raise self._with_open_quote()
-        lines = [(row.number, line) for row in odd for line in row.text.splitlines()]
-        first = self._args.skiprows + (1 if self._args.names else 2)
-        numbers = np.arange(first, first + len(rows) + len(odd))
-        numbers = np.setdiff1d(numbers, [row.number for row in odd])
-        order = np.concatenate([numbers, [number for number, _ in lines]]).argsort(kind="stable")
-        kept = pd.DataFrame({LINE: [line for _, line in lines]}, dtype=TEXT)
-        return pd.concat([rows, kept], ignore_index=True).iloc[order].reset_index(drop=True)
 
     def _refuse_what_is_no_text(self) -> None:
         opened = self._open()
@@ -287,7 +305,7 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     def _undecodable(self, encoding: str) -> str | None:
         """The first byte that is not of an encoding, and its line."""
         position = 0
-        for number, line in enumerate(self._lines(), start=1):
+        for number, line in enumerate(self._physical_lines(), start=1):
             try:
                 line.decode(encoding)
             except UnicodeDecodeError as error:
@@ -306,7 +324,7 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """The line whose quote is open at the end, or for longer than a row may be."""
         quote = (self._args.quotechar or "").encode()
         opened = length = 0
-        for number, line in enumerate(self._lines(), start=1):
+        for number, line in enumerate(self._physical_lines(), start=1):
             if line.count(quote) % 2:
                 opened, length = (0 if opened else number), 0
             length += len(line)
@@ -314,7 +332,7 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 break
         return opened
 
-    def _lines(self) -> Iterator[bytes]:
+    def _physical_lines(self) -> Iterator[bytes]:
         with self._open() as file:
             yield from file
 
@@ -329,3 +347,59 @@ class CSVTextDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _exists(self) -> bool:
         return bool(self._fs.exists(str(self._filepath)))
+
+
+def _as_table(parts: Sequence[CSVTextDataset]) -> ir.Table:
+    """All lines of files, as a table: in memory, or where they are many, in a Parquet file."""
+    text = pa.large_string()
+    schema = pa.schema([*((name, text) for name in parts[0]._header()), (LINE, text)])
+    batches = (batch for part in parts for batch in part._lines(schema))
+    held, n_bytes = list[pa.RecordBatch](), 0
+    for batch in batches:
+        held.append(batch)
+        n_bytes += batch.nbytes
+        if n_bytes > MAX_BYTES_IN_MEMORY:
+            rows = _in_a_file(chain(held, batches), schema)
+            table = ibis.memtable(rows)
+            break
+    else:
+        rows = pyarrow.dataset.dataset(whole := pa.Table.from_batches(held, schema))
+        table = ibis.memtable(whole)
+    has_lines = rows.count_rows(filter=pyarrow.dataset.field(LINE).is_valid()) > 0
+    return table if has_lines else table.drop(LINE)
+
+
+def _in_a_file(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pyarrow.dataset.Dataset:
+    """Rows in a file that goes when nobody can read them any more."""
+    scratch = tempfile.TemporaryDirectory(prefix="kedro-text-")
+    try:
+        parquet = Path(scratch.name) / "text.parquet"
+        write_batches(batches, parquet, schema)
+        rows = pyarrow.dataset.dataset(parquet)
+    except BaseException:
+        scratch.cleanup()
+        raise
+    weakref.finalize(rows, scratch.cleanup)
+    return rows
+
+
+def _among(
+    rows: pa.RecordBatch,
+    odd: Sequence[arrow.InvalidRow],
+    places: NDArray[np.int64],
+    schema: pa.Schema,
+) -> pa.RecordBatch:
+    """Rows, and the lines of what is none, each before the row whose place it has."""
+    lines = [
+        (at, line) for at, row in zip(places, odd, strict=True) for line in row.text.splitlines()
+    ]
+    order = np.insert(np.arange(rows.num_rows), [at for at, _ in lines], -1)
+    is_line = order < 0
+    told = np.full(len(order), None, object)
+    told[is_line] = [line for _, line in lines]
+    if lines:
+        rows = rows.take(pa.array(order, mask=is_line))
+    columns = [rows.column(number) for number in range(len(schema) - 1)]
+    return pa.RecordBatch.from_arrays(
+        [*columns, pa.array(told, schema.field(LINE).type)], schema=schema
+    )
