@@ -58,6 +58,11 @@ class Label:
         return len(self.classes) > 2
 
     @property
+    def possible_tasks(self) -> tuple[TaskName, ...]:
+        """What whole numbers may be asked for, where they may be classes."""
+        return "multiclass", "regression"
+
+    @property
     def asked(self) -> Task:
         """What is asked of models, in general."""
         return TASKS[self.task](self.name, self.classes)

@@ -131,7 +131,7 @@ def _ask(adoption: "Adoption", asked: "Asked") -> "Asked":
     label = adoption.label
     if label.is_unsure and label.is_one_of_several and asked.task is None:
         question = f"{label.name} has {len(label.classes)} values. Are they classes, or numbers?"
-        possible: click.Choice[TaskName] = click.Choice(["multiclass", "regression"])
+        possible = click.Choice(label.possible_tasks)
         task = click.prompt(question, type=possible, default=label.task)
         asked = replace(asked, task=task)
     elif label.is_unsure and not label.is_number and asked.positive is None:
