@@ -184,7 +184,7 @@ def replay_and_stop(project: Project, command: str) -> None:
         running.send_to_group(signal.SIGINT)
         status = running.process.wait(60)
 
-    assert status == 130
+    assert status == 130, running.said
     assert "Stopped." in running.stderr
     assert {json.loads(line)["tick"] for line in lived.read_text().splitlines()} == {"2013-03-01"}
 

@@ -1,4 +1,6 @@
+import contextlib
 import errno
+import signal
 from collections.abc import Callable
 
 import click
@@ -81,3 +83,16 @@ def test_an_interruption_that_a_library_met_with_an_error_of_its_own_is_one(
 
     assert result.exit_code == 130
     assert "Stopped." in result.output
+
+
+def test_an_interruption_of_which_a_library_tells_nothing_is_one() -> None:
+    def fail() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise DatasetError("the stream ended with an error of unknown kind")
+
+    result = CliRunner().invoke(command(fail))
+
+    assert result.exit_code == 130
+    assert "Stopped." in result.output
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

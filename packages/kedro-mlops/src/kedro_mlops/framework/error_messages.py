@@ -1,12 +1,16 @@
 """Errors of commands, in words that a person can act on."""
 
+import contextlib
 import functools
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import IO, Any
 
 import click
@@ -47,17 +51,18 @@ def explained(
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         configure_logging()
-        try:
-            return command(*args, **kwargs)
-        except (KeyboardInterrupt, Exception) as error:
-            if _is_interrupted(error):
-                click.echo(f"\nStopped. {unchanged}", err=True)
-                sys.exit(INTERRUPTED)
-            if not isinstance(error, EXPECTED):
-                raise
-            logging.getLogger("kedro_mlops.traceback").error("Failed", exc_info=error)
-            said = in_environment(f"{error}{next_step(error)}", _environment())
-            raise click.ClickException(said) from error
+        with _interruption() as interrupted:
+            try:
+                return command(*args, **kwargs)
+            except (KeyboardInterrupt, Exception) as error:
+                if interrupted.is_set() or _is_interrupted(error):
+                    click.echo(f"\nStopped. {unchanged}", err=True)
+                    sys.exit(INTERRUPTED)
+                if not isinstance(error, EXPECTED):
+                    raise
+                logging.getLogger("kedro_mlops.traceback").error("Failed", exc_info=error)
+                said = in_environment(f"{error}{next_step(error)}", _environment())
+                raise click.ClickException(said) from error
 
     return wrapper
 
@@ -115,6 +120,34 @@ _NEXT_STEPS: dict[type[BaseException], str] = {
     OSError: "Nothing that was in force has changed; run again when that is put right.",
     DatasetError: "Check that entry in the catalog, and the file it points to.",
 }
+
+
+@contextlib.contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """Whether a person has pressed Ctrl-C, whatever a library makes of that.
+
+    An error does not always say so: through the C interfaces of Arrow and DuckDB, the
+    KeyboardInterrupt of a callback becomes an error of theirs.
+    """
+    interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or not _is_main_thread():
+        yield interrupted
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _is_interrupted(error: BaseException | None) -> bool:
