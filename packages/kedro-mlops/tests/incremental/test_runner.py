@@ -277,3 +277,33 @@ def test_what_cannot_be_compared_without_reading_it_is_read(shop: Shop) -> None:
     shop.run(raw=raw)
 
     assert sorted(shop.run(raw=raw)) == ["clean", "count", "report", "total"]
+
+
+def test_a_store_that_cannot_be_reached_for_a_comparison_ends_no_run(shop: Shop) -> None:
+    (shop.folder / "shop/stores.py").write_text(
+        "from kedro_datasets.json import JSONDataset\n\n\n"
+        "class Store(JSONDataset):\n"
+        "    def fingerprint(self):\n"
+        "        raise ConnectionError('no route to the store')\n"
+    )
+    raw = {"type": "shop.stores.Store", "filepath": str(shop.folder / "raw.json")}
+
+    assert sorted(shop.run(raw=raw)) == sorted(ALL)
+    assert sorted(shop.run(raw=raw)) == ["clean", "count", "report", "total"]
+
+
+def test_a_draft_beside_the_code_ends_no_run(shop: Shop) -> None:
+    (shop.folder / "shop/draft.py").write_text("def half(")
+    shop.edit('Node(clean, "raw"', 'Node(look, None, "raw"), Node(clean, "raw"')
+    shop.edit("def total", "def look():\n    CALLS.append('look')\n    return [1]\n\n\ndef total")
+
+    assert sorted(shop.run()) == sorted([*ALL, "look"])
+
+
+def test_a_record_that_cannot_be_kept_is_told_and_ends_no_run(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    (shop.folder / FILE).mkdir()
+
+    assert sorted(shop.run()) == sorted(ALL)
+    assert "will not know of this run" in caplog.text

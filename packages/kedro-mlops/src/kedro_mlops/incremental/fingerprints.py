@@ -17,7 +17,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.utils import load_obj
@@ -51,12 +51,18 @@ class FileHashes:
         """Hash of what is at a path: a file, a folder with all that is in it, or nothing.
 
         Files that are being written, locks and what Python compiles do not count.
+
+        Raises:
+            UnknownError: if it may not be read, or is gone by then.
         """
         place = Path(path)
-        if place.is_dir():
-            files = sorted(f for f in place.rglob("*") if f.is_file() and not _is_passing(f))
-            return digest([(str(f.relative_to(place)), self._of_file(f)) for f in files])
-        return self._of_file(place) if place.is_file() else ""
+        try:
+            if place.is_dir():
+                files = sorted(f for f in place.rglob("*") if f.is_file() and not _is_passing(f))
+                return digest([(str(f.relative_to(place)), self._of_file(f)) for f in files])
+            return self._of_file(place) if place.is_file() else ""
+        except OSError as error:
+            raise UnknownError(str(error)) from error
 
     def _of_file(self, file: Path) -> str:
         found = file.stat()
@@ -180,11 +186,11 @@ class Fingerprints:
         entry = self._entry(name) or {}
         if not self._code.has(entry["type"]) or not hasattr(load_obj(entry["type"]), "fingerprint"):
             return None
-        dataset: Any = self._catalog[name]
         try:
+            dataset: Any = self._catalog[name]
             return digest([plain(entry), dataset.fingerprint()])
-        except DatasetError as error:
-            raise UnknownError(str(error)) from error
+        except Exception as error:  # whatever a driver says of a store that cannot be reached
+            raise UnknownError(f"{name} cannot be looked into: {error}") from error
 
     def _of_input(self, name: str, node: Node, for_record: bool) -> str:
         if name.startswith("params:") or name == "parameters":
@@ -219,7 +225,10 @@ class Fingerprints:
             if not node.inputs:  # it looks for itself what there is
                 places += self._code.everything()
             wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
-            hashes = self._code.digests(place for place in places if self._code.has(place.module))
+            try:
+                hashes = self._code.digests(each for each in places if self._code.has(each.module))
+            except (OSError, SyntaxError) as error:  # of a file that the run itself has no need of
+                raise UnknownError(f"its code cannot be read: {error}") from error
             self._code_of[node.name] = {**hashes, WIRING: wiring}
         return self._code_of[node.name]
 

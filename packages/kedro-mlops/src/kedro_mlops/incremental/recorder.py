@@ -1,5 +1,7 @@
 """Kedro hooks that keep what each node was made of, in every run, for ``kedro run --changed``."""
 
+import contextlib
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from .code_index import code_index
 from .fingerprints import Fingerprints, UnknownError
 from .records import NodeRun, Records
 from .shortcut import whole_run
+
+logger = logging.getLogger(__name__)
 
 MAX_NAMED = 3
 
@@ -110,10 +114,13 @@ class Recorder:
         if self._now is None:
             return
         self._now.forget()
-        for node in self._ran:
-            run, left = self._records.nodes[node.name], self._now.left_by_earlier(node)
-            self._records.nodes[node.name] = msgspec.structs.replace(run, left=left)
-        self._note_whole(pipeline, catalog)
+        for node in dict.fromkeys(self._ran):
+            run = self._records.nodes.pop(node.name)
+            with contextlib.suppress(UnknownError):  # then it will run again
+                left = self._now.left_by_earlier(node)
+                self._records.nodes[node.name] = msgspec.structs.replace(run, left=left)
+        with contextlib.suppress(UnknownError):  # then each node is looked at the next time
+            self._note_whole(pipeline, catalog)
         self._end()
 
     def _note_whole(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -136,7 +143,10 @@ class Recorder:
 
     def _end(self) -> None:
         if self._now is not None:
-            self._records.write(self._data)
+            try:
+                self._records.write(self._data)
+            except OSError as error:
+                logger.warning("`kedro run --changed` will not know of this run: %s", error)
         self._now = None
 
     def why(self, node: Node) -> str | None:

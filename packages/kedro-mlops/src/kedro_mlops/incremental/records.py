@@ -57,7 +57,7 @@ class Records(msgspec.Struct):
         """Read those of a folder of artefacts; none, if there is none that can be read."""
         try:
             return msgspec.json.decode((data / FILE).read_bytes(), type=cls)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError):
             return cls()
 
     def write(self, data: Path) -> None:

@@ -34,21 +34,26 @@ def unchanged_since(context: KedroContext, asked: str) -> str | None:
     """When such a run ended, if nothing has changed since; if in doubt, none."""
     records = Records.read(data_folder(context))
     whole = records.whole.get(asked)
-    if whole is None or whole.made_of != _made_of(context, records):
+    if whole is None:
         return None
+    try:
+        return whole.ended_at if _is_as_it_was(context, records, whole) else None
+    except UnknownError:
+        return None
+
+
+def _is_as_it_was(context: KedroContext, records: Records, whole: WholeRun) -> bool:
+    if whole.made_of != _made_of(context, records):
+        return False
     entries = _convert_paths_to_absolute_posix(
         context.project_path, context.config_loader["catalog"]
     )
     catalog = DataCatalog.from_config(entries, context.config_loader["credentials"])
     code = code_index(kedro_project.PACKAGE_NAME)
     now = Fingerprints(Pipeline([]), catalog, code, records, None)
-    try:
-        same = all(now.of_files(name) == found for name, found in whole.files.items()) and all(
-            now.told_by(name) == found for name, found in whole.told.items()
-        )
-    except UnknownError:
-        return None
-    return whole.ended_at if same else None
+    return all(now.of_files(name) == found for name, found in whole.files.items()) and all(
+        now.told_by(name) == found for name, found in whole.told.items()
+    )
 
 
 def _made_of(context: KedroContext, records: Records) -> str:
