@@ -11,10 +11,10 @@ few rows are learned (``--only quality``), and how a table is profiled that beco
 
 import argparse
 
-from benchmarks import adoption, engine, estimates, quality, serving
+from benchmarks import adoption, engine, estimates, quality, scoring, serving
 from benchmarks.machine import describe
 
-PARTS = ("engine", "adoption", "serving", "estimates", "quality")
+PARTS = ("engine", "scoring", "adoption", "serving", "estimates", "quality")
 
 
 def main() -> None:
@@ -31,6 +31,8 @@ def main() -> None:
         print(f"\n{part}: ", end="")
         if part == "engine":
             engine.measure(options.copies)
+        elif part == "scoring":
+            scoring.measure(options.copies)
         elif part == "adoption":
             adoption.measure(options.copies)
         elif part == "estimates":

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.factories import decided, screened
+from example.scoring import scored
 from example.trained import CODE, model
 from example.undated import (
     HOMES,
@@ -57,7 +58,6 @@ from kedro_mlops.monitoring.prometheus_text import expose
 from kedro_mlops.monitoring.report import draw_monitoring, render_report
 from kedro_mlops.monitoring.triggers import Retraining, decide
 from kedro_mlops.replay import driver
-from kedro_mlops.scoring.nodes import score
 from kedro_mlops.task.task import Costs
 
 AS_OF, HORIZON, WINDOW = AsOf("2024-05-01"), Horizon(days=14), Window(days=7)
@@ -121,7 +121,7 @@ def walk(
     )
     champion = trained.candidate.with_record(decision=decided(), release="loans:1")
     moments = (AS_OF, HORIZON)
-    predictions = score(contract, logged, champion, table, *moments).cache()
+    predictions = scored(contract, logged, champion, table, *moments).cache()
     passed = take_predictions(contract, predictions, champion, *moments)
     labelled, account = join_labels(contract, passed, table, *moments)
     new_labels = count_new_labels(contract, table, champion, *moments)
@@ -243,7 +243,7 @@ def test_what_needs_time_is_left_out_or_says_that_it_does_not_apply(walked: Walk
 
 def test_that_nothing_was_predicted_is_bad_data(walked: Walked, parameters: dict[str, Any]) -> None:
     watching = Monitoring(**parameters["monitoring"])
-    none = score(LOANS, LOGGED_LOANS, walked.champion, walked.table.limit(0), AS_OF, HORIZON)
+    none = scored(LOANS, LOGGED_LOANS, walked.champion, walked.table.limit(0), AS_OF, HORIZON)
     skew = measure_skew(LOANS, none, walked.table, walked.champion, watching)
     drift = measure_drift(LOANS, none, walked.champion, AS_OF, HORIZON, WINDOW, watching)
 
@@ -271,7 +271,7 @@ def test_other_rows_have_drifted(walked: Walked, parameters: dict[str, Any]) -> 
     other = other.astype({"defaulted": "boolean"})
     watching = Monitoring(**parameters["monitoring"])
 
-    predictions = score(LOANS, LOGGED_LOANS, walked.champion, ibis.memtable(other), AS_OF, HORIZON)
+    predictions = scored(LOANS, LOGGED_LOANS, walked.champion, ibis.memtable(other), AS_OF, HORIZON)
 
     drift = measure_drift(LOANS, predictions, walked.champion, AS_OF, HORIZON, WINDOW, watching)
     assert set(drift.loc[drift["drifted"], "column"]) >= {"income"}

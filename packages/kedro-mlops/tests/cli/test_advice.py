@@ -6,6 +6,7 @@ import ibis
 import pandas as pd
 import pytest
 from example.factories import COLUMNS, LOGGED
+from example.scoring import scored
 from example.trained import CODE
 from example.undated import LOANS, loans
 from pydantic import ValidationError
@@ -23,7 +24,6 @@ from kedro_mlops.modelling.nodes import split_windows
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.monitoring.nodes import take_predictions
 from kedro_mlops.replay.driver import ticks
-from kedro_mlops.scoring.nodes import score
 
 MIN_WORDS = 4
 
@@ -208,7 +208,7 @@ def test_every_frequency_that_is_named_is_one():
 
 
 def test_predictions_scored_as_is_said_are_watched(history, package, as_of, horizon):
-    other = score(COLUMNS, LOGGED, package, history.model_input, as_of, Horizon(days=3))
+    other = scored(COLUMNS, LOGGED, package, history.model_input, as_of, Horizon(days=3))
     later = AsOf(as_of.after(2).date())
 
     said = said_by(take_predictions, COLUMNS, other, package, later, horizon)
@@ -216,5 +216,5 @@ def test_predictions_scored_as_is_said_are_watched(history, package, as_of, hori
     [(day, days)] = re.findall(r"--params=as_of=([\d-]+),horizon\.days=(\d+)`", said)
     asked = AsOf(day), Horizon(days=int(days))
     assert asked == (later, horizon)
-    followed = score(COLUMNS, LOGGED, package, history.model_input, *asked)
+    followed = scored(COLUMNS, LOGGED, package, history.model_input, *asked)
     assert take_predictions(COLUMNS, followed, package, *asked).count().execute() > 0

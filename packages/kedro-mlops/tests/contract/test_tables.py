@@ -3,10 +3,11 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from example import contracts
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
 from kedro_viz.models.flowchart.nodes import GraphNode
@@ -51,6 +52,39 @@ def test_a_preview_has_some_rows_and_nothing_personal(table):
         "data": [[1.5, "2013-07-15T12:30:00"], [None, "2013-07-15T12:30:00"]],
     }
     assert "P123" not in json.dumps(table.preview(nrows=9, columns=["passport", "record", "n"]))
+
+
+def test_batches_are_written_as_they_come(tmp_path):
+    dataset = TableDataset(filepath=str(tmp_path / "numbers.parquet"))
+    seen = []
+
+    dataset.save(_numbers(3, seen))
+
+    assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_table_stays_as_it_was_if_its_successor_fails(tmp_path, kind):
+    dataset = TableDataset(filepath=str(tmp_path / f"numbers.{kind}"), file_format=kind)
+    dataset.save(_numbers(3, []))
+
+    with pytest.raises(DatasetError, match="no more"):
+        dataset.save(_numbers(5, [], fails_at=4))
+
+    assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == [f"numbers.{kind}"]
+
+
+def _numbers(n_batches, seen, fails_at=None):
+    def batches():
+        for number in range(n_batches):
+            if number == fails_at:
+                raise ValueError("no more")
+            seen.append(number)
+            yield pa.record_batch({"n": [number]})
+
+    return pa.RecordBatchReader.from_batches(pa.schema({"n": pa.int64()}), batches())
 
 
 def test_kedro_viz_shows_the_preview_as_a_table(table):

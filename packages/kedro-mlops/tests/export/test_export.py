@@ -180,7 +180,7 @@ def test_trees_that_differ_are_found_out(tmp_path, tampered):
     why = falls_back(tmp_path / "out")
 
     assert why.startswith("Compiled, the trees differ from scikit-learn by 1e-06 in their scores")
-    assert why.endswith("(release.tolerance=1e-09) and in 0 of 200 decisions.")
+    assert why.endswith("of which 1e-09 is accepted, and in 0 of 200 decisions.")
 
 
 def test_decisions_must_be_the_same_whatever_the_tolerance(tmp_path, tampered):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from example.factories import COLUMNS, LOGGED, screened, skew_of
 from example.history import History
+from example.scoring import scored
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.metrics import Bootstrap
@@ -17,7 +18,6 @@ from kedro_mlops.monitoring.findings import Performance, Quality
 from kedro_mlops.monitoring.nodes import Monitoring, join_labels, measure_quality
 from kedro_mlops.monitoring.performance import measure_performance
 from kedro_mlops.monitoring.triggers import Retraining
-from kedro_mlops.scoring.nodes import score
 
 CLEAN, NO_SKEW = screened(), skew_of()
 
@@ -45,7 +45,7 @@ def trial(parameters: dict[str, Any]) -> ChallengerReview:
 
 @pytest.fixture(scope="session")
 def predictions(package: ModelPackage, history: History, as_of: AsOf, horizon: Horizon) -> ir.Table:
-    return score(COLUMNS, LOGGED, package, history.model_input, as_of, horizon).cache()
+    return scored(COLUMNS, LOGGED, package, history.model_input, as_of, horizon).cache()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from example.factories import decided, protected, screened
 from example.monitoring import monitoring_pipeline
+from example.scoring import scored
 from example.tasks import AS_OF, HORIZON, WINDOW, Life
 
 from kedro_mlops.core.wording import metric_name
@@ -18,7 +19,6 @@ from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
-from kedro_mlops.scoring.nodes import score
 from kedro_mlops.task.metrics import NO_MORE
 from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
@@ -45,7 +45,7 @@ def watch(
         columns = protected(life.columns, "depot")
         champion = life.candidate.with_record(decision=decided(reasons=["So."]), release="name:v1")
         rows = life.rows if label is None else life.rows.assign(**{columns.label: label})
-        predictions = score(
+        predictions = scored(
             columns, life.logged, champion, life.model_input, AS_OF, HORIZON
         ).cache()
         answered = predictions.to_pandas()

@@ -22,6 +22,7 @@ from example.factories import (
 )
 from example.history import History
 from example.monitoring import monitoring_pipeline
+from example.scoring import scored
 from kedro_datasets.pandas import CSVDataset
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
@@ -31,7 +32,6 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
-from kedro_mlops.scoring.nodes import score
 from kedro_mlops.task.metrics import NO_MORE
 from kedro_mlops.task.task import Costs
 
@@ -58,7 +58,7 @@ def watch(
 
     def run(as_of: AsOf = as_of, label: ir.Value | None = None, **replaced: Any) -> Made:
         model_input = history.model_input
-        predictions = score(COLUMNS, LOGGED, package, model_input, as_of, horizon).cache()
+        predictions = scored(COLUMNS, LOGGED, package, model_input, as_of, horizon).cache()
         if label is not None:
             model_input = model_input.mutate(**{Y: label}).cast(model_input.schema()).cache()
         made: Made = {

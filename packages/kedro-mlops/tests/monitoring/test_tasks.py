@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.factories import observations, screened, skew_of
+from example.scoring import scored
 from example.tasks import AS_OF, HORIZON, WINDOW, Life
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,7 +25,6 @@ from kedro_mlops.monitoring.performance import measure_performance, measure_wind
 from kedro_mlops.monitoring.prometheus_text import expose
 from kedro_mlops.monitoring.report import draw_monitoring, render_report
 from kedro_mlops.monitoring.triggers import Retraining, decide
-from kedro_mlops.scoring.nodes import score
 from kedro_mlops.task.task import Costs
 
 CLEAN, NO_SKEW, NEVER = screened(), skew_of(), pd.DataFrame()
@@ -67,7 +67,7 @@ class Watch:
         columns, champion = self.life.columns, self.life.candidate
         asked = AS_OF, HORIZON
         model_input = ibis.memtable(rows)
-        predictions = score(columns, self.life.logged, champion, model_input, *asked)
+        predictions = scored(columns, self.life.logged, champion, model_input, *asked)
         labelled, account = join_labels(columns, predictions, model_input, *asked)
         new = count_new_labels(columns, model_input, champion, *asked)
         drift = measure_drift(columns, predictions, champion, *asked, WINDOW, self.params)

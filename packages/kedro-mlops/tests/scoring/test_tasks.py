@@ -1,15 +1,15 @@
 """Whatever is asked, the log of predictions keeps its contract."""
 
+from example.scoring import scored
 from example.tasks import AS_OF, ASKED, HORIZON, Life
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.validation import ContractValidator
 from kedro_mlops.core.time_params import AsOf
-from kedro_mlops.scoring.nodes import score
 
 
 def test_every_row_of_the_horizon_is_scored_as_the_model_says(life: Life) -> None:
-    table = score(life.columns, life.logged, life.candidate, life.model_input, AS_OF, HORIZON)
+    table = scored(life.columns, life.logged, life.candidate, life.model_input, AS_OF, HORIZON)
     rows = table.to_pandas()
 
     [log] = [log for of, log in ASKED.values() if Columns.of(of).name == life.columns.name]
@@ -24,11 +24,11 @@ def test_every_row_of_the_horizon_is_scored_as_the_model_says(life: Life) -> Non
 def test_a_log_without_rows_has_the_same_columns(life: Life) -> None:
     never = AsOf("2019-01-01")
 
-    table = score(life.columns, life.logged, life.candidate, life.model_input, never, HORIZON)
+    table = scored(life.columns, life.logged, life.candidate, life.model_input, never, HORIZON)
 
     assert (
         table.schema()
-        == score(
+        == scored(
             life.columns, life.logged, life.candidate, life.model_input, AS_OF, HORIZON
         ).schema()
     )

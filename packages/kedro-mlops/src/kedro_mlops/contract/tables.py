@@ -4,11 +4,15 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
+import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 
+from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
+from kedro_mlops.core.parquet import write_batches
 from kedro_mlops.core.project import owners_module
 
 from .columns import Columns, declared_in
@@ -26,6 +30,25 @@ class TableDataset(FileDataset):
 
     # the plain function, of whose arguments Kedro knows the names when it tells of an entry
     __init__ = FileDataset.__init__.__wrapped__
+
+    def save(self, data: ir.Table | pa.RecordBatchReader) -> None:
+        """Write a table; batches as they come, so that they never are in memory together.
+
+        The file appears when it is whole. Batches for anything else than a local Parquet file of
+        DuckDB are brought together before.
+        """
+        if not isinstance(data, pa.RecordBatchReader):
+            super().save(data)
+        elif self._is_local_parquet:
+            with new_file(Path(str(self._get_save_path()))) as file:
+                write_batches(data, file, data.schema)
+        else:
+            super().save(ibis.memtable(data.read_all()))
+
+    @property
+    def _is_local_parquet(self) -> bool:
+        is_parquet = self._file_format == "parquet" and not self._fs_prefix
+        return is_parquet and self._connection_config["backend"] == "duckdb"
 
     def load(self) -> ir.Table:
         """Return the table, read lazily."""

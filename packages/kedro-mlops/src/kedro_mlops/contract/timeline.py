@@ -143,7 +143,7 @@ class Timeline(ABC):
         """The rows that are to be scored, by a model that has learned up to some places."""
 
     @abstractmethod
-    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:
+    def predicted_at(self, table: ir.Table, as_of: AsOf) -> ir.TimestampValue:
         """When batch scoring would have been asked for rows."""
 
     @abstractmethod
@@ -253,9 +253,9 @@ class Dated(Timeline):
         """Those of the horizon."""
         return within(table, self.moment, as_of, horizon)
 
-    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:
+    def predicted_at(self, table: ir.Table, as_of: AsOf) -> ir.TimestampValue:
         """When the day of each began."""
-        return rows[self.moment].dt.normalize()
+        return table[self.moment].truncate("D")
 
     def labelled(self, table: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
         """Those of the horizon whose label is known at its end."""
@@ -414,9 +414,9 @@ class Undated(Timeline):
         due = rows.filter(rows[BEYOND] | rows[self.contract.label].isnull())
         return due.drop(PLACE, BEYOND)
 
-    def predicted_at(self, rows: pd.DataFrame, as_of: AsOf) -> Any:
+    def predicted_at(self, table: ir.Table, as_of: AsOf) -> ir.TimestampValue:
         """At the as-of moment."""
-        return as_of.moment
+        return ibis.literal(as_of.moment)
 
     def labelled(self, table: ir.Table, as_of: AsOf, horizon: Horizon) -> ir.Table:
         """All that have a label."""

@@ -1,7 +1,9 @@
 """Parquet files that are written in constant memory."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,26 +13,32 @@ CELLS = 2_000_000
 
 
 def write_batches(
-    batches: Iterable[pa.RecordBatch], parquet: Path, schema: pa.Schema | None = None
+    batches: Iterable[pa.RecordBatch],
+    parquet: Path | IO[bytes],
+    schema: pa.Schema | None = None,
 ) -> int:
     """Write batches as one Parquet file, and count their rows.
 
     Args:
         batches: Rows, all of one schema.
-        parquet: The file. Without batches there is none, unless there is a schema.
+        parquet: The file, or one that is open. Without batches there is none, unless there is a
+            schema.
         schema: That of the batches.
     """
     n_rows, held = 0, list[pa.RecordBatch]()
-    writer = pq.ParquetWriter(parquet, schema, compression="lz4") if schema else None
-    for batch in batches:
-        writer = writer or pq.ParquetWriter(parquet, batch.schema, compression="lz4")
-        held.append(batch)
-        n_rows += batch.num_rows
-        if sum(b.num_rows for b in held) * batch.num_columns > CELLS:
+    with ExitStack() as open_files:
+
+        def begin(schema: pa.Schema) -> pq.ParquetWriter:
+            return open_files.enter_context(pq.ParquetWriter(parquet, schema, compression="lz4"))
+
+        writer = begin(schema) if schema else None
+        for batch in batches:
+            writer = writer or begin(batch.schema)
+            held.append(batch)
+            n_rows += batch.num_rows
+            if sum(b.num_rows for b in held) * batch.num_columns > CELLS:
+                writer.write_table(pa.Table.from_batches(held))
+                held.clear()
+        if writer is not None and held:
             writer.write_table(pa.Table.from_batches(held))
-            held.clear()
-    if writer is not None:
-        if held:
-            writer.write_table(pa.Table.from_batches(held))
-        writer.close()
     return n_rows

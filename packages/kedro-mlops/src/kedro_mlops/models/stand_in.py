@@ -4,13 +4,15 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.runtime.encoding import ArrayColumn, Coded, encode_rows
+from kedro_mlops.runtime.encoding import ArrayColumn, Coded, as_coded, encode_rows
 from kedro_mlops.runtime.kinds import Kind
 from kedro_mlops.runtime.serving_spec import TREES, Encoding
 from kedro_mlops.runtime.trees import Trees
@@ -51,6 +53,22 @@ def tree_predictor(
     """
     trees = Trees(library, encoding.width)
     return lambda rows: trees.predict(encode_rows(as_arrays(rows, kinds), encoding))
+
+
+def arrays_of(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> dict[str, ArrayColumn]:
+    """The columns of a batch of Arrow, whose kinds are given, as the encoding takes them."""
+    return {name: _array_of(batch.column(name), kind) for name, kind in kinds.items()}
+
+
+def _array_of(values: pa.Array, kind: Kind) -> ArrayColumn:
+    if kind == "categorical":
+        return as_coded(values)
+    if kind == "boolean":
+        values = values.cast("uint8")
+    if kind != "datetime":
+        values = values.cast("float64", safe=False)
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return array.astype("datetime64[us]") if kind == "datetime" else array
 
 
 def as_arrays(rows: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, ArrayColumn]:

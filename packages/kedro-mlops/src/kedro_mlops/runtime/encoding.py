@@ -6,12 +6,15 @@ of the categories that the fitted encoder holds.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .serving_spec import Encoding, ServingSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 UNKNOWN_CATEGORY = -1
 MINUTE = np.timedelta64(1, "m")
@@ -66,6 +69,13 @@ class Coded(NamedTuple, Generic[T]):
     def map(self, table: Mapping[T, float], default: float) -> NDArray[np.float64]:
         """What a table has for each row's value."""
         return np.array([table.get(value, default) for value in self.values])[self.codes]
+
+
+def as_coded(values: "pa.Array") -> Coded[Any]:
+    """Values as the positions of the distinct ones."""
+    found = values.dictionary_encode(null_encoding="encode")
+    codes = found.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return Coded(codes, found.dictionary.to_pylist())
 
 
 # text is coded, and may be missing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import ArrayColumn, Coded
+from kedro_mlops.runtime.encoding import ArrayColumn, Coded, as_coded
 from kedro_mlops.runtime.field_types import longest
 from kedro_mlops.runtime.serving_spec import Field
 
@@ -187,13 +187,6 @@ def _check_together(n_bytes: int, field: Field) -> None:
 
 def _unfit(field: Field, what: str) -> BadRequestError:
     return refused_rows("type", f"Column '{field.name}' {what}.")
-
-
-def as_coded(values: "pa.Array") -> Coded[Any]:
-    """Values as the positions of the distinct ones."""
-    found = values.dictionary_encode(null_encoding="encode")
-    codes = found.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return Coded(codes, found.dictionary.to_pylist())
 
 
 def pairs(first: Coded[A], second: Coded[B]) -> Coded[tuple[A, B]]:

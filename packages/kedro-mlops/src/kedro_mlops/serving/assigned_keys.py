@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
+from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded, as_coded
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .answers import identifiers
-from .arrow_columns import as_coded
 
 if TYPE_CHECKING:
     import pyarrow as pa

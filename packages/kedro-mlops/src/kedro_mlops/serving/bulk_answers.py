@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kedro_mlops.runtime.encoding import Arrays, Coded
+from kedro_mlops.runtime.encoding import Arrays, Coded, as_coded
 from kedro_mlops.runtime.serving_spec import Field
 
 from .answers import EXPLANATION, as_text
-from .arrow_columns import as_coded, pairs
+from .arrow_columns import pairs
 from .model import ServedModel
 
 if TYPE_CHECKING:

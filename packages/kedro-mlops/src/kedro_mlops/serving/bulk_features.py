@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedro_mlops.feature_store.reader import FeatureStore
-from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded
+from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded, as_coded
 from kedro_mlops.runtime.serving_spec import Field
 
-from .arrow_columns import as_coded, pairs
+from .arrow_columns import pairs
 from .limits import DeadlineCheck, no_deadline
 
 

@@ -1,0 +1,32 @@
+"""Rows of a table of the engine, some after the others, in constant memory."""
+
+import gc
+from collections.abc import Iterator
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from kedro_mlops.core.errors import ProjectError
+
+
+def batches_of(table: ir.Table, n_rows: int) -> Iterator[pa.RecordBatch]:
+    """Batches of at most so many rows, in the order of the table.
+
+    Until the last was taken nothing else may be asked of the engine: it gives up what it is
+    reading, as if that were all.
+
+    Raises:
+        ProjectError: if it did.
+    """
+    expected = int(table.count().to_pyarrow().as_py())
+    # what is forgotten later is dropped by a question to the engine
+    gc.collect()
+    read = 0
+    for batch in table.to_pyarrow_batches(chunk_size=n_rows):
+        read += batch.num_rows
+        yield batch
+    if read != expected:
+        raise ProjectError(
+            f"Of {expected:,} rows {read:,} were read: the engine was asked for something else "
+            "meanwhile. Run it again, with one node at a time (`--runner=SequentialRunner`)."
+        )

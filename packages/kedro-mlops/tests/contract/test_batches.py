@@ -1,0 +1,30 @@
+import ibis
+import pytest
+
+from kedro_mlops.contract.batches import batches_of
+from kedro_mlops.core.errors import ProjectError
+
+
+@pytest.fixture
+def table(tmp_path):
+    connection = ibis.duckdb.connect()
+    connection.raw_sql(
+        f"COPY (SELECT i FROM range(2000000) numbers(i)) TO '{tmp_path}/numbers.parquet'"
+    )
+    return connection.read_parquet(tmp_path / "numbers.parquet")
+
+
+def test_all_rows_come_in_their_order(table):
+    batches = list(batches_of(table.filter(table.i % 2 == 0), 300_000))
+
+    assert max(len(batch) for batch in batches) <= 300_000
+    assert [n for batch in batches for n in batch["i"].to_pylist()] == [*range(0, 2_000_000, 2)]
+
+
+def test_a_question_in_between_is_an_error_and_no_end_of_the_rows(table):
+    batches = batches_of(table, 100_000)
+    next(batches)
+    table.count().to_pyarrow()
+
+    with pytest.raises(ProjectError, match=r"Of 2,000,000 rows [\d,]+ were read"):
+        list(batches)
