@@ -1,1 +1,1 @@
-"""The commands ``kedro adopt``, ``run``, ``serve``, ``retrain``, ``replay`` and ``champion``."""
+"""The project's commands, a module for each that is long."""

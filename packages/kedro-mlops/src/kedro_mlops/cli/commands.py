@@ -16,12 +16,15 @@ from kedro_mlops.core.project import owners_module, project_folder
 from kedro_mlops.core.run_lock import alone_in, wait_option
 from kedro_mlops.framework.error_messages import NO_SUCH_PART, explained, tell_kedros_errors
 from kedro_mlops.framework.hooks import NODE_BY_NODE
-from kedro_mlops.framework.session import data_folder, file_of
+from kedro_mlops.framework.session import catalog_of, data_folder, file_of
 from kedro_mlops.incremental.fingerprints import digest
 from kedro_mlops.incremental.recorder import recorder
+from kedro_mlops.orchestration.loop import Loop
 
 from .adopt import adopt
 from .champion import champion
+from .day import Day
+from .schedule import schedule
 
 if TYPE_CHECKING:
     from kedro_mlops.contract.columns import Columns
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 CHANGED_RUNNER = "kedro_mlops.incremental.runner.ChangedRunner"
 
 
-def _run(*, changed: bool, **options: Any) -> Any:
+def _run(*, changed: bool, until: datetime | None, **options: Any) -> Any:
     """Kedro's ``run``, for pipelines that exist and contracts that make sense."""
     if changed and options["runner"]:
         raise ProjectError(
@@ -42,6 +45,10 @@ def _run(*, changed: bool, **options: Any) -> Any:
     for name in set(asked) - set(pipelines):
         raise ProjectError(f"There is no pipeline '{name}'. {suggestion(name, known)}")
     _check_runner(options["runner"])
+    if until:
+        if "as_of" in options["params"]:
+            raise ProjectError("--until says which day as_of is: leave that out of --params.")
+        options["params"] = _looking_until(until, options["env"], options["params"])
     recorder.asked = digest(options)
     if changed and (since := _unchanged_since(recorder.asked, options)):
         click.echo(f"Nothing has changed since the run that ended at {since}: all is as it was.")
@@ -97,6 +104,11 @@ run = wait_option(
                 is_flag=True,
                 help="Run only nodes whose code, parameters or inputs "
                 "have changed since they ran last.",
+            ),
+            click.Option(
+                ["--until"],
+                type=Day(),
+                help="Day before which the horizon ends, or `today`: as_of is that much earlier.",
             ),
         ],
         help=kedro_run.help,
@@ -158,29 +170,38 @@ def _told(context: Any) -> dict[str, str]:
 @click.command()
 @click.option(
     "--until",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Day before which the horizon ends; if not given, it begins on the as-of day.",
+    type=Day(),
+    help="Day before which the horizon ends, or `today`; if not given, it begins on the as-of day.",
 )
 @click.option("--demand", help="Why it has to be, whatever the other rules say.")
+@click.option("--decision", is_flag=True, help="Only say what the last look came to.")
 @env_option
 @wait_option
 @explained
 def retrain(
-    until: datetime | None, demand: str | None, env: str | None, params: dict[str, Any]
+    until: datetime | None,
+    demand: str | None,
+    decision: bool,
+    env: str | None,
+    params: dict[str, Any],
 ) -> None:
     """Look at the champion, decide, and train again only if that is the decision.
 
     Looks at the horizon after the as-of day; a retraining is as of that horizon's end. Made to be
     called on schedule, or when new data has come in.
     """
+    if decision:
+        with _session(env, params) as session:
+            catalog = catalog_of(session.load_context(), ["retrain_decision"])
+        click.echo(catalog.load("retrain_decision").outcome)
+        return
     _check_contracts()
     if demand:
         params = {**params, "retraining": {**params.get("retraining", {}), "demand": demand}}
+    if until:
+        params = _looking_until(until, env, params)
     with _session(env, params) as session:
         context = session.load_context()
-    if until:
-        begins = until - timedelta(days=context.params["horizon"].days)
-        params = {**params, "as_of": f"{begins:%Y-%m-%d}"}
     # between the look and the training, nobody else decides
     with alone_in(data_folder(context)):
         _look_and_train(context.catalog, env, params)
@@ -194,17 +215,25 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     from kedro_mlops.champion import history
 
     history.champions(catalog)  # there has to be one
+    loop = Loop.of(pipelines)
     with _session(env, params) as session:
-        session.run(pipeline_names=["data_engineering", "scoring", "monitoring"])
+        session.run(pipeline_names=list(loop.look))
     decision = catalog.load("retrain_decision")
     if decision.outcome != "retrain":
         return
     as_of = str(decision.decided_at).partition("T")[0]
     click.echo(f"Retraining as of {as_of}.")
-    loop = ["data_engineering", "modelling", "gate", "release", "documentation"]
     with _session(env, {**params, "as_of": as_of}) as session:
-        session.run(pipeline_names=loop)
+        session.run(pipeline_names=list(loop.train))
         history.tell_anew(session.load_context().catalog)
+
+
+def _looking_until(until: datetime, env: str | None, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a run whose horizon ends when a day begins."""
+    with _session(env, params) as session:
+        context: Any = session.load_context()
+        days = context.config_loader["parameters"]["horizon"]["days"]
+    return {**params, "as_of": f"{until - timedelta(days=days):%Y-%m-%d}"}
 
 
 def _session(env: str | None, params: dict[str, Any] | None = None) -> Any:
@@ -241,4 +270,4 @@ def replay(
 
 tell_kedros_errors()
 # named as Kedro's own group: help lists what both have once
-cli = click.Group(name="kedro", commands=[adopt, run, serve, retrain, replay, champion])
+cli = click.Group(name="kedro", commands=[adopt, run, serve, retrain, replay, champion, schedule])

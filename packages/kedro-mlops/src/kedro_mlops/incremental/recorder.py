@@ -51,7 +51,9 @@ class Recorder:
     ) -> None:
         """Read the records, once other runs are kept out."""
         self._records = Records.read(self._data)
-        code, asked = code_index(kedro_project.PACKAGE_NAME), run_params.get("load_versions")
+        # a session that no command began says none by another value
+        asked = run_params.get("load_versions") or {}
+        code = code_index(kedro_project.PACKAGE_NAME)
         self._now = Fingerprints(pipeline, catalog, code, self._records, asked)
         self._node, self._ran = None, []
 

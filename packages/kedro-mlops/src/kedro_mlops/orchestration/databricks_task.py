@@ -1,0 +1,24 @@
+"""What a task of Databricks runs: a command of Kedro, in the project's folder."""
+
+import subprocess
+import sys
+
+from .databricks import OUTCOME
+
+
+def main() -> None:
+    """Run it; what a decision says becomes a value of the task, which a condition reads."""
+    folder, *words = sys.argv[1:]
+    decides = "--decision" in words
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "kedro", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE if decides else None,
+        text=True,
+        check=False,
+    )
+    if decides and done.returncode == 0:
+        from databricks.sdk.runtime import dbutils  # noqa: PLC0415 - is only there
+
+        dbutils.jobs.taskValues.set(key=OUTCOME, value=done.stdout.strip())
+    sys.exit(done.returncode)

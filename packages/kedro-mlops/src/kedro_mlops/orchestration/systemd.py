@@ -1,0 +1,60 @@
+"""Units for the systemd of one machine: a service and a timer for each schedule."""
+
+from .cron import Times
+from .loop import Schedule
+from .plan import Plan, heading
+
+SERVICE = """\
+[Unit]
+Description={name} {about}
+
+[Service]
+Type=oneshot
+WorkingDirectory={folder}
+ExecStart={command}
+TimeoutStartSec={deadline}
+Nice=10
+NoNewPrivileges=yes
+"""
+TIMER = """\
+[Unit]
+Description=When {name} {about}
+
+[Timer]
+OnCalendar={calendar}
+# what was due while the machine was off is done when it is on again
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def write(plan: Plan) -> dict[str, str]:
+    """The units, for the user's own manager: nothing runs as root."""
+    files = {}
+    for schedule in plan.schedules:
+        unit = f"{plan.name}-{schedule.name}"
+        said = {"name": plan.name, "about": schedule.about}
+        files[f"{unit}.service"] = heading("systemd") + SERVICE.format(
+            **said,
+            folder=_escaped(str(plan.folder)),
+            command=_command(plan, schedule),
+            deadline=schedule.deadline_seconds,
+        )
+        files[f"{unit}.timer"] = heading("systemd") + TIMER.format(
+            **said, calendar=Times.of(schedule.at).calendar
+        )
+    return files
+
+
+def _command(plan: Plan, schedule: Schedule) -> str:
+    _, *options = schedule.command
+    words = [str(plan.kedro), *options]
+    return " ".join(f'"{_escaped(w)}"' if " " in w else _escaped(w) for w in words)
+
+
+def _escaped(text: str) -> str:
+    for mark, instead in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        text = text.replace(mark, instead)
+    return text
