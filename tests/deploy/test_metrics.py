@@ -15,6 +15,7 @@ SERVED = {
     *("http_requests_total", "http_requests_in_progress", "service_ready"),
     *("http_request_duration_seconds_bucket", "http_request_duration_seconds_count"),
     *("model_predictions_total", "model_info", "model_trained_timestamp_seconds"),
+    *("model_served", "champion_swaps_total", "champion_refusals_total", "champion_refused"),
     *(f"model_prediction_score_{part}" for part in ("bucket", "count", "sum")),
     *("model_invalid_requests_total", "model_missing_features_total"),
     *("model_unseen_categories_total", "feature_store_lookups_total", "feature_age_days_bucket"),

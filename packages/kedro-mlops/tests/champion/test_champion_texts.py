@@ -15,6 +15,7 @@ from kedro_mlops.champion.texts import (
 )
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.prediction_log.files import Answered
+from kedro_mlops.serving.followers import Following
 
 GATE = decided("promote", "2013-b", champion_before="2013-a", reasons=["It is better."])
 BACK = decided(
@@ -147,6 +148,28 @@ def test_a_move_is_told_with_its_seconds_and_the_next_step(history, env, serve):
     assert moved.split(maxsplit=2) == ["Rolled", "back", "to 2013-a from 2013-b in 1.2 s"]
     assert release.split(maxsplit=1) == ["Release", "bento:2013-a, ready to serve"]
     assert next_step.split(maxsplit=1)[1].startswith(serve)
+
+
+def test_a_move_tells_which_services_have_taken_it_and_which_have_not(history):
+    release, before = history[1].metadata.release, "2026-11-19T00:00:00Z"
+    answered = Answered("2013-b", datetime(2026, 11, 20, 12, 0))  # noqa: DTZ001
+    services = [
+        Following("a:1", "2013-a", release, "2026-11-20T12:34:57Z"),
+        Following("a:2", "2013-b", "bento:2013-b", before, release, "It is damaged."),
+        Following("a:3", "2013-b", "bento:2013-b", before),
+    ]
+
+    said = tell_move(history[1], 1, answered, None, services)
+
+    assert [line.split(maxsplit=1)[1] for line in said.splitlines() if "process" in line] == [
+        "process a:1 answers with 2013-a since 2026-11-20T12:34:57Z",
+        "process a:2 answers with 2013-b since 2026-11-19T00:00:00Z, and refused bento:2013-a: "
+        "It is damaged.",
+        "process a:3 answers with 2013-b since 2026-11-19T00:00:00Z, and has not looked yet",
+    ]
+    assert "start it anew" not in said
+    assert "make serve" not in said
+    assert "process a:1" in describe(history[1], None, answered, services)
 
 
 def test_the_first_champion_is_promoted_from_nothing():

@@ -31,14 +31,18 @@ def test_champions_come_and_go_on_record(sample_loop: Loop) -> None:
     listed = project.must(f"kedro champion history {env}").splitlines()
     assert [line.split()[2] for line in listed[1:]] == [later, earlier]
 
-    # when the later one is rolled back
-    said = project.must(f"kedro champion rollback {env} --reason 'it was wrong'")
-    shown = project.must(f"kedro champion show {env}")
+    # when the later one is rolled back while it serves
     port = free_port()
-    with project.served(f"kedro serve {env} --port {port}", port) as client:
+    with project.served(f"kedro serve --follow {env} --port {port}", port) as client:
+        served = client.post("/info", json={}).json()["model_version"]
+        said = project.must(f"kedro champion rollback {env} --reason 'it was wrong'")
+        shown = project.must(f"kedro champion show {env}")
         serving = client.post("/info", json={}).json()["model_version"]
 
     # then the earlier one serves, at once
+    assert served == later
+    for text in (said, shown):
+        assert re.search(rf"^Follows +process .+ answers with {earlier} since", text, re.MULTILINE)
     newest = _champions(project)[-1]
     assert re.search(rf"^Rolled back +to {earlier} from {later} in [\d.]+ s$", said, re.MULTILINE)
     assert f"{newest['release']}, ready to serve" in said

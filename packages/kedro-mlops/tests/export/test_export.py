@@ -23,6 +23,7 @@ from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import dump_estimator, load_estimator
 from kedro_mlops.models.preprocessing import tree_preprocessing
 from kedro_mlops.runtime.encoding import encode_rows
+from kedro_mlops.runtime.known_rows import KNOWN_ROWS
 from kedro_mlops.runtime.serving_spec import MODEL, SPEC, TREES, ServingSpec, hash_of
 from kedro_mlops.runtime.trees import Trees
 from kedro_mlops.task.record import DecisionRule
@@ -64,8 +65,10 @@ def test_a_plan_says_what_serves_and_where_it_comes_from(released, boosted, wind
         rf"Equal to scikit-learn on {len(windows[-1]):,} rows, (within .*|to the last bit)\.",
         spec.engine_reason,
     )
-    assert sorted(path.name for path in folder.iterdir()) == [SPEC, TREES]
-    assert spec.files == {TREES: hash_of((folder / TREES).read_bytes())}
+    assert sorted(path.name for path in folder.iterdir()) == [KNOWN_ROWS, SPEC, TREES]
+    assert spec.files == {
+        name: hash_of((folder / name).read_bytes()) for name in (KNOWN_ROWS, TREES)
+    }
     assert (spec.model_version, spec.output) == (boosted.version, boosted.metadata.output)
     assert spec.features == boosted.metadata.features
     assert spec.event_time == COLUMNS.event_time
@@ -84,7 +87,9 @@ def test_scikit_learn_serves_what_is_not_made_of_trees(tmp_path):
     assert spec.engine_reason == (
         "LogisticRegression is not compiled; trees of HistGradientBoosting are."
     )
-    assert spec.files == {MODEL: hash_of((tmp_path / MODEL).read_bytes())}
+    assert spec.files == {
+        name: hash_of((tmp_path / name).read_bytes()) for name in (KNOWN_ROWS, MODEL)
+    }
     # what it has seen is known all the same
     assert spec.encoding.categories.keys() == set(COLUMNS.features_of_kind("categorical"))
     assert set(spec.encoding.categories["courier"]) == set(ROWS["courier"])
@@ -98,8 +103,8 @@ def falls_back(folder, package=None, rows=ROWS, tolerance=TOLERANCE):
     """Why scikit-learn serves a model of trees; nothing else of the attempt may be left."""
     spec = export(package or tiny_package(), COLUMNS, rows, tolerance, folder)
     assert spec.engine == "scikit-learn"
-    assert [path.name for path in folder.iterdir()] == [MODEL]
-    assert list(spec.files) == [MODEL]
+    assert sorted(path.name for path in folder.iterdir()) == [KNOWN_ROWS, MODEL]
+    assert list(spec.files) == [KNOWN_ROWS, MODEL]
     return spec.engine_reason
 
 

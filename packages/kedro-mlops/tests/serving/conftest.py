@@ -6,12 +6,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import prometheus_client
 import pytest
-from example.factories import spec_of
+from example.contracts import Inputs
+from example.deliveries import Deliveries
+from example.factories import COLUMNS, spec_of, tiny_package
 from example.http import Running, inner_app
 from example.lookups import Heard
 
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.export.serving_form import export
+from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.runtime.serving_spec import ServingSpec
 from kedro_mlops.serving.additions import Addition
 from kedro_mlops.serving.app_state import AppState
@@ -19,6 +25,9 @@ from kedro_mlops.serving.fast_lane import GuardedProtocol
 from kedro_mlops.serving.gateway import Gateway
 from kedro_mlops.serving.model import BUILT_IN, Load
 from kedro_mlops.serving.settings import Settings
+from kedro_mlops.task.record import DecisionRule
+
+CHALLENGER = "20130113-challenger"
 
 
 @pytest.fixture
@@ -78,6 +87,32 @@ def state(
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def other() -> ModelPackage:
+    """Another model of the same contract."""
+    return tiny_package(version=CHALLENGER, evaluated=False, rule=DecisionRule(threshold=0.5))
+
+
+@pytest.fixture(scope="session")
+def challenger(
+    other: ModelPackage, windows: list[pd.DataFrame], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ServingSpec]:
+    """It, in the form that serves it."""
+    folder = tmp_path_factory.mktemp("challenger")
+    label = COLUMNS[COLUMNS.label]
+    spec = export(other, Columns.of(Inputs), windows[-1], 1e-9, folder, label=label)
+    spec.write(folder)
+    return folder, spec
+
+
+@pytest.fixture
+def deliveries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deliveries:
+    """A store, and a champion to be."""
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    (tmp_path / "champion").mkdir()
+    return Deliveries(tmp_path / "bentoml", tmp_path / "champion")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.serving.additions import Additions
-from kedro_mlops.serving.app_state import ARROW, JSON
+from kedro_mlops.serving.problem_details import ARROW, JSON
 from kedro_mlops.serving.warm_up import warm_up
 from kedro_mlops.task.outputs import DecisionRule, Probability
 
@@ -43,19 +43,19 @@ def adding(state):
 
 @pytest.fixture
 def body(real_rows, adding):
-    names = [field.name for field in adding.predictor.model.spec.sent]
+    names = [field.name for field in adding.served.predictor.model.spec.sent]
     return json.dumps({"rows": json_records(real_rows[names])}).encode()
 
 
 def one_by_one(state, body):
-    rows = state.predictor.store.complete_all(state.reader.judged(body))
-    return json.loads(state.predictor.answer(rows))["predictions"]
+    rows = state.store.complete_all(state.served.reader.judged(body))
+    return json.loads(state.served.predictor.answer(rows))["predictions"]
 
 
 def test_what_is_added_is_in_every_answer_in_whatever_form(adding, body):
     rows = one_by_one(adding, body)
-    bulk = json.loads(adding.answer_large(JSON, body, JSON).body)["predictions"]
-    table = pa.ipc.open_stream(adding.answer_large(JSON, body, ARROW).body).read_all()
+    bulk = json.loads(adding.served.answer_large(JSON, body, JSON).body)["predictions"]
+    table = pa.ipc.open_stream(adding.served.answer_large(JSON, body, ARROW).body).read_all()
 
     decided = {answer["decision"] for answer in rows}
     for answer in rows:
@@ -74,7 +74,7 @@ def test_what_is_added_is_in_every_answer_in_whatever_form(adding, body):
 
 
 def test_what_is_added_is_documented_with_its_type_and_its_docstring(adding, body):
-    document = json.loads(adding.docs["/docs.json"].body)
+    document = json.loads(adding.served.docs["/docs.json"].body)
     schema = document["components"]["schemas"]["Answer"]
     answers = document["paths"]["/predict"]["post"]["responses"]["200"]["content"]
     [example] = answers["application/json"]["example"]["predictions"]
@@ -97,7 +97,7 @@ def test_without_additions_answers_are_as_they_were(state, example):
     body = json.dumps({"rows": [example]}).encode()
 
     [answer] = one_by_one(plain, body)
-    [large] = json.loads(plain.answer_large(JSON, body, JSON).body)["predictions"]
+    [large] = json.loads(plain.served.answer_large(JSON, body, JSON).body)["predictions"]
 
     assert not set(NAMES) & answer.keys()
     assert large.keys() == answer.keys()
@@ -115,9 +115,9 @@ def test_nothing_is_logged_of_what_cannot_be_answered(state, example):
     with pytest.raises(RuntimeError, match="not work today"):
         one_by_one(broken, body)
     with pytest.raises(RuntimeError, match="not work today"):
-        broken.answer_large(JSON, body, JSON)
+        broken.served.answer_large(JSON, body, JSON)
 
-    assert broken.predictor.log.n_bytes == 0
+    assert broken.prediction_log.n_bytes == 0
 
 
 def test_what_is_added_is_tried_before_anybody_asks(state):
@@ -127,7 +127,7 @@ def test_what_is_added_is_tried_before_anybody_asks(state):
         asked.append(len(probabilities))
         return decisions
 
-    warm_up(state(also=[heard]))
+    warm_up(state(also=[heard]).served)
 
     assert asked[-1] > 2
 

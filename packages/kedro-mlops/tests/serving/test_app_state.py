@@ -10,8 +10,8 @@ from kedro_mlops.serving import app_state as module
 def test_the_metrics_are_kept_up_to_date(state, example, monkeypatch):
     one = state()
     monkeypatch.setattr(module, "TELL_SECONDS", 0.01)
-    rows = one.reader.judged(json.dumps({"rows": [example]}).encode())
-    one.predictor.answer(one.predictor.store.complete_all(rows))
+    rows = one.served.reader.judged(json.dumps({"rows": [example]}).encode())
+    one.served.predictor.answer(one.store.complete_all(rows))
 
     async def tell_for_a_while():
         telling = asyncio.create_task(one.flush())
@@ -20,8 +20,8 @@ def test_the_metrics_are_kept_up_to_date(state, example, monkeypatch):
 
     asyncio.run(tell_for_a_while())
 
-    assert one.metrics.log_bytes._value.get() == one.predictor.log.n_bytes > 0
-    version = one.predictor.model.spec.model_version
+    assert one.metrics.log_bytes._value.get() == one.prediction_log.n_bytes > 0
+    version = one.served.predictor.model.spec.model_version
     histogram = one.metrics.score.labels(version, "champion")
     assert sum(bucket.get() for bucket in histogram._buckets) == 1
 
@@ -29,7 +29,7 @@ def test_the_metrics_are_kept_up_to_date(state, example, monkeypatch):
 def test_the_document_describes_what_is_really_accepted(state, example):
     one = state(max_rows=17, api_keys="a-key-of-more-than-16-characters")
 
-    document = json.loads(one.docs["/docs.json"].body)
+    document = json.loads(one.served.docs["/docs.json"].body)
 
     row = document["components"]["schemas"]["Row"]
     assert row["example"] == example
@@ -42,11 +42,11 @@ def test_the_document_describes_what_is_really_accepted(state, example):
 
 def test_an_answer_has_the_fields_that_are_documented_and_each_is_described(state, example):
     one = state()
-    rows = one.reader.judged(json.dumps({"rows": [example]}).encode())
+    rows = one.served.reader.judged(json.dumps({"rows": [example]}).encode())
 
-    reply = json.loads(one.predictor.answer(one.predictor.store.complete_all(rows)))
+    reply = json.loads(one.served.predictor.answer(one.store.complete_all(rows)))
 
-    said = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Answer"]
+    said = json.loads(one.served.docs["/docs.json"].body)["components"]["schemas"]["Answer"]
     [answer] = reply["predictions"]
     assert list(answer) == said["required"]
     assert list(said["properties"]) == [*said["required"], "explanation"]
@@ -62,14 +62,14 @@ def test_what_is_not_in_the_log_was_not_answered(state, example, tmp_path):
     one = state()
     (tmp_path / "log").rename(tmp_path / "gone")
     (tmp_path / "log").touch()
-    rows = one.predictor.store.complete_all(
-        one.reader.judged(json.dumps({"rows": [example]}).encode())
+    rows = one.store.complete_all(
+        one.served.reader.judged(json.dumps({"rows": [example]}).encode())
     )
 
     with pytest.raises(ProjectError, match="PREDICTION_LOG_DIR"):
-        one.predictor.answer(rows)
+        one.served.predictor.answer(rows)
 
     one.metrics.flush()
-    version = one.predictor.model.spec.model_version
+    version = one.served.predictor.model.spec.model_version
     counted = [one.metrics.predictions.labels(version, "champion", d) for d in ("true", "false")]
     assert [metric._value.get() for metric in counted] == [0, 0]

@@ -15,9 +15,9 @@ from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving import predictor
-from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.limits import OutOfTimeError
+from kedro_mlops.serving.problem_details import ARROW, JSON
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
 
@@ -62,7 +62,7 @@ def test_a_moment_that_python_does_not_know_breaks_the_contract(state, asked, mo
     body = {"json": json.dumps({"rows": records}).encode(), "arrow": stream(table)}[way]
 
     with pytest.raises(BadRequestError) as raised:
-        state().answer_large({"json": JSON, "arrow": ARROW}[way], body, b"*/*")
+        state().served.answer_large({"json": JSON, "arrow": ARROW}[way], body, b"*/*")
 
     assert raised.value.status in (400, 422)
     assert "leaves_at" in f"{raised.value.detail} {raised.value.problems}"
@@ -77,17 +77,17 @@ def three_ways(state, asked, tmp_path, request, monkeypatch):
     def one_by_one(one):
         answers = []
         for record in json_records(asked):
-            rows = one.reader.read_at_once(json.dumps({"rows": [record]}).encode())
-            completed = one.predictor.store.complete_all(rows)
-            answers += json.loads(one.predictor.answer(completed))["predictions"]
+            rows = one.served.reader.read_at_once(json.dumps({"rows": [record]}).encode())
+            completed = one.store.complete_all(rows)
+            answers += json.loads(one.served.predictor.answer(completed))["predictions"]
         return answers
 
     def together(one):
-        return json.loads(one.answer_large(JSON, body_of(asked), b"*/*").body)["predictions"]
+        return json.loads(one.served.answer_large(JSON, body_of(asked), b"*/*").body)["predictions"]
 
     def by_arrow(one):
         table = pa.Table.from_pandas(asked, preserve_index=False)
-        return json.loads(one.answer_large(ARROW, stream(table), JSON).body)["predictions"]
+        return json.loads(one.served.answer_large(ARROW, stream(table), JSON).body)["predictions"]
 
     found = []
     for way in (one_by_one, together, by_arrow):
@@ -165,8 +165,8 @@ def test_answers_are_in_arrow_for_who_asks_so(state, asked):
     one = state()
     table = pa.Table.from_pandas(asked.head(20), preserve_index=False)
 
-    by_default = one.answer_large(ARROW, stream(table), b"*/*")
-    of_json = one.answer_large(JSON, body_of(asked.head(20)), ARROW)
+    by_default = one.served.answer_large(ARROW, stream(table), b"*/*")
+    of_json = one.served.answer_large(JSON, body_of(asked.head(20)), ARROW)
 
     for reply in (by_default, of_json):
         assert reply.kind == ARROW
@@ -228,14 +228,14 @@ def test_wherever_time_is_over_the_work_ends_and_nothing_is_logged(
     table = pa.Table.from_pandas(rows, preserve_index=False)
     body = body_of(rows) if kind == JSON else stream(table)
     whole = Clock()
-    one.answer_large(kind, body, b"*/*", whole, explain)
+    one.served.answer_large(kind, body, b"*/*", whole, explain)
     n_logged = read_log(tmp_path / "log", LOGGED).num_rows
 
     for n_looks in range(whole.n_looked):
         with pytest.raises(OutOfTimeError):
-            one.answer_large(kind, body, b"*/*", Clock(n_looks), explain)
+            one.served.answer_large(kind, body, b"*/*", Clock(n_looks), explain)
 
-    assert whole.n_looked >= len(SENT) + len(one.predictor.store.groups) + 2 + explain
+    assert whole.n_looked >= len(SENT) + len(one.store.groups) + 2 + explain
     assert read_log(tmp_path / "log", LOGGED).num_rows == n_logged == len(rows)
 
 

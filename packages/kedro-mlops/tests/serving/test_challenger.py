@@ -10,32 +10,19 @@ from unittest.mock import Mock
 import msgspec
 import pandas as pd
 import pytest
-from example.contracts import Inputs, Prediction
-from example.factories import COLUMNS, spec_of, tiny_package
+from example.contracts import Prediction
+from example.factories import spec_of
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.export.serving_form import export
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving.app_state import STOPPED
 from kedro_mlops.serving.challenger import Challenger, ChallengerSettings
 from kedro_mlops.serving.model import ServedModel
 from kedro_mlops.serving.predictor import MIN_TABLE_ROWS
-from kedro_mlops.task.outputs import DecisionRule
 
-LOGGED = Columns.of(Prediction).without_personal()
 CHALLENGER = "20130113-challenger"
-
-
-@pytest.fixture(scope="session")
-def challenger(windows, tmp_path_factory):
-    """Another model, released from the same contract."""
-    folder = tmp_path_factory.mktemp("challenger")
-    package = tiny_package(version=CHALLENGER, evaluated=False, rule=DecisionRule(threshold=0.5))
-    label = COLUMNS[COLUMNS.label]
-    spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, folder, label=label)
-    spec.write(folder)
-    return folder, spec
+LOGGED = Columns.of(Prediction).without_personal()
 
 
 @pytest.fixture
@@ -68,8 +55,8 @@ def values_of(**changes):
 def answers_of(one, example, n_rows):
     """What is answered to rows that differ by their keys, through the predictor."""
     rows = [example | {"parcel_number": i + 1} for i in range(n_rows)]
-    read = one.reader.judged(json.dumps({"rows": rows}).encode())
-    return json.loads(one.predictor.answer(one.predictor.store.complete_all(read)))["predictions"]
+    read = one.served.reader.judged(json.dumps({"rows": rows}).encode())
+    return json.loads(one.served.predictor.answer(one.store.complete_all(read)))["predictions"]
 
 
 def recorded(tmp_path):
@@ -117,7 +104,7 @@ def large(one, example, n_rows, **changes):
     body = json.dumps(
         {"rows": [example | changes | {"parcel_number": i + 1} for i in range(n_rows)]}
     )
-    return json.loads(one.answer_large(b"application/json", body.encode(), b"*/*").body)[
+    return json.loads(one.served.answer_large(b"application/json", body.encode(), b"*/*").body)[
         "predictions"
     ]
 
@@ -192,7 +179,7 @@ def test_a_challenger_that_fails_on_a_large_request_leaves_it_to_the_champion_an
     state, challenger, example, tmp_path, released, monkeypatch
 ):
     one = state(challenger, challenger_mode="canary", challenger_share=0.99)
-    trial = one.predictor.challenger
+    trial = one.served.predictor.challenger
     monkeypatch.setattr(trial.model, "score_table", None)
 
     first = large(one, example, 30)
@@ -251,7 +238,7 @@ def test_a_challenger_that_fails_is_switched_off_and_the_champion_answers(
     state, challenger, example, tmp_path, released, score, monkeypatch
 ):
     one = state(challenger, challenger_mode="canary", challenger_share=0.9)
-    trial = one.predictor.challenger
+    trial = one.served.predictor.challenger
     monkeypatch.setattr(trial.model, "score", score)
 
     first = answers_of(one, example, 20)
@@ -317,7 +304,7 @@ def test_monitoring_switches_it_off_and_its_reasons_are_kept(trial, tmp_path):
     judge(tmp_path / "decision.json")
     one.look()
 
-    assert modes == ["canary", "off"]
+    assert modes == ["off"]
     assert recorded(tmp_path)["reason"] == "monitoring: It is worse."
 
 

@@ -34,7 +34,8 @@ sys.meta_path.insert(0, Blocked())
 
 import kedro_mlops.serving.service
 from kedro_mlops.runtime.serving_spec import ServingSpec
-from kedro_mlops.serving.app_state import AppState, JSON
+from kedro_mlops.serving.app_state import AppState
+from kedro_mlops.serving.problem_details import JSON
 from kedro_mlops.serving.settings import Settings
 
 folder = Path("model")
@@ -43,10 +44,10 @@ settings = Settings(
 )
 state = AppState(folder, ServingSpec.read(folder, sys.argv[1]), None, settings)
 body = Path("rows.json").read_bytes()
-completed = state.predictor.store.complete_all(state.reader.judged(body))
+completed = state.store.complete_all(state.served.reader.judged(body))
 print(kedro_mlops.__file__)
-print(state.predictor.answer(completed).decode())
-print(state.answer_large(JSON, body, JSON).body.decode())
+print(state.served.predictor.answer(completed).decode())
+print(state.served.answer_large(JSON, body, JSON).body.decode())
 """
 
 

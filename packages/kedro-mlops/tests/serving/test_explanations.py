@@ -27,8 +27,8 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.models.preprocessing import linear_preprocessing
 from kedro_mlops.runtime.encoding import row_encoder
 from kedro_mlops.serving.additions import Additions
-from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.model import ServedModel
+from kedro_mlops.serving.problem_details import ARROW, JSON
 from kedro_mlops.serving.refusals import BadRequestError
 from kedro_mlops.task.outputs import DecisionRule, Probability
 
@@ -72,17 +72,17 @@ def body_of(rows):
 
 
 def completed(state, body):
-    return state.predictor.store.complete_all(state.reader.judged(body))
+    return state.store.complete_all(state.served.reader.judged(body))
 
 
 def explained(state, body):
     rows = completed(state, body)
-    return json.loads(state.predictor.answer(rows, explain=True))["predictions"]
+    return json.loads(state.served.predictor.answer(rows, explain=True))["predictions"]
 
 
 def raw_scores(package, state, body):
     """What scikit-learn computes of completed rows before its link; of several classes each."""
-    fields = state.predictor.model.spec.fields
+    fields = state.served.predictor.model.spec.fields
     rows = pd.DataFrame(
         [values for values, _ in completed(state, body)], columns=[field.name for field in fields]
     )
@@ -116,8 +116,8 @@ def test_in_whatever_form_the_explanation_is_the_same(state, model, asked):
     body, one = body_of(asked), state(served=model[1])
     rows = explained(one, body)
 
-    bulk = json.loads(one.answer_large(JSON, body, JSON, explain=True).body)["predictions"]
-    reply = one.answer_large(JSON, body, ARROW, explain=True)
+    bulk = json.loads(one.served.answer_large(JSON, body, JSON, explain=True).body)["predictions"]
+    reply = one.served.answer_large(JSON, body, ARROW, explain=True)
     table = pa.ipc.open_stream(reply.body).read_all().to_pylist()
 
     for answer, large, row in zip(rows, bulk, table, strict=True):
@@ -134,14 +134,14 @@ def test_in_whatever_form_the_explanation_is_the_same(state, model, asked):
 
 def test_answers_are_as_the_document_says(state, model, asked):
     body, one = body_of(asked), state(served=model[1])
-    document = json.loads(one.docs["/docs.json"].body)
+    document = json.loads(one.served.docs["/docs.json"].body)
     schema = {
         "$ref": "#/components/schemas/Answer",
         "components": document["components"],
         "unevaluatedProperties": False,
     }
 
-    [plain, *_] = json.loads(one.predictor.answer(completed(one, body)))["predictions"]
+    [plain, *_] = json.loads(one.served.predictor.answer(completed(one, body)))["predictions"]
 
     for answer in [plain, *explained(one, body)]:
         jsonschema.validate(answer, schema)
@@ -149,17 +149,17 @@ def test_answers_are_as_the_document_says(state, model, asked):
     [asks] = document["paths"]["/predict"]["post"]["parameters"]
     assert (asks["name"], asks["in"], asks["schema"]["enum"]) == ("explain", "query", ["true"])
     said = document["components"]["schemas"]["Explanation"]["properties"]["base"]["description"]
-    assert one.predictor.model.spec.output.raw in said
+    assert one.served.predictor.model.spec.output.raw in said
 
 
 def test_what_is_explained_is_logged_as_what_is_not(state, asked, released):
     one = state()
-    one.predictor.answer(completed(one, body_of(asked.head(1))))
-    n_bytes = one.predictor.log.n_bytes
+    one.served.predictor.answer(completed(one, body_of(asked.head(1))))
+    n_bytes = one.prediction_log.n_bytes
 
-    one.predictor.answer(completed(one, body_of(asked.head(1))), explain=True)
+    one.served.predictor.answer(completed(one, body_of(asked.head(1))), explain=True)
 
-    assert one.predictor.log.n_bytes == 2 * n_bytes
+    assert one.prediction_log.n_bytes == 2 * n_bytes
 
 
 def test_columns_that_are_made_of_one_feature_are_added(released):
@@ -187,7 +187,7 @@ def test_a_row_is_explained_by_the_model_that_answered_it(state, released, asked
     rows = completed(one, body)
 
     few = explained(one, body)
-    many = json.loads(one.answer_large(JSON, body, JSON, explain=True).body)["predictions"]
+    many = json.loads(one.served.answer_large(JSON, body, JSON, explain=True).body)["predictions"]
 
     assert {answer["model_version"] for answer in few} == set(by_version)
     for (values, _), answer, large in zip(rows, few, many, strict=True):
@@ -220,10 +220,10 @@ def test_a_model_that_cannot_be_explained_says_so_and_answers_as_ever(
     refused = server.ask("POST", "/predict?explain=true", body, content_type=JSON_TYPE)
 
     problem_of(refused, 501, "GaussianNB has no coefficients")
-    assert one.predictor.log.n_bytes == 0
+    assert one.prediction_log.n_bytes == 0
     with pytest.raises(BadRequestError, match="no coefficients"):
-        one.answer_large(JSON, body, JSON, explain=True)
-    assert one.predictor.log.n_bytes == 0
+        one.served.answer_large(JSON, body, JSON, explain=True)
+    assert one.prediction_log.n_bytes == 0
     assert server.ask("POST", "/predict", body, content_type=JSON_TYPE).status == 200
 
 
@@ -309,7 +309,7 @@ def test_what_is_added_to_answers_stays_beside_the_explanation(state, asked):
     body = body_of(asked)
 
     few = explained(one, body)
-    many = json.loads(one.answer_large(JSON, body, JSON, explain=True).body)["predictions"]
+    many = json.loads(one.served.answer_large(JSON, body, JSON, explain=True).body)["predictions"]
 
     for answer in [*few, *many]:
         assert answer["doubled"] == 2 * answer["probability"]

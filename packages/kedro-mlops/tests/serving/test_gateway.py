@@ -348,13 +348,13 @@ def test_large_requests_are_as_many_as_there_is_memory_for_and_small_ones_do_not
     state, serve, example, monkeypatch
 ):
     one, go_on = state(request_megabytes=30, max_body_megabytes=0.5), threading.Event()
-    answer = one.answer_large
+    answer = one.served.answer_large
 
     def slowly(*arguments):
         go_on.wait(10)
         return answer(*arguments)
 
-    monkeypatch.setattr(one, "answer_large", slowly)
+    monkeypatch.setattr(one.served, "answer_large", slowly)
     server, first = serve(one), []
     thread = threading.Thread(target=lambda: first.append(server.predict(*large(example))))
     thread.start()
@@ -396,13 +396,13 @@ def test_what_is_not_right_at_first_sight_is_judged_by_another_thread(
     state, serve, example, monkeypatch, body
 ):
     one, names = state(), []
-    judged = one.reader.judged
+    judged = one.served.reader.judged
 
     def watched(*arguments):
         names.append(threading.current_thread().name)
         return judged(*arguments)
 
-    monkeypatch.setattr(one.reader, "judged", watched)
+    monkeypatch.setattr(one.served.reader, "judged", watched)
     server = serve(one)
 
     refused = server.ask("POST", "/predict", body, content_type=JSON)
@@ -420,7 +420,7 @@ def test_work_ends_at_the_deadline_and_not_only_the_waiting(
 ):
     """A thread that goes on after the answer takes the time of others."""
     one, judged = state(request_seconds=0.3), []
-    model = one.reader.model
+    model = one.served.reader.model
     validate = model.model_validate_json
 
     def slowly(text):
@@ -442,7 +442,7 @@ def test_work_ends_at_the_deadline_and_not_only_the_waiting(
 
 def test_a_large_request_that_takes_too_long_is_given_up(state, serve, example, monkeypatch):
     one, go_on = state(request_seconds=0.2), threading.Event()
-    monkeypatch.setattr(one, "answer_large", lambda *_: go_on.wait(5))
+    monkeypatch.setattr(one.served, "answer_large", lambda *_: go_on.wait(5))
 
     response = serve(one).predict(*large(example))
     go_on.set()
@@ -493,8 +493,8 @@ def test_a_bug_is_logged_and_not_shown(
     def fail(*_):
         raise RuntimeError("a secret of the model")
 
-    monkeypatch.setattr(one.predictor.model, "score", fail)
-    monkeypatch.setattr(one.predictor.model, "score_table", fail)
+    monkeypatch.setattr(one.served.predictor.model, "score", fail)
+    monkeypatch.setattr(one.served.predictor.model, "score_table", fail)
     response = serve(one).predict(*[example] * n_rows, x_request_id="ours")
 
     problem_of(response, 500, "It is logged.")

@@ -131,7 +131,7 @@ def test_what_the_log_removed_is_counted_from_its_total(metrics):
 
 
 def test_the_models_and_what_the_challenger_does_are_told(metrics):
-    metrics.model(spec_of(model_version="v1", as_of="1970-01-01T00:02:03"), "champion")
+    metrics.comes({"champion": spec_of(model_version="v1", as_of="1970-01-01T00:02:03")})
     metrics.switched("shadow")
     metrics.switched("off")
 
@@ -139,6 +139,12 @@ def test_the_models_and_what_the_challenger_does_are_told(metrics):
     assert [told("challenger_mode", mode=mode) for mode in ("off", "shadow", "canary")] == [1, 0, 0]
     family = {"family": "gradient_boosting", "engine": "scikit-learn"}
     assert told("model_info", model_version="v1", variant="champion", **family) == 1
+    assert told("model_served", model_version="v1") == 1
+
+    metrics.leaves({"champion": spec_of(model_version="v1")})
+
+    assert told("model_info", model_version="v1", variant="champion", **family) == 0
+    assert told("model_served", model_version="v1") == 0
 
 
 @pytest.mark.parametrize("bounds", [SECONDS, TENTHS])

@@ -19,8 +19,8 @@ from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.monitoring.nodes import ingest
 from kedro_mlops.prediction_log.datasets import ServedPredictionsDataset, read_log
 from kedro_mlops.prediction_log.parts import new_parts
-from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.limits import no_deadline
+from kedro_mlops.serving.problem_details import ARROW, JSON
 from kedro_mlops.task.task import Costs
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -112,10 +112,10 @@ def test_a_key_that_is_given_is_kept(state, binary, tmp_path, way):
     body = body_of(asked)
 
     if way == "one by one":
-        one.predictor.answer(one.predictor.store.complete_all(one.reader.judged(body)))
+        one.served.predictor.answer(one.store.complete_all(one.served.reader.judged(body)))
     else:
         kind, sent = (JSON, body) if way == "together" else (ARROW, arrow_of(asked))
-        one.answer_large(kind, sent, JSON)
+        one.served.answer_large(kind, sent, JSON)
 
     found = read_log(tmp_path / "log", columns_of("binary")[1]).to_pylist()
     assigned = found[1]["prediction_id"]
@@ -126,8 +126,8 @@ def test_what_was_logged_is_a_table_of_the_engine(state, binary, tmp_path, monke
     folder, spec, rows = binary
     _, logged = contracts("binary")
     one, columns = state(served=(folder, spec)), Columns.of(logged)
-    given = one.reader.judged(body_of(rows[[field.name for field in spec.sent]].head(5)))
-    one.predictor.answer(one.predictor.store.complete_all(given))
+    given = one.served.reader.judged(body_of(rows[[field.name for field in spec.sent]].head(5)))
+    one.served.predictor.answer(one.store.complete_all(given))
     monkeypatch.setattr("kedro_mlops.prediction_log.datasets.load_obj", lambda _: logged)
     served = ServedPredictionsDataset(filepath=str(tmp_path / "served"), contract="x.Log")
 
@@ -143,14 +143,14 @@ def test_what_is_right_is_read_at_once(state, binary):
     one = state(served=(folder, spec))
     body = body_of(rows[[field.name for field in spec.sent if field.name != KEY]])
 
-    assert one.reader.read_at_once(body) == one.reader.judged(body)
-    assert one.table_reader._read_at_once(body, no_deadline) is not None
+    assert one.served.reader.read_at_once(body) == one.served.reader.judged(body)
+    assert one.served.table_reader._read_at_once(body, no_deadline) is not None
 
 
 def test_the_document_names_the_fields_as_they_are(state, binary):
     folder, spec, _ = binary
 
-    document = json.loads(state(served=(folder, spec)).docs["/docs.json"].body)
+    document = json.loads(state(served=(folder, spec)).served.docs["/docs.json"].body)
 
     row = document["components"]["schemas"]["Row"]
     assert list(row["properties"]) == [field.name for field in spec.sent]
@@ -168,7 +168,7 @@ def test_callers_call_a_field_as_its_source_does(state, serve, binary, tmp_path)
 
     few = server.predict(*json_records(asked.head(3))).said["predictions"]
     many = server.predict(*json_records(asked)).said["predictions"]
-    one.answer_large(ARROW, arrow_of(asked), JSON)
+    one.served.answer_large(ARROW, arrow_of(asked), JSON)
     [unknown, missing] = server.predict(*json_records(own.head(1))).said["errors"]
 
     assert len(few) == 3
@@ -178,7 +178,7 @@ def test_callers_call_a_field_as_its_source_does(state, serve, binary, tmp_path)
     assert {(e["field"], e["rule"]) for e in (unknown, missing)} == {
         ("größe", "extra_forbidden"), ("decision", "missing"),
     }  # fmt: skip
-    row = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Row"]
+    row = json.loads(one.served.docs["/docs.json"].body)["components"]["schemas"]["Row"]
     assert {"größe", "decision"} & row["properties"].keys() == {"decision"}
     assert row["example"]["decision"] == 3
 

@@ -26,8 +26,8 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.serving.answers import answer_type
-from kedro_mlops.serving.app_state import ARROW, JSON
 from kedro_mlops.serving.bulk_answers import TableAnswers, write_arrow, write_json
+from kedro_mlops.serving.problem_details import ARROW, JSON
 from kedro_mlops.serving.warm_up import warm_up
 from kedro_mlops.task.outputs import DecisionRule, Probabilities, Quantity
 from kedro_mlops.task.task import Costs
@@ -105,16 +105,18 @@ def stream(rows):
 
 
 def row_by_row(one, rows):
-    completed = one.predictor.store.complete_all(one.reader.judged(body_of(rows)))
-    return json.loads(one.predictor.answer(completed))["predictions"]
+    completed = one.store.complete_all(one.served.reader.judged(body_of(rows)))
+    return json.loads(one.served.predictor.answer(completed))["predictions"]
 
 
 def as_json(one, rows):
-    return json.loads(one.answer_large(JSON, body_of(rows), JSON).body)["predictions"]
+    return json.loads(one.served.answer_large(JSON, body_of(rows), JSON).body)["predictions"]
 
 
 def as_arrow(one, rows):
-    answers = pa.ipc.open_stream(one.answer_large(ARROW, stream(rows), ARROW).body).read_all()
+    answers = pa.ipc.open_stream(
+        one.served.answer_large(ARROW, stream(rows), ARROW).body
+    ).read_all()
     return answers.to_pylist()
 
 
@@ -197,7 +199,7 @@ def test_every_class_is_answered(tmp_path, state, asked):
 
 def test_the_answers_are_as_the_document_says(served, state, asked):
     one = state(served=served.released, max_rows=ROWS)
-    document = json.loads(one.docs["/docs.json"].body)
+    document = json.loads(one.served.docs["/docs.json"].body)
     schema = document["components"]["schemas"]["Answer"]
     content = document["paths"]["/predict"]["post"]["responses"]["200"]["content"]
     [example] = content["application/json"]["example"]["predictions"]
@@ -216,7 +218,9 @@ def test_the_answers_are_as_the_document_says(served, state, asked):
 def test_the_document_names_the_classes_and_bounds_the_probabilities(state, tmp_path):
     one = state(served=Served(FateObservation, "gradient_boosting", tmp_path).released)
 
-    said = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Answer"]["properties"]
+    said = json.loads(one.served.docs["/docs.json"].body)["components"]["schemas"]["Answer"][
+        "properties"
+    ]
 
     assert said["prediction"]["type"] == "string"
     assert said["prediction"]["enum"] == FATES
@@ -229,7 +233,9 @@ def test_the_document_names_the_classes_and_bounds_the_probabilities(state, tmp_
 def test_the_document_says_the_unit_and_what_intervals_are(state, tmp_path):
     one = state(served=Served(DelayObservation, "gradient_boosting", tmp_path).released)
 
-    said = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Answer"]["properties"]
+    said = json.loads(one.served.docs["/docs.json"].body)["components"]["schemas"]["Answer"][
+        "properties"
+    ]
 
     names = ["prediction", "prediction_low", "prediction_high"]
     assert [said[name]["type"] for name in names] == ["number"] * 3
@@ -374,7 +380,7 @@ def test_a_challenger_that_is_no_number_does_not_answer(both, state, asked, tmp_
         challenger_mode="canary",
         challenger_share=0.5,
     )
-    model = one.predictor.challenger.model
+    model = one.served.predictor.challenger.model
     shape = (len(FATES),) if champion.observation is FateObservation else ()
     monkeypatch.setattr(model, "score_table", lambda rows: (np.full((ROWS, *shape), np.nan), {}))
 
@@ -409,11 +415,11 @@ def surest(scores, decisions):
 @pytest.mark.parametrize("way", WAYS)
 def test_additions_are_given_scores_and_decisions(served, way, state, some):
     one = state(served=served.released, max_rows=ROWS, also=[named, surest])
-    warm_up(one)
+    warm_up(one.served)
 
     answers = way(one, some)
 
-    schema = json.loads(one.docs["/docs.json"].body)["components"]["schemas"]["Answer"]
+    schema = json.loads(one.served.docs["/docs.json"].body)["components"]["schemas"]["Answer"]
     for answer in answers:
         told = [answer[name] for name in served.names]
         if served.observation is FateObservation:

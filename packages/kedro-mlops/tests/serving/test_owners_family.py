@@ -82,8 +82,8 @@ def test_the_service_answers_and_logs_what_the_package_says(
     one = state(served=(folder, spec), load=loader(f"{MODULE}.FAMILIES"))
 
     sent = real_rows.head(20)[INPUTS.only(*(c.name for c in INPUTS.sent)).names]
-    read = one.reader.judged(json.dumps({"rows": json_records(sent)}).encode())
-    told = one.predictor.answer(one.predictor.store.complete_all(read))
+    read = one.served.reader.judged(json.dumps({"rows": json_records(sent)}).encode())
+    told = one.served.predictor.answer(one.store.complete_all(read))
 
     answers = pd.DataFrame(json.loads(told)["predictions"])
     log = read_log(tmp_path / "log", prediction.without_personal()).to_pandas()

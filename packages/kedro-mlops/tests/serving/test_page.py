@@ -23,7 +23,7 @@ LABEL = OBSERVATION[OBSERVATION.label].description
 
 @pytest.fixture
 def document(state):
-    return json.loads(state().docs["/docs.json"].body)
+    return json.loads(state().served.docs["/docs.json"].body)
 
 
 def test_the_title_says_what_the_service_predicts(document):
@@ -50,7 +50,7 @@ def test_the_page_has_the_title_of_the_document_and_loads_only_what_is_there(sta
 
 
 def test_no_style_of_the_page_hides_the_title(state):
-    text = state().docs["/"].body.decode()
+    text = state().served.docs["/"].body.decode()
 
     styles = [(ASSETS / name).read_text() for name in re.findall(r"[\w-]+\.css", text)]
 
@@ -99,7 +99,7 @@ def test_every_example_is_as_its_schema_says(document):
 
 def test_every_error_has_an_example_of_its_own_which_is_what_is_said(state, serve, example):
     one = state(api_keys=KEY, max_body_megabytes=0.02)
-    document = json.loads(one.docs["/docs.json"].body)
+    document = json.loads(one.served.docs["/docs.json"].body)
     server, key = serve(one), {"authorization": f"Bearer {KEY}"}
     first = next(iter(example))
 

@@ -96,7 +96,7 @@ def test_who_asks_whether_it_is_ready_is_no_line_in_the_log(state, serve, caplog
 def test_a_look_at_the_log_leaves_nothing(state, tmp_path):
     one = state()
 
-    one.predictor.log.check()
+    one.prediction_log.check()
 
     assert list((tmp_path / "log").iterdir()) == []
 
@@ -121,7 +121,7 @@ def test_a_log_that_has_no_room_for_more_is_none(state, tmp_path, monkeypatch):
 def test_what_warms_it_up_is_neither_logged_nor_counted(state, tmp_path):
     one = state()
 
-    warm_up(one)
+    warm_up(one.served)
 
     assert read_log(tmp_path / "log", LOGGED).to_pylist() == []
     one.metrics.flush()
@@ -139,7 +139,8 @@ def test_what_is_warm_need_not_be_imported(released, online_store, tmp_path):
 import sys
 from pathlib import Path
 from kedro_mlops.runtime.serving_spec import ServingSpec, hash_of
-from kedro_mlops.serving.app_state import AppState, JSON
+from kedro_mlops.serving.app_state import AppState
+from kedro_mlops.serving.problem_details import JSON
 from kedro_mlops.serving.settings import Settings
 from kedro_mlops.serving.warm_up import warm_up
 import msgspec
@@ -147,12 +148,12 @@ folder = Path({str(released[0])!r})
 spec = ServingSpec.read(folder, hash_of((folder / "serving_spec.json").read_bytes()))
 settings = Settings(feature_store_url={online_store!r}, prediction_log_dir={str(tmp_path)!r})
 state = AppState(folder, spec, None, settings)
-warm_up(state)
+warm_up(state.served)
 before = set(sys.modules)
 row = {{field.name: field.example for field in spec.sent}}
 body = msgspec.json.encode({{"rows": [row] * 600}})
-state.answer_large(JSON, body, JSON)
-state.predictor.store.complete_all(state.reader.judged(msgspec.json.encode({{"rows": [row]}})))
+state.served.answer_large(JSON, body, JSON)
+state.store.complete_all(state.served.reader.judged(msgspec.json.encode({{"rows": [row]}})))
 print(sorted(name for name in set(sys.modules) - before if name.count(".") < 2))
 """
     done = ended(script)

@@ -16,7 +16,7 @@ from kedro_mlops.feature_store.online_store import OnlineStoreDataset
 from kedro_mlops.modelling.nodes import fit
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.prediction_log.datasets import read_log
-from kedro_mlops.serving.app_state import ARROW, JSON
+from kedro_mlops.serving.problem_details import ARROW, JSON
 
 SENT = [column.name for column in LOANS.inputs.sent]
 
@@ -72,12 +72,12 @@ def test_rows_are_answered_alike_by_all_ways_as_in_batch(state, package, rows, a
     table, sink = pa.Table.from_pandas(asked, preserve_index=False), io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    few = one.reader.judged(body)
+    few = one.served.reader.judged(body)
 
     replies = [
-        one.predictor.answer(one.predictor.store.complete_all(few)),
-        one.answer_large(JSON, body, b"*/*").body,
-        one.answer_large(ARROW, sink.getvalue(), JSON).body,
+        one.served.predictor.answer(one.store.complete_all(few)),
+        one.served.answer_large(JSON, body, b"*/*").body,
+        one.served.answer_large(ARROW, sink.getvalue(), JSON).body,
     ]
 
     expected = package.score(rows.tail(60)).tolist()
@@ -91,7 +91,7 @@ def test_rows_are_answered_alike_by_all_ways_as_in_batch(state, package, rows, a
 
 
 def test_the_document_asks_for_no_moment(state):
-    document = json.loads(state().docs["/docs.json"].body)
+    document = json.loads(state().served.docs["/docs.json"].body)
 
     row = document["components"]["schemas"]["Row"]
     assert list(row["properties"]) == SENT

@@ -8,6 +8,7 @@ from kedro_mlops.core.wording import interval_text, metric_name, typed
 from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.metadata import saved_at
 from kedro_mlops.prediction_log.files import Answered
+from kedro_mlops.serving.followers import Following
 
 from .explanation import Again
 from .history import Saved
@@ -19,12 +20,17 @@ SHORT, REASON = 8, 60
 TIME = "%Y-%m-%d %H:%M:%S"
 ASK = "`curl -s http://127.0.0.1:3000/info` says what a service answers with"
 RESTART = (
-    "A service goes on with the model that it was started with: start it anew, with `make serve` "
-    f"or as deploy/README.md says; {ASK}."
+    "A service goes on with the model that it was started with, unless that was with `--follow`: "
+    f"start it anew, with `make serve` or as deploy/README.md says; {ASK}."
 )
 
 
-def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
+def describe(
+    current: Saved,
+    problem: str | None,
+    last: Answered | None,
+    followers: Sequence[Following] = (),
+) -> str:
     """Describe the champion in full, with why its release cannot serve, if it cannot."""
     metadata = current.metadata
     family = metadata.family.replace("_", " ")
@@ -40,7 +46,8 @@ def describe(current: Saved, problem: str | None, last: Answered | None) -> str:
         ("Lock file", metadata.lineage.lock_hash),
         ("Withdrawn", ", ".join(metadata.withdrawn)),
         ("Release", problem or f"{metadata.release}, ready to serve"),
-        ("Answers", _answering(current, last)),
+        ("Answers", _answering(current, last, followers)),
+        *_followed(current, followers),
     ]
     return _table([(title, said) for title, said in lines if title != "Withdrawn" or said])
 
@@ -76,7 +83,7 @@ def _measured(saved: Saved, metric: str) -> str:
     return interval_text(interval) if interval else NOT_KNOWN
 
 
-def _answering(current: Saved, last: Answered | None) -> str:
+def _answering(current: Saved, last: Answered | None, followers: Sequence[Following] = ()) -> str:
     """Whether what serves is the champion, as far as the prediction log says."""
     if last is None:
         return f"none in the prediction log; {ASK}"
@@ -85,7 +92,23 @@ def _answering(current: Saved, last: Answered | None) -> str:
         return said
     after = last.moment > saved_at(current.moment)
     when = "although" if after else "from before"
-    return f"{said}, {when} {current.version} became champion. {RESTART}"
+    said = f"{said}, {when} {current.version} became champion."
+    # of services that follow, what they serve is told line by line
+    return said if followers else f"{said} {RESTART}"
+
+
+def _followed(current: Saved, followers: Sequence[Following]) -> list[tuple[str, str]]:
+    """What services serve that follow the champion, a line each."""
+    return [("Follows", _following(current, one)) for one in followers]
+
+
+def _following(current: Saved, one: Following) -> str:
+    said = f"process {one.process} answers with {one.model_version} since {one.since}"
+    if one.release == current.metadata.release:
+        return said
+    if one.refused == current.metadata.release:
+        return f"{said}, and refused {one.refused}: {one.reason}"
+    return f"{said}, and has not looked yet"
 
 
 def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) -> str:
@@ -104,16 +127,24 @@ def list_history(saved: Sequence[Saved], awaiting: str | None, env: str | None) 
     return "\n".join(lines)
 
 
-def tell_move(to: Saved, seconds: float, last: Answered | None, env: str | None) -> str:
+def tell_move(
+    to: Saved,
+    seconds: float,
+    last: Answered | None,
+    env: str | None,
+    followers: Sequence[Following] = (),
+) -> str:
     """Tell that a person changed the champion, what may still serve another, what comes next."""
     title = "Rolled back" if _decided(to)[0] == "rollback" else "Promoted"
     before = to.decision.champion_before if to.decision else None
     lines = [
         (title, f"to {to.version}{f' from {before}' if before else ''} in {seconds:.1f} s"),
         ("Release", f"{to.metadata.release}, ready to serve"),
-        ("Answers", _answering(to, last)),
-        ("Next", typed("make serve", env)),
+        ("Answers", _answering(to, last, followers)),
+        *_followed(to, followers),
     ]
+    if not followers:
+        lines.append(("Next", typed("make serve", env)))
     return _table(lines)
 
 

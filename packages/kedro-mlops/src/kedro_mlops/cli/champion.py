@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,9 +16,13 @@ from kedro_mlops.core.run_lock import alone_in, wait_option
 from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.framework.session import catalog_of, data_folder, file_of
 from kedro_mlops.prediction_log.files import Answered, last_answer
+from kedro_mlops.serving.followers import Following, followers
 
 if TYPE_CHECKING:
     from kedro_mlops.champion.history import Catalog, Saved
+
+# how long services that follow the champion are waited for
+FOLLOW_SECONDS, LOOK_EVERY_SECONDS = 15.0, 0.2
 
 version_argument = click.argument("version")
 
@@ -39,7 +44,9 @@ def show(env: str | None) -> None:
 
     with _opened(env) as (context, catalog):
         current, last = history.champions(catalog)[0], _last_answer(context)
-    click.echo(texts.describe(current, history.release_problem(current.metadata), last))
+        following = followers(file_of(context, "prediction_log"))
+    problem = history.release_problem(current.metadata)
+    click.echo(texts.describe(current, problem, last, following))
 
 
 @_command
@@ -148,7 +155,19 @@ def _tell_move(context: KedroContext, to: "Saved", start: float, env: str | None
 
     history.tell_anew(context.catalog)
     seconds = time.perf_counter() - start
-    click.echo(texts.tell_move(to, seconds, _last_answer(context), env))
+    following = _followed(file_of(context, "prediction_log"), str(to.metadata.release))
+    click.echo(texts.tell_move(to, seconds, _last_answer(context), env, following))
+
+
+def _followed(log: Path, release: str) -> list[Following]:
+    """What services serve that follow the champion, after they have had time to look."""
+    deadline = time.monotonic() + FOLLOW_SECONDS
+    while True:
+        following = followers(log)
+        looked = all(release in (one.release, one.refused) for one in following)
+        if looked or time.monotonic() > deadline:
+            return following
+        time.sleep(LOOK_EVERY_SECONDS)
 
 
 def _last_answer(context: KedroContext) -> Answered | None:

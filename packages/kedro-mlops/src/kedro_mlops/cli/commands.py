@@ -126,9 +126,14 @@ run = wait_option(
     show_default=True,
     help="Port to listen on.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Take each new champion, be it promoted or returned to, while the service runs.",
+)
 @env_option
 @explained
-def serve(host: str, port: int, env: str | None) -> None:
+def serve(host: str, port: int, follow: bool, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
     from kedro_mlops.champion.history import release_of
     from kedro_mlops.models.released import serving
@@ -139,7 +144,13 @@ def serve(host: str, port: int, env: str | None) -> None:
     with settings.SESSION_CLASS.create(env=env) as session:
         context = session.load_context()
         release = release_of(context.catalog)
-        command, environment = serving(release, host, port, **_told(context))
+        told = _told(context)
+        if follow:
+            told |= {
+                "FOLLOW_CHAMPION": str(file_of(context, "champion")),
+                "FOLLOW_RELEASE": release,
+            }
+        command, environment = serving(release, host, port, **told)
         example = _example_row(context.catalog.load("contract"))
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.json_records import json_records
 from kedro_mlops.models.package import (
     Model,
     ModelPackage,
@@ -23,6 +24,7 @@ from kedro_mlops.models.package import (
 from kedro_mlops.models.preprocessing import DateFeatures
 from kedro_mlops.models.stand_in import tree_predictor
 from kedro_mlops.runtime.encoding import Arrays, encode_rows
+from kedro_mlops.runtime.known_rows import KnownRows
 from kedro_mlops.runtime.serving_spec import (
     MODEL,
     TREES,
@@ -42,6 +44,8 @@ COMPILED = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 # of ``tree_preprocessing``, which is what the encoding does
 PARTS = {"categorical", "calendar", "numeric", "boolean"}
 MORE_PARTS = {"by_target", "dates"}
+# rows that whoever takes the model asks for
+N_KNOWN_ROWS = 20
 
 
 def export(
@@ -83,6 +87,7 @@ def export(
         engine, encoding, reason = "scikit-learn", Encoding(categories, [], []), str(why)
         (folder / TREES).unlink(missing_ok=True)
         (folder / MODEL).write_bytes(dump_estimator(estimator))
+    _known_rows(package, rows, tolerance).write(folder)
     files = {path.name: hash_of(path.read_bytes()) for path in sorted(folder.iterdir())}
     metadata = package.metadata
     return ServingSpec(
@@ -110,6 +115,14 @@ def export(
         unit=metadata.unit,
         score_buckets=[] if metadata.output.buckets else _buckets(package),
     )
+
+
+def _known_rows(package: ModelPackage, rows: pd.DataFrame, tolerance: float) -> KnownRows:
+    """Rows from first to last, as many as are enough, with what scikit-learn says of them."""
+    places = np.unique(np.linspace(0, len(rows) - 1, N_KNOWN_ROWS).astype(int))
+    known = rows.iloc[places]
+    features = json_records(known[package.metadata.features])
+    return KnownRows(features, package.score(known).tolist(), tolerance)
 
 
 def _buckets(package: ModelPackage) -> list[float]:

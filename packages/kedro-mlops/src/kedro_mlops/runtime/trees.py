@@ -7,6 +7,8 @@ value is missing, and let go of Python's lock while they run.
 import ctypes
 import itertools
 import struct
+import weakref
+from _ctypes import dlclose
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,8 +43,10 @@ class Trees:
         self._path = library
         try:
             self._library = ctypes.CDLL(str(library))
+            # it is mapped for as long as it or a function of it is there
+            weakref.finalize(self._library, dlclose, self._library._handle).atexit = False
             # what an earlier version compiled has one function, and tells two classes
-            is_of_now = hasattr(self._library, "predict")
+            is_of_now = self._has("predict")
             self._predict = self._function("predict" if is_of_now else "probabilities")
         except (OSError, AttributeError) as error:
             raise ProjectError(
@@ -117,10 +121,18 @@ class Trees:
         return (self.n_outputs,) if self.n_outputs > 1 else ()
 
     def _function(self, name: str) -> Compiled:
-        function = getattr(self._library, name)
+        # as an attribute, it would be kept by the library that it keeps
+        function = self._library[name]
         function.restype = None
         function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
         return cast(Compiled, function)
+
+    def _has(self, name: str) -> bool:
+        try:
+            self._library[name]
+        except AttributeError:
+            return False
+        return True
 
     def _of_now(self, name: str) -> Compiled:
         """A function that libraries of earlier versions do not have."""

@@ -1,9 +1,10 @@
-"""All that answers requests, put together when the service starts."""
+"""What a process serves with: settings, keys, limits, logs and metrics, and what answers now."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,19 +15,14 @@ from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .additions import Addition, Additions
 from .batcher import LookupBatcher
-from .bulk_answers import write_arrow, write_json
-from .bulk_reading import TableReader
 from .challenger import Challenger, ChallengerSettings
 from .keys import ApiKeys, listening, refuse_if_open
-from .limits import DeadlineCheck, Room, no_deadline
+from .limits import Room
 from .logs import RequestLog
 from .metrics import Metrics
 from .model import BUILT_IN, Load, ServedModel
-from .openapi import document, title
-from .page import HTML, page
 from .predictor import Predictor
-from .problem_details import ARROW, JSON, PAGE, Reply
-from .reading import RowReader
+from .served import Served
 from .settings import MEGABYTE, Settings
 
 logger = logging.getLogger(__name__)
@@ -36,16 +32,13 @@ TELL_SECONDS = 0.25
 MIN_PAUSE_SECONDS = 0.1
 # how often it is tried whether there is room for predictions
 WATCH_SECONDS = 2
-# what is told of the model: what it predicts, what it is, and how good it was
-INFO = (
-    "task", "label", "model_version", "family", "as_of", "metrics", "confusion", "git_commit",
-    "data_hash", "engine", "engine_reason",
-)  # fmt: skip
+# folder and serving spec of a model whose files have been verified
+Released = tuple[Path, ServingSpec]
 STOPPED = "challenger_off.json"
 
 
 class AppState:
-    """Reads, predicts, and knows who may ask.
+    """What a process has in common for all that it serves, and what it serves now.
 
     Args:
         folder: The released model.
@@ -55,6 +48,9 @@ class AppState:
         load: Reads a model that scikit-learn serves.
         also: What a project adds to answers; see ``Additions``.
 
+    Attributes:
+        served: What answers. It is replaced as a whole, by ``serve``.
+
     Raises:
         ProjectError: if the settings cannot be obeyed.
     """
@@ -63,82 +59,78 @@ class AppState:
         self,
         folder: Path,
         spec: ServingSpec,
-        challenger: tuple[Path, ServingSpec] | None,
+        challenger: Released | None,
         settings: Settings,
         load: Load = BUILT_IN,
         also: Sequence[Addition] = (),
     ) -> None:
         self.settings = settings
-        self._load = load
-        additions = Additions(also, spec.output)
-        about = {name: getattr(spec, name) for name in INFO}
+        self._load, self._also = load, also
         self.opened = settings.opened
         self.in_progress = 0
         # why a prediction would be refused now; empty where it would not
         self.unready = ""
+        # what is told of how the champion is followed
+        self.following: dict[str, Any] = {}
         self.room = Room(settings.request_memory)
         self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         refuse_if_open(self.keys, listening())
         self.metrics = Metrics(spec.output, spec.score_buckets or spec.output.buckets)
-        self.metrics.start(spec, challenger[1] if challenger else None)
         self.log = RequestLog()
-        self.reader = RowReader(spec.asked, settings.max_rows)
-        self.table_reader = TableReader(self.reader, [field.name for field in spec.sent])
-        self.info = msgspec.json.encode(about | spec.output.about)
-        openapi = msgspec.json.encode(document(spec, self.reader, settings, additions))
-        self.docs = {
-            "/": Reply(200, page(title(spec)), HTML, PAGE),
-            "/docs.json": Reply(200, openapi, JSON),
-        }
-        model = ServedModel(folder, spec, settings.n_threads, load)
-        self.metrics.model(spec, "champion")
         store = StoreSettings(
             url=settings.feature_store_url,
             max_age_days=settings.max_feature_age_days,
             cache_seconds=settings.feature_cache_seconds,
             timeout_seconds=settings.feature_store_timeout_seconds,
         )
-        log = PredictionLog(
+        self.store = FeatureStore(spec, store, self.metrics)
+        self.look_ups = LookupBatcher(self.store.complete_all)
+        self.prediction_log = PredictionLog(
             Path(settings.prediction_log_dir),
             settings.prediction_log_file_megabytes * MEGABYTE,
             settings.prediction_log_megabytes * MEGABYTE,
         )
-        self.predictor = Predictor(
+        self.served = self.prepared(folder, spec, challenger)
+        self._begin(self.served)
+
+    @property
+    def info(self) -> bytes:
+        """What is told of the model that answers, as JSON."""
+        return msgspec.json.encode(self.served.info | self.following)
+
+    def prepared(self, folder: Path, spec: ServingSpec, challenger: Released | None) -> Served:
+        """What would answer with a release of the same contract. Blocks; nothing is served by it.
+
+        Raises:
+            ProjectError: if it cannot be loaded, or its challenger cannot be tried beside it.
+        """
+        model = ServedModel(folder, spec, self.settings.n_threads, self._load)
+        predictor = Predictor(
             model,
-            FeatureStore(spec, store, self.metrics),
-            log,
+            self.store,
+            self.prediction_log,
             self.metrics,
             self._challenger(model, challenger),
-            additions,
+            Additions(self._also, spec.output),
         )
-        self.look_ups = LookupBatcher(self.predictor.store.complete_all)
+        return Served(spec, predictor, self.settings)
 
-    def answer_large(
-        self,
-        kind: bytes,
-        body: bytes,
-        accept: bytes,
-        check_deadline: DeadlineCheck = no_deadline,
-        explain: bool = False,
-    ) -> Reply:
-        """Answer a large request, from reading to writing. Blocks; thread-safe.
+    def serve(self, served: Served) -> None:
+        """Answer with another release from now on; to be called where requests begin.
 
-        Args:
-            kind: The type of the body.
-            body: Of the request.
-            accept: What the answer may be.
-            check_deadline: Called between steps: it raises an error if nobody waits any more.
-            explain: Whether the answers are explained.
+        Those that have begun are answered by the one that they began with, which is freed when the
+        last of them has ended.
         """
-        check_deadline()
-        if kind == ARROW:
-            columns = self.table_reader.read_arrow(body, check_deadline)
-        else:
-            columns = self.table_reader.read_json(body, check_deadline)
-        answers = self.predictor.answer_table(columns, check_deadline, explain)
-        if ARROW in accept or (kind == ARROW and b"json" not in accept):
-            return Reply(200, write_arrow(answers), ARROW)
-        return Reply(200, write_json(answers), JSON)
+        before, self.served = self.served, served
+        before.predictor.retire()
+        self.metrics.leaves(before.predictor.models)
+        self._begin(served)
+
+    def _begin(self, served: Served) -> None:
+        challenger = served.predictor.challenger
+        self.metrics.start(served.spec, challenger.model.spec if challenger else None)
+        self.metrics.comes(served.predictor.models)
+        self.metrics.switched(challenger.mode if challenger else "off")
 
     async def flush(self) -> None:
         """Keep the metrics up to date, until it is cancelled."""
@@ -155,7 +147,7 @@ class AppState:
         while True:
             await asyncio.sleep(pause)
             try:
-                await asyncio.to_thread(self.predictor.store.refresh)
+                await asyncio.to_thread(self.store.refresh)
             except Exception:
                 logger.exception("The features could not be refreshed")
 
@@ -163,7 +155,7 @@ class AppState:
         """Know whether predictions can be logged, until it is cancelled."""
         while True:
             try:
-                await asyncio.to_thread(self.predictor.log.check)
+                await asyncio.to_thread(self.prediction_log.check)
                 self.unready = ""
             except ProjectError as error:
                 if not self.unready:
@@ -172,7 +164,7 @@ class AppState:
             await asyncio.sleep(WATCH_SECONDS)
 
     def _tell(self) -> None:
-        log = self.predictor.log
+        log = self.prediction_log
         self.metrics.in_progress.set(self.in_progress)
         self.metrics.ready.set(not self.unready)
         self.metrics.log_bytes.set(log.n_bytes)
@@ -182,18 +174,13 @@ class AppState:
 
     def close(self) -> None:
         """Close the prediction log, and bring the metrics up to date."""
-        self.predictor.log.close()
+        self.prediction_log.close()
         self.metrics.flush()
 
-    def _challenger(
-        self, model: ServedModel, challenger: tuple[Path, ServingSpec] | None
-    ) -> Challenger | None:
-        settings = self.settings
+    def _challenger(self, model: ServedModel, challenger: Released | None) -> Challenger | None:
         if challenger is None:
-            self.metrics.switched("off")
             return None
-        folder, spec = challenger
-        self.metrics.model(spec, "challenger")
+        settings = self.settings
         decisions = settings.challenger_decision_file
         how = ChallengerSettings(
             mode=settings.challenger_mode,  # type: ignore[arg-type]
@@ -201,4 +188,4 @@ class AppState:
             decision_file=Path(decisions) if decisions else None,
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
-        return Challenger(model, ServedModel(folder, spec, 1, self._load), how, self.metrics)
+        return Challenger(model, ServedModel(*challenger, 1, self._load), how, self.metrics)

@@ -99,7 +99,10 @@ class Challenger:
         self._champion_seconds: deque[float] = deque(maxlen=settings.window)
         self._next_look = 0.0
         self._recall()
-        metrics.switched(self.mode)
+
+    def retire(self) -> None:
+        """Do nothing any more: the release that carries it is no longer served."""
+        self.mode = "off"
 
     def takes(self, values: Sequence[Any]) -> bool:
         """Whether the row is the canary's to answer; the same key always is, or never."""

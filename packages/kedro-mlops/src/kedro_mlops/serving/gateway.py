@@ -87,9 +87,10 @@ class Gateway:
         try:
             check_key(state, PREDICT, found.get(b"authorization"))
             # what is not right beyond doubt is judged by another thread
-            rows = state.reader.read_at_once(body)
-            completed = None if rows is None else state.predictor.complete(rows)
-            answer = None if completed is None else state.predictor.answer(completed, explain)
+            served = state.served
+            rows = served.reader.read_at_once(body)
+            completed = None if rows is None else served.predictor.complete(rows)
+            answer = None if completed is None else served.predictor.answer(completed, explain)
         except Exception:  # noqa: BLE001 - the long way says what is wrong, and logs it
             return None
         if answer is None:
@@ -168,19 +169,19 @@ class Gateway:
     async def _predict(
         self, state: AppState, kind: bytes, body: bytes, accept: bytes, explain: bool
     ) -> Reply:
-        check = deadline(state.settings.request_seconds)
+        served, check = state.served, deadline(state.settings.request_seconds)
         large = len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY)
         if kind != JSON or large or ARROW in accept:
-            n_explained = len(state.predictor.model.spec.features) if explain else 0
-            memory, work = state.settings.memory_for(len(body), n_explained), state.answer_large
+            n_explained = len(served.spec.features) if explain else 0
+            memory, work = state.settings.memory_for(len(body), n_explained), served.answer_large
             return await self._apart(state, memory, work, kind, body, accept, check, explain)
-        rows = state.reader.read_at_once(body)
+        rows = served.reader.read_at_once(body)
         if rows is None:
-            rows = await self._apart(state, SMALL_MEMORY, state.reader.judged, body, check)
-        completed = state.predictor.complete(rows)
+            rows = await self._apart(state, SMALL_MEMORY, served.reader.judged, body, check)
+        completed = served.predictor.complete(rows)
         if completed is None:
             completed = await _in_time(state.look_ups.complete(rows), state)
-        return Reply(200, state.predictor.answer(completed, explain), JSON)
+        return Reply(200, served.predictor.answer(completed, explain), JSON)
 
     async def _apart(
         self, state: AppState, memory: int, work: Callable[..., T], *arguments: Any
@@ -204,7 +205,7 @@ class Gateway:
             raise refused("path", path=path[:100])
         request.check_method("GET", "HEAD")
         if path in DOCS:
-            return state.docs[path]
+            return state.served.docs[path]
         if path == READY and state.unready:
             raise refused("unready", why=state.unready)
         await self._inner(request)

@@ -1,6 +1,6 @@
 """What Prometheus sees of the service beside BentoML's own metrics; declared here and only once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar
@@ -28,6 +28,8 @@ DAYS = (0, 1, 2, 3, 5, 7, 14, 30)
 STATUSES = (200, *(status for status in TITLES if status != 404))
 REASONS = (*REFUSED, *OF_ROWS)
 PROBABILITY = Probability()
+# why a running service may not take a champion
+NOT_TAKEN = ("damaged", "answers", "restart", "bug")
 # the model version of a challenger that is not there
 NONE = "none"
 
@@ -94,12 +96,22 @@ class Metrics:
             "model_prediction_score", "Scores; of several, the highest", model, buckets=buckets
         )
         self.info = Gauge(
-            "model_info", "The models at hand", [*model, "family", "engine"],
+            "model_info", "Whether a model is at hand", [*model, "family", "engine"],
             multiprocess_mode=shared,
         )  # fmt: skip
         self.trained = Gauge(
             "model_trained_timestamp_seconds", "Moment as of which the model was trained", model,
             multiprocess_mode=shared,
+        )  # fmt: skip
+        self.served = Gauge(
+            "model_served", "Whether the process answers with the model", model[:1],
+            multiprocess_mode="liveall",
+        )  # fmt: skip
+        self.swaps = Counter("champion_swaps", "Champions that were taken by a running service")
+        self.refusals = Counter("champion_refusals", "Champions that were not taken", ["reason"])
+        self.refused = Gauge(
+            "champion_refused", "Whether the newest champion was not taken",
+            multiprocess_mode="livemax",
         )  # fmt: skip
         self.invalid = Counter("model_invalid_requests", "Requests refused", ["reason"])
         self.missing = Counter(
@@ -129,6 +141,8 @@ class Metrics:
         self.challenger_failures = Counter(
             "challenger_failures", "Rows that the challenger failed to score", model[:1]
         )
+        for reason in NOT_TAKEN:
+            self.refusals.labels(reason)
         self._dropped = 0
         self._output = output
         self._told = told_by(output)
@@ -182,11 +196,22 @@ class Metrics:
             elif field.kind == "categorical" and field.accept_unseen:
                 self.child(self.unseen, field.name)
 
-    def model(self, spec: ServingSpec, variant: str) -> None:
-        """A model is at hand."""
-        trained = datetime.fromisoformat(spec.as_of).replace(tzinfo=UTC).timestamp()
-        self.info.labels(spec.model_version, variant, spec.family, spec.engine).set(1)
-        self.trained.labels(spec.model_version, variant).set(trained)
+    def comes(self, models: Mapping[str, ServingSpec]) -> None:
+        """Models are at hand, by what they are."""
+        for variant, spec in models.items():
+            trained = datetime.fromisoformat(spec.as_of).replace(tzinfo=UTC).timestamp()
+            self._at_hand(spec, variant, 1)
+            self.trained.labels(spec.model_version, variant).set(trained)
+        self.served.labels(models["champion"].model_version).set(1)
+
+    def leaves(self, models: Mapping[str, ServingSpec]) -> None:
+        """Models are not at hand any more; processes share what would have to be removed."""
+        for variant, spec in models.items():
+            self._at_hand(spec, variant, 0)
+        self.served.labels(models["champion"].model_version).set(0)
+
+    def _at_hand(self, spec: ServingSpec, variant: str, is_so: int) -> None:
+        self.info.labels(spec.model_version, variant, spec.family, spec.engine).set(is_so)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request has been answered."""

@@ -8,6 +8,7 @@ import msgspec
 from kedro_mlops.feature_store.reader import Completed, FeatureStore
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.encoding import Arrays
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .additions import Additions
 from .answers import EXPLANATION, Answer, answering, recorder, utc_now
@@ -57,8 +58,19 @@ class Predictor:
         self._record = recorder(model.spec)
         self._logged = [field for field in model.spec.fields if not field.personal]
         self._encoder = msgspec.json.Encoder()
-        models = {"champion": model} | ({CANARY: challenger.model} if challenger else {})
-        self._explanations = Explanations(models, additions.explanation)
+        trying = {CANARY: challenger.model} if challenger else {}
+        self._explanations = Explanations({"champion": model} | trying, additions.explanation)
+
+    @property
+    def models(self) -> dict[str, ServingSpec]:
+        """What is known of champion and challenger, by what they are."""
+        trying = {"challenger": self.challenger.model.spec} if self.challenger else {}
+        return {"champion": self.model.spec} | trying
+
+    def retire(self) -> None:
+        """Answer what has been begun; nothing is tried any more."""
+        if self.challenger is not None:
+            self.challenger.retire()
 
     def complete(self, rows: Sequence[Values]) -> list[Completed] | None:
         """Add the looked-up values, if all of them are at hand; else None."""

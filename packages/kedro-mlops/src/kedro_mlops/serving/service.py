@@ -26,6 +26,7 @@ from . import logs
 from .additions import Addition, Additions
 from .app_state import AppState
 from .fast_lane import install
+from .following import Follower
 from .gateway import Gateway
 from .keys import ApiKeys, refuse_if_open
 from .model import Load, ServedModel, loader
@@ -84,6 +85,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             logs.configure(settings.log_format)
             challenger = _verified(self.challenger) if arguments.challenger else None
             self.state = AppState(*_verified(self.model), challenger, settings, load, also)
+            self.follower = _follower(self.state)
             _states[:] = [self.state]
             _rest_collector()
 
@@ -92,12 +94,14 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             """Keep metrics, features and readiness up to date while the service runs."""
             work = self.state.flush(), self.state.refresh(), self.get_ready()
             self.tasks = [asyncio.create_task(one) for one in work]
+            if self.follower is not None:
+                self.tasks.append(asyncio.create_task(self.follower.follow()))
 
         async def get_ready(self) -> None:
             """Be ready once the first requests need not wait, and as long as they are answered."""
             self.state.unready = "The service is warming up; try again."
             try:
-                await asyncio.to_thread(warm_up, self.state)
+                await asyncio.to_thread(warm_up, self.state.served)
             except Exception:
                 logger.exception("The first requests will take longer: it could not be warmed up")
             _rest_collector()
@@ -108,7 +112,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             """A prediction for each row."""
             body = msgspec.json.encode({"rows": rows})
             answer: dict[str, Any] = msgspec.json.decode(
-                self.state.answer_large(JSON, body, JSON).body
+                self.state.served.answer_large(JSON, body, JSON).body
             )
             return answer
 
@@ -124,12 +128,27 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             _states.clear()
             for task in self.tasks:
                 task.cancel()
+            if self.follower is not None:
+                self.follower.close()
             self.state.close()
 
     install(partial(Gateway, state=_state))
     PredictionService.add_asgi_middleware(Gateway, state=_state)  # type: ignore[attr-defined]
     _look_before_serving(tags, load, also)
     return PredictionService
+
+
+def _follower(state: AppState) -> Follower | None:
+    """Who looks for new champions, if somebody is to; before anybody asks, it has looked once."""
+    settings = state.settings
+    if not settings.follow_champion:
+        return None
+    champions, log = Path(settings.follow_champion), Path(settings.prediction_log_dir)
+    follower = Follower(state, champions, settings.follow_release, log)
+    checked = follower.look()
+    if checked is not None:
+        follower.take(checked)
+    return follower
 
 
 def _rest_collector() -> None:

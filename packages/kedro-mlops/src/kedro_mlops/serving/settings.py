@@ -47,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         challenger_mode: ``off``, ``shadow`` or ``canary``.
         challenger_share: Share of the keys that a canary answers.
         challenger_decision_file: Where monitoring says what it thinks of the challenger.
+        follow_champion: Folder of the champion's versions, of which the newest is taken while the
+            service runs; if empty, it goes on with the release that it was started with.
+        follow_release: That release: its Bento in BentoML's store.
         log_format: ``text`` for people, ``json`` for what collects logs.
     """
 
@@ -69,12 +72,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     challenger_mode: str = "off"
     challenger_share: float = 0.1
     challenger_decision_file: str = ""
+    follow_champion: str = ""
+    follow_release: str = ""
     log_format: LogFormat = "text"
 
     def __post_init__(self) -> None:
         unknown = sorted(self.opened - set(PATHS))
         if unknown:
             raise ProjectError(f"OPEN_PATHS has {unknown}; it may have {', '.join(PATHS)}.")
+        if self.follow_champion and not self.follow_release:
+            raise ProjectError(
+                "FOLLOW_CHAMPION is set, and FOLLOW_RELEASE is not: say which Bento runs, or start "
+                "the service with `kedro serve --follow`, which does."
+            )
         needed = self.max_body + self.memory_for(self.max_body)
         if self.request_memory < needed:
             raise ProjectError(

@@ -3,25 +3,25 @@
 import msgspec
 
 from .answers import utc_now
-from .app_state import AppState
 from .bulk_answers import answer_rows, logged_table, write_arrow, write_json
 from .bulk_features import complete_table
+from .served import Served
 
 N_ROWS = 10
 
 
-def warm_up(state: AppState) -> None:
+def warm_up(served: Served) -> None:
     """Answer a table of the contract's examples, of which nothing is logged or counted. Blocks.
 
     Raises:
         BadRequestError: if the examples are no right row.
     """
-    model, store = state.predictor.model, state.predictor.store
+    model, store = served.predictor.model, served.predictor.store
     row = {field.name: field.example for field in model.spec.asked}
-    columns = state.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
+    columns = served.table_reader.read_json(msgspec.json.encode({"rows": [row] * N_ROWS}))
     completed, missing = complete_table(columns, store)
     answers = answer_rows(model, "champion", completed, missing)
     logged_table(completed, model.spec.sent, answers, utc_now()).to_pylist()
-    added = state.predictor.additions.of(answers.predicted)
+    added = served.predictor.additions.of(answers.predicted)
     write_json(answers.told() | added)
     write_arrow(answers.told() | added)
