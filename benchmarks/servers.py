@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.machine import on_core
 from kedro_mlops.models.metadata import Metadata
@@ -49,6 +50,20 @@ class Server:
             answer = connection.getresponse()
             return answer.status, answer.read()
 
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=TIMEOUT_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {KEY}"})
+            text = connection.getresponse().read().decode()
+        samples = [
+            sample
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        ]
+        return sum(sample.value for sample in samples)
+
     def megabytes(self) -> float:
         """Resident memory of the worker: of all processes of the server, the largest."""
         parent = psutil.Process(self.process.pid)
@@ -61,15 +76,22 @@ def by_hand(*, pinned: bool = True) -> contextlib.AbstractContextManager[Server]
     return _started([sys.executable, "-m", "benchmarks.handwritten", "--port"], pinned=pinned)
 
 
-def ours(*, pinned: bool = True) -> contextlib.AbstractContextManager[Server]:
-    """The champion's release, as ``kedro serve`` serves it; its log goes to a temporary folder."""
+def champion() -> Metadata:
+    """What is known of the champion."""
     champions = sorted((DATA / "06_models/champion").glob("*/champion"))
     if not champions:
         raise SystemExit("There is no champion yet: `make run` makes one.")
-    release = str(Metadata.read(champions[-1]).release)
-    return _started(
-        [sys.executable, "-m", "bentoml", "serve", release, "--host", HOST, "--port"], pinned=pinned
-    )
+    return Metadata.read(champions[-1])
+
+
+def ours(*, pinned: bool = True, **told: str) -> contextlib.AbstractContextManager[Server]:
+    """The champion's release, as ``kedro serve`` serves it; its log goes to a temporary folder.
+
+    Keyword arguments are further variables of its environment.
+    """
+    release = str(champion().release)
+    command = [sys.executable, "-m", "bentoml", "serve", release, "--host", HOST, "--port"]
+    return _started(command, pinned=pinned, **told)
 
 
 def echo() -> contextlib.AbstractContextManager[Server]:
@@ -78,7 +100,7 @@ def echo() -> contextlib.AbstractContextManager[Server]:
 
 
 @contextlib.contextmanager
-def _started(command: list[str], *, pinned: bool) -> Iterator[Server]:
+def _started(command: list[str], *, pinned: bool, **told: str) -> Iterator[Server]:
     port = _free_port()
     with tempfile.TemporaryDirectory() as scratch:
         said = Path(scratch) / "said"
@@ -87,6 +109,7 @@ def _started(command: list[str], *, pinned: bool) -> Iterator[Server]:
             "PREDICTION_LOG_DIR": str(Path(scratch) / "log"),
             "OMP_NUM_THREADS": "1",
             "API_KEYS": KEY,
+            **told,
         }
         with said.open("wb") as output:
             process = subprocess.Popen(

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,11 @@ def test_champions_come_and_go_on_record(sample_loop: Loop) -> None:
     assert [line.split()[2] for line in listed[1:]] == [later, earlier]
 
     # when the later one is rolled back while it serves
-    port = free_port()
-    with project.served(f"kedro serve --follow {env} --port {port}", port) as client:
-        served = client.post("/info", json={}).json()["model_version"]
-        said = project.must(f"kedro champion rollback {env} --reason 'it was wrong'")
-        shown = project.must(f"kedro champion show {env}")
-        serving = client.post("/info", json={}).json()["model_version"]
+    commands = (
+        f"kedro champion rollback {env} --reason 'it was wrong'",
+        f"kedro champion show {env}",
+    )
+    served, serving, (said, shown) = _asked_around(project, env, commands)
 
     # then the earlier one serves, at once
     assert served == later
@@ -88,6 +88,17 @@ def test_champions_come_and_go_on_record(sample_loop: Loop) -> None:
     project.must(f"kedro champion rollback {env}")
     project.must(f"kedro run {env} --pipelines=scoring --params as_of=2013-03-15")
     assert _champions(project)[-1]["version"] == later
+
+
+def _asked_around(
+    project: Project, env: str, commands: Iterable[str]
+) -> tuple[str, str, list[str]]:
+    """Which model a service that follows serves before and after commands, and what these say."""
+    port = free_port()
+    with project.served(f"kedro serve --follow {env} --port {port}", port) as client:
+        before = client.post("/info", json={}).json()["model_version"]
+        said = [project.must(command) for command in commands]
+        return before, client.post("/info", json={}).json()["model_version"], said
 
 
 def _champions(project: Project) -> list[dict[str, Any]]:

@@ -127,11 +127,13 @@ def test_what_answered_before_is_freed_with_its_library(
     library = str(deliveries.model("parcels:second-0") / TREES)
     assert library in Path("/proc/self/maps").read_text()
     ask(state, example)
-    freed = weakref.ref(state.served)
+    freed = weakref.ref(state.served.predictor)
+    # what is there when a service is ready, the collector of garbage never looks at
+    gc.disable()
 
     deliveries.promote(first, boosted)
     look(one)
-    gc.collect()
+    gc.enable()
 
     assert freed() is None
     assert library not in Path("/proc/self/maps").read_text()

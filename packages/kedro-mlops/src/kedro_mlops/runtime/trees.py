@@ -8,7 +8,7 @@ import ctypes
 import itertools
 import struct
 import weakref
-from _ctypes import dlclose
+from _ctypes import dlclose, dlsym
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +22,7 @@ from kedro_mlops.core.errors import ProjectError
 # fewer rows are not worth another thread
 MIN_ROWS_A_THREAD, MIN_EXPLAINED_A_THREAD = 1000, 50
 
+FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 # a function of the library
 Compiled = Callable[[Any, int, Any], None]
 
@@ -48,7 +49,7 @@ class Trees:
             # what an earlier version compiled has one function, and tells two classes
             is_of_now = self._has("predict")
             self._predict = self._function("predict" if is_of_now else "probabilities")
-        except (OSError, AttributeError) as error:
+        except OSError as error:
             raise ProjectError(
                 f"{library} cannot be used here: {error}. It was compiled for another kind of "
                 "machine; release the champion again on this one: `kedro run --pipelines=release`."
@@ -121,16 +122,15 @@ class Trees:
         return (self.n_outputs,) if self.n_outputs > 1 else ()
 
     def _function(self, name: str) -> Compiled:
-        # as an attribute, it would be kept by the library that it keeps
-        function = self._library[name]
-        function.restype = None
-        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+        # those that the library gives itself are freed by the collector of garbage alone
+        function: Any = FUNCTION(dlsym(self._library._handle, name))
+        function.library = self._library
         return cast(Compiled, function)
 
     def _has(self, name: str) -> bool:
         try:
-            self._library[name]
-        except AttributeError:
+            dlsym(self._library._handle, name)
+        except OSError:
             return False
         return True
 
@@ -138,7 +138,7 @@ class Trees:
         """A function that libraries of earlier versions do not have."""
         try:
             return self._function(name)
-        except AttributeError as error:
+        except OSError as error:
             raise ProjectError(
                 f"{self._path.name} has no `{name}`, as an earlier version compiled it. Release "
                 "the champion again: `kedro run --pipelines=release`."

@@ -60,5 +60,6 @@ def _refusal(reader: RowReader, body: bytes) -> BadRequestError:
     try:
         reader.judged(body)
     except BadRequestError as error:
-        return error
+        # with its frames, it would keep what has just been made until garbage is collected
+        return error.with_traceback(None)
     raise AssertionError(body)
