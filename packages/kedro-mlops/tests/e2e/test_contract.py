@@ -432,7 +432,7 @@ def test_a_service_that_looks_up_something_else_is_found_out_and_vetoes_retraini
     env, port, rows = watched.said, free_port(), _held_out(watched, 60)
     store = shutil.copy(watched.project.folder / "data" / env / "04_feature/online.db", tmp_path)
     with sqlite3.connect(store) as connection:
-        connection.execute("UPDATE carrier_features SET late_rate_7d = late_rate_7d / 2")
+        connection.execute("UPDATE carrier_features SET late_rate_7d = 1 - late_rate_7d / 2")
 
     command = f"bentoml serve {watched.read('release')['bento']} --host 127.0.0.1 --port {port}"
     elsewhere = {"FEATURE_STORE_URL": f"sqlite:///{store}"}
