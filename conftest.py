@@ -119,8 +119,9 @@ def walkthrough(
         return
     # the other tests give the same commands
     scratch = tmp_path_factory.mktemp("readme")
-    root = pytestconfig.rootpath
-    project = copy_project(root, scratch, is_measured=False, every_flight=True)
+    project = copy_project(
+        pytestconfig.rootpath, scratch, is_measured=False, is_warm=False, every_flight=True
+    )
     with ThreadPoolExecutor(max_workers=1) as executor:
         outcomes = {typed: executor.submit(way, project, *typed) for typed, way in WAYS.items()}
         yield {command: outcome for typed, outcome in outcomes.items() for command in typed}

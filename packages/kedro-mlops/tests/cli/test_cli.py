@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -6,17 +7,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from driving.warm_start import run_warm
 from kedro.framework.cli.utils import KedroCliError, _check_module_importable
 
 from kedro_mlops.cli.commands import run
 
 
-def failed_in(project: Path, *typed: str) -> str:
+def failed_in(project: Path, output: Path, *typed: str) -> str:
     """All that a command says that fails."""
-    command = [sys.executable, "-m", "kedro", *typed]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    return done.stdout + done.stderr
+    status = run_warm(["kedro", *typed], project, dict(os.environ), output, timeout=300)
+    assert status == 1
+    return "".join((output / name).read_text() for name in ("stdout", "stderr"))
 
 
 @pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])
@@ -41,16 +42,18 @@ def test_a_misspelt_pipeline_is_named_with_what_it_may_have_meant(option: str) -
     ],
 )
 def test_a_part_of_a_run_that_there_is_not_is_named_with_the_next_step(
-    pytestconfig: pytest.Config, typed: str, said: str
+    pytestconfig: pytest.Config, tmp_path: Path, typed: str, said: str
 ) -> None:
-    failed = failed_in(pytestconfig.rootpath, "run", typed)
+    failed = failed_in(pytestconfig.rootpath, tmp_path, "run", typed)
 
     assert re.search(rf"^Error: .*{said}", failed, re.MULTILINE), failed
     assert "Traceback" not in failed
 
 
-def test_an_error_of_kedros_own_commands_says_what_is_wrong(pytestconfig: pytest.Config) -> None:
-    failed = failed_in(pytestconfig.rootpath, "registry", "describe", "nothing")
+def test_an_error_of_kedros_own_commands_says_what_is_wrong(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    failed = failed_in(pytestconfig.rootpath, tmp_path, "registry", "describe", "nothing")
 
     assert failed.startswith("Error: 'nothing' pipeline not found")
     assert "NoneType" not in failed

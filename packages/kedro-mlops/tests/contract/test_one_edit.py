@@ -8,24 +8,13 @@ Where a feature is new, the node that computes it is edited too.
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from driving.edits import ADD, LOOKED_UP, REMOVE, RENAME, SENT, SLICE, TIGHTEN, Edit, make
+from driving.warm_start import run_warm
 from example import ENVIRONMENT
-
-EDITS = {
-    "none": [],
-    "add": ADD,
-    "rename": RENAME,
-    "tighten": TIGHTEN,
-    "remove": REMOVE,
-    "slice": SLICE,
-}
 
 # what each column of a numeric kind is asked to be, one row each
 KEEPS_AS_CHALLENGER = [-1e9, -50.0, 0.5, 30.0, 90.0, 150.0, 1e9]
@@ -220,43 +209,29 @@ Probe = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def probes(
+def probe(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Probe]]]:
-    """What the consumers do after each edit of a copy; two are asked at a time."""
-    root = pytestconfig.rootpath
+) -> Callable[[list[Edit]], Probe]:
+    """Says what the consumers do after edits of a copy."""
+    package = pytestconfig.rootpath / "src/flight_delays"
 
-    # the edited copies are not what coverage is about
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
-
-    def probe(edits: list[Edit]) -> Probe:
+    def asked(edits: list[Edit]) -> Probe:
         folder = tmp_path_factory.mktemp("src")
-        shutil.copytree(
-            root / "src/flight_delays",
-            folder / "flight_delays",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        bytecode = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, folder / "flight_delays", ignore=bytecode)
         make(edits, folder)
-        done = subprocess.run(
-            [sys.executable, "-c", PROBE, json.dumps(KEEPS_AS_CHALLENGER)],
-            cwd=folder,
-            env=inherited
-            | {"PYTHONPATH": os.pathsep.join([str(folder), ENVIRONMENT["PYTHONPATH"]])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        path = {"PYTHONPATH": os.pathsep.join([str(folder), ENVIRONMENT["PYTHONPATH"]])}
+        command = ["-c", PROBE, json.dumps(KEEPS_AS_CHALLENGER)]
+        status = run_warm(command, folder, ENVIRONMENT | path, folder, timeout=300)
+        assert status == 0, (folder / "stderr").read_text()
+        return json.loads((folder / "stdout").read_text())
 
-    with ThreadPoolExecutor(max_workers=2) as executor:
-        yield {name: executor.submit(probe, edits) for name, edits in EDITS.items()}
-        executor.shutdown(cancel_futures=True)
+    return asked
 
 
 @pytest.fixture(scope="module")
-def before(probes: dict[str, Future[Probe]]) -> Probe:
-    return probes["none"].result()
+def before(probe: Callable[[list[Edit]], Probe]) -> Probe:
+    return probe([])
 
 
 def changed(before: Probe, after: Probe) -> dict[str, set[str]]:
@@ -307,9 +282,9 @@ def test_what_the_probe_says_of_the_contract_as_it_is(before: Probe) -> None:
 
 
 def test_a_feature_that_is_added_is_obeyed_by_all(
-    before: Probe, probes: dict[str, Future[Probe]]
+    before: Probe, probe: Callable[[list[Edit]], Probe]
 ) -> None:
-    after = probes["add"].result()
+    after = probe(ADD)
 
     differing = changed(before, after)
 
@@ -330,11 +305,11 @@ def test_a_feature_that_is_added_is_obeyed_by_all(
 
 
 def test_a_feature_that_is_renamed_is_renamed_for_all(
-    before: Probe, probes: dict[str, Future[Probe]]
+    before: Probe, probe: Callable[[list[Edit]], Probe]
 ) -> None:
     old, new = "wind_gust_mph", "gust_speed_mph"
 
-    after = probes["rename"].result()
+    after = probe(RENAME)
 
     assert changed(before, after) == everywhere(old, new)
     for consumer, columns in after.items():
@@ -344,11 +319,11 @@ def test_a_feature_that_is_renamed_is_renamed_for_all(
 
 
 def test_a_bound_that_is_tightened_is_tight_for_all(
-    before: Probe, probes: dict[str, Future[Probe]]
+    before: Probe, probe: Callable[[list[Edit]], Probe]
 ) -> None:
     raw, wind = "wind_speed", "wind_speed_mph"
 
-    after = probes["tighten"].result()
+    after = probe(TIGHTEN)
 
     assert changed(before, after) == {
         "validator": {wind},
@@ -366,11 +341,11 @@ def test_a_bound_that_is_tightened_is_tight_for_all(
 
 
 def test_a_feature_that_is_removed_is_gone_for_all(
-    before: Probe, probes: dict[str, Future[Probe]]
+    before: Probe, probe: Callable[[list[Edit]], Probe]
 ) -> None:
     raw, pressure = "pressure", "pressure_mb"
 
-    after = probes["remove"].result()
+    after = probe(REMOVE)
 
     gone = everywhere(pressure)
     assert changed(before, after) == {
@@ -382,11 +357,11 @@ def test_a_feature_that_is_removed_is_gone_for_all(
 
 
 def test_a_column_that_becomes_a_segment_is_one_by_which_is_sliced(
-    before: Probe, probes: dict[str, Future[Probe]]
+    before: Probe, probe: Callable[[list[Edit]], Probe]
 ) -> None:
     segment = "destination"
 
-    after = probes["slice"].result()
+    after = probe(SLICE)
 
     assert changed(before, after) == {
         "slices": {segment},

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -18,10 +19,13 @@ import httpx
 import psutil
 
 from driving.raw_tables import QUARTER, some_flights, write_package
+from driving.warm_start import run_warm
 
 HOST = "127.0.0.1"
 MARK = "STARTED_BY_TEST"
 STOP_SECONDS = 20
+# what only a shell understands
+OF_SHELL = {*";&|<>$`*?"}
 # what a person's shell may have set, and a bare machine has not
 FOREIGN = (
     "API_KEYS", "BENTOML_", "CHALLENGER_", "FEATURE_", "GIT_", "KEDRO_", "MAKE", "MAX_", "MFLAGS",
@@ -70,18 +74,39 @@ class Running:
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project, with an environment in which its commands find only each other."""
+    """A copy of the project, with an environment in which its commands find only each other.
+
+    Attributes:
+        is_warm: Whether commands of Kedro that are waited for have their libraries from the start.
+    """
 
     folder: Path
     environment: dict[str, str] = field(repr=False)
+    is_warm: bool = False
 
     def run(
         self, command: str, timeout: float = 300, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, as typed into a shell in the project's folder."""
+        if self.is_warm and command.startswith("kedro ") and not {*command} & OF_SHELL:
+            return self._run_warm(command, timeout, environment)
         with self.started(command, **environment) as running:
             status = running.process.wait(timeout)
             return subprocess.CompletedProcess(command, status, running.stdout, running.stderr)
+
+    def _run_warm(
+        self, command: str, timeout: float, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        words, output = shlex.split(command), self._new_output()
+        status = run_warm(words, self.folder, self.environment | environment, output, timeout)
+        said = ((output / name).read_text() for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(command, status, *said)
+
+    def _new_output(self) -> Path:
+        """A folder for what a command says."""
+        folder = self.folder.parent / "output" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder
 
     def must(self, command: str, timeout: float = 300, **environment: str) -> str:
         """Run a command that has to succeed, and return what it wrote to its standard output."""
@@ -92,9 +117,8 @@ class Project:
     @contextlib.contextmanager
     def started(self, command: str, **environment: str) -> Iterator[Running]:
         """Start a command, and end it with all that it started when the block ends."""
-        mark = uuid.uuid4().hex
-        folder = self.folder.parent / "output" / mark
-        folder.mkdir(parents=True)
+        folder = self._new_output()
+        mark = folder.name
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 ["bash", "-c", command],
@@ -169,7 +193,12 @@ def versions(path: Path) -> list[Path]:
 
 
 def copy_project(
-    source: Path, scratch: Path, *, is_measured: bool = True, every_flight: bool = False
+    source: Path,
+    scratch: Path,
+    *,
+    is_measured: bool = True,
+    is_warm: bool = True,
+    every_flight: bool = False,
 ) -> Project:
     """Copy what git tracks, and what it would; commit it, so that there is a lineage.
 
@@ -177,6 +206,7 @@ def copy_project(
         source: The project.
         scratch: An empty folder, for the copy and what its commands keep elsewhere.
         is_measured: Whether coverage looks at its commands, which then take a third longer.
+        is_warm: Whether Kedro's commands start warm, unless coverage looks at them.
         every_flight: Whether the example's raw table is whole, which no small loop needs.
     """
     folder = scratch / "project"
@@ -197,7 +227,8 @@ def copy_project(
         environment["PYTHONPATH"] += f":{scratch / 'fewer'}"
     if not is_measured:
         environment = {k: v for k, v in environment.items() if not k.startswith("COVERAGE_")}
-    project = Project(folder, environment)
+    is_warm = is_warm and not any(name.startswith("COVERAGE_") for name in environment)
+    project = Project(folder, environment, is_warm)
     identity = "-c user.name=test -c user.email=test@example.org -c commit.gpgsign=false"
     project.must(f"git init -q && git add -A && git {identity} commit -q -m Copy")
     return project
