@@ -29,9 +29,7 @@ hypothesis.settings.load_profile("unhurried")
 
 pytest.register_assert_rewrite("tests.e2e.walkthrough")
 
-# end-to-end tests that share a copy of the project with each other, beside the others'
-SERVED = tuple(f"test_{name}.py" for name in ("challenger", "fuzz", "image", "scrape", "serving"))
-# and those that make copies of their own
+# end-to-end tests that make copies of the project, of which the others share one
 ALONE = ("test_extending.py", "test_growth.py", "test_starter.py", "test_two_models.py")
 # or several, one for each of a parameter's values
 EACH_ALONE = ("test_tasks.py",)
@@ -50,13 +48,13 @@ def _is_e2e(path: Path) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker for each of two groups of end-to-end tests, which share a copy of the project.
+    """One worker for the end-to-end tests that share a copy of the project, and its first run.
 
     Of the others, each file or parameter has one: what it sets up is set up once.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    # in their order, which begins with the two that take the longest; not by the number of tests
+    # in their order, which begins with what takes the longest; not by the number of tests
     config.option.loadscopereorder = False
 
     class ByCopy(LoadScopeScheduling):
@@ -66,9 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 return nodeid.rpartition("[")[2]
             if not _is_e2e(Path(file)):
                 return "lived" if file.endswith(LIVED) else file
-            if file.endswith(ALONE):
-                return file
-            return "served" if file.endswith(SERVED) else "walked"
+            return file if file.endswith(ALONE) else "walked"
 
     return ByCopy(config, log)
 
@@ -83,12 +79,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the end-to-end tests; two workers begin with them."""
+    """Mark the end-to-end tests; two workers begin with them, and ask for the commands last."""
     for item in items:
         if _is_e2e(item.path):
             item.add_marker(pytest.mark.e2e)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _is_e2e(item.path), reverse=True)
+        items.sort(key=lambda item: (not _is_e2e(item.path), item.path.name == "test_readme.py"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,7 +96,7 @@ def interruptible() -> None:
 @pytest.fixture(autouse=True)
 def walked_beside(request: pytest.FixtureRequest) -> None:
     """The commands are typed beside the tests of one worker, not of each."""
-    if _is_e2e(request.path) and request.path.name not in (*SERVED, *ALONE, *EACH_ALONE):
+    if _is_e2e(request.path) and request.path.name not in (*ALONE, *EACH_ALONE):
         request.getfixturevalue("walkthrough")
 
 

@@ -115,8 +115,7 @@ def _another_model(project: Project) -> Iterator[None]:
 def trial(sample_loop: Loop) -> Trial:
     """A challenger on trial, from its release until it is stopped."""
     project = sample_loop.project
-    shutil.copytree(sample_loop.data, project.folder / DATA)
-    shutil.rmtree(project.folder / DATA / "07_model_output/prediction_log", ignore_errors=True)
+    shutil.copytree(sample_loop.at_first, project.folder / DATA)
     _configure(project, "shadow")
     with _another_model(project):
         project.must(f"kedro run --env {ENV} --pipelines=modelling,gate,release")
