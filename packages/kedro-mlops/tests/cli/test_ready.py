@@ -10,12 +10,27 @@ from collections.abc import Iterator
 
 import pytest
 from example.contracts import Inputs
-from example.factories import COLUMNS
+from example.factories import COLUMNS, write_bento
 
 from kedro_mlops.cli.commands import _example_row
-from kedro_mlops.cli.ready import example_request, refuse_if_taken
+from kedro_mlops.cli.ready import example_request, refuse_if_taken, refuse_to_follow
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.runtime.known_rows import KnownRows
+
+
+def test_a_release_of_an_earlier_version_cannot_follow(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    write_bento(tmp_path, "bento:1", "model:1")
+    folder = tmp_path / "models/model/1"
+    folder.mkdir(parents=True)
+
+    with pytest.raises(ProjectError, match=r"bento:1 cannot follow.*--pipelines=release"):
+        refuse_to_follow("bento:1")
+
+    KnownRows([{"x": 1.0}], [0.5], 1e-9).write(folder)
+    refuse_to_follow("bento:1")
+
 
 # becomes another program, as `kedro serve` becomes the service
 BECOME = """

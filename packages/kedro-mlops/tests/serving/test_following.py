@@ -350,6 +350,19 @@ def test_half_a_version_is_none(follower, deliveries):
     assert value(state.metrics.refused) == 0
 
 
+def test_where_there_are_no_champions_it_goes_on_and_says_so_once(follower, deliveries, caplog):
+    one, state = follower()
+    shutil.rmtree(deliveries.champions)
+
+    with caplog.at_level(logging.ERROR):
+        looks = [look(one), look(one)]
+
+    assert looks == [False, False]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert str(deliveries.champions) in line
+    assert value(state.metrics.refused) == 0
+
+
 # the trial
 
 

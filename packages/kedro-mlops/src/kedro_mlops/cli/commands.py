@@ -138,7 +138,7 @@ def serve(host: str, port: int, follow: bool, env: str | None) -> None:
     from kedro_mlops.champion.history import release_of
     from kedro_mlops.models.released import serving
 
-    from .ready import example_request, refuse_if_taken, tell_when_ready
+    from .ready import example_request, refuse_if_taken, refuse_to_follow, tell_when_ready
 
     refuse_if_taken(host, port)
     with settings.SESSION_CLASS.create(env=env) as session:
@@ -146,6 +146,7 @@ def serve(host: str, port: int, follow: bool, env: str | None) -> None:
         release = release_of(context.catalog)
         told = _told(context)
         if follow:
+            refuse_to_follow(release)
             told |= {
                 "FOLLOW_CHAMPION": str(file_of(context, "champion")),
                 "FOLLOW_RELEASE": release,

@@ -11,7 +11,9 @@ import click
 import psutil
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.models.released import models_of
 from kedro_mlops.release.server import is_ready
+from kedro_mlops.runtime.known_rows import KnownRows
 
 LOOK_EVERY_SECONDS = 0.2
 
@@ -33,6 +35,21 @@ def refuse_if_taken(host: str, port: int) -> None:
             f"The service cannot listen on {host}, port {port}: {error.strerror}. Stop what uses "
             f"it, perhaps an earlier `make serve`, or choose another: "
             f"`kedro serve --port {port + 1}`."
+        ) from error
+
+
+def refuse_to_follow(release: str) -> None:
+    """Make sure that a release is of a version that can follow the champion.
+
+    Raises:
+        ProjectError: if it was built by an earlier one, whose code it would run.
+    """
+    try:
+        for folder in models_of(release):
+            KnownRows.read(folder)
+    except ProjectError as error:
+        raise ProjectError(
+            f"{release} cannot follow the champion: {error} Or serve it without --follow."
         ) from error
 
 

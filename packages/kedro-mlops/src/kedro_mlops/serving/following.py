@@ -66,6 +66,8 @@ class Follower:
         self._running = self.release = release
         self._since = _now()
         self._looked_at = ""
+        # whether the champions could not be read
+        self._is_blind = False
         self._refused, self._why = "", ""
         self._file: FollowerFile | None = None
         try:
@@ -136,7 +138,11 @@ class Follower:
         try:
             versions = sorted((path.name for path in self._champions.iterdir()), reverse=True)
         except OSError as error:
-            raise ProjectError(f"The champions cannot be read: {error}") from error
+            if not self._is_blind:
+                logger.error("No champion can be followed: %s", error)
+            self._is_blind = True
+            return ""
+        self._is_blind = False
         name = self._champions.name
         whole = (one for one in versions if (self._champions / one / name / METADATA).exists())
         return next(whole, "")
