@@ -116,7 +116,7 @@ def walkthrough(
     # the other tests give the same commands
     scratch = tmp_path_factory.mktemp("readme")
     project = copy_project(
-        pytestconfig.rootpath, scratch, is_measured=False, is_warm=False, every_flight=True
+        pytestconfig.rootpath, scratch, is_measured=False, is_warm=False, every=None
     )
     with ThreadPoolExecutor(max_workers=1) as executor:
         outcomes = {typed: executor.submit(way, project, *typed) for typed, way in WAYS.items()}

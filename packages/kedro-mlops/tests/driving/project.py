@@ -198,7 +198,7 @@ def copy_project(
     *,
     is_measured: bool = True,
     is_warm: bool = True,
-    every_flight: bool = False,
+    every: int | None = 1,
 ) -> Project:
     """Copy what git tracks, and what it would; commit it, so that there is a lineage.
 
@@ -207,7 +207,8 @@ def copy_project(
         scratch: An empty folder, for the copy and what its commands keep elsewhere.
         is_measured: Whether coverage looks at its commands, which then take a third longer.
         is_warm: Whether Kedro's commands start warm, unless coverage looks at them.
-        every_flight: Whether the example's raw table is whole, which no small loop needs.
+        every: Which of the first quarter's flights the raw table has, 2 for every second;
+            that of the whole year if none.
     """
     folder = scratch / "project"
     listed = subprocess.run(
@@ -222,8 +223,8 @@ def copy_project(
     _link_packages(folder)
     (scratch / "home").mkdir()
     environment = _environment(folder, scratch)
-    if not every_flight:
-        write_package(scratch / "fewer", some_flights(QUARTER, every=1))
+    if every:
+        write_package(scratch / "fewer", some_flights(QUARTER, every))
         environment["PYTHONPATH"] += f":{scratch / 'fewer'}"
     if not is_measured:
         environment = {k: v for k, v in environment.items() if not k.startswith("COVERAGE_")}

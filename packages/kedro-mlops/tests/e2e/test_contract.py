@@ -50,7 +50,7 @@ def copy(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
 
     def edited(edits: list[Edit]) -> Project:
         scratch = tmp_path_factory.mktemp("edited")
-        project = copy_project(pytestconfig.rootpath, scratch, is_measured=False)
+        project = copy_project(pytestconfig.rootpath, scratch, is_measured=False, every=3)
         make(edits, project.folder / "src")
         return project
 

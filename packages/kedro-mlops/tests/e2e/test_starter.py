@@ -91,10 +91,10 @@ def texts(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
 
 
-def settled(made: Path, scratch: Path, *, every_flight: bool = False) -> Project:
+def settled(made: Path, scratch: Path, *, every: int | None = 1) -> Project:
     """The project with the packages of this environment."""
     commit(made)
-    return copy_project(made, scratch, is_measured=False, every_flight=every_flight)
+    return copy_project(made, scratch, is_measured=False, every=every)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ def test_all_that_may_go_is_left_out_by_answers(built: Path, tmp_path: Path) -> 
 def test_the_example_may_stay_without_replays(new: Make, tmp_path: Path) -> None:
     made = new("Churn Risk", example=True, replay=False)
     # which its own tests thin themselves
-    project = settled(made, tmp_path, every_flight=True)
+    project = settled(made, tmp_path, every=None)
 
     named = {path for path, text in texts(project.folder).items() if "kedro replay" in text}
     # the engine has the command, whoever uses it
@@ -248,7 +248,7 @@ def test_or_by_removing_folders(churn: Project, tmp_path: Path) -> None:
 
 
 def test_the_example_runs_under_its_new_name(new: Make, tmp_path: Path) -> None:
-    project = settled(new(LONG_NAME, example=True), tmp_path)
+    project = settled(new(LONG_NAME, example=True), tmp_path, every=3)
 
     is_formatted(project.folder)
     said = project.must("kedro run --env sample", timeout=600)
