@@ -133,9 +133,30 @@ def test_a_challenger_that_is_as_good_goes_on(
 
     assert decision.outcome == "continue"
     assert "it is not surely worse by more than 0.01" in decision.reasons[0]
+    assert "better" not in decision.reasons[0]
     assert decision.stopped == []
     n_rows = decision.champion.n_rows, decision.challenger_metrics.n_rows
     assert (n_rows[0] == n_rows[1]) == (variant == "shadow")
+
+
+@pytest.mark.parametrize("variant", ["shadow", "canary"])
+def test_a_challenger_that_is_surely_better_is_proposed(
+    judge: Judge, answered: pd.DataFrame, variant: str
+) -> None:
+    canary = np.arange(len(answered)) % 3 == 0
+    champions = answered if variant == "shadow" else answered[~canary]
+    champions = champions.assign(probability=wrong(champions))
+
+    decision, history = judge(champions, challenging(answered[canary], variant))
+    stopped, _ = judge(
+        champions, challenging(answered[canary], variant), past=history.assign(outcome="stop")
+    )
+
+    assert decision.difference.high < 0
+    assert (decision.outcome, decision.stopped) == ("propose", [])
+    assert "`kedro champion promote v2 --reason …`" in decision.reasons[0]
+    # what was stopped stays so
+    assert stopped.outcome == "stop"
 
 
 def test_a_shadow_is_compared_on_the_same_rows(judge: Judge, answered: pd.DataFrame) -> None:

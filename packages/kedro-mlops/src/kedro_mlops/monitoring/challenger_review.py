@@ -165,12 +165,13 @@ def _too_few(contest: Contest, params: ChallengerReview) -> str | None:
 def _on_trial(
     contest: Contest, stopped: dict[str, str], params: ChallengerReview, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Whether the challenger may go on; one that was stopped stays so."""
-    difference, worse, reason = None, False, _too_few(contest, params)
+    """Whether the challenger may go on, or should serve; one that was stopped stays so."""
+    difference, worse, better, reason = None, False, False, _too_few(contest, params)
     loss = metric_name(contest.champion.task.loss)
     if reason is None:
         difference = _difference(contest, bootstrap)
         worse = difference.low > params.max_loss_increase
+        better = difference.high < 0
         reason = (
             f"{loss.capitalize()} of {contest.version}, on trial as {contest.variant}, minus the "
             f"champion's: {interval_text(difference, '+.4f')}, on {len(contest.challenger):,} "
@@ -178,10 +179,19 @@ def _on_trial(
             f"it is {'surely' if worse else 'not surely'} worse by more than "
             f"{params.max_loss_increase:g}."
         )
+    outcome = "continue"
+    if worse or contest.version in stopped:
+        outcome = "stop"
+    elif better:
+        outcome = "propose"
+        reason = (
+            f"{reason} It is surely better: "
+            f"`kedro champion promote {contest.version} --reason …` makes it the champion."
+        )
     return {
         "challenger": contest.version,
         "variant": contest.variant,
-        "outcome": "stop" if worse or contest.version in stopped else "continue",
+        "outcome": outcome,
         "reasons": [stopped.get(contest.version, reason)],
         "difference": difference,
     }

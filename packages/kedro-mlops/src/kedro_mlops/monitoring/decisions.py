@@ -97,11 +97,13 @@ class Figures(Artefact):
 class ChallengerDecision(Artefact):
     """Whether a challenger that is tried on live rows may go on; ``none`` where there is none.
 
+    One that is surely better goes on as well, and is proposed to people as champion.
+
     The difference is in loss, challenger minus champion; ``stopped`` is every version that was,
     now or before.
     """
 
-    outcome: Literal["stop", "continue", "none"]
+    outcome: Literal["stop", "continue", "propose", "none"]
     reasons: list[str]
     challenger: str | None
     variant: str | None = None
