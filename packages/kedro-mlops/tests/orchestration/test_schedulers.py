@@ -196,6 +196,17 @@ def test_a_pod_may_do_what_it_has_to_and_mounts_what_it_makes() -> None:
     assert template["metadata"]["labels"] == selected
 
 
+def test_artefacts_that_are_elsewhere_are_mounted_there() -> None:
+    given = Plan(**{**vars(plan()), "data": "/mnt/data", "prediction_log": "/mnt/data/log"})
+
+    of_pod = pod(documents({"": kubernetes.write(given)["cronjobs.yaml"]})[0])
+
+    mounts = {m["name"]: m["mountPath"] for m in of_pod["containers"][0]["volumeMounts"]}
+    assert (mounts["data"], mounts["prediction-log"]) == ("/mnt/data", "/mnt/data/log")
+    command = tasks_of("".join(airflow.write(given).values()))["train_modelling"]["command"]
+    assert " --volume /mnt/data:/mnt/data " in command
+
+
 @pytest.mark.parametrize("write", [kubernetes.write, argo.write])
 def test_without_an_image_there_are_no_pods(write: Any) -> None:
     with pytest.raises(ProjectError, match="--image"):

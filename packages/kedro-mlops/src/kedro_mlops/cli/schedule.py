@@ -105,4 +105,5 @@ def _plan(
 
 
 def _in_project(path: Path) -> str:
-    return path.relative_to(project_folder()).as_posix()
+    inside = path.is_relative_to(project_folder())
+    return (path.relative_to(project_folder()) if inside else path).as_posix()

@@ -49,7 +49,7 @@ def _command(plan: Plan, task: Task) -> str:
 
 def _inside(plan: Plan, image: str) -> list[str]:
     """Docker's words, on the machine that has the artefacts."""
-    mounts = [f"{plan.folder / path}:{HOME}/{path}" for path in (plan.data, "conf/local")]
+    mounts = [f"{plan.folder / path}:{HOME / path}" for path in (plan.data, "conf/local")]
     volumes = [word for mount in mounts for word in ("--volume", mount)]
-    home = ["--env", f"BENTOML_HOME={HOME}/{plan.data}/bentoml"]
+    home = ["--env", f"BENTOML_HOME={HOME / plan.data}/bentoml"]
     return ["docker", "run", "--rm", "--user", f"{UID}:{UID}", *volumes, *home, image]

@@ -17,7 +17,7 @@ class Plan:
         name: Of the project, in an environment if there is one, in letters, digits and hyphens.
         folder: Where the project is.
         kedro: The command of its environment.
-        data: The folder of artefacts, as seen from the project's.
+        data: The folder of artefacts, as seen from the project's, or wherever else it is.
         prediction_log: Where the service logs, as seen from there, too.
         image: Of the pipelines, where they run in one.
         retrain: What is done to renew the champion.

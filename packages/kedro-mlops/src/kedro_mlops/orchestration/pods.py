@@ -1,5 +1,6 @@
 """What a pod of the pipelines is like, whoever starts it: as those of the service, where it can."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro_mlops.core.errors import ProjectError
@@ -7,7 +8,7 @@ from kedro_mlops.core.errors import ProjectError
 from .plan import Plan
 
 # of the image: where the project is, and who runs there
-HOME, UID = "/app", 1034
+HOME, UID = PurePosixPath("/app"), 1034
 
 
 def image_of(plan: Plan) -> str:
@@ -33,11 +34,11 @@ def metadata(plan: Plan, name: str) -> dict[str, Any]:
 
 def container(plan: Plan, command: tuple[str, ...]) -> dict[str, Any]:
     """The container that runs a command in the project's folder."""
-    data = f"{HOME}/{plan.data}"
+    data = HOME / plan.data
     return {
         "image": image_of(plan),
         "imagePullPolicy": "IfNotPresent",
-        "workingDir": HOME,
+        "workingDir": str(HOME),
         "command": list(command),
         "env": [
             {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a volume of its own
@@ -55,9 +56,9 @@ def container(plan: Plan, command: tuple[str, ...]) -> dict[str, Any]:
         },
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            {"name": "data", "mountPath": data},
-            {"name": "prediction-log", "mountPath": f"{HOME}/{plan.prediction_log}"},
-            {"name": "own", "mountPath": f"{HOME}/conf/local", "readOnly": True},
+            {"name": "data", "mountPath": str(data)},
+            {"name": "prediction-log", "mountPath": str(HOME / plan.prediction_log)},
+            {"name": "own", "mountPath": str(HOME / "conf/local"), "readOnly": True},
         ],
     }
 
