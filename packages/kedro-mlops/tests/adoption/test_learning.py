@@ -1,6 +1,6 @@
 import pytest
 
-from kedro_mlops.adoption.learning import LEAST_ROWS, modelling_for
+from kedro_mlops.adoption.learning import LEAST_ROWS, MAX_ROWS, modelling_for
 from kedro_mlops.modelling.nodes import Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.task.tasks import TASKS
@@ -22,7 +22,8 @@ def test_parameters_suit_any_table(task, n_rows, n_features):
 def test_tables_of_few_values_are_learned_whole():
     params = modelling_for("binary", n_rows=5_000, n_features=20)
 
-    assert params["max_tuning_rows"] is params["max_training_rows"] is None
+    assert params["max_tuning_rows"] is None
+    assert params["max_rows"] == MAX_ROWS
 
 
 def test_trials_of_large_tables_learn_from_some_rows_and_the_fewer_the_more_classes():
@@ -31,8 +32,7 @@ def test_trials_of_large_tables_learn_from_some_rows_and_the_fewer_the_more_clas
     )
 
     assert LEAST_ROWS <= thirty["max_tuning_rows"] < two["max_tuning_rows"] < 100_000
-    assert thirty["max_training_rows"] < 100_000
-    assert two["max_training_rows"] is None
+    assert thirty["max_rows"] < 100_000 < two["max_rows"]
 
 
 def test_what_comes_after_training_is_a_small_share():

@@ -31,8 +31,8 @@ def md5(*keys):
 def sides(contract, rows, splits=SPLITS):
     """By side, the rows on it, those that are set aside among them."""
     table, timeline = ibis.memtable(rows), Undated(contract)
-    found = {n: s.rows.to_pandas() for n, s in timeline.split(table, AS_OF, splits).items()}
-    known = timeline.known(table, AS_OF, splits).to_pandas()
+    found = {n: s.rows.to_pandas() for n, s in timeline.split(table, AS_OF, splits, 0).items()}
+    known = timeline.known(table, AS_OF, splits, 0).to_pandas()
     keys = contract.keys
     aside = rows.dropna(subset=[contract.label]).merge(
         known[keys], on=keys, how="left", indicator=True

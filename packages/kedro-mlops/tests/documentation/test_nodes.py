@@ -257,6 +257,27 @@ def test_a_card_is_not_made_without_its_owners_words(wrong: dict[str, Any]) -> N
         ModelCard(**(WORDS | wrong))
 
 
+def test_a_card_says_of_how_many_rows_those_were_drawn_and_what_more_are_worth(
+    champion: ModelPackage, card: str
+) -> None:
+    assert champion.evaluation is not None
+    window = champion.evaluation.window.model_copy(update={"drawn_from": 91_000})
+    ends = {"gain_low": 0.01, "gain_high": 0.03}
+    curve = [{"n_rows": 4000, "loss": 0.5}, {"n_rows": 8000, "loss": 0.48, "gain": 0.02, **ends}]
+    found = champion.evaluation.model_copy(update={"window": window, "learning_curve": curve})
+    drawn = replace(champion.with_record(n_known_rows=777_000), evaluation=found)
+
+    told = render_card(COLUMNS, drawn, ModelCard(**WORDS))
+
+    n_rows = champion.metadata.n_training_rows
+    assert f"Trained on {n_rows:,} of 777,000 labelled rows, drawn by their keys" in told
+    assert "On 5,678 of 91,000 rows of the test window" in told
+    assert "log loss fell by 0.0200 [0.0100, 0.0300]; as many rows again" in told
+    assert "Learning curve" in told
+    assert f"Trained on {n_rows:,} labelled rows" in card
+    assert "drawn by" not in card
+
+
 def test_pages_are_complete_in_themselves(card: str) -> None:
     for page in (card, render_dictionary(DECLARED)):
         assert page.startswith("<!doctype html>")

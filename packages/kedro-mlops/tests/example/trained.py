@@ -12,6 +12,7 @@ from kedro_mlops.core.time_params import AsOf, Window
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import evaluation, tuning
 from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.modelling.learning_curve import measure_learning_curve
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.task.task import Costs
@@ -67,6 +68,17 @@ def model(
     metrics = evaluation.evaluate(columns, predictions, bootstrap)
     slices = evaluation.evaluate_slices(columns, predictions, bootstrap)
     importance = evaluation.measure_importance(columns, fitted, test, modelling_params, seed)
+    learning_curve = measure_learning_curve(
+        columns,
+        FAMILIES,
+        fitted,
+        *windows,
+        predictions,
+        recipe,
+        modelling_params,
+        bootstrap,
+        seed,
+    )
     packaged = {
         "contract": columns,
         "fitted": fitted,
@@ -76,7 +88,15 @@ def model(
             columns, model_input, predictions, as_of, window, modelling_params
         ),
         "evaluation": evaluation.collect_evaluation(
-            columns, SCREENING, predictions, metrics, slices, importance, fitted, costs
+            columns,
+            SCREENING,
+            predictions,
+            metrics,
+            slices,
+            importance,
+            fitted,
+            costs,
+            learning_curve,
         ),
         "as_of": as_of,
         "parameters": {"as_of": as_of, "modelling": modelling_params, "seed": seed},

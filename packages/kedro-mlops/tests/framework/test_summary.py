@@ -47,6 +47,17 @@ def test_a_whole_run_is_summarised_with_what_to_type_next(trained: Trained) -> N
     assert lines[-1].endswith("make serve")
 
 
+def test_where_rows_were_drawn_it_says_of_how_many(trained: Trained) -> None:
+    metrics = trained.packaged["metrics"]
+    window = metrics.window.model_copy(update={"drawn_from": 9_000_000})
+    drawn = trained.candidate.with_record(n_training_rows=800_000, n_known_rows=10_000_000)
+
+    said = summarise({"candidate": drawn, "metrics": metrics.model_copy(update={"window": window})})
+
+    assert "800,000 of 10,000,000 rows known as of" in said
+    assert f"{window.n_rows:,} of 9,000,000 rows, 2013" in said
+
+
 def test_a_trial_is_spoken_of_if_there_is_one() -> None:
     said = {"decided_at": "2013-08-01T00:00:00", "challenger": "v2", "stopped": []}
     trial = ChallengerDecision(outcome="stop", reasons=["It is surely worse."], **said)

@@ -250,9 +250,9 @@ def test_every_picture_of_the_evaluation_is_drawn(trained):
 
     figures = draw_evaluation(COLUMNS, evaluation, metrics, rule)
 
-    assert len(figures) == 6
+    assert len(figures) == 7
     titles = [figure.layout.title.text for figure in figures]
-    assert len(set(titles)) == 6
+    assert len(set(titles)) == 7
     assert all(figure.data for figure in figures)
 
 

@@ -192,7 +192,7 @@ def test_the_evaluation_has_all_that_is_drawn(life: Life) -> None:
     ]
     assert sum(found.confusion.values()) == (len(rows) if classes else 0)
     # a node has as many outputs whatever is asked
-    assert len(titles) == 6
+    assert len(titles) == 7
     assert titles.count("There is none") == (1 if classes else 2)
     assert any(title == "ROC" for title in titles) == bool(classes)
 

@@ -13,8 +13,10 @@ from kedro_mlops.modelling.evaluation import (
     measure_single_features,
     predict_test,
 )
+from kedro_mlops.modelling.learning_curve import measure_learning_curve
 from kedro_mlops.modelling.nodes import (
     choose_rule,
+    count_rows,
     fit_winner,
     package_candidate,
     profile_reference,
@@ -29,7 +31,7 @@ COSTS = "params:costs"
 SEED = "params:seed"
 CODE = "params:code_version"
 BOOTSTRAP = "params:bootstrap"
-PLOTS = ["models", "calibration", "roc", "cost", "slices", "importance"]
+PLOTS = ["models", "calibration", "roc", "cost", "slices", "importance", "learning_curve"]
 
 
 def create_pipeline() -> Pipeline:
@@ -37,7 +39,14 @@ def create_pipeline() -> Pipeline:
     return named_pipeline(
         "modelling",
         [
-            Node(split_windows, ["contract", "model_input", "params:as_of", PARAMS], WINDOWS),
+            Node(
+                split_windows, ["contract", "model_input", "params:as_of", PARAMS, SEED], WINDOWS
+            ),
+            Node(
+                count_rows,
+                ["contract", "model_input", *WINDOWS, "params:as_of", PARAMS],
+                "row_sample",
+            ),
             Node(
                 tune,
                 [
@@ -52,18 +61,18 @@ def create_pipeline() -> Pipeline:
                 fit_winner,
                 [
                     "contract", "families", *WINDOWS, "recipe", "known_candidate", PARAMS, SEED,
-                    CODE,
+                    CODE, "row_sample",
                 ],
                 "fitted",
             ),
             Node(
                 predict_test,
-                ["contract", "fitted", *WINDOWS, "decision_rule", SEED],
+                ["contract", "fitted", *WINDOWS, "decision_rule", SEED, "row_sample"],
                 "test_predictions",
             ),
             Node(
                 evaluate,
-                ["contract", "test_predictions", BOOTSTRAP, "metric_functions"],
+                ["contract", "test_predictions", BOOTSTRAP, "metric_functions", "row_sample"],
                 "metrics",
             ),
             Node(evaluate_slices, ["contract", "test_predictions", BOOTSTRAP], "slice_metrics"),
@@ -78,6 +87,14 @@ def create_pipeline() -> Pipeline:
                 "single_feature_auc",
             ),
             Node(
+                measure_learning_curve,
+                [
+                    "contract", "families", "fitted", *WINDOWS, "test_predictions", "recipe",
+                    PARAMS, BOOTSTRAP, SEED, "row_sample",
+                ],
+                "learning_curve",
+            ),
+            Node(
                 draw_evaluation,
                 ["contract", "evaluation", "metrics", "decision_rule"],
                 [f"{plot}_plot" for plot in PLOTS],
@@ -86,7 +103,7 @@ def create_pipeline() -> Pipeline:
                 profile_reference,
                 [
                     "contract", "model_input", "test_predictions", "params:as_of", "params:window",
-                    PARAMS,
+                    PARAMS, SEED,
                 ],
                 "reference_profile",
             ),
@@ -94,7 +111,7 @@ def create_pipeline() -> Pipeline:
                 collect_evaluation,
                 [
                     "contract", "data_screening", "test_predictions", "metrics", "slice_metrics",
-                    "feature_importance", "fitted", COSTS,
+                    "feature_importance", "fitted", COSTS, "learning_curve",
                 ],
                 "evaluation",
             ),

@@ -12,6 +12,8 @@ MAX_TUNING_SECONDS = 45
 FEW_ROWS = 5_000
 # values, times classes, of which boosted trees learn in about a second; and in half a minute
 CELLS_OF_A_TRIAL, CELLS_OF_A_MODEL = 1_000_000, 20_000_000
+# rows that come into memory of a narrow table
+MAX_ROWS = 1_000_000
 # of so many columns a trial takes seconds, however few the rows
 WIDE = 500
 # values that are looked at to see how much each feature matters
@@ -60,8 +62,10 @@ def modelling_for(
         "n_trials": {LINEAR[TASKS[task].estimator]: 6, "gradient_boosting": 40},
         "broad_search": True,
         "max_tuning_seconds": MAX_TUNING_SECONDS,
+        "max_rows": min(MAX_ROWS, learned),
         "max_tuning_rows": searched if searched < n_rows else None,
-        "max_training_rows": learned if learned < n_rows else None,
+        # of wide tables each share takes long
+        "learning_curve": [0.125, 0.25, 0.5] if n_features <= WIDE else [],
         "patience": 20,
         "prefer_simpler": False,
         "n_workers": n_workers,

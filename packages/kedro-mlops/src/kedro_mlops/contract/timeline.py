@@ -20,7 +20,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
@@ -28,6 +28,7 @@ from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
 from .columns import Columns
 from .folds import Folds
 from .places import Places
+from .sample import digest, draw, shares_of
 
 SECONDS_A_DAY = 86_400
 # random parts of rows without a date, whose differences are normal
@@ -36,7 +37,8 @@ N_PARTS = 5
 PREDICTED_AT = "predicted_at"
 # columns that only this module sees
 PLACE, CLASS, SHARE, BEYOND, ROW = map(own, ("place", "class", "share", "beyond", "row"))
-BETWEEN = "\x1f"
+# of the rows that may be taken, the part that every window of time gets, if it has so many
+LEAST_OF_WINDOW = 0.1
 
 
 class Splits(Parameters):
@@ -50,6 +52,11 @@ class Splits(Parameters):
     test_share: float = Field(0.2, gt=0, lt=1, description="Of them, the share measured once")
     later_share: float = Field(
         0.2, gt=0, lt=1, description="Of them, the share set aside as what came after training"
+    )
+    max_rows: PositiveInt | None = Field(
+        None,
+        description="Labelled rows that come into memory at most, to learn from and to measure on, "
+        "drawn by their keys; null: all",
     )
 
     @model_validator(mode="after")
@@ -75,7 +82,7 @@ class Side:
     """Labelled rows that are used alike.
 
     Attributes:
-        rows: Them, in their order; labels are numbers or codes.
+        rows: Them, or those that were drawn, in their order; labels are numbers or codes.
         end: Until when they are, in words.
         remedy: What to do if there are too few.
     """
@@ -95,16 +102,31 @@ class Timeline(ABC):
     moment: str
 
     @abstractmethod
-    def split(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, Side]:
-        """The labelled rows to train on, to validate and to test, none of which is in two."""
+    def split(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> dict[str, Side]:
+        """The labelled rows to train on, to validate and to test, none of which is in two.
+
+        Of more than ``max_rows`` that many are drawn.
+        """
 
     @abstractmethod
-    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
+    def n_labelled(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, int]:
+        """How many rows each side has, before any are drawn."""
+
+    @abstractmethod
+    def known(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
         """The rows from which a model learns in the end: all those of ``split``."""
 
     @abstractmethod
-    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
-        """Of those, the ones that have a label, in their order; labels are numbers or codes."""
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
+        """Of those, the ones that have a label; labels are numbers or codes."""
+
+    @abstractmethod
+    def n_learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> int:
+        """How many rows ``learned`` has, before any are drawn."""
+
+    @abstractmethod
+    def in_order(self, rows: ir.Table) -> ir.Table:
+        """Rows in their order."""
 
     @abstractmethod
     def marks(self, rows: pd.DataFrame) -> NDArray[np.str_]:
@@ -171,18 +193,46 @@ class Dated(Timeline):
         super().__init__(contract)
         self.moment = contract.event_time
 
-    def split(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, Side]:
+    def split(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> dict[str, Side]:
         """By windows of time.
 
         A row belongs to a window only if its label was known when the window ended, so that
-        training never sees a label that was not there yet.
+        training never sees a label that was not there yet. Of many rows every window has its share,
+        but at least a tenth of those that may be taken.
         """
+        windows = self._windows(table, as_of, splits)
+        most, n_labelled = splits.max_rows, self.n_labelled(table, as_of, splits)
+        if most is not None and sum(n_labelled.values()) > most:
+            sizes = shares_of(n_labelled, most, int(most * LEAST_OF_WINDOW))
+            windows = {
+                name: (draw(self.contract, rows, sizes[name], seed), end)
+                for name, (rows, end) in windows.items()
+            }
+        return {
+            name: Side(self.in_order(rows), f", which ends on {end:%Y-%m-%d},", _LONGER[name])
+            for name, (rows, end) in windows.items()
+        }
+
+    def n_labelled(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, int]:
+        """Counted."""
+        windows = self._windows(table, as_of, splits)
+        return {name: rows.count().to_pyarrow().as_py() for name, (rows, _) in windows.items()}
+
+    def n_learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> int:
+        """Counted."""
+        learned = self._between(table, pd.Timestamp.min, as_of.moment)
+        return int(learned.count().to_pyarrow().as_py())
+
+    def _windows(
+        self, table: ir.Table, as_of: AsOf, splits: Splits
+    ) -> dict[str, tuple[ir.Table, pd.Timestamp]]:
+        """The rows of each window, and its end."""
         test_start = as_of.before(splits.test_days)
         validation_start = test_start - pd.Timedelta(days=splits.validation_days)
         bounds = [pd.Timestamp.min, validation_start, test_start, as_of.moment]
         return {
-            name: Side(self._between(table, *ends), f", which ends on {ends[1]:%Y-%m-%d},", remedy)
-            for (name, remedy), ends in zip(_LONGER.items(), pairwise(bounds), strict=True)
+            name: (self._between(table, *ends), ends[1])
+            for name, ends in zip(_LONGER, pairwise(bounds), strict=True)
         }
 
     def _between(self, table: ir.Table, start: pd.Timestamp, end: pd.Timestamp) -> ir.Table:
@@ -190,14 +240,17 @@ class Dated(Timeline):
         known = known.filter(known[contract.label].notnull())
         if start > pd.Timestamp.min:
             known = known.filter(known[self.moment] >= ibis.literal(start))
-        in_time = list(dict.fromkeys([self.moment, *contract.keys]))
-        return contract.outcomes(known.order_by(in_time))
+        return contract.outcomes(known)
 
-    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
+    def in_order(self, rows: ir.Table) -> ir.Table:
+        """By time."""
+        return rows.order_by(list(dict.fromkeys([self.moment, *self.contract.keys])))
+
+    def known(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
         """Those whose label was known."""
         return self._known(table, as_of.moment)
 
-    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
         """Those whose label was known."""
         return self._between(table, pd.Timestamp.min, as_of.moment)
 
@@ -286,29 +339,37 @@ class Undated(Timeline):
 
     def place(self, table: ir.Table) -> ir.StringValue:
         """Of each row, 32 hexadecimal digits, which are as good as random."""
-        text, *others = (_text(table[name]) for name in self.contract.ordered_by)
-        for other in others:
-            text = text + BETWEEN + other
-        return text.hexdigest("md5")
+        return digest(table, self.contract.ordered_by)
 
-    def split(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, Side]:
+    def split(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> dict[str, Side]:
         """By shares of every class."""
-        shared, sides = self._shared(table), {}
+        shared, sides = self._shared(table, splits, seed), {}
         for (name, remedy), ends in zip(_MORE.items(), pairwise(splits.bounds[:-1]), strict=True):
             rows = shared.filter(shared[SHARE] >= ends[0], shared[SHARE] < ends[1])
-            sides[name] = Side(self._shuffled(rows.drop(PLACE, CLASS, SHARE)), "", remedy)
+            sides[name] = Side(self.in_order(rows.drop(PLACE, CLASS, SHARE)), "", remedy)
         return sides
 
-    def known(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
+    def n_labelled(self, table: ir.Table, as_of: AsOf, splits: Splits) -> dict[str, int]:
+        """By their shares."""
+        n_rows = table[self.contract.label].count().to_pyarrow().as_py()
+        ends = [round(n_rows * bound) for bound in splits.bounds[:-1]]
+        return {name: end - start for name, (start, end) in zip(_MORE, pairwise(ends), strict=True)}
+
+    def n_learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> int:
+        """By their share."""
+        return sum(self.n_labelled(table, as_of, splits).values())
+
+    def known(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
         """Those that are not set aside."""
-        shared = self._shared(table)
+        shared = self._shared(table, splits, seed)
         return shared.filter(shared[SHARE] < splits.bounds[-2]).drop(PLACE, CLASS, SHARE)
 
-    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits) -> ir.Table:
-        """Those that are not set aside, as if shuffled."""
-        return self._shuffled(self.known(table, as_of, splits))
+    def learned(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
+        """Those that are not set aside."""
+        return self.known(table, as_of, splits, seed)
 
-    def _shuffled(self, rows: ir.Table) -> ir.Table:
+    def in_order(self, rows: ir.Table) -> ir.Table:
+        """As if shuffled."""
         return rows.order_by([_other_half(self.place(rows)), *self.contract.keys])
 
     def marks(self, rows: pd.DataFrame) -> NDArray[np.str_]:
@@ -332,14 +393,17 @@ class Undated(Timeline):
         """All that are in other folds."""
         return np.asarray(folds.of(self.marks(rows)) != fold)
 
-    def _shared(self, table: ir.Table) -> ir.Table:
+    def _shared(self, table: ir.Table, splits: Splits, seed: int) -> ir.Table:
         """Labelled rows, with the share of the rows of their class that come before.
 
-        A group counts as of the last of its classes. Of rows in the same place it is the middle
-        one's share; what comes first is trained on, however few rows the class has.
+        Of many rows some are drawn before, so that ``max_rows`` are not set aside. A group counts
+        as of the last of its classes. Of rows in the same place it is the middle one's share; what
+        comes first is trained on, however few rows the class has.
         """
         contract = self.contract
         rows = contract.outcomes(table.filter(table[contract.label].notnull()))
+        if splits.max_rows is not None:
+            rows = draw(contract, rows, int(splits.max_rows / splits.bounds[-2]), seed)
         rows = rows.mutate(**{PLACE: self.place(rows)})
         rows = rows.mutate(**{CLASS: self._code(rows).max().over(group_by=rows[PLACE])})
         before = ibis.rank().over(group_by=rows[CLASS], order_by=rows[PLACE])
@@ -463,11 +527,3 @@ def windows_back(event_time: ir.TimestampValue, end: pd.Timestamp, days: int) ->
 def _other_half(place: ir.StringValue) -> ir.StringValue:
     """Digits by which rows are shuffled: by the first ones, the last rows are of few classes."""
     return place.substr(16)
-
-
-def _text(values: ir.Value) -> ir.StringValue:
-    """A key as text that is the same on every engine."""
-    if values.type().is_timestamp():
-        # engines differ in the fractions that they keep
-        values = values.truncate("s").epoch_seconds().cast("int64")
-    return values.cast("string")

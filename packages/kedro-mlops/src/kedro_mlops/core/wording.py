@@ -29,6 +29,11 @@ def interval_text(interval: Interval, spec: str = ".3f") -> str:
     return f"{interval.value:{spec}} [{interval.low:{spec}}, {interval.high:{spec}}]"
 
 
+def some_of_text(n_rows: int, drawn_from: int | None) -> str:
+    """How many rows, and of how many they were drawn, if they are not all."""
+    return f"{n_rows:,}" if drawn_from is None else f"{n_rows:,} of {drawn_from:,}"
+
+
 def listed(names: Iterable[str]) -> str:
     """Names in one text, out of which ``names_in`` takes them again, whatever they are."""
     return ", ".join(

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kedro_mlops.contract.columns import Column, Columns
 from kedro_mlops.core.time_params import Parameters
+from kedro_mlops.measures.evaluation import worth_of_more_rows
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.preprocessing import TREATMENT
 from kedro_mlops.reporting import charts
@@ -47,6 +48,7 @@ def render_card(
         champion=champion.metadata,
         evaluation=champion.evaluation,
         people=people,
+        worth=_worth_of_more_rows(task.loss, champion),
         plots=[charts.embed(plot) for plot in _draw(task.loss, champion) if plot is not None],
         decision_metrics=[*(task.metrics | more).of_decisions],
         plotly_js=charts.script(),
@@ -58,6 +60,12 @@ def render_card(
         group=contract.group,
         protected=[contract[name] for name in contract.protected],
         treatment=[text for kind, text in TREATMENT.items() if kind in kinds],
+    )
+
+
+def _worth_of_more_rows(loss: str, champion: ModelPackage) -> str:
+    return (
+        worth_of_more_rows(champion.evaluation.learning_curve, loss) if champion.evaluation else ""
     )
 
 

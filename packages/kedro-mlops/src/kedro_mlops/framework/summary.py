@@ -82,7 +82,7 @@ def _candidate(candidate: ModelPackage) -> str:
     metadata = candidate.metadata
     left_out = ", ".join(f"{name} ({why})" for name, why in metadata.left_out.items())
     return (
-        f"{metadata.family.replace('_', ' ')}, {metadata.n_training_rows:,} rows known as of "
+        f"{metadata.family.replace('_', ' ')}, {metadata.learned_from} rows known as of "
         f"{metadata.as_of:%Y-%m-%d}: {metadata.version}"
         f"{f'; left out: {left_out}' if left_out else ''}"
     )
@@ -96,7 +96,7 @@ def _metrics(metrics: Measured) -> str:
     )
     best, *others = (name for name in metrics.listed if name != metrics.loss)
     return (
-        f"{window.n_rows:,} rows{window.days}: "
+        f"{window.n_in_words} rows{window.days}: "
         f"{measured_text(candidate, best, metrics.loss)} ({baselines}); "
         f"{measured_text(candidate, *others)}"
     )

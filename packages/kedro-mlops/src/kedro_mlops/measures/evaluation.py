@@ -4,16 +4,48 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from kedro_mlops.core.artefacts import Artefact, Interval, is_empty
+from kedro_mlops.core.artefacts import Artefact, Interval, is_empty, is_none
+from kedro_mlops.core.wording import interval_text, metric_name, some_of_text
+
+
+class RowSample(Artefact):
+    """How many labelled rows there are to learn from and to measure on, and how many were taken.
+
+    Attributes:
+        n_known: Rows by window, whose label was known.
+        n_taken: Of these, the rows that came into memory.
+    """
+
+    n_known: dict[str, int]
+    n_taken: dict[str, int]
+
+    @property
+    def all_drawn_from(self) -> int | None:
+        """How many rows there are, if not all were taken."""
+        return None if self.n_known == self.n_taken else sum(self.n_known.values())
+
+    def drawn_from(self, window: str) -> int | None:
+        """How many rows a window has, if not all were taken."""
+        n_known = self.n_known[window]
+        return None if n_known == self.n_taken[window] else n_known
+
+    def n_alike(self, window: str) -> int:
+        """Rows of a window, if of none a greater share is learned from than of another."""
+        share = min(self.n_taken[name] / n for name, n in self.n_known.items() if n)
+        return min(self.n_taken[window], round(self.n_known[window] * share))
 
 
 class MeasuredRows(Artefact):
     """The rows that a model was measured on, and what their labels are in a few figures.
 
     They have no days if rows have no date.
+
+    Attributes:
+        drawn_from: How many there are, if not all were taken.
     """
 
     n_rows: int
+    drawn_from: int | None = Field(None, exclude_if=is_none)
     label: dict[str, float] = Field(default_factory=dict)
     first_day: str = ""
     last_day: str = ""
@@ -27,6 +59,11 @@ class MeasuredRows(Artefact):
         return data
 
     @property
+    def n_in_words(self) -> str:
+        """How many they are."""
+        return some_of_text(self.n_rows, self.drawn_from)
+
+    @property
     def days(self) -> str:
         """From when until when they are, as it follows their number, if they have days."""
         return f", {self.first_day} to {self.last_day}" if self.first_day else ""
@@ -34,6 +71,24 @@ class MeasuredRows(Artefact):
 
 # one dictionary a row
 Table = list[dict[str, str | int | float | None]]
+
+
+def worth_of_more_rows(curve: Table, loss: str) -> str:
+    """What a learning curve says of more rows, in one sentence; nothing if there is none."""
+    if len(curve) < 2:
+        return ""
+    fewer, all_rows = ({name: float(row[name] or 0) for name in row} for row in curve[-2:])
+    gain = Interval(value=all_rows["gain"], low=all_rows["gain_low"], high=all_rows["gain_high"])
+    fell = f"{metric_name(loss)} fell by {interval_text(gain, '.4f')}"
+    worth = (
+        "as many rows again would be worth no more than that"
+        if gain.low > 0
+        else "which may be chance: more rows like these would be worth little"
+    )
+    return (
+        f"With {all_rows['n_rows']:,.0f} rows to learn from instead of {fewer['n_rows']:,.0f}, "
+        f"{fell}{';' if gain.low > 0 else ','} {worth}."
+    )
 
 
 class Evaluation(Artefact):
@@ -51,6 +106,8 @@ class Evaluation(Artefact):
         importance: What each feature is worth to the model, highest first.
         groups: The rates of every group of every protected column, with intervals.
         training_seconds: What the fit of the model that serves took.
+        learning_curve: The loss by the rows that were learned from, and what the last ones won,
+            with intervals; see ``modelling.learning_curve``.
     """
 
     screened: Table
@@ -66,6 +123,7 @@ class Evaluation(Artefact):
     costs: dict[str, Any] = Field(default_factory=dict)
     groups: Table = Field(default_factory=list, exclude_if=is_empty)
     training_seconds: float | None = None
+    learning_curve: Table = Field(default_factory=list, exclude_if=is_empty)
 
 
 class Measured(Artefact):

@@ -21,7 +21,7 @@ from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.task import Task
 
 # weights that are in memory at the same time, but for those of one resample
-MOST_WEIGHTS = 2**25
+MOST_WEIGHTS = 2**22
 
 
 class Bootstrap(Parameters):

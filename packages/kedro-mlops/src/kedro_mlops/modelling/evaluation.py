@@ -21,7 +21,13 @@ from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
-from kedro_mlops.measures.evaluation import Evaluation, Footprint, Measured, MeasuredRows
+from kedro_mlops.measures.evaluation import (
+    Evaluation,
+    Footprint,
+    Measured,
+    MeasuredRows,
+    RowSample,
+)
 from kedro_mlops.measures.fairness import measure_groups
 from kedro_mlops.measures.metrics import (
     Bootstrap,
@@ -43,7 +49,7 @@ from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
 from .nodes import Fitted, Modelling
-from .parts import Part, by_parts, folds_of, parts_by
+from .parts import Part, alike, by_parts, folds_of, parts_by
 
 TREE = "shallow_tree"
 # the models whose ROC curves are kept, and what their scores are called
@@ -62,6 +68,7 @@ def predict_test(
     test: pd.DataFrame,
     rule: DecisionRule,
     seed: int,
+    sample: RowSample | None = None,
 ) -> pd.DataFrame:
     """Score the test rows once, with the candidate and with the baselines.
 
@@ -72,6 +79,7 @@ def predict_test(
         of each baseline.
     """
     task, output = contract.task, contract.task.output(rule)
+    train, validation, _ = alike(contract, sample, train, validation, test, seed)
     parts = parts_by(contract, fitted.folds, train, validation, test)
     scores = scores_of_rows(contract, output, fitted.evaluated, contract.features, test)
     of_tree = by_parts(parts, lambda part: _scores_of_tree(contract, part, seed))
@@ -119,6 +127,7 @@ def evaluate(
     predictions: pd.DataFrame,
     bootstrap: Bootstrap,
     more: Metrics = NO_MORE,
+    sample: RowSample | None = None,
 ) -> Measured:
     """Metrics with intervals for the candidate and the baselines, and the candidate's confusion.
 
@@ -134,6 +143,7 @@ def evaluate(
         **{name: measure(rows, bootstrap, more=more) for name, rows in baselines.items()},
         window=MeasuredRows(
             n_rows=len(scored),
+            drawn_from=sample.drawn_from("test") if sample else None,
             label=task.describe(scored.label),
             **timeline_of(contract).days(predictions),
         ),
@@ -319,6 +329,7 @@ def collect_evaluation(
     importance: pd.DataFrame,
     fitted: Fitted,
     costs: Costs,
+    learning_curve: pd.DataFrame | None = None,
 ) -> Evaluation:
     """What was found of the data and of the candidate, and is to travel with it."""
     scored = Scored.of(contract, predictions)
@@ -338,6 +349,7 @@ def collect_evaluation(
         costs=costs.model_dump(exclude_unset=True),
         training_seconds=fitted.training_seconds,
         groups=metrics.groups,
+        learning_curve=[] if learning_curve is None else json_records(learning_curve),
     )
 
 

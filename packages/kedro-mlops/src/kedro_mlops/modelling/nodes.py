@@ -4,25 +4,27 @@ import hashlib
 import logging
 import time
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from joblib import Parallel, delayed
-from pydantic import Field, PositiveInt, TypeAdapter
+from pydantic import Field, PositiveInt, TypeAdapter, model_validator
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.folds import Folds
-from kedro_mlops.contract.timeline import Side, Splits, timeline_of
+from kedro_mlops.contract.sample import draw
+from kedro_mlops.contract.timeline import LEAST_OF_WINDOW, Side, Splits, timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import AsOf, Parameters, Window
+from kedro_mlops.core.wording import some_of_text
 from kedro_mlops.measures.drift_profile import profile
 from kedro_mlops.measures.drift_reference import Reference
-from kedro_mlops.measures.evaluation import Evaluation, Measured
+from kedro_mlops.measures.evaluation import Evaluation, Measured, RowSample
 from kedro_mlops.measures.metrics import Scored
 from kedro_mlops.models.families import Families, Family, Hyperparameters, loss_estimate
 from kedro_mlops.models.folded import Folded, scores_of_rows
@@ -32,7 +34,7 @@ from kedro_mlops.models.preprocessing import informative, left_out, n_coefficien
 from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
-from .parts import cut_folds, folds_of, parts_by, some_of
+from .parts import alike, cut_folds, folds_of, parts_by
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +71,14 @@ class Modelling(Splits):
         description="Time after which no trial begins but the first of each family; null: no limit",
     )
     max_tuning_rows: PositiveInt | None = Field(
-        None, description="Rows that a trial learns from at most, some of them; null: all"
+        None,
+        description="Of the rows in memory, those that a trial learns from at most, drawn by their "
+        "keys; null: all",
     )
-    max_training_rows: PositiveInt | None = Field(
-        None, description="Rows that any model learns from at most, some of them; null: all"
+    learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default_factory=list,
+        description="Shares of the rows from which the winner is learned once more each, to see "
+        "what more rows are worth; none: nothing is said of it",
     )
     broad_search: bool = Field(
         default=False,
@@ -93,6 +99,28 @@ class Modelling(Splits):
     )
     n_workers: int = Field(gt=0, description="Trials at the same time, a core each")
     importance: Importance
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, data: Any) -> Any:
+        """They had a limit of their own for what models learn from."""
+        if isinstance(data, dict) and "max_training_rows" in data:
+            raise ValueError(
+                "modelling.max_training_rows is now modelling.max_rows, which limits all rows that "
+                "come into memory, those of the validation and the test window among them. Call it "
+                "so in conf/base/parameters_modelling.yml."
+            )
+        return data
+
+    @model_validator(mode="after")
+    def _windows_have_enough_rows(self) -> "Modelling":
+        if self.max_rows is not None and self.max_rows * LEAST_OF_WINDOW < self.min_rows:
+            raise ValueError(
+                f"modelling.max_rows is {self.max_rows}, of which a window may get a tenth, and it "
+                f"needs {self.min_rows} rows: take at least {10 * self.min_rows}, or a smaller "
+                "min_rows."
+            )
+        return self
 
     def for_folds(self) -> "Modelling":
         """Where tables have few rows: with more trials."""
@@ -146,11 +174,12 @@ class Fitted:
 
 
 def split_windows(
-    contract: Columns, model_input: ir.Table, as_of: AsOf, params: Modelling
+    contract: Columns, model_input: ir.Table, as_of: AsOf, params: Modelling, seed: int = 0
 ) -> list[pd.DataFrame]:
     """Cut the labelled rows into train, validation and test windows; see ``contract.timeline``.
 
     Where they are few they are cross-validated: all are test rows, but those before the first fold.
+    Of more than ``max_rows`` that many are drawn, before they come into memory.
 
     Returns:
         Train, validation and test rows in the contract's columns, ordered by event time, or else
@@ -162,14 +191,55 @@ def split_windows(
     """
     timeline = timeline_of(contract)
     if params.cross_validation is not None:
-        learned = timeline.learned(model_input, as_of, params)
-        if learned.count().to_pyarrow().as_py() < params.cross_validation.below_rows:
-            return cut_folds(contract, learned.to_pandas(), params.cross_validation.folds)
-    sides = timeline.split(model_input, as_of, params)
+        learned = timeline.learned(model_input, as_of, params, seed)
+        n_rows = _count(learned)
+        n_taken = min(n_rows, params.max_rows or n_rows)
+        if n_taken < params.cross_validation.below_rows:
+            rows = timeline.in_order(draw(contract, learned, n_taken, seed))
+            return cut_folds(contract, rows.to_pandas(), params.cross_validation.folds)
+    sides = timeline.split(model_input, as_of, params, seed)
     windows = [side.rows.to_pandas() for side in sides.values()]
     for (name, side), rows in zip(sides.items(), windows, strict=True):
         _check_window(contract, name, rows, side, params)
     return windows
+
+
+def _count(rows: ir.Table) -> int:
+    return int(rows.count().to_pyarrow().as_py())
+
+
+def count_rows(
+    contract: Columns,
+    model_input: ir.Table,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    as_of: AsOf,
+    params: Modelling,
+) -> RowSample:
+    """How many labelled rows there are in each window, and how many of them were taken."""
+    windows = {"train": train, "validation": validation, "test": test}
+    n_taken = {name: len(rows) for name, rows in windows.items()}
+    timeline = timeline_of(contract)
+    if validation.empty:
+        # of folds, the rows of all of them have been drawn alike
+        n_rows = timeline.n_learned(model_input, as_of, params)
+        n_train = round(n_rows * n_taken["train"] / sum(n_taken.values()))
+        n_known = {"train": n_train, "validation": 0, "test": n_rows - n_train}
+    else:
+        n_known = timeline.n_labelled(model_input, as_of, params)
+    if params.max_rows is None or sum(n_known.values()) <= params.max_rows:
+        n_known = n_taken
+    sample = RowSample(n_known=n_known, n_taken=n_taken)
+    if sample.all_drawn_from is not None:
+        logger.info(
+            "%s rows were drawn by their keys, as modelling.max_rows says; %s",
+            some_of_text(sum(n_taken.values()), sample.all_drawn_from),
+            ", ".join(
+                f"{name} {some_of_text(n, sample.drawn_from(name))}" for name, n in n_taken.items()
+            ),
+        )
+    return sample
 
 
 def _check_window(
@@ -212,15 +282,17 @@ def fit_winner(
     params: Modelling,
     seed: int,
     code: CodeVersion,
+    sample: RowSample | None = None,
 ) -> Fitted:
     """Refit the winner to be measured and to serve, at the same time if there are workers for it.
 
     Unless the candidate that is known is of the same features, rows, recipe, seed and code: then
     its models are taken as they were fitted.
     """
-    windows = [train, validation, test]
-    folds = folds_of(contract, train, validation, test, params.cross_validation)
-    known = some_of(pd.concat(windows, ignore_index=True), params.max_training_rows, seed)
+    windows = (train, validation, test)
+    folds = folds_of(contract, *windows, params.cross_validation)
+    train, validation, of_test = alike(contract, sample, *windows, seed)
+    known = pd.concat([train, validation, of_test], ignore_index=True)
     recorded = {
         "family": recipe["family"],
         "hyperparameters": recipe["hyperparameters"],
@@ -230,6 +302,7 @@ def fit_winner(
         "n_folds": len(folds) if folds else None,
         **timeline_of(contract).record(*windows),
         "n_training_rows": len(known),
+        "n_known_rows": sample.all_drawn_from if sample else None,
         "lineage": code.lineage_of(hash_rows(*windows)),
         "seed": seed,
     }
@@ -238,12 +311,11 @@ def fit_winner(
         fitted = _fitted_before(known_candidate, recorded, searched)
         if fitted is not None:
             return fitted
-    parts = parts_by(contract, folds, *windows)
-    measured_on = [some_of(part.known, params.max_training_rows, seed) for part in parts]
+    parts = parts_by(contract, folds, train, validation, test)
     with Parallel(min(params.n_workers, 1 + len(parts)), backend="threading") as parallel:
         *measured, (final, seconds) = parallel(
             delayed(_fit_timed)(contract, families[recipe["family"]], recipe, seed, rows)
-            for rows in (*measured_on, known)
+            for rows in (*(part.known for part in parts), known)
         )
     models = [model for model, _ in measured]
     evaluated = Folded(models, folds) if folds else models[0]
@@ -323,6 +395,7 @@ def profile_reference(
     as_of: AsOf,
     window: Window,
     params: Modelling,
+    seed: int = 0,
 ) -> Reference:
     """What the features looked like in training, and the scores and classes on the test window.
 
@@ -330,7 +403,7 @@ def profile_reference(
     is what monitoring calls normal.
     """
     scored, timeline = Scored.of_scores(contract, test_predictions), timeline_of(contract)
-    known = timeline.known(model_input, as_of, params)
+    known = timeline.known(model_input, as_of, params, seed)
     task = contract.task
     columns, taken = task.output().score_columns(), task.output().share_columns
     scores = ibis.memtable(test_predictions[[*contract.ordered_by, *columns, *taken]])

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.folds import NO_FOLDS, Folds
+from kedro_mlops.contract.sample import some_of
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.measures.evaluation import RowSample
 from kedro_mlops.models.folded import in_order
 from kedro_mlops.task.outputs import Floats
 
@@ -88,11 +90,23 @@ def parts_by(
     ]
 
 
-def some_of(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """So many of the rows at most, drawn at random and in their order."""
-    if most is None or len(rows) <= most:
-        return rows
-    return rows.sample(most, random_state=seed).sort_index()
+def alike(
+    contract: Columns,
+    sample: RowSample | None,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    seed: int,
+) -> list[pd.DataFrame]:
+    """The rows to learn from: of no window a greater share, of those there are, than of another.
+
+    Of short windows more rows are taken, to measure on. A model that learned from them all would
+    take the newest time for more than its share of all time.
+    """
+    windows = {"train": train, "validation": validation, "test": test}
+    if sample is None:
+        return [*windows.values()]
+    return [some_of(contract, rows, sample.n_alike(name), seed) for name, rows in windows.items()]
 
 
 def parts_to_tune(

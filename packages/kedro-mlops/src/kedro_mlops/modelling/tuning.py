@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.sample import some_of
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.measures.metrics import Bootstrap
@@ -22,10 +22,13 @@ from kedro_mlops.runtime.serving_spec import hash_of
 
 from .choice import choose
 from .nodes import CodeVersion, Modelling
-from .parts import folds_of, parts_to_tune, some_of
+from .parts import folds_of, parts_to_tune
 from .search import ALL_MADE, Search, Trial
 
 logger = logging.getLogger(__name__)
+
+# parameters on which a search does not depend, its rows and its time being known
+NOT_OF_A_SEARCH = {"max_tuning_seconds", "max_rows", "learning_curve"}
 
 
 def tune(
@@ -62,9 +65,8 @@ def tune(
                 f"{suggestion(family, fit)}"
             )
     folds = folds_of(contract, train, validation, test, params.cross_validation)
-    most = min(params.max_tuning_rows or sys.maxsize, params.max_training_rows or sys.maxsize)
     parts = [
-        replace(part, known=some_of(part.known, most, seed))
+        replace(part, known=some_of(contract, part.known, params.max_tuning_rows, seed))
         for part in parts_to_tune(contract, folds, train, validation, test)
     ]
     rows, params = (test, params.for_folds()) if folds else (validation, params)
@@ -121,7 +123,7 @@ def _identity(
     said = (
         *(search.contract.features, search.task),
         *(hash_rows(rows) for part in search.parts for rows in (part.known, part.asked)),
-        *(search.params.model_dump(exclude={"max_tuning_seconds"}), max_seconds),
+        *(search.params.model_dump(exclude=NOT_OF_A_SEARCH), max_seconds),
         *(bootstrap.model_dump(), search.seed, code.model_dump()),
     )
     return hashlib.sha256(repr(said).encode()).hexdigest()

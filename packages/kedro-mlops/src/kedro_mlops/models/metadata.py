@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kedro_mlops.contract.places import Places
 from kedro_mlops.core.artefacts import Interval, is_none
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.wording import some_of_text
 from kedro_mlops.runtime.serving_spec import hash_of
 from kedro_mlops.task.record import LISTED, Class, DecisionRule, TaskName
 
@@ -72,6 +73,8 @@ class Metadata(BaseModel):
     # where it was cross-validated
     n_folds: int | None = Field(None, exclude_if=is_none)
     n_training_rows: int
+    # of how many these were drawn, if not all were learned from
+    n_known_rows: int | None = Field(None, exclude_if=is_none)
     metrics: dict[str, Interval]
     lineage: Lineage
     seed: int
@@ -92,6 +95,11 @@ class Metadata(BaseModel):
     def listed(self) -> Sequence[str]:
         """The metrics that are named first."""
         return LISTED[self.task]
+
+    @property
+    def learned_from(self) -> str:
+        """How many rows it has learned from, in words."""
+        return some_of_text(self.n_training_rows, self.n_known_rows)
 
     @property
     def tested_on(self) -> str:

@@ -77,7 +77,7 @@ def evaluation(
     loss: str,
     name: str,
 ) -> list[go.Figure | None]:
-    """Pictures of a model's evaluation: models, calibration, ROC, cost, slices, importance.
+    """Pictures of a model's evaluation, in the order of the functions below.
 
     None in the place of what the evaluation does not have.
     """
@@ -90,6 +90,7 @@ def evaluation(
         costs(found.cost, threshold, found.costs) if found.cost and threshold is not None else None,
         slices(pd.DataFrame(found.slices), loss) if found.slices else None,
         importance(pd.DataFrame(found.importance), loss),
+        learning_curve(found.learning_curve, loss) if found.learning_curve else None,
     ]
 
 
@@ -189,6 +190,23 @@ def importance(table: pd.DataFrame, loss: str) -> go.Figure:
         orientation="h",
         marker_color=BLUE,
         error_x={"type": "data", "array": table["spread"]},
+    )
+    return chart
+
+
+def learning_curve(curve: Any, loss: str) -> go.Figure:
+    """The loss by the rows that were learned from, and how much of it each step took away."""
+    points, said = pd.DataFrame(curve), metric_name(loss)
+    chart = figure("Learning curve", "rows learned from", said, xaxis={"type": "log"})
+    # of a step, the loss before it is what that is measured by
+    gain = points[["gain", "gain_low", "gain_high"]].astype(float)
+    chart.add_scatter(
+        x=points["n_rows"],
+        y=points["loss"],
+        mode="lines+markers",
+        line={"color": BLUE},
+        error_y=_ends(-gain["gain"], -gain["gain_high"], -gain["gain_low"]),
+        name="what the last step won, with its interval",
     )
     return chart
 

@@ -1,0 +1,96 @@
+"""What more rows would be worth: the loss of the winner by the rows that it has learned from."""
+
+import logging
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.sample import some_of
+from kedro_mlops.core.json_records import json_records
+from kedro_mlops.measures.evaluation import RowSample, worth_of_more_rows
+from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
+from kedro_mlops.models.families import Families, Hyperparameters
+from kedro_mlops.models.package import scores_of
+from kedro_mlops.task.outputs import Floats
+
+from .nodes import Fitted, Modelling, fit
+from .parts import Part, alike, by_parts, parts_by
+
+logger = logging.getLogger(__name__)
+
+GAIN = {"gain": "value", "gain_low": "low", "gain_high": "high"}
+COLUMNS = ["n_rows", "loss", *GAIN]
+
+
+def measure_learning_curve(
+    contract: Columns,
+    families: Families,
+    fitted: Fitted,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    recipe: Hyperparameters,
+    params: Modelling,
+    bootstrap: Bootstrap,
+    seed: int,
+    sample: RowSample | None = None,
+) -> pd.DataFrame:
+    """Learn the winner from shares of the rows, and measure it on the rows it is measured on.
+
+    Those are the test window, or all folds: there it is known already what the model of all rows
+    says. Nothing is chosen by the curve.
+
+    Returns:
+        One row per share and one for all rows, ascending: rows learned from (on average of folds),
+        the loss, and by how much it is below that of the row before, with an interval. Shares of
+        which the rows are of one class are left out; without shares there is no row.
+    """
+    train, validation, _ = alike(contract, sample, train, validation, test, seed)
+    parts = parts_by(contract, fitted.folds, train, validation, test)
+
+    def known(part: Part, share: float) -> pd.DataFrame:
+        return some_of(contract, part.known, round(len(part.known) * share), seed)
+
+    def tell(part: Part, share: float) -> Floats:
+        family, hyperparameters = families[recipe["family"]], recipe["hyperparameters"]
+        model = fit(contract, family, hyperparameters, seed, known(part, share))
+        with threadpool_limits(1, user_api="openmp"):
+            return scores_of(contract.task.output(), model, part.asked[contract.features])
+
+    shares = [
+        share
+        for share in sorted({*params.learning_curve})
+        if all(known(part, share)[contract.label].unique().size > 1 for part in parts)
+    ]
+    if not shares:
+        return pd.DataFrame(columns=COLUMNS)
+    # what takes longest first
+    with Parallel(params.n_workers, backend="threading") as parallel:
+        found = reversed(
+            parallel(
+                delayed(by_parts)(parts, partial(tell, share=share)) for share in reversed(shares)
+            )
+        )
+    whole = Scored.of_scores(contract, predictions)
+    curve = [*(replace(whole, score=scores) for scores in found), whole]
+    gains = [paired_difference(few, more.score, bootstrap) for few, more in pairwise(curve)]
+    n_known = np.mean([len(part.known) for part in parts])
+    table = pd.DataFrame(
+        {
+            "n_rows": [round(n_known * share) for share in (*shares, 1)],
+            "loss": [float(scored.row_loss.mean()) for scored in curve],
+            **{
+                name: [np.nan, *(getattr(gain, end) for gain in gains)]
+                for name, end in GAIN.items()
+            },
+        }
+    )
+    logger.info(worth_of_more_rows(json_records(table), contract.task.loss))
+    return table
