@@ -3,8 +3,9 @@
 Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` for a part of it,
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
 Prints the machine, every figure of both, and their ratio: above one, ours is better; of drift, also
-how many bare scans it takes, and Evidently, which uv fetches, beside it. What callers notice of
-champions that come while the service runs (``--only swaps``). And what is
+how many bare scans it takes, and Evidently, which uv fetches, beside it; of monitoring, how many
+times its drift alone. What callers notice of champions that come while the service runs
+(``--only swaps``). And what is
 estimated without labels beside what turned out, and intervals (``--only estimates``), and how well
 few rows are learned (``--only quality``), and how a table is profiled that becomes a project
 (``--only adoption``, with ``--copies 30`` ten million rows), which need no run.
@@ -12,10 +13,12 @@ few rows are learned (``--only quality``), and how a table is profiled that beco
 
 import argparse
 
-from benchmarks import adoption, engine, estimates, quality, scoring, serving, swaps
+from benchmarks import adoption, engine, estimates, monitoring, quality, scoring, serving, swaps
 from benchmarks.machine import describe
 
-PARTS = ("engine", "scoring", "adoption", "serving", "swaps", "estimates", "quality")
+PARTS = (
+    "engine", "scoring", "monitoring", "adoption", "serving", "swaps", "estimates", "quality",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -34,6 +37,8 @@ def main() -> None:
             engine.measure(options.copies)
         elif part == "scoring":
             scoring.measure(options.copies)
+        elif part == "monitoring":
+            monitoring.measure(options.copies)
         elif part == "adoption":
             adoption.measure(options.copies)
         elif part == "estimates":

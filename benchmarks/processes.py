@@ -12,7 +12,7 @@ def measure_apart(module: str, function: str, folder: Path) -> tuple[float, floa
     """Seconds, those of the processor, and peak gigabytes of a function in its own process."""
     command = [sys.executable, "-m", module, function, str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, processor, gigabytes = (float(figure) for figure in done.stdout.split())
+    seconds, processor, gigabytes = (float(figure) for figure in done.stdout.split()[-3:])
     return seconds, processor, gigabytes
 
 

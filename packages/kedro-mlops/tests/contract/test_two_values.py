@@ -154,7 +154,7 @@ def test_monitoring_joins_and_measures_it_as_one(
             contract, labelled, account, 0, champion, as_of, horizon, params, bootstrap,
             parameters["gate"]["fairness"],
         )  # fmt: skip
-        return labelled, account, performance
+        return labelled.order_by(contract.keys).to_pandas(), account, performance
 
     labelled, account, performance = watched(columns, said_as(twice, positive, negative))
     expected, counted, measured = watched(COLUMNS, twice)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pytest
@@ -52,7 +53,8 @@ def predictions(package: ModelPackage, history: History, as_of: AsOf, horizon: H
 def joined(
     predictions: ir.Table, history: History, as_of: AsOf, horizon: Horizon
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    return join_labels(COLUMNS, predictions, history.model_input, as_of, horizon)
+    labelled, account = join_labels(COLUMNS, predictions, history.model_input, as_of, horizon)
+    return labelled.order_by(COLUMNS.keys).to_pandas(), account
 
 
 @pytest.fixture(scope="session")
@@ -103,5 +105,14 @@ def performance(
     fairness: dict[str, Any],
 ) -> Performance:
     return measure_performance(
-        COLUMNS, labelled, account, 1234, package, as_of, horizon, params, bootstrap, fairness
+        COLUMNS,
+        ibis.memtable(labelled),
+        account,
+        1234,
+        package,
+        as_of,
+        horizon,
+        params,
+        bootstrap,
+        fairness,
     )

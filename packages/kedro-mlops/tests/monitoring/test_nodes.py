@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -48,6 +49,12 @@ def after(history: History, as_of: AsOf, n: int) -> ir.Table:
     table = history.model_input
     due = table.filter(table[COLUMNS.event_time] >= ibis.literal(as_of.moment), table[Y].notnull())
     return due.order_by(COLUMNS.event_time).limit(n).cache()
+
+
+def joined_rows(contract: Columns, *asked: Any) -> tuple[pd.DataFrame, dict[str, int]]:
+    """What ``join_labels`` gives, the rows in memory, ordered by key."""
+    labelled, account = join_labels(contract, *asked)
+    return labelled.order_by(contract.keys).to_pandas(), account
 
 
 def same_with(rows: ir.Table, **changed: ir.Value) -> ir.Table:
@@ -111,7 +118,7 @@ def test_only_labels_known_at_the_end_of_the_horizon_are_joined(
     end = as_of.after(2)
     known = history.model_input.to_pandas().set_index(COLUMNS.keys)[COLUMNS.label_time]
 
-    labelled, account = join_labels(COLUMNS, predictions, history.model_input, as_of, two_days)
+    labelled, account = joined_rows(COLUMNS, predictions, history.model_input, as_of, two_days)
 
     with_label = labelled.dropna(subset=[Y]).set_index(COLUMNS.keys).index
     assert len(with_label) == account["known"] > 0
@@ -128,7 +135,7 @@ def test_a_label_that_came_twice_counts_once(
     table = history.model_input
     ten, three = after(history, as_of, 10), after(history, as_of, 3)
 
-    again, account = join_labels(
+    again, account = joined_rows(
         COLUMNS, predictions, ibis.union(table, ten, three), as_of, horizon
     )
 
@@ -141,7 +148,7 @@ def test_what_is_only_compared_is_not_predicted_and_comes_with_the_label(
 ) -> None:
     table = history.model_input.mutate(size=ibis.ifelse(ibis._.distance_km > 1000, "far", "near"))
 
-    rows, _account = join_labels(with_compared(COLUMNS, "size"), predictions, table, as_of, horizon)
+    rows, _account = joined_rows(with_compared(COLUMNS, "size"), predictions, table, as_of, horizon)
 
     known = rows[Y].notna()
     sizes = table.select(*COLUMNS.keys, "size").to_pandas()
@@ -160,7 +167,7 @@ def test_labels_that_contradict_each_other_count_as_none(
     table, ten = history.model_input, after(history, as_of, 10)
     otherwise = ibis.union(table, same_with(ten, **{Y: ~ten[Y]}))
 
-    labelled, counted = join_labels(COLUMNS, predictions, otherwise, as_of, horizon)
+    labelled, counted = joined_rows(COLUMNS, predictions, otherwise, as_of, horizon)
 
     keys = ten.select(COLUMNS.keys).to_pandas()
     assert labelled.merge(keys, on=COLUMNS.keys)[Y].isna().tolist() == [True] * 10
@@ -179,7 +186,7 @@ def test_labels_of_rows_that_nobody_predicted_are_counted_and_left_out(
     ten = after(history, as_of, 10)
     predicted = predictions.anti_join(ten, COLUMNS.keys)
 
-    kept, account = join_labels(COLUMNS, predicted, history.model_input, as_of, horizon)
+    kept, account = joined_rows(COLUMNS, predicted, history.model_input, as_of, horizon)
 
     assert account["unknown"] == 10
     assert len(kept) == account["predictions"] == len(labelled) - 10
@@ -197,8 +204,8 @@ def test_a_label_that_is_late_is_pending_and_known_when_looked_at_again(
     when = ibis.ifelse(is_late, late, ibis.least(table[COLUMNS.label_time], soon))
     slow = same_with(table, **{COLUMNS.label_time: when}).cache()
 
-    now, pending = join_labels(COLUMNS, predictions, slow, as_of, horizon)
-    later, _ = join_labels(COLUMNS, predictions, slow, as_of, Horizon(days=horizon.days + 7))
+    now, pending = joined_rows(COLUMNS, predictions, slow, as_of, horizon)
+    later, _ = joined_rows(COLUMNS, predictions, slow, as_of, Horizon(days=horizon.days + 7))
 
     keys = ten.select(COLUMNS.keys).to_pandas()
     assert now.merge(keys, on=COLUMNS.keys)[Y].isna().all()
@@ -224,10 +231,10 @@ def test_where_no_label_is_known_all_are_pending(
 ) -> None:
     silent = same_with(history.model_input, **{Y: ibis.null("boolean")})
 
-    labelled, account = join_labels(COLUMNS, predictions, silent, as_of, horizon)
+    labelled, account = joined_rows(COLUMNS, predictions, silent, as_of, horizon)
 
     assert labelled[Y].isna().all()
-    assert labelled[Y].dtype == "Float64"
+    assert labelled[Y].dtype == "float64"
     assert (account["known"], account["pending"]) == (0, len(labelled))
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,8 +38,10 @@ def calibrated(champion: ModelPackage) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     scores = rng.beta(1, 2, 30_000)
     chance = COLUMNS.task.expected(scores, champion.reference.calibration, None)
+    keys = {name: np.arange(len(scores)) for name in COLUMNS.keys if name != TIME}
     return pd.DataFrame(
         {
+            **keys,
             TIME: np.repeat(pd.date_range("2013-04-01", periods=30), 1000),
             "probability": scores,
             "decision": scores >= 0.5,
@@ -58,7 +61,7 @@ def judge(
 ) -> Callable[..., Performance]:
     def run(labelled: pd.DataFrame, contract: Columns = COLUMNS, **replaced: Any) -> Performance:
         given = {
-            "labelled": labelled,
+            "labelled": ibis.memtable(labelled),
             "labels": ACCOUNT,
             "new_labels": 0,
             "champion": champion,
@@ -226,7 +229,7 @@ def test_windows_cover_every_prediction_and_are_told_oldest_first(
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> None:
-    windows = measure_windows(COLUMNS, labelled, drift, package, params, bootstrap)
+    windows = measure_windows(COLUMNS, ibis.memtable(labelled), drift, package, params, bootstrap)
 
     assert windows["window_start"].tolist() == ["2013-04-01", "2013-04-08"]
     assert windows["n_predictions"].sum() == len(labelled)
@@ -263,7 +266,12 @@ def test_a_window_has_drifted_with_its_score_or_with_enough_features(
     stricter = params.drift.model_copy(update={"min_features": min_features})
 
     windows = measure_windows(
-        COLUMNS, labelled, marked, package, params.model_copy(update={"drift": stricter}), bootstrap
+        COLUMNS,
+        ibis.memtable(labelled),
+        marked,
+        package,
+        params.model_copy(update={"drift": stricter}),
+        bootstrap,
     )
 
     [window] = windows.to_dict(orient="records")
@@ -282,9 +290,9 @@ def test_a_window_without_labels_has_only_its_estimate(
     late = labelled.copy()
     late.loc[late[TIME] >= pd.Timestamp("2013-04-08"), Y] = pd.NA
 
-    first, second = measure_windows(COLUMNS, late, drift, package, params, bootstrap).to_dict(
-        "records"
-    )
+    first, second = measure_windows(
+        COLUMNS, ibis.memtable(late), drift, package, params, bootstrap
+    ).to_dict("records")
 
     assert first["label_coverage"] == pytest.approx(1, abs=0.1)
     assert np.isfinite(first["log_loss"])
@@ -302,9 +310,9 @@ def test_windows_that_the_champion_has_learned_from_have_no_figures(
 ) -> None:
     later = package.with_record(trained_until=pd.Timestamp("2013-04-08"))
 
-    first, second = measure_windows(COLUMNS, labelled, drift, later, params, bootstrap).to_dict(
-        "records"
-    )
+    first, second = measure_windows(
+        COLUMNS, ibis.memtable(labelled), drift, later, params, bootstrap
+    ).to_dict("records")
 
     assert np.isnan([first["log_loss"], first["estimated_log_loss"]]).all()
     assert np.isfinite([second["log_loss"], second["estimated_log_loss"]]).all()
@@ -317,7 +325,9 @@ def test_an_empty_horizon_has_no_windows(
     params: Monitoring,
     bootstrap: Bootstrap,
 ) -> None:
-    windows = measure_windows(COLUMNS, labelled.head(0), drift.head(0), package, params, bootstrap)
+    windows = measure_windows(
+        COLUMNS, ibis.memtable(labelled.head(0)), drift.head(0), package, params, bootstrap
+    )
 
     assert windows.empty
     assert windows.columns.tolist()[: len(WINDOW_COLUMNS)] == WINDOW_COLUMNS

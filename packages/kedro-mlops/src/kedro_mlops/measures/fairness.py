@@ -151,9 +151,9 @@ def fairness_checks(
 
     The lower end of the interval is judged: groups that are treated alike differ by chance.
     """
-    scored = Scored.of(contract, predictions)
     found = {
-        name: rates_by_group(scored, predictions[name], bootstrap) for name in contract.protected
+        name: rates_by_group(Scored.of(contract, predictions), predictions[name], bootstrap)
+        for name in contract.protected
     }
     return [
         _fairness_check(name, rate, rates, limits, bootstrap)

@@ -67,6 +67,15 @@ class Scored:
         return len(self.label)
 
     @property
+    def times(self) -> Floats:
+        """How many rows each stands for, shape (n_rows,)."""
+        return np.ones(len(self.label))
+
+    def resamples(self, bootstrap: "Bootstrap") -> Iterator[Floats]:
+        """Weights of the rows as they are, and of resamples of their blocks, some at a time."""
+        return _parts_of_resamples(self.block, bootstrap)
+
+    @property
     def row_loss(self) -> Floats:
         """The loss of each row, shape (n_rows,)."""
         return self.task.row_loss(self.label, self.score)
@@ -90,7 +99,7 @@ def measure(
     if scored.decided is not None:
         asked.append((scored.decided, metrics.of_decisions))
     resampled: dict[str, list[Floats]] = {name: [] for _, wanted in asked for name in wanted}
-    for weights in _parts_of_resamples(scored.block, bootstrap):
+    for weights in scored.resamples(bootstrap):
         for said, wanted in asked:
             for name, metric in wanted.items():
                 resampled[name].append(metric(scored.label, said, weights))
@@ -155,10 +164,24 @@ def resample_blocks(blocks: pd.Series, bootstrap: Bootstrap) -> Floats:
 def _parts_of_resamples(blocks: pd.Series, bootstrap: Bootstrap) -> Iterator[Floats]:
     """The same, some resamples after the others, so that many rows have room in memory."""
     codes, drawn_from = pd.factorize(blocks)
-    n_blocks = len(drawn_from)
+    weights = draw_blocks(len(drawn_from), bootstrap)
+    for some in parts_of(weights, len(codes)):
+        yield some[:, codes]
+
+
+def draw_blocks(n_blocks: int, bootstrap: Bootstrap) -> Floats:
+    """How often each block is drawn: once, and then by each resample.
+
+    Returns:
+        Shape (1 + n_resamples, n_blocks).
+    """
     rng = np.random.default_rng(bootstrap.seed)
     drawn = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=bootstrap.n_resamples)
-    weights = np.vstack([np.ones(n_blocks), drawn])
-    at_once = max(MOST_WEIGHTS // max(len(codes), 1), 1)
+    return np.vstack([np.ones(n_blocks), drawn])
+
+
+def parts_of(weights: Floats, n_rows: int) -> Iterator[Floats]:
+    """Some resamples after the others, so that weights of so many rows have room in memory."""
+    at_once = max(MOST_WEIGHTS // max(n_rows, 1), 1)
     for first in range(0, len(weights), at_once):
-        yield np.asarray(weights[first : first + at_once, codes], dtype=np.float64)
+        yield weights[first : first + at_once]

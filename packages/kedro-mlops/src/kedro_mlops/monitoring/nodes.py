@@ -27,6 +27,7 @@ from .findings import Answered, ColumnSkew, Quality, Skew
 CHAMPION = "champion"
 # columns of labels by key, beside those of the contract
 N_LABELS, N_KINDS, N_LATER = map(own, ("labels", "kinds", "later labels"))
+PREDICTED = own("predicted")
 
 Distance = Literal["psi", "jensen_shannon", "wasserstein"]
 DISTANCES: tuple[Distance, ...] = get_args(Distance)
@@ -101,7 +102,7 @@ def take_predictions(
 
 def join_labels(
     contract: Columns, predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
-) -> tuple[pd.DataFrame, dict[str, int]]:
+) -> tuple[ir.Table, dict[str, int]]:
     """Join the predictions with the labels known at the end of the horizon.
 
     A label that came twice counts once; labels that contradict each other count as none.
@@ -125,9 +126,8 @@ def join_labels(
     moment = timeline_of(contract).moment
     read = contract.features if contract.task.estimates_loss else []
     kept = dict.fromkeys([*contract.row_index, moment, *compared, *read, *told, contract.label])
-    rows: pd.DataFrame = joined.select(*kept).order_by(contract.keys).to_pandas()
-    labelled = rows.astype({contract.label: "Float64"})
-    return labelled, _account(contract, by_key, predictions, labelled)
+    labelled = joined.select(*kept).mutate({contract.label: _[contract.label].cast("float64")})
+    return labelled, _account(contract, by_key, predictions)
 
 
 def known_labels(
@@ -155,19 +155,24 @@ def known_labels(
     return by_key.mutate({contract.label: (_[N_KINDS] == 1).ifelse(_[contract.label], ibis.null())})
 
 
-def _account(
-    contract: Columns, by_key: ir.Table, predictions: ir.Table, labelled: pd.DataFrame
-) -> dict[str, int]:
-    unknown = by_key.anti_join(predictions, contract.keys).count()
+def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict[str, int]:
+    predicted = predictions.select(*contract.keys, **{PREDICTED: ibis.literal(value=True)})
+    met = by_key.left_join(predicted, contract.keys, rname=own("{name}")).aggregate(
+        known=_[contract.label].count(where=_[PREDICTED].notnull()),
+        unknown=_.count(where=_[PREDICTED].isnull()),
+    )
     found = by_key.aggregate(
         later=_[N_LATER].sum(),
         repeated=(_[N_LABELS] - 1).sum(where=_[N_KINDS] == 1),
         contradicting=_[N_LABELS].sum(where=_[N_KINDS] > 1),
     )
-    [counted] = found.mutate(unknown=unknown.as_scalar()).to_pyarrow().to_pylist()
-    known = int(labelled[contract.label].notna().sum())
-    account = {"predictions": len(labelled), "known": known, "pending": len(labelled) - known}
-    return account | {name: int(n or 0) for name, n in counted.items()}
+    [[all_rows], [counted], [matched]] = (
+        table.to_pyarrow().to_pylist() for table in (predictions.aggregate(n=_.count()), found, met)
+    )
+    n, known = all_rows["n"], matched["known"]
+    account = {"predictions": n, "known": known, "pending": n - known}
+    others = counted | {"unknown": matched["unknown"]}
+    return account | {name: int(count or 0) for name, count in others.items()}
 
 
 def count_new_labels(

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,7 @@ from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import listed, names_in
+from kedro_mlops.measures.counted import Seen, see
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
 from kedro_mlops.measures.metrics import (
     Bootstrap,
@@ -33,7 +36,7 @@ WINDOW_COLUMNS = [
 
 def measure_performance(
     contract: Columns,
-    labelled: pd.DataFrame,
+    labelled: ir.Table,
     labels: dict[str, int],
     new_labels: int,
     champion: ModelPackage,
@@ -52,30 +55,32 @@ def measure_performance(
     relation between what is known of a row and its label is what it was on the test window: it
     sees rows that are harder, and not a world that has changed.
     """
-    rows = labelled.dropna(subset=[contract.label])
-    known = Scored.of(contract, rows)
+    seen = see(contract, labelled)
+    known, n_predictions = seen.known, len(seen.all)
     # a part of the gate's parameters, which Kedro types only where it types the whole
     limits = FairnessLimits.model_validate(fairness)
     learned = _learned_from_these(champion, as_of)
-    unknown_because = learned or _too_few(known, len(labelled), params)
-    can_estimate = not learned and len(labelled) >= params.min_labelled_rows
+    unknown_because = learned or _too_few(known, n_predictions, params)
+    can_estimate = not learned and n_predictions >= params.min_labelled_rows
     task, metadata = contract.task, champion.metadata
-    estimated = _estimate(contract, labelled, champion, bootstrap) if can_estimate else {}
+    estimated = _estimate(contract, seen, champion, bootstrap) if can_estimate else {}
+    rows = _compared(contract, labelled)
     assert known.decided is not None
+    confusion = task.confusion(known.label, known.decided, known.times)
     return Performance(
         model=Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
         first_day=f"{as_of.moment:%Y-%m-%d}",
         last_day=f"{as_of.after(horizon.days - 1):%Y-%m-%d}",
-        n_predictions=len(labelled),
+        n_predictions=n_predictions,
         n_labelled=len(known),
-        label_coverage=len(known) / max(len(labelled), 1),
+        label_coverage=len(known) / max(n_predictions, 1),
         labels=labels,
         new_labels=new_labels if contract.has_time else None,
         unknown_because=unknown_because,
         loss=task.loss,
         listed=task.listed,
         metrics={} if unknown_because else measure(known, bootstrap, more=more),
-        confusion={} if unknown_because else task.confusion(known.label, known.decided),
+        confusion={} if unknown_because else confusion,
         estimated=estimated,
         tested_on=metadata.tested_on,
         reference=metadata.metrics,
@@ -86,7 +91,7 @@ def measure_performance(
 
 def measure_windows(
     contract: Columns,
-    labelled: pd.DataFrame,
+    labelled: ir.Table,
     drift: pd.DataFrame,
     champion: ModelPackage,
     params: Monitoring,
@@ -100,16 +105,17 @@ def measure_windows(
     """
     rows, task = [], contract.task
     for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
-        moment = labelled[timeline_of(contract).moment]
-        inside = labelled[moment.between(str(start), str(end), inclusive="left")]
-        known = Scored.of(contract, inside.dropna(subset=[contract.label]))
+        moment, ends = labelled[timeline_of(contract).moment], (str(start), str(end))
+        since, until = (ibis.literal(pd.Timestamp(day)) for day in ends)
+        seen = see(contract, labelled.filter(moment >= since, moment < until))
+        known, n_predictions = seen.known, len(seen.all)
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
         # its figures on rows that it has learned from would flatter it
         learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
         figures = {}
         if not learned:
-            estimated = _estimate(contract, inside, champion, bootstrap)
+            estimated = _estimate(contract, seen, champion, bootstrap)
             realised = measure(known, bootstrap, task.main_metrics)
             figures = flatten(realised) | flatten(estimated, "estimated_")
         rows.append(
@@ -117,9 +123,9 @@ def measure_windows(
                 "model_version": champion.version,
                 "window_start": start,
                 "window_end": end,
-                "n_predictions": len(inside),
+                "n_predictions": n_predictions,
                 "n_labelled": len(known),
-                "label_coverage": len(known) / max(len(inside), 1),
+                "label_coverage": len(known) / max(n_predictions, 1),
                 "drifted": bool(
                     beyond.get("score", 0) or beyond.get("feature", 0) >= params.drift.min_features
                 ),
@@ -164,11 +170,20 @@ def _too_few(known: Scored, n_predictions: int, params: Monitoring) -> str | Non
     return None
 
 
+def _compared(contract: Columns, labelled: ir.Table) -> pd.DataFrame:
+    """Rows whose label is known, if some of their groups are to be compared."""
+    if not contract.protected:
+        return pd.DataFrame()
+    known = labelled.filter(labelled[contract.label].notnull())
+    rows: pd.DataFrame = known.order_by(contract.keys).to_pandas()
+    return rows
+
+
 def _estimate(
-    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, bootstrap: Bootstrap
+    contract: Columns, seen: Seen, champion: ModelPackage, bootstrap: Bootstrap
 ) -> dict[str, Interval]:
     """What metrics are to be expected, whatever the labels are."""
-    task, scored = contract.task, Scored.of_scores(contract, rows)
-    calibration = champion.reference.calibration
-    expected = task.expected(scored.score, calibration, champion.expected_losses(rows))
+    task, scored = contract.task, seen.all
+    losses = None if seen.rows is None else champion.expected_losses(seen.rows)
+    expected = task.expected(scored.score, champion.reference.calibration, losses)
     return measure(replace(scored, label=expected), bootstrap, task.estimated_metrics)

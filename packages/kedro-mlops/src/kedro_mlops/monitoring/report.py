@@ -1,12 +1,15 @@
 """The monitoring report: one HTML page, readable in a minute, complete in itself."""
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.measures.cells import cells
+from kedro_mlops.measures.counted import see
 from kedro_mlops.measures.drift_profile import bin_labels
-from kedro_mlops.measures.metrics import Scored
+from kedro_mlops.measures.grids import EdgeGrid
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
@@ -19,30 +22,32 @@ DRIFT_ROWS = 8
 
 def draw_monitoring(
     contract: Columns,
-    labelled: pd.DataFrame,
+    labelled: ir.Table,
     windows: pd.DataFrame,
     drift: pd.DataFrame,
     champion: ModelPackage,
 ) -> list[go.Figure]:
     """Pictures of the horizon: performance by window, calibration, score, drift."""
     task, metrics = contract.task, champion.metadata.metrics
-    known = Scored.of(contract, labelled.dropna(subset=[contract.label]))
+    known = see(contract, labelled).known
     return [
         charts.performance(windows, metrics[task.loss], champion.metadata.tested_on, task.loss),
-        charts.calibration(task.calibration_curve(known.label, known.score)),
+        charts.calibration(task.calibration_curve(known.label, known.score, known.times)),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
     ]
 
 
-def _draw_scores(labelled: pd.DataFrame, champion: ModelPackage) -> go.Figure:
+def _draw_scores(labelled: ir.Table, champion: ModelPackage) -> go.Figure:
     reference = champion.reference.score
     # of several, the first
     score = next(iter(reference.edges))
     edges = reference.edges[score]
     n_bins = len(edges) + 1
     before = np.array(reference.in_bins(score))
-    now = np.bincount(np.digitize(labelled[score], edges), minlength=n_bins)
+    bins = labelled.group_by(bin=cells(EdgeGrid(edges=edges, means=[]), labelled[score]))
+    counted = bins.aggregate(n=labelled.count()).to_pyarrow().to_pydict()
+    now = np.bincount(counted["bin"], counted["n"], minlength=n_bins)
     shares = {
         name: (counts / max(counts.sum(), 1)).tolist()
         for name, counts in {champion.metadata.tested_on: before, "now": now}.items()

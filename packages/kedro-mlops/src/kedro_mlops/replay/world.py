@@ -163,6 +163,8 @@ class Tick:
         folders["champion"] = self.model(champion)
         given = {**self.parameters, **overrides}
         made = self.world.run(["scoring", "monitoring"], wanted, given, **folders)
-        label = self.world.contract.label
-        self._rows[champion] = made["labelled_predictions"].dropna(subset=[label])
+        contract, labelled = self.world.contract, made["labelled_predictions"]
+        known = labelled.filter(labelled[contract.label].notnull())
+        # the next look writes its rows over these
+        self._rows[champion] = known.order_by(contract.keys).to_pandas()
         return made

@@ -124,6 +124,7 @@ class Binary(Task):
     # shares that are flagged: of all rows, of the positives, of the negatives
     rates = ("selection_rate", "true_positive_rate", "false_positive_rate")
     baseline = "base_rate"
+    countable = True
 
     @staticmethod
     def fits(label: "Column") -> bool:
@@ -207,19 +208,24 @@ class Binary(Task):
         """The area under the ROC curve."""
         return float(roc_auc(labels, scores, np.ones((1, len(labels))))[0])
 
-    def confusion(self, labels: Floats, decided: Floats) -> dict[str, int]:
+    def confusion(
+        self, labels: Floats, decided: Floats, times: Floats | None = None
+    ) -> dict[str, int]:
         """How many rows of either class are flagged, and how many are not."""
         positive, flagged = labels == 1, decided == 1
+        counted = np.ones(len(labels)) if times is None else times
         return {
-            "true_positives": int((positive & flagged).sum()),
-            "false_positives": int((~positive & flagged).sum()),
-            "false_negatives": int((positive & ~flagged).sum()),
-            "true_negatives": int((~positive & ~flagged).sum()),
+            "true_positives": int(counted[positive & flagged].sum()),
+            "false_positives": int(counted[~positive & flagged].sum()),
+            "false_negatives": int(counted[positive & ~flagged].sum()),
+            "true_negatives": int(counted[~positive & ~flagged].sum()),
         }
 
-    def calibration_curve(self, labels: Floats, scores: Floats) -> pd.DataFrame:
+    def calibration_curve(
+        self, labels: Floats, scores: Floats, times: Floats | None = None
+    ) -> pd.DataFrame:
         """Mean probability and share of positives, in the bins of ``calibration_error``."""
-        return mean_by_bin(equal_bins(scores), scores, labels)
+        return mean_by_bin(equal_bins(scores), scores, labels, times)
 
     def roc_curves(self, labels: Floats, scores: Floats) -> dict[str, tuple[Floats, Floats]]:
         """That of the positive class."""

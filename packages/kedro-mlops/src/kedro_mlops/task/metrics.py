@@ -86,8 +86,14 @@ def equal_bins(p: Floats) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def mean_by_bin(
-    bins: np.ndarray[tuple[int], np.dtype[np.int64]], predicted: Floats, observed: Floats
+    bins: np.ndarray[tuple[int], np.dtype[np.int64]],
+    predicted: Floats,
+    observed: Floats,
+    times: Floats | None = None,
 ) -> pd.DataFrame:
     """What was predicted and observed, on average, and ``n_rows`` of each bin that has rows."""
-    rows = pd.DataFrame({"predicted": predicted, "observed": observed}).groupby(bins)
-    return rows.mean().assign(n_rows=rows.size()).reset_index(drop=True)
+    n_rows = np.ones(len(bins)) if times is None else times
+    rows = pd.DataFrame({"predicted": predicted, "observed": observed}).mul(n_rows, axis=0)
+    sums = rows.assign(n_rows=n_rows).groupby(bins).sum()
+    means = sums[["predicted", "observed"]].div(sums["n_rows"], axis=0)
+    return means.assign(n_rows=sums["n_rows"].astype(int)).reset_index(drop=True)

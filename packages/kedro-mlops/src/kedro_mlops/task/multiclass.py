@@ -188,19 +188,24 @@ class Multiclass(Task):
         areas = [roc_auc(labels[:, i], scores[:, i], one)[0] for i in range(len(self.classes))]
         return float(np.nanmax([0.5, *areas]))
 
-    def confusion(self, labels: Floats, decided: Floats) -> dict[str, int]:
+    def confusion(
+        self, labels: Floats, decided: Floats, times: Floats | None = None
+    ) -> dict[str, int]:
         """Rows by the true class and the one that is taken."""
-        counts = (labels.T @ decided).astype(int).tolist()
+        counted = decided if times is None else decided * times[:, None]
+        counts = (labels.T @ counted).astype(int).tolist()
         return {
             f"{true} taken for {taken}" if true != taken else f"{true}": n
             for true, row in zip(self.classes, counts, strict=True)
             for taken, n in zip(self.classes, row, strict=True)
         }
 
-    def calibration_curve(self, labels: Floats, scores: Floats) -> pd.DataFrame:
+    def calibration_curve(
+        self, labels: Floats, scores: Floats, times: Floats | None = None
+    ) -> pd.DataFrame:
         """Mean probability of the most probable class, and how often it is true."""
         observed, top = _top(labels, scores)
-        return mean_by_bin(equal_bins(top), top, observed)
+        return mean_by_bin(equal_bins(top), top, observed, times)
 
     def roc_curves(self, labels: Floats, scores: Floats) -> dict[str, tuple[Floats, Floats]]:
         """That of each class that is there, against the others."""

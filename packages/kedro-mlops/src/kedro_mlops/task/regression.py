@@ -197,15 +197,20 @@ class Regression(Task):
             return 0.5
         return float(0.5 + abs(np.corrcoef(labels, scores)[0, 1]) / 2)
 
-    def confusion(self, labels: Floats, decided: Floats) -> dict[str, int]:
+    def confusion(
+        self, labels: Floats, decided: Floats, times: Floats | None = None
+    ) -> dict[str, int]:
         """Nothing: no decision is taken."""
         return {}
 
-    def calibration_curve(self, labels: Floats, scores: Floats) -> pd.DataFrame:
-        """Means of predictions and labels, in bins of as many rows."""
+    def calibration_curve(
+        self, labels: Floats, scores: Floats, times: Floats | None = None
+    ) -> pd.DataFrame:
+        """Means of predictions and labels, in bins of as many of these."""
         parts = np.linspace(0, 1, CURVE_BINS + 1)[1:-1]
         edges = np.unique(np.quantile(scores, parts) if len(scores) else scores)
-        return mean_by_bin(np.searchsorted(edges, scores, side="right"), scores, labels)
+        bins = np.searchsorted(edges, scores, side="right")
+        return mean_by_bin(bins, scores, labels, times)
 
     def roc_curves(self, labels: Floats, scores: Floats) -> dict[str, tuple[Floats, Floats]]:
         """There is none."""

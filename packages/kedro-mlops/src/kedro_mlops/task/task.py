@@ -68,6 +68,8 @@ class Task(ABC):
         estimated_metrics: Those that are right on average where labels are expected ones.
         priced: The costs that its decisions have.
         estimates_loss: Whether expected labels need a model of the loss.
+        countable: Whether rows of the same label and decision, and of nearly the same score, are
+            alike to the metrics.
         label: The column of the label.
         classes: Its values, in the order of their codes; of two, the positive is last.
         unit: Of a number.
@@ -82,6 +84,7 @@ class Task(ABC):
     estimated_metrics: ClassVar[Metrics]
     priced: ClassVar[tuple[str, ...]]
     estimates_loss: ClassVar[bool] = False
+    countable: ClassVar[bool] = False
 
     label: str
     classes: tuple[Class, ...] = ()
@@ -195,12 +198,19 @@ class Task(ABC):
         """How well scores tell labels: 0.5 not at all, 1 entirely."""
 
     @abstractmethod
-    def confusion(self, labels: Floats, decided: Floats) -> dict[str, int]:
-        """Rows by what they are and what was decided."""
+    def confusion(
+        self, labels: Floats, decided: Floats, times: Floats | None = None
+    ) -> dict[str, int]:
+        """Rows by what they are and what was decided; each stands for some, or for itself."""
 
     @abstractmethod
-    def calibration_curve(self, labels: Floats, scores: Floats) -> pd.DataFrame:
-        """What was ``predicted`` and ``observed``, on average, and ``n_rows`` of bins of rows."""
+    def calibration_curve(
+        self, labels: Floats, scores: Floats, times: Floats | None = None
+    ) -> pd.DataFrame:
+        """What was ``predicted`` and ``observed``, on average, and ``n_rows`` of bins of rows.
+
+        Each row stands for some, or for itself.
+        """
 
     @abstractmethod
     def roc_curves(self, labels: Floats, scores: Floats) -> dict[str, tuple[Floats, Floats]]:

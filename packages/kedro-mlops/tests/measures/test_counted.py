@@ -1,0 +1,95 @@
+"""What is counted says what rows say."""
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from example.factories import COLUMNS
+
+from kedro_mlops.measures.counted import Counted, see
+from kedro_mlops.measures.metrics import Bootstrap, Scored, measure
+
+BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
+N_ROWS, TIME, Y = 60_000, COLUMNS.event_time, COLUMNS.label
+EXACT = {"precision", "recall", "f1", "flagged_share", "lift"}
+WITHIN = {
+    "roc_auc": 1e-4,
+    "average_precision": 1e-4,
+    "log_loss": 1e-5,
+    "brier_score": 1e-5,
+    "calibration_error": 1e-5,
+}
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    """Two months of scores, and labels that follow from them; one in ten is not known."""
+    rng = np.random.default_rng(0)
+    scores = rng.beta(1, 3, N_ROWS)
+    labels = (rng.random(N_ROWS) < scores).astype(float)
+    keys = {name: rng.permutation(N_ROWS) for name in COLUMNS.keys if name != TIME}
+    moments = pd.Timestamp("2013-04-01") + pd.to_timedelta(rng.integers(0, 60 * 24, N_ROWS), "h")
+    return pd.DataFrame(
+        {
+            **keys,
+            TIME: moments,
+            "probability": scores,
+            "decision": scores >= 0.3,
+            Y: np.where(rng.random(N_ROWS) < 0.1, np.nan, labels),
+        }
+    ).sort_values(COLUMNS.keys, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def counted(rows: pd.DataFrame) -> Counted:
+    seen = see(COLUMNS, ibis.memtable(rows.sample(frac=1, random_state=0)))
+    assert (len(seen.all), len(seen.known)) == (N_ROWS, rows[Y].notna().sum())
+    assert isinstance(seen.known, Counted)
+    return seen.known
+
+
+def test_metrics_and_their_intervals_are_those_of_the_rows(
+    rows: pd.DataFrame, counted: Counted
+) -> None:
+    known = Scored.of(COLUMNS, rows.dropna(subset=[Y]))
+
+    expected, found = measure(known, BOOTSTRAP), measure(counted, BOOTSTRAP)
+
+    assert found.keys() == expected.keys() == EXACT | WITHIN.keys()
+    for name, interval in expected.items():
+        within = WITHIN.get(name, 1e-12)
+        assert dict(found[name]) == pytest.approx(dict(interval), rel=0, abs=within), name
+
+
+def test_the_same_rows_in_another_order_give_the_same_figures(
+    rows: pd.DataFrame, counted: Counted
+) -> None:
+    shuffled = rows.sample(frac=1, random_state=1)
+
+    again = see(COLUMNS, ibis.memtable(shuffled)).known
+
+    assert measure(again, BOOTSTRAP) == measure(counted, BOOTSTRAP)
+
+
+def test_confusion_and_calibration_are_those_of_the_rows(
+    rows: pd.DataFrame, counted: Counted
+) -> None:
+    known, task = Scored.of(COLUMNS, rows.dropna(subset=[Y])), COLUMNS.task
+
+    curve = task.calibration_curve(counted.label, counted.score, counted.times)
+
+    assert task.confusion(counted.label, counted.decided, counted.times) == task.confusion(
+        known.label, known.decided
+    )
+    pd.testing.assert_frame_equal(curve, task.calibration_curve(known.label, known.score))
+
+
+def test_rows_that_are_alike_are_one(rows: pd.DataFrame) -> None:
+    several = pd.concat([rows.assign(**{COLUMNS.keys[0]: i}) for i in range(3)])
+
+    once, thrice = (see(COLUMNS, ibis.memtable(each)).known for each in (rows, several))
+
+    assert len(thrice) == 3 * len(once)
+    assert len(thrice.label) == len(once.label) < len(rows)
+    one, other = (measure(scored, BOOTSTRAP)["log_loss"].value for scored in (once, thrice))
+    assert one == pytest.approx(other, abs=1e-12)
