@@ -121,6 +121,24 @@ def test_a_champion_that_does_as_expected_is_left_alone_and_every_rule_says_why(
     assert decision.drifted == refused(decision) == []
 
 
+def test_new_labels_are_compared_with_all_that_were_known_not_with_those_that_were_drawn(
+    look: Decide,
+) -> None:
+    drawn = tiny_package(
+        version="champion",
+        as_of=AS_OF.moment,
+        trained_until=AS_OF.moment,
+        n_training_rows=1000,
+        n_known_rows=20_000,
+    )
+
+    decision = look(performance=performing(new_labels=500), serving=drawn)
+
+    assert "new labels" not in fired(decision)
+    assert any("2% of its 20,000 rows" in reason for reason in decision.reasons)
+
+
+
 @pytest.mark.parametrize(
     ("found", "rule", "reason"),
     [

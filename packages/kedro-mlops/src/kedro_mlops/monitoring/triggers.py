@@ -145,10 +145,12 @@ def _new_labels(performance: Performance, champion: ModelPackage, limit: float) 
     if performance.new_labels is None:
         reason = "It does not apply: rows have no date, so nobody knows which labels are new."
         return _rule("new labels", False, None, limit, reason)
-    share = performance.new_labels / champion.metadata.n_training_rows
+    # it may have learned from some of them only
+    n_known = champion.metadata.n_known_rows or champion.metadata.n_training_rows
+    share = performance.new_labels / n_known
     reason = (
         f"{performance.new_labels:,} labels became known since the champion was trained, "
-        f"{share:.0%} of its {champion.metadata.n_training_rows:,} rows; {limit:.0%} retrain."
+        f"{share:.0%} of its {n_known:,} rows; {limit:.0%} retrain."
     )
     return _rule("new labels", share >= limit, share, limit, reason)
 
