@@ -138,7 +138,6 @@ def test_new_labels_are_compared_with_all_that_were_known_not_with_those_that_we
     assert any("2% of its 20,000 rows" in reason for reason in decision.reasons)
 
 
-
 @pytest.mark.parametrize(
     ("found", "rule", "reason"),
     [
