@@ -6,11 +6,13 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from driving.project import Project, is_free, versions
+from driving.raw_tables import YEAR, some_flights, write_package
 from driving.readme import commands, example_answer
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -125,6 +127,7 @@ def look_and_wait(project: Project, command: str) -> None:
 
 def retrain_on_demand(project: Project, command: str) -> None:
     """A person's demand trains a candidate as of the end of the days that were looked at."""
+    # with every flight, or what is looked at would be another table than what was learned from
     with _short(project):
         said = project.must(command, timeout=900)
 
@@ -160,9 +163,8 @@ def list_candidates(project: Project, command: str) -> None:
 
 def roll_back(project: Project, command: str) -> None:
     """The champion before serves again, and the one that was left stays out."""
-    first, *_, newest = [
-        json.loads((champion / "metadata.json").read_text()) for champion in _champions(project)
-    ]
+    champions = [json.loads((c / "metadata.json").read_text()) for c in _champions(project)]
+    first, newest = champions[0], champions[-1]
     if newest["version"] == first["version"]:
         candidate = json.loads((_candidates(project)[-1] / "metadata.json").read_text())
         newest = candidate
@@ -179,7 +181,7 @@ def roll_back(project: Project, command: str) -> None:
 def replay_and_stop(project: Project, command: str) -> None:
     """A replay can be stopped at any moment; what it has lived stays."""
     lived = project.folder / "data/replay/ticks.jsonl"
-    with _short(project, "replay"), project.started(command) as running:
+    with _short(project, "replay") as short, short.started(command) as running:
         running.wait_for(lived.exists, "the first tick is complete", timeout=600)
         running.send_to_group(signal.SIGINT)
         status = running.process.wait(60)
@@ -192,8 +194,8 @@ def replay_and_stop(project: Project, command: str) -> None:
 def run_another_day(project: Project, command: str) -> None:
     """The candidate of another day is judged against the champion on rows new to both."""
     *_, incumbent = _champions(project)
-    with _short(project):
-        said = project.must(command, timeout=900)
+    with _short(project) as short:
+        said = short.must(command, timeout=900)
 
     before = json.loads((incumbent / "metadata.json").read_text())["version"]
     [*_, newest] = _champions(project)
@@ -295,12 +297,16 @@ WAYS: dict[tuple[str, ...], Callable[..., None]] = {
 
 
 @contextlib.contextmanager
-def _short(project: Project, env: str = "local") -> Iterator[None]:
-    """With a person's own settings, that make the loop short."""
+def _short(project: Project, env: str = "local") -> Iterator[Project]:
+    """With a person's own settings, that make the loop short, and fewer flights."""
+    fewer = project.folder.parent / "fewer"
+    if not fewer.exists():
+        write_package(fewer, some_flights(YEAR, every=3))
     settings = project.folder / f"conf/{env}/parameters.yml"
     before = settings.read_text() if settings.exists() else ""
     settings.write_text(before + SHORT)
-    yield
+    path = f"{project.environment['PYTHONPATH']}:{fewer}"
+    yield replace(project, environment=project.environment | {"PYTHONPATH": path})
     settings.write_text(before)
 
 
