@@ -29,7 +29,7 @@ OF_SHELL = {*";&|<>$`*?"}
 # what a person's shell may have set, and a bare machine has not
 FOREIGN = (
     "API_KEYS", "BENTOML_", "CHALLENGER_", "FEATURE_", "GIT_", "KEDRO_", "MAKE", "MAX_", "MFLAGS",
-    "OPEN_PATHS", "PREDICTION_LOG_", "TRIAL_",
+    "OPEN_PATHS", "PREDICTION_LOG_", "SPARK_", "TRIAL_",
 )  # fmt: skip
 
 

@@ -81,6 +81,14 @@ def test_the_hash_of_a_file_that_is_not_there_is_unknown(project):
     assert resolvers.file_sha256("poetry.lock") == "unknown"
 
 
+def test_an_environment_variable_that_is_not_set_has_a_default(monkeypatch):
+    monkeypatch.delenv("SPARK_MASTER", raising=False)
+    assert resolvers.environment("SPARK_MASTER", "local[2]") == "local[2]"
+
+    monkeypatch.setenv("SPARK_MASTER", "spark://host:7077")
+    assert resolvers.environment("SPARK_MASTER", "local[2]") == "spark://host:7077"
+
+
 @pytest.mark.filterwarnings("ignore:register_new_resolver")
 def test_configuration_may_ask_for_every_value(project):
     (project / "conf" / "base").mkdir(parents=True)

@@ -94,7 +94,8 @@ def derive_flight(raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
 
 
 def _scheduled_departure(raw: Mapping[str, ir.Value]) -> ir.TimestampValue:
-    return ibis.timestamp(*(raw[part] for part in ("year", "month", "day", "hour", "minute")), 0)
+    day = ibis.date(raw["year"], raw["month"], raw["day"]).cast("timestamp")
+    return day + (raw["hour"] * 60 + raw["minute"]).as_interval("m")
 
 
 def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:

@@ -59,6 +59,8 @@ IS_SYMBOL = re.compile(r"[^\W\d]+|[^\w\s+\-.,']+")
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table
 LINE = own("whole line")
+# and of the numbers of its rows, from 1, where the engine would have to count them one by one
+ROW = own("row")
 
 
 class Contract(pa.DataFrameModel):

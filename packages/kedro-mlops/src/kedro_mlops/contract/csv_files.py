@@ -12,7 +12,7 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from itertools import chain
@@ -32,10 +32,11 @@ from kedro_datasets._typing import TablePreview
 from numpy.typing import NDArray
 from pyarrow import csv as arrow
 
+from kedro_mlops.core.engine import DEFAULT_CONNECTION, DUCKDB, EngineMixin
 from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.core.parquet import write_batches
 
-from .columns import LINE
+from .columns import LINE, ROW
 from .tables import personal_names
 
 HEAD_BYTES = 4096
@@ -90,7 +91,7 @@ class LoadArgs(NamedTuple):
     names: list[str] | None = None
 
 
-class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
+class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
     """A CSV file that comes from outside, all of whose cells are text; or a folder of such.
 
     As long as its files are what they were, loading gives the same table.
@@ -99,6 +100,7 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
         filepath: The file or folder, with the protocol of any filesystem that fsspec knows.
         load_args: See ``LoadArgs``; a ``quotechar`` that is null makes quotes plain characters.
         credentials: Arguments of that filesystem.
+        connection: Of the engine that computes with the table; see ``EngineMixin``.
         metadata: Ignored by Kedro, read by plugins.
     """
 
@@ -108,6 +110,7 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
         filepath: str,
         load_args: dict[str, Any] | None = None,
         credentials: dict[str, Any] | None = None,
+        connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         unknown = sorted((load_args or {}).keys() - set(LoadArgs._fields))
@@ -121,6 +124,7 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
         self._filepath = PurePosixPath(path)
         self._fs = fsspec.filesystem(protocol, **(credentials or {}))
         self._args = LoadArgs(**(load_args or {}))
+        self._connection_config = connection or DEFAULT_CONNECTION
         self._files: list[str] = []
         self._table: ir.Table | None = None
         self.metadata = metadata
@@ -130,7 +134,8 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
 
         Returns:
             A column of text for each of the header's; and ``LINE``, if there are lines that do not
-            have a cell for each of them: then the others are missing.
+            have a cell for each of them: then the others are missing. Where the engine cannot
+            read memory, ``ROW``, too.
 
         Raises:
             BadFileError: if a file is empty, damaged, no text or of another encoding, if a quote
@@ -139,7 +144,7 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
         parts = self._parts()
         files = [self._fs.ukey(str(part._filepath)) for part in parts]
         if self._table is None or files != self._files:
-            self._files, self._table = files, _as_table(parts)
+            self._files, self._table = files, self._of(parts)
         return self._table
 
     def batches(self, odd: list[arrow.InvalidRow] | None = None) -> Iterator[pa.RecordBatch]:
@@ -157,6 +162,11 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
                 names = part._names(reader.schema.names)
                 for batch in reader:
                     yield batch.rename_columns(names)
+
+    def _of(self, parts: list[Self]) -> ir.Table:
+        if self._connection_config["backend"] == DUCKDB:
+            return _as_table(parts)  # it reads them where they are
+        return _as_file(parts, self._connection)
 
     def _parts(self) -> list[Self]:
         """Itself, or the files of the folder."""
@@ -228,7 +238,7 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
     def preview(self, nrows: int = 5) -> TablePreview:
         """Show the first rows, without what is personal, in the form that kedro-viz reads."""
         table = self.load()
-        shown = [name for name in table.columns if name not in {*personal_names(), LINE}]
+        shown = [name for name in table.columns if name not in {*personal_names(), LINE, ROW}]
         return TablePreview(table.select(shown).limit(nrows).to_pandas().to_dict(orient="split"))
 
     def save(self, data: ir.Table) -> None:  # noqa: ARG002
@@ -349,28 +359,56 @@ class CSVTextDataset(AbstractDataset[ir.Table, ir.Table]):
         return bool(self._fs.exists(str(self._filepath)))
 
 
-def _as_table(parts: Sequence[CSVTextDataset]) -> ir.Table:
-    """All lines of files, as a table: in memory, or where they are many, in a Parquet file."""
+def _all_lines(parts: Sequence[CSVTextDataset]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     text = pa.large_string()
     schema = pa.schema([*((name, text) for name in parts[0]._header()), (LINE, text)])
-    batches = (batch for part in parts for batch in part._lines(schema))
+    return schema, (batch for part in parts for batch in part._lines(schema))
+
+
+def _as_table(parts: Sequence[CSVTextDataset]) -> ir.Table:
+    """All lines of files, as a table: in memory, or where they are many, in a Parquet file."""
+    schema, batches = _all_lines(parts)
     held, n_bytes = list[pa.RecordBatch](), 0
     for batch in batches:
         held.append(batch)
         n_bytes += batch.nbytes
         if n_bytes > MAX_BYTES_IN_MEMORY:
-            rows = _in_a_file(chain(held, batches), schema)
+            rows, remove = _in_a_file(chain(held, batches), schema)
+            weakref.finalize(rows, remove)
             table = ibis.memtable(rows)
             break
     else:
         rows = pyarrow.dataset.dataset(whole := pa.Table.from_batches(held, schema))
         table = ibis.memtable(whole)
+    return _without_empty_lines(table, rows)
+
+
+def _as_file(parts: Sequence[CSVTextDataset], engine: ibis.BaseBackend) -> ir.Table:
+    """All lines of files, as a table of an engine that reads them, numbered, in a Parquet file."""
+    schema, batches = _all_lines(parts)
+    rows, remove = _in_a_file(_numbered(batches), schema.append(pa.field(ROW, pa.int64())))
+    table = engine.read_parquet(rows.files[0])
+    weakref.finalize(table.op(), remove)
+    return _without_empty_lines(table, rows)
+
+
+def _without_empty_lines(table: ir.Table, rows: pyarrow.dataset.Dataset) -> ir.Table:
     has_lines = rows.count_rows(filter=pyarrow.dataset.field(LINE).is_valid()) > 0
     return table if has_lines else table.drop(LINE)
 
 
-def _in_a_file(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pyarrow.dataset.Dataset:
-    """Rows in a file that goes when nobody can read them any more."""
+def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    n_read = 0
+    for batch in batches:
+        numbers = np.arange(n_read + 1, n_read + batch.num_rows + 1)
+        yield batch.append_column(ROW, pa.array(numbers, pa.int64()))
+        n_read += batch.num_rows
+
+
+def _in_a_file(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> tuple[pyarrow.dataset.Dataset, Callable[[], None]]:
+    """Rows in a file, and what removes it when nobody can read them any more."""
     scratch = tempfile.TemporaryDirectory(prefix="kedro-text-")
     try:
         parquet = Path(scratch.name) / "text.parquet"
@@ -379,8 +417,7 @@ def _in_a_file(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pyarrow.
     except BaseException:
         scratch.cleanup()
         raise
-    weakref.finalize(rows, scratch.cleanup)
-    return rows
+    return rows, scratch.cleanup
 
 
 def _among(

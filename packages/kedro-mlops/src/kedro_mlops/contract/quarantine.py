@@ -18,7 +18,7 @@ from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import Parameters
 
-from .columns import LINE, Columns
+from .columns import LINE, ROW, Columns
 from .parsing import Parsed, as_named, parse
 from .rules import (
     Rule,
@@ -35,7 +35,7 @@ from .screening_account import BrokenRule, ScreeningAccount, TableAccount
 
 Derive = Callable[[Mapping[str, ir.Value]], dict[str, ir.Value]]
 
-_ROW, _RECORD, _NTH = own("row"), own("record"), own("nth")
+_RECORD, _NTH = own("record"), own("nth")
 # columns of one query
 TOGETHER = 60
 EXAMPLES = 3
@@ -77,10 +77,11 @@ def screen(
         more = _derived_rules(columns, typed, Columns.of(derived), made, said_rules)
         broken += count_broken(source, list(more))
     n_bad = count_bad(source, broken)
-    said = {name: source[name] for name in source.columns}
+    said = {name: source[name] for name in source.columns if name != ROW}
     values = {**made, **said}
+    number = source[ROW] if ROW in source.columns else ibis.row_number() + 1
     judged = source.select(
-        {_ROW: ibis.row_number() + 1, _RECORD: ibis.struct(said)}
+        {ROW: number, _RECORD: ibis.struct(said)}
         | typed
         | {_flag(i): rule.broken for i, (rule, _) in enumerate(broken)}
         | {
@@ -102,7 +103,7 @@ def screen(
         rule = Rule(columns.unique, key_rule(columns.unique), ibis.literal(True))
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
-        valid = numbered.anti_join(repeated, _ROW).select(columns.names)
+        valid = numbered.anti_join(repeated, ROW).select(columns.names)
     n_quarantined = n_bad + n_repeated
     account = TableAccount(
         contract=columns.name,
@@ -259,7 +260,7 @@ def _text(values: Iterable[ir.Value]) -> ir.StringValue:
 
 def _reasons(bad: ir.Table, rule: Rule, value: ir.StringValue) -> ir.Table:
     return bad.select(
-        row=_[_ROW],
+        row=_[ROW],
         column=ibis.literal(rule.column),
         rule=ibis.literal(rule.name),
         value=value,
@@ -277,8 +278,8 @@ def _one_after_the_other(tables: Sequence[ir.Table]) -> ir.Table:
 
 def _repeated(valid: ir.Table, key: Iterable[str]) -> ir.Table:
     """All but the first row of every key."""
-    nth = ibis.row_number().over(ibis.window(group_by=key, order_by=_ROW))
-    return valid.mutate(nth.name(_NTH)).filter(_[_NTH] > 0).order_by(_ROW)
+    nth = ibis.row_number().over(ibis.window(group_by=key, order_by=ROW))
+    return valid.mutate(nth.name(_NTH)).filter(_[_NTH] > 0).order_by(ROW)
 
 
 def _worst_first(

@@ -10,6 +10,7 @@ import pyarrow as pa
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 
+from kedro_mlops.core.engine import EngineMixin
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
@@ -18,7 +19,7 @@ from kedro_mlops.core.project import owners_module
 from .columns import Columns, declared_in
 
 
-class TableDataset(FileDataset):
+class TableDataset(EngineMixin, FileDataset):
     """An ``ibis.FileDataset`` that is read once, with a preview in which nothing personal appears.
 
     As long as its files are what they were, loading gives the same table, so that a validator that
@@ -34,9 +35,10 @@ class TableDataset(FileDataset):
     def save(self, data: ir.Table | pa.RecordBatchReader) -> None:
         """Write a table; batches as they come, so that they never are in memory together.
 
-        The file appears when it is whole. Batches for anything else than a local Parquet file of
-        DuckDB are brought together before.
+        The file appears when it is whole. Batches for anything else than a local Parquet file are
+        brought together before.
         """
+        self._table = None
         if not isinstance(data, pa.RecordBatchReader):
             super().save(data)
         elif self._is_local_parquet:
@@ -47,8 +49,7 @@ class TableDataset(FileDataset):
 
     @property
     def _is_local_parquet(self) -> bool:
-        is_parquet = self._file_format == "parquet" and not self._fs_prefix
-        return is_parquet and self._connection_config["backend"] == "duckdb"
+        return self._file_format == "parquet" and not self._fs_prefix
 
     def load(self) -> ir.Table:
         """Return the table, read lazily."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -40,6 +41,11 @@ def file_sha256(file: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else UNKNOWN
 
 
+def environment(variable: str, default: str) -> str:
+    """An environment variable, or what is taken where it is not set."""
+    return os.environ.get(variable) or default
+
+
 RESOLVERS: dict[str, Callable[..., str]] = {
-    resolver.__name__: resolver for resolver in (package_file, git_commit, file_sha256)
+    resolver.__name__: resolver for resolver in (package_file, git_commit, file_sha256, environment)
 }

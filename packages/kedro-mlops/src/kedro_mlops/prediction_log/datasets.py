@@ -19,6 +19,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import load_obj
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.engine import DEFAULT_CONNECTION, EngineMixin
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.project import project_folder
@@ -71,7 +72,9 @@ class PredictionLogDataset(AbstractDataset[None, list[Part]]):
         return {"filepath": str(self._folder), "served": str(self._served)}
 
 
-class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], ir.Table]):
+class ServedPredictionsDataset(
+    EngineMixin, AbstractDataset[dict[str, Callable[[], Taken]], ir.Table]
+):
     """Every prediction of the service, once: a Parquet file for each part of its log.
 
     Saving adds parts, each as soon as it has been read. Loading gives a lazy table in the types of
@@ -81,23 +84,32 @@ class ServedPredictionsDataset(AbstractDataset[dict[str, Callable[[], Taken]], i
     Args:
         filepath: Folder of the parts.
         contract: Import path of the Pandera model of a prediction.
+        connection: Of the engine that reads them; see ``EngineMixin``.
+        load_args: Make it read files of which some have columns that others have not.
         metadata: Ignored by Kedro, read by plugins.
     """
 
     def __init__(
-        self, *, filepath: str, contract: str, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        filepath: str,
+        contract: str,
+        connection: dict[str, Any] | None = None,
+        load_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path(filepath)
         self._columns = Columns.of(load_obj(contract)).without_personal()
+        self._connection_config = connection or DEFAULT_CONNECTION
+        self._load_args = load_args or {"union_by_name": True}
         self.metadata = metadata
 
     def load(self) -> ir.Table:
         """Read all the parts."""
         schema = ibis.Schema.from_pyarrow(schema_of(self._columns))
-        files = sorted(str(path) for path in self._folder.glob("*.parquet"))
-        if not files:
+        if not any(self._folder.glob("*.parquet")):
             return ibis.memtable([], schema=schema)
-        table = ibis.duckdb.connect().read_parquet(files, union_by_name=True)
+        table = self._connection.read_parquet(f"{self._folder}/*.parquet", **self._load_args)
         return table.select(
             {
                 name: table[name].cast(dtype) if name in table.columns else ibis.null(dtype)

@@ -1,0 +1,30 @@
+"""The engine that computes a dataset's tables, as its ``connection`` in the catalog says."""
+
+from typing import Any
+
+import ibis
+from kedro_datasets._utils import ConnectionMixin
+
+DUCKDB, SPARK = "duckdb", "pyspark"
+# of datasets whose entry has none, as it is of kedro-datasets'
+DEFAULT_CONNECTION = {"backend": DUCKDB, "database": ":memory:"}
+
+
+class EngineMixin(ConnectionMixin):
+    """Connects a dataset of Ibis; those of one ``connection`` share it.
+
+    The connection is as ``ibis.FileDataset`` has it, and is made when it is first asked for. Of
+    Spark, all that it says besides ``backend`` are properties of the session.
+    """
+
+    # shared with the datasets of kedro-datasets
+    _CONNECTION_GROUP = "ibis"
+
+    def _connect(self) -> ibis.BaseBackend:
+        config: dict[str, Any] = dict(self._connection_config)
+        backend = config.pop("backend")
+        if backend != SPARK:
+            return getattr(ibis, backend).connect(**config)
+        from .spark import connect  # noqa: PLC0415 - not always there
+
+        return connect(config)

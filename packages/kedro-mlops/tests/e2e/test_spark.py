@@ -1,0 +1,105 @@
+"""The loop on Spark, in an environment of its own: row for row what DuckDB makes of it.
+
+It takes minutes, and Java: continuous integration runs it, and a person who sets SPARK_TEST=1.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pytest
+import uv
+from driving.project import Loop
+
+IN_CI = os.environ.get("CI") == "true"
+pytestmark = pytest.mark.skipif(
+    not IN_CI and not os.environ.get("SPARK_TEST"), reason="it takes minutes: set SPARK_TEST=1"
+)
+
+PIPELINES = "data_engineering,modelling,scoring,monitoring"
+# sums of floats depend on the order in which the engine adds
+AS_CLOSE = 1e-9
+# the champion is DuckDB's, and judges what comes back from Spark
+CHAMPION = "06_models/champion"
+# of these, too, every number must be the same; other files tell of times and paths
+TOLD = ("flight_counts", "availability", "label_account", "serving_skew", "performance")
+
+
+@pytest.fixture(scope="module")
+def on_spark(sample_loop: Loop) -> Path:
+    """The artefacts of the sample environment's days, whose tables Spark has computed."""
+    assert shutil.which("java"), "java is not installed: apt-get install default-jre-headless"
+    project = sample_loop.project
+    cache = subprocess.run(
+        [uv.find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True
+    )
+    own = {
+        "UV_CACHE_DIR": cache.stdout.strip(),
+        "UV_PROJECT_ENVIRONMENT": str(project.folder.parent / "spark"),
+    }
+    project.must(
+        "uv sync --quiet --frozen --no-dev --extra spark --no-compile-bytecode", timeout=900, **own
+    )
+    conf, data = project.folder / "conf", project.folder / "data/spark"
+    shutil.copy(conf / "sample/parameters.yml", conf / "spark")
+    shutil.copytree(sample_loop.at_first / CHAMPION, data / CHAMPION)
+    project.must(
+        f"{own['UV_PROJECT_ENVIRONMENT']}/bin/kedro run --env spark --pipelines={PIPELINES}",
+        timeout=1800,
+        # what is compiled well is worth it for larger tables
+        JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1",
+    )
+    return data
+
+
+def test_spark_makes_of_the_rows_what_duckdb_does(on_spark: Path, sample_loop: Loop) -> None:
+    of_duckdb = sample_loop.at_first
+    names = [path.relative_to(of_duckdb) for path in of_duckdb.rglob("*.parquet") if path.is_file()]
+
+    compared = {str(name): _compare(of_duckdb / name, on_spark / name) for name in names}
+
+    assert compared["05_model_input/model_input.parquet"] > 50_000
+    assert compared["07_model_output/predictions.parquet"] > 5_000
+    assert compared["02_intermediate/weather_quarantine.parquet"] == 1
+    for name in TOLD:
+        file = sample_loop.files[name].relative_to(sample_loop.data)
+        assert json.loads((on_spark / file).read_text()) == json.loads(
+            (of_duckdb / file).read_text()
+        )
+    # of the same rows the same model is made: its name is that of what is in it
+    assert _candidates(on_spark) == _candidates(of_duckdb)
+
+
+def _compare(one: Path, other: Path) -> int:
+    """How many rows two tables have, which must be the same ones in the same types."""
+    expected, found = (_read(path) for path in (one, other))
+    assert found.schema.remove_metadata() == expected.schema.remove_metadata(), one.name
+    frames = [_ordered(table.to_pandas()) for table in (expected, found)]
+    pd.testing.assert_frame_equal(*frames, rtol=0, atol=AS_CLOSE, obj=one.name)
+    return len(expected)
+
+
+def _read(path: Path) -> pa.Table:
+    table = pyarrow.dataset.dataset(path, format="parquet").to_table()
+    # Arrow has two types of text
+    texts = {pa.large_string(): pa.string()}
+    fields = [field.with_type(texts.get(field.type, field.type)) for field in table.schema]
+    return table.cast(pa.schema([field.with_nullable(True) for field in fields]))
+
+
+def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in an order that is told by what has no fractions first."""
+    rows = rows.assign(**{name: rows[name].map(repr) for name in rows if name == "record"})
+    exact = [name for name in rows if not pd.api.types.is_float_dtype(rows[name])]
+    by = [*exact, *(name for name in rows if name not in exact)]
+    return rows.sort_values(by, ignore_index=True)
+
+
+def _candidates(data: Path) -> list[str]:
+    [metadata] = (data / "06_models/candidate").rglob("metadata.json")
+    return [json.loads(metadata.read_text())["version"]]
