@@ -30,29 +30,75 @@ CHAMPION = "06_models/champion"
 TOLD = ("flight_counts", "availability", "label_account", "serving_skew", "performance")
 
 
+# which is worth it for tables as small as these
+COMPILED_LITTLE = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+READ = """
+import sys
+from typing import Annotated
+import ibis, pandas as pd
+from kedro_mlops.contract.columns import Columns, Contract, column
+from kedro_mlops.contract.parsing import parse
+from kedro_mlops.core.spark import connect
+
+class Told(Contract):
+    said: pd.Timestamp = column("", format="%d.%m.%Y %H:%M")
+    zoned: Annotated[pd.DatetimeTZDtype, "us", "UTC"] = column("", format="%Y-%m-%d %H:%M:%S %z")
+    plain: Annotated[pd.DatetimeTZDtype, "us", "UTC"] = column("")
+    counted: pd.Timestamp = column("", format="epoch_s")
+    share: float = column("", symbol="%", decimal=",")
+    cost: float = column("", symbol="$", thousands=",")
+    whole: int = column("")
+    true: pd.BooleanDtype = column("")
+
+pd.DataFrame({
+    "said": ["05.01.2013 07:03", "32.01.2013 00:00", "", None],
+    "zoned": ["2013-01-05 10:11:12 +0200", "2013-01-05", "NA", None],
+    "plain": ["2013-01-05T10:11:12+05:00", "2013-01-05 10:11", "0000-01-01", "x"],
+    "counted": ["1357000000", "1357000000.5", "x", None],
+    "share": ["12,5 %", "3%", "4.5 %", "nan"],
+    "cost": ["$1,200.50", "-3", "1,2", "x"],
+    "whole": ["1", "1.0", "1.5", "99999999999"],
+    "true": ["true", "0", "yes", "1"],
+}).to_parquet(sys.argv[1])
+spark = connect({"spark.master": "local[1]", "spark.ui.enabled": "false"})
+for engine in (ibis.duckdb.connect(), spark):
+    table = engine.read_parquet(sys.argv[1])
+    told = {c.name: parse(c, table[c.name]) for c in Columns.of(Told).all}
+    values = table.select({n: p.typed for n, p in told.items()}).to_pandas()
+    failed = table.select({n: p.failed for n, p in told.items()}).to_pandas()
+    print(pd.concat([values, failed], axis=1).to_csv(index=False).replace("\\n", ";"))
+"""
+
+
 @pytest.fixture(scope="module")
-def on_spark(sample_loop: Loop) -> Path:
-    """The artefacts of the sample environment's days, whose tables Spark has computed."""
+def environment(sample_loop: Loop) -> str:
+    """Where the extra is installed."""
     assert shutil.which("java"), "java is not installed: apt-get install default-jre-headless"
     project = sample_loop.project
     cache = subprocess.run(
         [uv.find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True
     )
-    own = {
-        "UV_CACHE_DIR": cache.stdout.strip(),
-        "UV_PROJECT_ENVIRONMENT": str(project.folder.parent / "spark"),
-    }
+    folder = str(project.folder.parent / "spark")
     project.must(
-        "uv sync --quiet --frozen --no-dev --extra spark --no-compile-bytecode", timeout=900, **own
+        "uv sync --quiet --frozen --no-dev --extra spark --no-compile-bytecode",
+        timeout=900,
+        UV_CACHE_DIR=cache.stdout.strip(),
+        UV_PROJECT_ENVIRONMENT=folder,
     )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_spark(sample_loop: Loop, environment: str) -> Path:
+    """The artefacts of the sample environment's days, whose tables Spark has computed."""
+    project = sample_loop.project
     conf, data = project.folder / "conf", project.folder / "data/spark"
     shutil.copy(conf / "sample/parameters.yml", conf / "spark")
     shutil.copytree(sample_loop.at_first / CHAMPION, data / CHAMPION)
     project.must(
-        f"{own['UV_PROJECT_ENVIRONMENT']}/bin/kedro run --env spark --pipelines={PIPELINES}",
+        f"{environment}/bin/kedro run --env spark --pipelines={PIPELINES}",
         timeout=1800,
-        # what is compiled well is worth it for larger tables
-        JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1",
+        **COMPILED_LITTLE,
     )
     return data
 
@@ -73,6 +119,19 @@ def test_spark_makes_of_the_rows_what_duckdb_does(on_spark: Path, sample_loop: L
         )
     # of the same rows the same model is made: its name is that of what is in it
     assert _candidates(on_spark) == _candidates(of_duckdb)
+
+
+def test_spark_reads_text_as_duckdb_does(
+    environment: str, sample_loop: Loop, tmp_path: Path
+) -> None:
+    (tmp_path / "read.py").write_text(READ)
+    command = f"{environment}/bin/python {tmp_path}/read.py {tmp_path}/told.parquet"
+
+    said = sample_loop.project.must(command, **COMPILED_LITTLE)
+
+    of_duckdb, of_spark = filter(None, said.splitlines())
+    assert of_duckdb.count(";") == 5
+    assert of_spark == of_duckdb
 
 
 def _compare(one: Path, other: Path) -> int:

@@ -11,9 +11,11 @@ import ibis.expr.types as ir
 import pandas as pd
 from pandera.engines.pandas_engine import Engine
 
+from kedro_mlops.core.engine import is_spark
 from kedro_mlops.runtime.coercion import END_OF_TIME, EPOCHS, around
 
 from .columns import Column, Columns, Role
+from .java_formats import java_format
 from .rules import without_nan
 
 # Python knows of no others; the engine does, and of infinity
@@ -34,7 +36,21 @@ def make_timestamp(microseconds: int) -> datetime:
     raise NotImplementedError
 
 
+def try_to_timestamp(said: str, form: str) -> datetime:
+    """A moment that text says in a format of Java's, missing where it does not; Spark's own."""
+    raise NotImplementedError
+
+
+def timestamp_micros(microseconds: int) -> datetime:
+    """A moment by what has passed since 1970; Spark's own."""
+    raise NotImplementedError
+
+
 _since = ibis.udf.scalar.builtin(make_timestamp, signature=((int,), dt.timestamp))
+_spark_since = ibis.udf.scalar.builtin(timestamp_micros, signature=((int,), dt.timestamp))
+_spark_strptime = ibis.udf.scalar.builtin(
+    try_to_timestamp, signature=((str, str), dt.Timestamp("UTC"))
+)
 _builtin = partial(ibis.udf.scalar.builtin, try_strptime)
 _strptime = _builtin(signature=((str, str), dt.timestamp))
 _zoned_strptime = _builtin(signature=((str, str), dt.Timestamp("UTC")))
@@ -96,17 +112,23 @@ def _number(column: Column, source: ir.Column) -> ir.Column | None:
         source = _plain(column.role, source)
         number = without_nan(source.try_cast("float64"))
         # digits beyond the 15th get lost on the way through a float
-        return _same(source.try_cast("int64"), number) if integer else number
+        return _same(_integer(source, number), number) if integer else number
     if not dtype.is_numeric():
         return None
     whole = integer and not dtype.is_integer()
     return _whole(source) if whole else source.try_cast(column.engine_type)
 
 
+def _integer(said: ir.StringColumn, number: ir.Column) -> ir.Column:
+    whole = said.try_cast("int64")
+    # Spark takes no text with a fraction, not even with one of zeros
+    return whole.coalesce(number.try_cast("int64")) if is_spark(said) else whole
+
+
 def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
     """Numbers with a point and no groups; missing where they are said in another way."""
     if role.symbol:
-        said = said.re_replace(around(role.symbol), r"\1")
+        said = said.re_replace(around(role.symbol), "$1" if is_spark(said) else r"\1")
     if role.thousands:
         marks = next((m for m in (SPACES, APOSTROPHES) if role.thousands in m), role.thousands)
         mark, point = f"[{re.escape(marks)}]", re.escape(role.decimal)
@@ -144,13 +166,16 @@ def _moment(column: Column, source: ir.Column) -> ir.Column | None:
 def _since_1970(number: ir.Column, microseconds: float) -> ir.Column:
     counted = number * microseconds
     is_one = counted.abs() < END_OF_TIME
-    return _since(is_one.ifelse(counted, ibis.null("float64")).round().cast("int64"))
+    since = _spark_since if is_spark(number) else _since
+    return since(is_one.ifelse(counted, ibis.null("float64")).round().cast("int64"))
 
 
 def _said_moment(said: ir.StringColumn, form: str | None) -> ir.Column:
     if form is None:
         # what says no zone is taken to be in that of the session, which is UTC
         return said.try_cast("timestamp('UTC')")
+    if is_spark(said):
+        return _spark_strptime(said, java_format(form))
     return (_zoned_strptime if "%z" in form.lower() else _strptime)(said, form)
 
 

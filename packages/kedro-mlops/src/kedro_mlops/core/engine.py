@@ -3,11 +3,17 @@
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 from kedro_datasets._utils import ConnectionMixin
 
 DUCKDB, SPARK = "duckdb", "pyspark"
 # of datasets whose entry has none, as it is of kedro-datasets'
 DEFAULT_CONNECTION = {"backend": DUCKDB, "database": ":memory:"}
+
+
+def is_spark(value: ir.Value) -> bool:
+    """Whether Spark will compute an expression."""
+    return bool(value.get_backend().name == SPARK)
 
 
 class EngineMixin(ConnectionMixin):
