@@ -4,6 +4,7 @@ import threading
 import time
 import tracemalloc
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -432,14 +433,16 @@ def test_without_a_key_nothing_is_asked_and_the_reason_is_that(tmp_path, heard):
     }
 
 
-def test_a_store_that_failed_is_left_alone_for_a_while_and_comes_back(tmp_path, heard):
+def test_a_store_that_failed_is_left_alone_for_a_while_and_comes_back(tmp_path, heard, monkeypatch):
+    clock = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(features, "time", SimpleNamespace(monotonic=lambda: clock.now))
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
     store = store_at(dataset.load(), heard, timeout_seconds=0.4)
     completed(store, row())
     dataset.save(tables())
 
     _, meanwhile = completed(store, row())
-    time.sleep(0.45)
+    clock.now += 0.45
     found, missing = completed(store, row())
 
     assert set(meanwhile.values()) == {"store_unavailable"}
