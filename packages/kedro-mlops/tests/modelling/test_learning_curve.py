@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from example.factories import COLUMNS
 
-from kedro_mlops.measures.evaluation import worth_of_more_rows
+from kedro_mlops.measures.evaluation import RowSample, worth_of_more_rows
 from kedro_mlops.measures.metrics import Scored
+from kedro_mlops.modelling import learning_curve
 from kedro_mlops.modelling.learning_curve import measure_learning_curve
 from kedro_mlops.modelling.nodes import fit
 from kedro_mlops.models.families import FAMILIES
@@ -18,7 +19,7 @@ from kedro_mlops.reporting import charts
 
 @pytest.fixture
 def measure(windows, trained, modelling_params, bootstrap):
-    def measured(shares, test=windows[2], train=windows[0]):
+    def measured(shares, test=windows[2], train=windows[0], sample=None):
         params = modelling_params.model_copy(update={"learning_curve": shares})
         return measure_learning_curve(
             COLUMNS,
@@ -32,6 +33,7 @@ def measure(windows, trained, modelling_params, bootstrap):
             params,
             bootstrap,
             0,
+            sample,
         )
 
     return measured
@@ -66,6 +68,22 @@ def test_nearly_all_rows_are_all_of_them(measure, windows, trained):
     model = fit(COLUMNS, FAMILIES[recipe["family"]], recipe["hyperparameters"], 0, known)
     scores = scores_of(COLUMNS.task.output(), model, windows[2][COLUMNS.features])
     np.testing.assert_array_equal(scores, Scored.of_scores(COLUMNS, trained.predictions).score)
+
+
+def test_a_share_has_as_much_of_each_window_as_all_rows_have(measure, windows, monkeypatch):
+    # given a window of which more rows were taken, to measure on, than are learned from
+    n_taken = dict(zip(("train", "validation", "test"), map(len, windows), strict=True))
+    sample = RowSample(n_known=n_taken | {"train": 4 * len(windows[0])}, n_taken=n_taken)
+    learned, once = [], learning_curve.fit
+    monkeypatch.setattr(
+        learning_curve, "fit", lambda *given: learned.append(given[4]) or once(*given)
+    )
+
+    measure([0.25], sample=sample)
+
+    [rows] = learned
+    n_validation = int(rows[COLUMNS.event_time].isin(windows[1][COLUMNS.event_time]).sum())
+    assert n_validation == pytest.approx(sample.n_alike("validation") / 4, rel=0.3)
 
 
 def test_no_shares_no_curve(measure):

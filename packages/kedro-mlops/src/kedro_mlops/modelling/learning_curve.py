@@ -56,7 +56,8 @@ def measure_learning_curve(
     parts = parts_by(contract, fitted.folds, train, validation, test)
 
     def known(part: Part, share: float) -> pd.DataFrame:
-        return some_of(contract, part.known, round(len(part.known) * share), seed)
+        # by another seed than ``alike``: by the same one, rows that it has left would come first
+        return some_of(contract, part.known, round(len(part.known) * share), seed + 1)
 
     def tell(part: Part, share: float) -> Floats:
         family, hyperparameters = families[recipe["family"]], recipe["hyperparameters"]
