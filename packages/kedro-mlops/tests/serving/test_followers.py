@@ -1,5 +1,6 @@
 """What services say that follow the champion, for those who move it."""
 
+import fcntl
 import threading
 import time
 
@@ -28,6 +29,29 @@ def test_what_was_said_last_is_read_while_the_process_lives(file, tmp_path):
 
     assert found == [BEFORE]
     assert followers(tmp_path) == []
+
+
+def test_nobody_sees_a_file_that_is_not_locked_yet(tmp_path, monkeypatch):
+    """Or those that start at the same time would remove each other's."""
+    lock = fcntl.flock
+
+    def lock_after_others_looked(file, how):
+        if how & fcntl.LOCK_EX:
+            monkeypatch.undo()
+            others.append(FollowerFile(tmp_path))
+        lock(file, how)
+
+    others = []
+    monkeypatch.setattr(fcntl, "flock", lock_after_others_looked)
+
+    one = FollowerFile(tmp_path)
+    one.write(BEFORE)
+    others[0].write(AFTER)
+
+    assert {found.release for found in followers(tmp_path)} == {"bento:a", "bento:b"}
+    for each in (one, *others):
+        each.close()
+    assert [*(tmp_path / FOLDER).iterdir()] == []
 
 
 def test_half_a_file_says_nothing(file, tmp_path):

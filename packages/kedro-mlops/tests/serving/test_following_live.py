@@ -83,6 +83,12 @@ def soon(condition, said, seconds=60):
         time.sleep(0.05)
 
 
+def has_answered_since(callers, n_before):
+    """Whether everybody has asked and been answered since."""
+    pairs = zip(callers, n_before, strict=True)
+    return all(len(one.answers) >= n + 2 for one, n in pairs)
+
+
 def following(port):
     return json.loads(told(port)[1])
 
@@ -176,7 +182,8 @@ def test_no_request_fails_or_is_answered_wrongly_while_champions_come_and_go(
             deliveries.promote(release, package)
             soon(lambda: following(port)["following"]["release"] == release, said)  # noqa: B023
             taken.append((begun, time.monotonic(), package.version))
-            time.sleep(0.3)
+            n_before = [len(one.answers) for one in callers]
+            soon(lambda: has_answered_since(callers, n_before), said)  # noqa: B023
     finally:
         stopped.set()
         for thread in threads:

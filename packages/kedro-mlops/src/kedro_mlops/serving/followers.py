@@ -1,14 +1,14 @@
 """Who follows the champion: a file of each process beside the prediction log, for people to ask."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+
+from kedro_mlops.prediction_log.files import hold, is_held
 
 FOLDER = "followers"
 
@@ -46,13 +46,16 @@ class FollowerFile:
     def __init__(self, log_folder: Path) -> None:
         folder = log_folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        for left, is_held in _looked_at(folder):
-            if not is_held:
+        for left in folder.glob("*.json"):
+            if not is_held(left):
                 left.unlink(missing_ok=True)
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self._path = folder / f"{uuid.uuid4().hex}.json"
-        self._file = self._path.open("xb", buffering=0)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # others see it only when it is locked, or they would take it for one that was left
+        unseen = self._path.with_suffix(".new")
+        self._file = unseen.open("xb", buffering=0)
+        hold(self._file.fileno())
+        unseen.rename(self._path)
 
     def write(self, following: Following) -> None:
         """Say what is served now."""
@@ -69,21 +72,9 @@ class FollowerFile:
 def followers(log_folder: Path) -> list[Following]:
     """What the processes serve that follow the champion now, and log to a folder."""
     found = []
-    for path, is_held in _looked_at(log_folder / FOLDER):
+    for path in (log_folder / FOLDER).glob("*.json"):
         # a file that is being written can be read a moment later
         with contextlib.suppress(OSError, msgspec.MsgspecError):
-            if is_held:
+            if is_held(path):
                 found.append(msgspec.json.decode(path.read_bytes(), type=Following))
     return sorted(found, key=lambda one: one.process)
-
-
-def _looked_at(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The files, and whether their processes live."""
-    for path in sorted(folder.glob("*.json")):
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                yield path, True
-            else:
-                yield path, False
