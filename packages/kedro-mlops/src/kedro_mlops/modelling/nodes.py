@@ -106,7 +106,7 @@ class Modelling(Splits):
         """They had a limit of their own for what models learn from."""
         if isinstance(data, dict) and "max_training_rows" in data:
             raise ValueError(
-                "modelling.max_training_rows is now modelling.max_rows, which limits all rows that "
+                "max_training_rows is now modelling.max_rows, which limits all rows that "
                 "come into memory, those of the validation and the test window among them. Call it "
                 "so in conf/base/parameters_modelling.yml."
             )
