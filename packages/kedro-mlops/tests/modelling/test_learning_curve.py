@@ -101,6 +101,27 @@ def test_each_task_has_a_curve(life):
     assert all(np.isfinite(row["loss"]) for row in curve)
 
 
+def test_shares_that_lack_a_class_are_left_out(lives, bootstrap):
+    life = lives("classes")
+    train, validation, test = life.windows
+    columns, trained = life.columns, life.trained
+    # given one row of a class
+    rare = train[columns.label].max()
+    train = pd.concat(
+        [train[train[columns.label] != rare], train[train[columns.label] == rare].head(1)]
+    )
+    validation = validation[validation[columns.label] != rare]
+    params = life.params.model_copy(update={"learning_curve": [0.01, 0.999]})
+
+    curve = measure_learning_curve(
+        columns, FAMILIES, trained.fitted, train, validation, test, trained.predictions,
+        trained.recipe, params, bootstrap, 0,
+    )  # fmt: skip
+
+    n_known = len(train) + len(validation)
+    assert curve["n_rows"].tolist() == [round(0.999 * n_known), n_known]
+
+
 CURVE = [
     {"n_rows": 50_000, "loss": 0.52, "gain": None, "gain_low": None, "gain_high": None},
     {"n_rows": 100_000, "loss": 0.51, "gain": 0.01, "gain_low": 0.008, "gain_high": 0.012},

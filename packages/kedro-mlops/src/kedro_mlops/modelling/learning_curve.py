@@ -49,8 +49,8 @@ def measure_learning_curve(
 
     Returns:
         One row per share and one for all rows, ascending: rows learned from (on average of folds),
-        the loss, and by how much it is below that of the row before, with an interval. Shares of
-        which the rows are of one class are left out; without shares there is no row.
+        the loss, and by how much it is below that of the row before, with an interval. Shares whose
+        rows lack a class are left out; without shares there is no row.
     """
     train, validation, _ = alike(contract, sample, train, validation, test, seed)
     parts = parts_by(contract, fitted.folds, train, validation, test)
@@ -68,7 +68,7 @@ def measure_learning_curve(
     shares = [
         share
         for share in sorted({*params.learning_curve})
-        if all(known(part, share)[contract.label].unique().size > 1 for part in parts)
+        if all(_has_all_classes(contract, known(part, share), part.known) for part in parts)
     ]
     if not shares:
         return pd.DataFrame(columns=COLUMNS)
@@ -95,3 +95,9 @@ def measure_learning_curve(
     )
     logger.info(worth_of_more_rows(json_records(table), contract.task.loss))
     return table
+
+
+def _has_all_classes(contract: Columns, some: pd.DataFrame, known: pd.DataFrame) -> bool:
+    """Whether some rows have all classes of those that are known; of numbers, two are enough."""
+    n_values, n_known = (rows[contract.label].nunique() for rows in (some, known))
+    return bool(n_values == n_known if contract.task.classes else n_values > 1)
