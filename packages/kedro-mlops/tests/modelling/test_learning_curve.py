@@ -130,6 +130,7 @@ CURVE = [
 
 def test_what_more_rows_are_worth_is_said_in_a_sentence():
     surely, perhaps = CURVE, [CURVE[0], CURVE[1] | {"gain_low": -0.001}]
+    harmful = [CURVE[0], CURVE[1] | {"gain": -0.01, "gain_low": -0.012, "gain_high": -0.008}]
 
     assert worth_of_more_rows(surely, "log_loss") == (
         "With 100,000 rows to learn from instead of 50,000, log loss fell by "
@@ -138,6 +139,9 @@ def test_what_more_rows_are_worth_is_said_in_a_sentence():
     assert worth_of_more_rows(perhaps, "log_loss").endswith(
         "log loss fell by 0.0100 [-0.0010, 0.0120], which may be chance: more rows like these "
         "would be worth little."
+    )
+    assert worth_of_more_rows(harmful, "log_loss").endswith(
+        "so that it surely rose: more rows like these would be worth nothing."
     )
     assert worth_of_more_rows([], "log_loss") == ""
 

@@ -80,14 +80,14 @@ def worth_of_more_rows(curve: Table, loss: str) -> str:
     fewer, all_rows = ({name: float(row[name] or 0) for name in row} for row in curve[-2:])
     gain = Interval(value=all_rows["gain"], low=all_rows["gain_low"], high=all_rows["gain_high"])
     fell = f"{metric_name(loss)} fell by {interval_text(gain, '.4f')}"
-    worth = (
-        "as many rows again would be worth no more than that"
-        if gain.low > 0
-        else "which may be chance: more rows like these would be worth little"
-    )
+    worth = ", which may be chance: more rows like these would be worth little"
+    if gain.low > 0:
+        worth = "; as many rows again would be worth no more than that"
+    elif gain.high < 0:
+        worth = ", so that it surely rose: more rows like these would be worth nothing"
     return (
         f"With {all_rows['n_rows']:,.0f} rows to learn from instead of {fewer['n_rows']:,.0f}, "
-        f"{fell}{';' if gain.low > 0 else ','} {worth}."
+        f"{fell}{worth}."
     )
 
 
