@@ -22,8 +22,11 @@ from kedro_mlops.contract.columns import Columns
 
 TITLES = ["Read", "Trained", "Tested", "Gate", "Released", "Watched", "Retrain?", "Report"]
 TITLES += ["Card", "Next"]
-# nothing is wrong with these tables, and nobody has been answered
-EMPTY = {"flights_quarantine", "planes_quarantine", "prediction_log", "served_predictions"}
+# nothing is wrong with these tables, nobody has been answered, and the sample draws no curve
+EMPTY = {
+    *("flights_quarantine", "planes_quarantine", "prediction_log", "served_predictions"),
+    "learning_curve",
+}
 # SHA256SUMS has no ending
 PLAIN_FILES = {".skops", ".json", ".yaml", ".so", ""}
 

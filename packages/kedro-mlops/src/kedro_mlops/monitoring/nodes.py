@@ -26,7 +26,7 @@ from .findings import Answered, ColumnSkew, Quality, Skew
 
 CHAMPION = "champion"
 # columns of labels by key, beside those of the contract
-N_LABELS, N_KINDS, N_LATER = map(own, ("labels", "kinds", "later labels"))
+N_LABELS, AGREE, N_LATER = map(own, ("labels", "agree", "later labels"))
 PREDICTED = own("predicted")
 
 Distance = Literal["psi", "jensen_shannon", "wasserstein"]
@@ -139,20 +139,22 @@ def known_labels(
 
     Returns:
         Keys and label (see ``Columns.outcomes``), missing where there are several that contradict
-        each other; ``N_LABELS`` and ``N_KINDS``, how many came and of how many kinds; ``N_LATER``,
-        on a later day than the event's; and what is only compared, which no prediction has.
+        each other; ``N_LABELS``, how many came, and ``AGREE``, whether all said the same;
+        ``N_LATER``, on a later day than the event's; and what is only compared, which no
+        prediction has.
     """
     timeline = timeline_of(contract)
     labels = contract.outcomes(timeline.labelled(model_input, as_of, horizon))
     by_key = labels.group_by(contract.keys).aggregate(
         {
             N_LABELS: _.count(),
-            N_KINDS: _[contract.label].nunique(),
+            # not the number of distinct ones, for which an engine keeps a set of every key
+            AGREE: _[contract.label].min() == _[contract.label].max(),
             N_LATER: timeline.came_later(labels).sum(),
             **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
         }
     )
-    return by_key.mutate({contract.label: (_[N_KINDS] == 1).ifelse(_[contract.label], ibis.null())})
+    return by_key.mutate({contract.label: _[AGREE].ifelse(_[contract.label], ibis.null())})
 
 
 def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict[str, int]:
@@ -163,8 +165,8 @@ def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict
     )
     found = by_key.aggregate(
         later=_[N_LATER].sum(),
-        repeated=(_[N_LABELS] - 1).sum(where=_[N_KINDS] == 1),
-        contradicting=_[N_LABELS].sum(where=_[N_KINDS] > 1),
+        repeated=(_[N_LABELS] - 1).sum(where=_[AGREE]),
+        contradicting=_[N_LABELS].sum(where=~_[AGREE]),
     )
     [[all_rows], [counted], [matched]] = (
         table.to_pyarrow().to_pylist() for table in (predictions.aggregate(n=_.count()), found, met)
