@@ -37,6 +37,7 @@ def test_a_misspelt_pipeline_is_named_with_what_it_may_have_meant(option: str) -
         ("--to-outputs=nothing", r"datasets named \['nothing'\]\. .*describe-datasets"),
         ("--namespaces=nobody", r"namespaces: \['nobody'\]\. `kedro"),
         ("--tags=none", "no nodes after applying all provided filters"),
+        ("--nodes=release.store_model", "Nothing keeps 'selected', .* by --to-nodes in place"),
         ("--runner=Nobody", "There is no runner 'Nobody'.*by the SequentialRunner"),
         ("--runner=no.where.Nobody", "There is no runner 'no.where.Nobody'"),
     ],

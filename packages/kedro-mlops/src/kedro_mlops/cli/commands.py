@@ -14,7 +14,12 @@ from kedro.utils import load_obj
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.project import owners_module, project_folder
 from kedro_mlops.core.run_lock import alone_in, wait_option
-from kedro_mlops.framework.error_messages import NO_SUCH_PART, explained, tell_kedros_errors
+from kedro_mlops.framework.error_messages import (
+    NO_SUCH_PART,
+    NOT_MADE,
+    explained,
+    tell_kedros_errors,
+)
 from kedro_mlops.framework.hooks import NODE_BY_NODE
 from kedro_mlops.framework.session import catalog_of, data_folder, file_of
 from kedro_mlops.incremental.fingerprints import digest
@@ -64,6 +69,11 @@ def _run(*, changed: bool, until: datetime | None, **options: Any) -> Any:
             raise ProjectError(
                 f"{str(error).rstrip('.')}. `kedro registry describe` lists the nodes, "
                 "`kedro catalog describe-datasets` the datasets."
+            ) from error
+        if lacking := NOT_MADE.match(str(error)):
+            raise ProjectError(
+                f"Nothing keeps {lacking[1]}, which these nodes take: run those that make it, too, "
+                "for example by --to-nodes in place of --nodes or --from-nodes."
             ) from error
         raise
 

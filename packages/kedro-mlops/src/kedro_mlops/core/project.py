@@ -52,5 +52,6 @@ def run_in_project(command: Sequence[str], failure: str) -> str:
     )
     if done.returncode != 0:
         output = (done.stderr or done.stdout).strip()[-2000:]
-        raise ProjectError(f"{failure}: `{Path(command[0]).name}` said:\n{output}")
+        said = f"said:\n{output}" if output else f"said nothing, and ended with {done.returncode}."
+        raise ProjectError(f"{failure}: `{Path(command[0]).name}` {said}")
     return done.stdout

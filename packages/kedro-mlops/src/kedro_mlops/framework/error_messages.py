@@ -34,6 +34,8 @@ INTERRUPTED = 130
 NOT_INSTALLED = re.compile(r"Module '(\w+)' not found\..*")
 # and of names that a part of a run is chosen by
 NO_SUCH_PART = re.compile(r"Pipeline (does not contain|contains no nodes)")
+# and of what passes between nodes in memory, of which only some are asked for
+NOT_MADE = re.compile(r"Pipeline input\(s\) \{(.*)\} not found")
 
 
 def explained(
