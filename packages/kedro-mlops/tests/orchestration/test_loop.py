@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.framework.pipelines import named_pipeline
-from kedro_mlops.orchestration.loop import Loop, retraining, typed, watching
+from kedro_mlops.orchestration.loop import Loop, check_tasks, retraining, typed, watching
 
 # of each pipeline, what it reads and what it makes
 STAGES = {
@@ -123,9 +123,12 @@ def test_a_pipeline_that_a_release_and_a_decision_need_is_in_both() -> None:
 def test_nodes_that_are_in_no_pipeline_of_their_own_are_named() -> None:
     pipelines = registered(STAGES)
     loose = Pipeline([Node(make, ["rows"], "loose", name="count")])
+    pipelines |= {"__default__": pipelines["__default__"] + loose}
 
+    # what is not run task by task has no need of it
+    assert "count" in Loop.of(pipelines).look
     with pytest.raises(ProjectError, match="`count` is not in one that is called 'count'"):
-        Loop.of(pipelines | {"__default__": pipelines["__default__"] + loose})
+        check_tasks(pipelines)
 
 
 def test_without_a_stage_there_is_no_loop() -> None:

@@ -1,6 +1,7 @@
 """What is written for each scheduler: that it is what the scheduler knows, and means the same."""
 
 import ast
+import contextlib
 import json
 import os
 import shutil
@@ -357,10 +358,11 @@ def test_a_task_of_databricks_runs_in_the_project_and_tells_the_decision(
     )
     monkeypatch.setattr(sys, "argv", ["task", str(tmp_path), *words])
 
-    with pytest.raises(SystemExit) as ended:
+    # a task that exits at all may count as failed
+    with pytest.raises(SystemExit) if status else contextlib.nullcontext() as ended:
         databricks_task.main()
 
-    assert ended.value.code == status
+    assert not status or ended.value.code == status
     assert json.loads((tmp_path / "asked.json").read_text()) == [str(tmp_path), *words]
     assert values == told
 

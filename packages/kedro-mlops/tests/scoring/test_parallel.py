@@ -2,7 +2,7 @@ from kedro_mlops.scoring.parallel import in_order
 
 
 def test_results_come_in_order_and_items_are_not_taken_long_before(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("kedro_mlops.scoring.parallel.cpu_count", lambda: 3)
     taken = []
 
     def items():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -239,15 +240,20 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     history.champions(catalog)  # there has to be one
     loop = Loop.of(pipelines)
     with _session(env, params) as session:
-        session.run(pipeline_names=list(loop.look))
+        session.run(pipeline_names=_registered(loop.look))
     decision = catalog.load("retrain_decision")
     if decision.outcome != "retrain":
         return
     as_of = str(decision.decided_at).partition("T")[0]
     click.echo(f"Retraining as of {as_of}.")
     with _session(env, {**params, "as_of": as_of}) as session:
-        session.run(pipeline_names=list(loop.train))
+        session.run(pipeline_names=_registered(loop.train))
         history.tell_anew(session.load_context().catalog)
+
+
+def _registered(names: Iterable[str]) -> list[str]:
+    """Those that are pipelines; a node of the default one may be in no other."""
+    return [name for name in names if name in pipelines]
 
 
 def _looking_until(until: datetime, env: str | None, params: dict[str, Any]) -> dict[str, Any]:

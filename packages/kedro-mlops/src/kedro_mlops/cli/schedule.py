@@ -74,7 +74,7 @@ def schedule(
 def _plan(
     scheduler: str, at: str, watch: str | None, image: str | None, day: str | None, env: str | None
 ) -> "Plan":
-    from kedro_mlops.orchestration.loop import TODAY, Loop, retraining, watching
+    from kedro_mlops.orchestration.loop import TODAY, Loop, check_tasks, retraining, watching
     from kedro_mlops.orchestration.passing import refuse_what_is_lost
     from kedro_mlops.orchestration.plan import Plan
 
@@ -84,6 +84,7 @@ def _plan(
             "yet. Leave --watch out, and look as often by --at: training follows if it is needed."
         )
     loop = Loop.of(pipelines)
+    check_tasks(pipelines)
     with settings.SESSION_CLASS.create(env=env) as session:
         context: Any = session.load_context()
         data, log = data_folder(context), file_of(context, "prediction_log")

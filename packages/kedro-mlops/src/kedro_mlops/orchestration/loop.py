@@ -55,10 +55,14 @@ class Loop:
         what only a training makes.
 
         Raises:
-            ProjectError: if a node is in no pipeline of its own, or a stage is missing.
+            ProjectError: if a stage is missing.
         """
-        groups = {group.name: group for group in pipelines["__default__"].group_nodes_by()}
-        _check(groups, pipelines)
+        groups = _groups(pipelines)
+        for stage in (FIRST, LAST, DECIDES):
+            if stage not in groups:
+                raise ProjectError(
+                    f"The default pipeline has no '{stage}', so that there is no loop to repeat."
+                )
         needs = {name: set(group.dependencies) for name, group in groups.items()}
         order = tuple(TopologicalSorter(dict(sorted(needs.items()))).static_order())
         waits_for = {name: tuple(n for n in order if n in needs[name]) for name in order}
@@ -180,13 +184,13 @@ def _above(name: str, waits_for: Mapping[str, tuple[str, ...]]) -> set[str]:
     return {name}.union(*(_above(other, waits_for) for other in waits_for[name]))
 
 
-def _check(groups: Mapping[str, GroupedNodes], pipelines: Mapping[str, Pipeline]) -> None:
-    for stage in (FIRST, LAST, DECIDES):
-        if stage not in groups:
-            raise ProjectError(
-                f"The default pipeline has no '{stage}', so that there is no loop to schedule."
-            )
-    for name, group in groups.items():
+def check_tasks(pipelines: Mapping[str, Pipeline]) -> None:
+    """Make sure that pipeline by pipeline all nodes of the default one are run.
+
+    Raises:
+        ProjectError: if a node is in no pipeline of its own.
+    """
+    for name, group in _groups(pipelines).items():
         own = {node.name for node in pipelines[name].nodes} if name in pipelines else set()
         if own != set(group.nodes):
             raise ProjectError(
@@ -194,3 +198,7 @@ def _check(groups: Mapping[str, GroupedNodes], pipelines: Mapping[str, Pipeline]
                 f"called '{name}'. Name the nodes of each pipeline by `named_pipeline`, and the "
                 "pipeline as its folder."
             )
+
+
+def _groups(pipelines: Mapping[str, Pipeline]) -> dict[str, GroupedNodes]:
+    return {group.name: group for group in pipelines["__default__"].group_nodes_by()}
