@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -39,3 +40,24 @@ def test_a_worker_that_outlives_its_server_is_ended_with_it(
         end_with_workers(server)
 
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_server_that_begins_as_it_is_interrupted_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[int] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            super().__init__(["sleep", "600"], start_new_session=True)
+            begun.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    server = served("a-bento:v1", "sqlite:///nowhere.db", start_timeout_seconds=60)
+
+    with pytest.raises(KeyboardInterrupt), server:
+        pass
+
+    assert len(begun) == 1
+    assert not psutil.pid_exists(begun[0])

@@ -2,9 +2,11 @@
 
 import contextlib
 import http
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,12 +49,13 @@ def served(
             API_KEYS_FILE="",
             CHALLENGER_MODE="off",
         )
-        with output.open("wb") as file:
-            # a session of its own: Ctrl-C is for us, and we end it
-            process = subprocess.Popen(  # noqa: S603
-                command, env=environment, stdout=file, stderr=file, start_new_session=True
-            )
+        process = None
         try:
+            with output.open("wb") as file, _uninterrupted():
+                # a session of its own: Ctrl-C is for us, and we end it
+                process = subprocess.Popen(  # noqa: S603
+                    command, env=environment, stdout=file, stderr=file, start_new_session=True
+                )
             deadline = time.monotonic() + start_timeout_seconds
             while not is_ready(server.url):
                 if time.monotonic() > deadline or process.poll() is not None:
@@ -64,7 +67,28 @@ def served(
                 time.sleep(0.1)
             yield server
         finally:
-            end_with_workers(process)
+            if process is not None:
+                with _uninterrupted():
+                    end_with_workers(process)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block has ended.
+
+    Else it could come when a process has begun that nobody holds yet, or before its workers ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted
+        return
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 def is_ready(url: str) -> bool:
