@@ -100,7 +100,8 @@ def test_a_replay_is_the_ticks_run_by_hand(
         version = json.loads((folder / "metadata.json").read_text())["version"]
 
         assert version == seen["version"]
-        assert record["log_loss"] == pytest.approx(seen["log_loss"], abs=1e-12)
+        # a replay has the rows; monitoring counts them in cells of their scores
+        assert record["log_loss"] == pytest.approx(seen["log_loss"], abs=1e-6)
         assert (record["decision"], record["reasons"]) == (seen["decision"], seen["reasons"])
         assert seen["trained"] == (seen["decision"] == "retrain")
 
