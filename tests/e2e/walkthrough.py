@@ -14,6 +14,7 @@ import pytest
 from driving.project import Project, is_free, versions
 from driving.raw_tables import YEAR, some_flights, write_package
 from driving.readme import commands, example_answer
+from omegaconf import OmegaConf
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 [CURL] = [command for command in commands(README) if command.startswith("curl")]
@@ -28,6 +29,7 @@ data_engineering: { history_days: 62 }
 modelling:
   n_trials: { logistic_regression: 1, gradient_boosting: 1 }
   importance: { n_rows: 1000, n_repeats: 1 }
+  learning_curve: []
 """
 
 
@@ -304,7 +306,7 @@ def _short(project: Project, env: str = "local") -> Iterator[Project]:
         write_package(fewer, some_flights(YEAR, every=3))
     settings = project.folder / f"conf/{env}/parameters.yml"
     before = settings.read_text() if settings.exists() else ""
-    settings.write_text(before + SHORT)
+    settings.write_text(OmegaConf.to_yaml(OmegaConf.merge(*map(OmegaConf.create, (before, SHORT)))))
     path = f"{project.environment['PYTHONPATH']}:{fewer}"
     yield replace(project, environment=project.environment | {"PYTHONPATH": path})
     settings.write_text(before)

@@ -1,5 +1,9 @@
+import re
 from pathlib import Path
 
+import pytest
+
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.framework.config_loader import ProjectConfigLoader
 
 
@@ -25,3 +29,20 @@ def test_without_them_the_files_count(tmp_path: Path) -> None:
 
     assert loader["globals"] == {"data": "data", "other": 1}
     assert loader["parameters"]["where"] == "data/x"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: 0\nseed: 1\n", "parameters.yml, line 2, is no YAML: found duplicate key seed."),
+        (b"seed: [0\n", "parameters.yml, line 2, is no YAML: "),
+        (b"seed:\t0\n\tx: 1\n", "parameters.yml, line 2, is no YAML: found a tab"),
+        ("site: Zürich\n".encode("latin-1"), "parameters.yml, is no YAML: it is no text in UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    folder = conf(tmp_path)
+    (tmp_path / "base/parameters.yml").write_bytes(content)
+
+    with pytest.raises(ProjectError, match=re.escape(said)):
+        ProjectConfigLoader(folder, base_env="base")["parameters"]

@@ -1,8 +1,14 @@
 """Kedro's configuration, of which a run may change the globals too."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from kedro_mlops.core.errors import ProjectError
 
 GLOBALS = "globals"
 
@@ -24,3 +30,27 @@ class ProjectConfigLoader(OmegaConfigLoader):
         changed = given.pop(GLOBALS, {})
         super().__init__(conf_source, env, given, **settings)
         self[GLOBALS] = {**self[GLOBALS], **changed}
+
+    def _read_dir_configs(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the files of a folder.
+
+        Raises:
+            ProjectError: if one is no YAML; Kedro does not always say which.
+        """
+        try:
+            return super()._read_dir_configs(*args, **kwargs)
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise ProjectError(_unreadable(Path(self.conf_source)) or str(error)) from error
+
+
+def _unreadable(folder: Path) -> str | None:
+    """What is wrong with the first file of a configuration that is no YAML, in one sentence."""
+    for file in sorted(folder.rglob("*.y*ml")):
+        try:
+            OmegaConf.load(file)
+        except (YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or "it is no text in UTF-8"
+            return f"{os.path.relpath(file)}{where}, is no YAML: {problem}."
+    return None
