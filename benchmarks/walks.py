@@ -134,8 +134,10 @@ def _fetch(folder: Path) -> None:
 
 
 def _bare() -> dict[str, str]:
-    """The environment of somebody who is in no project."""
-    return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    """The environment of somebody who is in no project, and calls make from no other."""
+    # what this bench was given as ARGS is not for the commands that it types
+    made = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in made}
 
 
 def _clone(folder: Path) -> Path:
