@@ -13,7 +13,7 @@ import pytest
 from example.contracts import Prediction
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.models.released import spec_of
+from kedro_mlops.models.released import bento_folder, spec_of
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.runtime.known_rows import KNOWN_ROWS
 from kedro_mlops.runtime.serving_spec import TREES
@@ -115,6 +115,17 @@ def test_the_same_release_again_changes_nothing(follower, deliveries, first, boo
 
     assert not look(one)
     assert state.served is served
+
+
+def test_a_champion_is_taken_although_the_store_forgot_the_bento_that_runs(
+    follower, deliveries, first, second, other
+):
+    one, state = follower()
+    deliveries.promote(second, other)
+    shutil.rmtree(bento_folder(first))
+
+    assert look(one)
+    assert state.served.spec.model_version == other.version
 
 
 def test_what_answered_before_is_freed_with_its_library(

@@ -62,8 +62,9 @@ class Follower:
     def __init__(self, state: AppState, champions: Path, release: str, log_folder: Path) -> None:
         self._state = state
         self._champions = champions
-        # whose code runs, and whose model answers
+        # whose code runs, and whose model answers; the store may forget it meanwhile
         self._running = self.release = release
+        self._code, self._packages = _code_of(release), _packages_of(release)
         self._since = _now()
         self._looked_at = ""
         # whether the champions could not be read
@@ -176,9 +177,9 @@ class Follower:
         needs = ""
         if _contract_of(spec) != _contract_of(self._state.served.spec):
             needs = "reads or predicts something else"
-        elif _code_of(release) != _code_of(self._running):
+        elif _code_of(release) != self._code:
             needs = f"has other code than {self._running}, which runs"
-        elif missing := _packages_of(release) - _packages_of(self._running):
+        elif missing := _packages_of(release) - self._packages:
             needs = (
                 f"needs packages that {self._running} does without: {', '.join(sorted(missing))}"
             )
