@@ -18,12 +18,30 @@ def test_the_commands_explain_themselves() -> None:
         assert CliRunner().invoke(cli, ["champion", command, "--help"]).exit_code == 0
 
 
-@pytest.mark.parametrize("arguments", [["promote", "2013-a"], ["promote"], ["reproduce"]])
+@pytest.mark.parametrize("arguments", [["reproduce"], ["explain"]])
 def test_what_a_command_cannot_do_without_is_asked_for(arguments: list[str]) -> None:
     done = CliRunner().invoke(cli, ["champion", *arguments])
 
     assert done.exit_code == 2
     assert "Missing" in done.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["2013-a"],
+        [],
+        ["--reason", "why"],
+        ["2013-a", "--reason", "why", "--winner"],
+        ["2013-a", "--winner"],
+        ["--reason", "why", "--winner"],
+    ],
+)
+def test_a_person_promotes_with_a_reason_and_the_loop_only_a_winner(arguments: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["champion", "promote", *arguments])
+
+    assert done.exit_code == 2
+    assert "Say VERSION and --reason, or only --winner." in done.output
 
 
 def test_help_does_not_wait_for_what_is_heavy() -> None:

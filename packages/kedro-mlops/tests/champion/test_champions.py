@@ -23,7 +23,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro_datasets.text import TextDataset
 
 from kedro_mlops.champion import history as champions
-from kedro_mlops.champion.history import promote, release_of, roll_back
+from kedro_mlops.champion.history import promote, promote_winner, release_of, roll_back
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset
 from kedro_mlops.core.errors import ProjectError
@@ -31,6 +31,7 @@ from kedro_mlops.documentation.nodes import ModelCard
 from kedro_mlops.gate.nodes import record as record_verdict
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring.decisions import ChallengerDecision, Figures
 from kedro_mlops.release.nodes import promote as record_release
 from kedro_mlops.release.nodes import select_model
 from kedro_mlops.runtime.serving_spec import MODEL, SPEC_LABEL, hash_of
@@ -490,6 +491,70 @@ def test_a_person_promotes_what_the_gate_kept_out(catalog, promoted, models, bui
     assert decision.champion_before == "2013-a"
     assert decision.checks == kept.checks
     assert catalog.load("gate_decision") == kept
+
+
+@pytest.fixture
+def reviewed(catalog: DataCatalog, tmp_path: Path) -> Callable[..., None]:
+    """Leaves a decision of monitoring about a challenger of the champion `a`."""
+    catalog["challenger_decision"] = ModelJSONDataset(
+        filepath=str(tmp_path / "challenger_decision.json"),
+        model="kedro_mlops.monitoring.decisions.ChallengerDecision",
+    )
+
+    def review(outcome: str, challenger: str = "2013-b", champion: str = "2013-a") -> None:
+        decision = ChallengerDecision(
+            outcome=outcome,
+            reasons=["It is surely better."],
+            challenger=challenger,
+            champion=Figures(model_version=champion, n_rows=1000),
+            decided_at="2013-08-01T00:00:00",
+            stopped=[],
+        )
+        catalog.save("challenger_decision", decision)
+
+    return review
+
+
+def test_a_challenger_that_has_won_its_trial_is_promoted_once(
+    catalog, promoted, models, built, reviewed
+):
+    promoted("a")
+    catalog.save("candidate", models["b"])
+    reviewed("promote")
+
+    champion, again = promote_winner(catalog), promote_winner(catalog)
+
+    assert champion.version == serving(catalog) == "2013-b"
+    assert built == ["2013-b"]
+    assert champion.decision.decided_by == "monitoring"
+    assert champion.decision.champion_before == "2013-a"
+    assert champion.decision.reasons == ["It is surely better."]
+    assert again is None
+
+
+@pytest.mark.parametrize("outcome", ["propose", "continue", "stop"])
+def test_what_has_not_won_is_not_promoted(catalog, promoted, models, built, reviewed, outcome):
+    promoted("a")
+    catalog.save("candidate", models["b"])
+    before = promote_winner(catalog)
+    reviewed(outcome)
+
+    assert before is promote_winner(catalog) is None
+    assert serving(catalog) == "2013-a"
+
+
+def test_what_has_won_against_another_champion_or_was_rolled_back_is_not_promoted(
+    catalog, promoted, models, stored, built, reviewed
+):
+    promoted("a", "c")
+    catalog.save("candidate", models["b"])
+    reviewed("promote", champion="2013-a")
+    against_another = promote_winner(catalog)
+    roll_back(catalog, None, None)
+    reviewed("promote", challenger="2013-c")
+
+    assert against_another is promote_winner(catalog) is None
+    assert serving(catalog) == "2013-a"
 
 
 def test_a_person_approves_the_first_champion(catalog, models, built):

@@ -7,6 +7,7 @@ from example.trained import Trained
 
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.framework.summary import summarise
+from kedro_mlops.gate.trial import TrialLength, TrialPlan
 from kedro_mlops.monitoring.decisions import ChallengerDecision, RetrainDecision, Trigger
 
 INTERVAL = Interval(value=0.7, low=0.6, high=0.8)
@@ -67,6 +68,18 @@ def test_a_trial_is_spoken_of_if_there_is_one() -> None:
         "Challenger stop: It is surely worse."
     )
     assert "Challenger" not in summarise({"challenger_decision": none})
+
+
+@pytest.mark.parametrize(("outcome", "is_said"), [("keep", True), ("promote", False)])
+def test_how_long_a_trial_takes_is_said_of_what_may_be_tried(outcome: str, is_said: bool) -> None:
+    lengths = {"shadow": TrialLength(rows=9000, days=12)}
+    plan = TrialPlan(challenger="v2", champion="v1", lengths=lengths, in_words="It takes 12 days.")
+    made = {"gate_decision": decided(outcome, reasons=["So."]), "trial_plan": plan}
+
+    alone = {"trial_plan": plan.model_copy(update={"lengths": {}})}
+
+    assert ("Trial      It takes 12 days." in summarise(made)) == is_said
+    assert "Trial" not in summarise(made | alone)
 
 
 def test_a_part_of_the_loop_speaks_of_what_it_made() -> None:

@@ -159,6 +159,29 @@ def test_a_challenger_that_is_surely_better_is_proposed(
     assert stopped.outcome == "stop"
 
 
+@pytest.mark.parametrize("variant", ["shadow", "canary"])
+def test_a_winner_is_promoted_by_the_loop_once_the_trial_has_been_long_enough(
+    judge: Judge, answered: pd.DataFrame, variant: str
+) -> None:
+    canary = np.arange(len(answered)) % 3 == 0
+    champions = answered if variant == "shadow" else answered[~canary]
+    served = (
+        champions.assign(probability=wrong(champions)),
+        challenging(answered[canary], variant),
+    )
+
+    enough, _ = judge(*served, promote_winner=True, effect=0.5)
+    too_early, _ = judge(*served, promote_winner=True, effect=0.001)
+    as_good, _ = judge(answered, challenging(answered), promote_winner=True, effect=0.5)
+
+    assert (enough.outcome, too_early.outcome, as_good.outcome) == (
+        "promote", "propose", "continue",
+    )  # fmt: skip
+    assert "It is surely better, and becomes the champion." in enough.reasons[0]
+    assert " to tell 0.5);" in enough.reasons[0]
+    assert "`kedro champion promote v2" in too_early.reasons[0]
+
+
 def test_a_shadow_is_compared_on_the_same_rows(judge: Judge, answered: pd.DataFrame) -> None:
     """The rows of the shadow alone are harder than those of the champion; that is not its fault."""
     late = answered.sort_values(PROBABILITY).tail(len(answered) // 3)

@@ -55,7 +55,8 @@ def test_a_task_waits_for_those_that_make_what_it_reads() -> None:
         "look_preparing": set(),
         "look_scoring": {"look_preparing"},
         "look_monitoring": {"look_preparing", "look_scoring"},
-        "decide": {"look_monitoring"},
+        "promote_winner": {"look_monitoring"},
+        "decide": {"promote_winner"},
         "train_preparing": {"decide"},
         "train_modelling": {"train_preparing"},
         "train_gate": {"train_preparing", "train_modelling"},
@@ -75,6 +76,9 @@ def test_a_look_is_until_the_day_and_a_training_as_of_it() -> None:
     )
     assert typed(tasks["train_gate"].command) == (
         "kedro run --pipelines=gate --params as_of={{ ds }} --env sample --wait"
+    )
+    assert typed(tasks["promote_winner"].command) == (
+        "kedro champion promote --winner --env sample --wait"
     )
     assert typed(tasks["decide"].command) == "kedro retrain --decision --env sample"
 

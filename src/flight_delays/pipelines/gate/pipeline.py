@@ -5,10 +5,11 @@ from kedro.pipeline import Node, Pipeline
 from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.gate.behaviour import check_behaviour, read_suite
 from kedro_mlops.gate.nodes import admit, check_candidate, judge, read_limits, record
+from kedro_mlops.gate.trial import plan_trial
 
 
 def create_pipeline() -> Pipeline:
-    """Try the candidate's behaviour, judge it, and keep what was said."""
+    """Try the candidate's behaviour, judge it, keep what was said, and plan a trial of it."""
     return named_pipeline(
         "gate",
         [
@@ -38,5 +39,13 @@ def create_pipeline() -> Pipeline:
                 "gate_decision",
             ),
             Node(record, "gate_decision", "gate_history"),
+            Node(
+                plan_trial,
+                [
+                    "contract", "admitted", "incumbent", "test", "test_predictions", "metrics",
+                    "params:challenger_review", "params:challenger.share", "params:bootstrap",
+                ],
+                "trial_plan",
+            ),
         ],
     )  # fmt: skip

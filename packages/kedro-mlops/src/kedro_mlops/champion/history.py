@@ -16,7 +16,7 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from kedro_mlops.core.errors import ProjectError, suggestion
-from kedro_mlops.models.decision import GATE, Decision, Outcome
+from kedro_mlops.models.decision import GATE, MONITORING, Decision, Outcome
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import BUILD_AGAIN, models_of, spec_of
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHAMPION, CANDIDATE, VERDICTS = "champion", "candidate", "gate_history"
+CHALLENGER_DECISION = "challenger_decision"
 # the entries of which those tell who change nothing
 TOLD = (CHAMPION, CANDIDATE, "gate_decision", VERDICTS)
 # of the nodes that render what tells of the champion
@@ -260,16 +261,47 @@ def promote(catalog: Catalog, version: str, reason: str) -> Saved:
     return champions(catalog)[0]
 
 
+def promote_winner(catalog: Catalog) -> Saved | None:
+    """Promote the challenger that monitoring found to be surely better, if that is still so.
+
+    Returns:
+        The new champion; nothing if monitoring does not promote one.
+
+    Raises:
+        ProjectError: if its release fails.
+    """
+    from kedro_mlops.monitoring.decisions import ChallengerDecision  # noqa: PLC0415 - heavy
+
+    if not catalog.exists(CHALLENGER_DECISION):
+        return None
+    found: ChallengerDecision = catalog.load(CHALLENGER_DECISION)
+    current = current_champion(catalog)
+    if found.outcome != "promote" or found.challenger is None or current is None:
+        return None
+    beaten = found.champion.model_version if found.champion else None
+    if current.version != beaten or found.challenger in current.metadata.withdrawn:
+        return None  # it was compared with another champion, or a person has decided since
+    target = find(found.challenger, models(catalog))
+    decision = _decided("promote", target, current, " ".join(found.reasons), decided_by=MONITORING)
+    _release(catalog, target.package(), decision)
+    return champions(catalog)[0]
+
+
 def _by_person(
     outcome: Outcome, target: Saved, current: Saved | None, reason: str, **more: Any
 ) -> Decision:
     """The record of what a person decides now."""
+    return _decided(outcome, target, current, reason, decided_by=_login(), **more)
+
+
+def _decided(
+    outcome: Outcome, target: Saved, current: Saved | None, reason: str, **more: Any
+) -> Decision:
     return Decision(
         outcome=outcome,
         candidate=target.version,
         champion_before=current.version if current else None,
         as_of=f"{target.metadata.as_of:%Y-%m-%d}",
-        decided_by=_login(),
         decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
         reasons=[reason],
         **more,

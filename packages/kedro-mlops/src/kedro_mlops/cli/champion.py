@@ -98,17 +98,30 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
 
 
 @_command
-@version_argument
-@click.option("--reason", required=True, help="Why; it is kept with the decision.")
+@click.argument("version", required=False)
+@click.option("--reason", help="Why; it is kept with the decision.")
+@click.option(
+    "--winner",
+    is_flag=True,
+    help="Promote the challenger of which monitoring decided so, if there is one.",
+)
 @wait_option
-def promote(version: str, reason: str, env: str | None) -> None:
+def promote(version: str | None, reason: str | None, winner: bool, env: str | None) -> None:
     """Make VERSION the champion, whatever the gate said, once its release is built and proven."""
     from kedro_mlops.champion import history
 
+    if winner == bool(version or reason) or bool(version) != bool(reason):
+        raise click.UsageError("Say VERSION and --reason, or only --winner.")
     start = time.perf_counter()
     pipelines = "release", "documentation"
     with _opened(env, *pipelines) as (context, catalog), alone_in(data_folder(context)):
-        promoted = history.promote(catalog, version, reason)
+        if version and reason:
+            promoted = history.promote(catalog, version, reason)
+        elif (won := history.promote_winner(catalog)) is not None:
+            promoted = won
+        else:
+            click.echo("No challenger is to be promoted. Nothing has changed.")
+            return
         _tell_move(context, promoted, start, env)
 
 

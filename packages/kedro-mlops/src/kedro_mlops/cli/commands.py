@@ -25,7 +25,7 @@ from kedro_mlops.framework.hooks import NODE_BY_NODE
 from kedro_mlops.framework.session import catalog_of, data_folder, file_of
 from kedro_mlops.incremental.fingerprints import digest
 from kedro_mlops.incremental.recorder import recorder
-from kedro_mlops.orchestration.loop import Loop
+from kedro_mlops.orchestration.loop import RETRAIN, WAIT, Loop
 
 from .adopt import adopt
 from .champion import champion
@@ -215,8 +215,8 @@ def retrain(
     """
     if decision:
         with _session(env, params) as session:
-            catalog = catalog_of(session.load_context(), ["retrain_decision"])
-        click.echo(catalog.load("retrain_decision").outcome)
+            catalog = catalog_of(session.load_context(), ["retrain_decision", "champion"])
+        click.echo(_decided(catalog))
         return
     _check_contracts()
     if demand:
@@ -241,14 +241,27 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     loop = Loop.of(pipelines)
     with _session(env, params) as session:
         session.run(pipeline_names=_registered(loop.look))
-    decision = catalog.load("retrain_decision")
-    if decision.outcome != "retrain":
+    if won := history.promote_winner(catalog):
+        click.echo(f"Promoted {won.version}, which has won its trial. The next look is at it.")
+        history.tell_anew(catalog)
+    if _decided(catalog) != RETRAIN:
         return
+    decision = catalog.load("retrain_decision")
     as_of = str(decision.decided_at).partition("T")[0]
     click.echo(f"Retraining as of {as_of}.")
     with _session(env, {**params, "as_of": as_of}) as session:
         session.run(pipeline_names=_registered(loop.train))
         history.tell_anew(session.load_context().catalog)
+
+
+def _decided(catalog: Any) -> str:
+    """What the last look came to: to wait, too, if it was at a champion that no longer serves."""
+    from kedro_mlops.champion import history
+
+    decision = catalog.load("retrain_decision")
+    champion = history.current_champion(catalog)
+    of_another = champion is not None and decision.model_version not in (None, champion.version)
+    return WAIT if of_another else str(decision.outcome)
 
 
 def _registered(names: Iterable[str]) -> list[str]:

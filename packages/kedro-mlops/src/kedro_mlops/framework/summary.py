@@ -1,6 +1,7 @@
 """What a run made, how good it is, what was decided, and what to type next."""
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.decisions import ChallengerDecision, RetrainDecision
 from kedro_mlops.monitoring.findings import Performance
 from kedro_mlops.release.artefacts import ProvenRelease
+from kedro_mlops.release.nodes import KEEPS_AS_CHALLENGER
 
 # those that are for reading: a summary says where they are
 PAGES = ("monitoring_report", "model_card")
@@ -29,14 +31,24 @@ def summarise(
     artefacts: Mapping[str, Any], env: str | None = None, has_champion: bool = False
 ) -> str:
     """Summarise a run in a few lines, one for each artefact that it made; of pages, the path."""
-    # where no challenger is on trial, the decision about it is `none`
     lines = [
         (title, write(artefacts[name]))
         for name, (title, write) in ARTEFACTS.items()
-        if name in artefacts and getattr(artefacts[name], "outcome", "") != "none"
+        if name in artefacts and not _goes_without_saying(name, artefacts)
     ]
     lines.append(("Next", _next_step(artefacts, env, has_champion)))
     return in_environment(_titled(lines, 11), env)
+
+
+def _goes_without_saying(name: str, artefacts: Mapping[str, Any]) -> bool:
+    """That no challenger is on trial; and how long that of a candidate takes that is not tried."""
+    if name == "challenger_decision":
+        return bool(artefacts[name].outcome == "none")
+    if name == "trial_plan":
+        gate = artefacts.get("gate_decision")
+        may_be_tried = gate is not None and gate.outcome in KEEPS_AS_CHALLENGER
+        return not (may_be_tried and artefacts[name].lengths)
+    return False
 
 
 def _titled(lines: Iterable[tuple[str, str]], width: int) -> str:
@@ -132,6 +144,7 @@ ARTEFACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "candidate": ("Trained", _candidate),
     "metrics": ("Tested", _metrics),
     "gate_decision": ("Gate", _decision),
+    "trial_plan": ("Trial", attrgetter("in_words")),
     "release": ("Released", _release),
     "performance": ("Watched", _performance),
     "challenger_decision": ("Challenger", _decision),

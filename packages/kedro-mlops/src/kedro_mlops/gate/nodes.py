@@ -164,7 +164,7 @@ def judge(
         reason = "There is no champion yet, and the candidate passed every check."
         verdict = Verdict("promote", [reason])
     else:
-        verdict = _without_contest(candidate, incumbent, test) or _contest(
+        verdict = without_contest(candidate, incumbent, test) or _contest(
             contract, candidate, incumbent, test, predictions, params, bootstrap
         )
     verdict = _leave_to_people(verdict, candidate, incumbent, params)
@@ -219,7 +219,7 @@ def _by_hand(version: str) -> str:
     return f"`kedro champion promote {version} --reason …`"
 
 
-def _without_contest(
+def without_contest(
     candidate: ModelPackage, incumbent: ModelPackage, test: pd.DataFrame
 ) -> Verdict | None:
     """What becomes of a candidate that is not to be, or cannot be, compared with the champion."""
@@ -251,7 +251,7 @@ def _contest(
     bootstrap: Bootstrap,
 ) -> Verdict:
     """Candidate against champion, on the same rows, which neither has learned from."""
-    opponent, unseen = _fair_opponent(contract, incumbent, test)
+    opponent, unseen = fair_opponent(contract, incumbent, test)
     if not unseen.any():
         return Verdict(
             "keep", ["The champion has learned from every row that the candidate was tested on."]
@@ -291,7 +291,7 @@ def _contest(
     return Verdict("keep" if lost else "promote", lost or [reason], [overall, *slices])
 
 
-def _fair_opponent(
+def fair_opponent(
     contract: Columns, incumbent: ModelPackage, test: pd.DataFrame
 ) -> tuple["Model | Folded", pd.Series]:
     """The champion, and the rows it has not learned from.

@@ -8,6 +8,8 @@ from kedro_mlops.core.artefacts import Artefact, CheckResult, is_none
 
 # who decides, where no person does
 GATE = "gate"
+# and of challengers that surely win on live rows
+MONITORING = "monitoring"
 
 Outcome = Literal["promote", "await_approval", "keep", "block", "rollback"]
 
@@ -19,7 +21,7 @@ class Decision(Artefact):
         outcome: ``promote``; ``await_approval``, a person is to promote it; ``keep``, the champion
             stays because the candidate is not better, or was rolled back; ``block``, the candidate
             is not fit to serve; or ``rollback``, a person returned to an earlier champion.
-        decided_by: The gate, or the login of a person.
+        decided_by: The gate, monitoring, or the login of a person.
         from_version: What a rollback left; in a file, ``from``.
         to: What it returned to.
     """

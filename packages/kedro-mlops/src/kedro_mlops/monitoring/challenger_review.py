@@ -6,12 +6,11 @@ from typing import Any
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
-from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.timeline import timeline_of, within
 from kedro_mlops.core.artefacts import Interval
-from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
+from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import interval_text, metric_name
 from kedro_mlops.measures.metrics import (
     Bootstrap,
@@ -20,6 +19,7 @@ from kedro_mlops.measures.metrics import (
     paired_difference,
     unpaired_difference,
 )
+from kedro_mlops.measures.trial_length import ChallengerReview, blocks_needed, standard_error
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.task.metrics import Metrics
 from kedro_mlops.task.task import Costs
@@ -31,18 +31,6 @@ SHADOW = "shadow"
 READ = ["prediction_id", "predicted_at", "model_version", "variant"]
 RECORDED = ["decided_at", "challenger", "outcome", "reasons"]
 NONE = "There is no challenger on trial."
-
-
-class ChallengerReview(Parameters):
-    """When a challenger that is tried on live rows is stopped."""
-
-    min_labelled_rows: int = Field(gt=0, description="Of each model; fewer say nothing")
-    min_days: int = Field(gt=1, description="On which they are; fewer say nothing of the others")
-    max_loss_increase: float = Field(
-        ge=0,
-        description="Loss by which the challenger may exceed the champion's; it is stopped "
-        "where even the lower end of the interval is beyond",
-    )
 
 
 @dataclass(frozen=True)
@@ -166,35 +154,53 @@ def _on_trial(
     contest: Contest, stopped: dict[str, str], params: ChallengerReview, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """Whether the challenger may go on, or should serve; one that was stopped stays so."""
-    difference, worse, better, reason = None, False, False, _too_few(contest, params)
-    loss = metric_name(contest.champion.task.loss)
+    difference, outcome, reason = None, "continue", _too_few(contest, params)
     if reason is None:
         difference = _difference(contest, bootstrap)
-        worse = difference.low > params.max_loss_increase
-        better = difference.high < 0
-        reason = (
-            f"{loss.capitalize()} of {contest.version}, on trial as {contest.variant}, minus the "
-            f"champion's: {interval_text(difference, '+.4f')}, on {len(contest.challenger):,} "
-            f"labelled rows; "
-            f"it is {'surely' if worse else 'not surely'} worse by more than "
-            f"{params.max_loss_increase:g}."
-        )
-    outcome = "continue"
-    if worse or contest.version in stopped:
-        outcome = "stop"
-    elif better:
-        outcome = "propose"
-        reason = (
-            f"{reason} It is surely better: "
-            f"`kedro champion promote {contest.version} --reason …` makes it the champion."
-        )
+        outcome, reason = _weigh(contest, difference, params, bootstrap)
+    if contest.version in stopped:
+        outcome, reason = "stop", stopped[contest.version]
     return {
         "challenger": contest.version,
         "variant": contest.variant,
         "outcome": outcome,
-        "reasons": [stopped.get(contest.version, reason)],
+        "reasons": [reason],
         "difference": difference,
     }
+
+
+def _weigh(
+    contest: Contest, difference: Interval, params: ChallengerReview, bootstrap: Bootstrap
+) -> tuple[str, str]:
+    """What is to become of the challenger, and why.
+
+    Whoever looks again and again finds a difference by chance: nothing is promoted before the
+    interval is as narrow as the effect asks for, which the difference itself has no part in.
+    """
+    worse = difference.low > params.max_loss_increase
+    n_needed = _days_needed(contest, difference, params, bootstrap)
+    reason = (
+        f"{metric_name(contest.champion.task.loss).capitalize()} of {contest.version}, on trial as "
+        f"{contest.variant}, minus the champion's: {interval_text(difference, '+.4f')}, on "
+        f"{len(contest.challenger):,} labelled rows of {contest.n_days} days (it takes "
+        f"{n_needed:,} to tell {params.effect:g}); it is "
+        f"{'surely' if worse else 'not surely'} worse by more than {params.max_loss_increase:g}."
+    )
+    if worse:
+        return "stop", reason
+    if difference.high >= 0:
+        return "continue", reason
+    if params.promote_winner and contest.n_days >= n_needed:
+        return "promote", f"{reason} It is surely better, and becomes the champion."
+    by_hand = f"`kedro champion promote {contest.version} --reason …` makes it the champion."
+    return "propose", f"{reason} It is surely better: {by_hand}"
+
+
+def _days_needed(
+    contest: Contest, difference: Interval, params: ChallengerReview, bootstrap: Bootstrap
+) -> int:
+    error = standard_error(difference, bootstrap.confidence)
+    return blocks_needed(contest.n_days * error**2, params, bootstrap.confidence)
 
 
 def _without_challenger(past: pd.DataFrame, champion: ModelPackage) -> dict[str, Any]:

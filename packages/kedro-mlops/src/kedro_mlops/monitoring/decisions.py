@@ -97,13 +97,14 @@ class Figures(Artefact):
 class ChallengerDecision(Artefact):
     """Whether a challenger that is tried on live rows may go on; ``none`` where there is none.
 
-    One that is surely better goes on as well, and is proposed to people as champion.
+    One that is surely better goes on as well, until it is the champion: it is proposed to people,
+    or promoted by the loop.
 
     The difference is in loss, challenger minus champion; ``stopped`` is every version that was,
     now or before.
     """
 
-    outcome: Literal["stop", "continue", "propose", "none"]
+    outcome: Literal["stop", "continue", "propose", "promote", "none"]
     reasons: list[str]
     challenger: str | None
     variant: str | None = None

@@ -12,7 +12,7 @@ from kedro_mlops.core.errors import ProjectError
 
 # between these two a candidate becomes champion; after the third it is known whether one is needed
 FIRST, LAST, DECIDES = "modelling", "release", "monitoring"
-DECISION = "decide"
+DECISION, WINNER = "decide", "promote_winner"
 # what it says
 RETRAIN, WAIT = "retrain", "wait"
 TODAY = "today"
@@ -92,11 +92,16 @@ class Loop:
         """The tasks of a training as of a day, which wait for the decision."""
         return self._tasks(self.train, "train", ("--params", f"as_of={day}"), env, (DECISION,))
 
-    def deciding(self, env: str | None) -> Task:
-        """The task that prints ``retrain`` or ``wait``, when the look has ended."""
+    def deciding(self, env: str | None) -> list[Task]:
+        """What is done when the look has ended.
+
+        A challenger that has won its trial is promoted; then ``retrain`` or ``wait`` is printed.
+        """
         read = {name for task in self.look for name in self.waits_for[task]}
-        ends = (f"look_{name}" for name in self.look if name not in read)
-        return Task(DECISION, tuple(ends), ("kedro", "retrain", "--decision", *_in(env)))
+        ends = tuple(f"look_{name}" for name in self.look if name not in read)
+        promote = ("kedro", "champion", "promote", "--winner", *_in(env), "--wait")
+        decide = ("kedro", "retrain", "--decision", *_in(env))
+        return [Task(WINNER, ends, promote), Task(DECISION, (WINNER,), decide)]
 
     def _tasks(
         self,
@@ -154,7 +159,7 @@ def retraining(loop: Loop, at: str, env: str | None, day: str, of_one: str = TOD
         "looks at the champion, and trains again only if that is the decision",
         6 * 3600,
         ("kedro", "retrain", "--until", of_one, *_in(env), "--wait"),
-        (*loop.looking(day, env), loop.deciding(env), *loop.training(day, env)),
+        (*loop.looking(day, env), *loop.deciding(env), *loop.training(day, env)),
     )
 
 
