@@ -1,14 +1,17 @@
 """The example, and what the nodes make of it; built once per session."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pytest
 import yaml
+from driving.object_store import ObjectStore, object_store
 from example.contracts import Inputs, Observation
 from example.factories import COLUMNS, tiny_package
 from example.history import History, make_history
@@ -16,6 +19,7 @@ from example.tasks import ASKED, Life, live
 from example.trained import Trained, model
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.storage import configure
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
@@ -160,3 +164,19 @@ def real_rows(history: History) -> pd.DataFrame:
     names = Columns.of(Inputs).names
     rows = history.model_input.select(names).to_pandas()
     return rows.sort_values(Columns.of(Inputs).keys, ignore_index=True).sample(500, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def object_stores() -> Iterator[ObjectStore]:
+    """A store that speaks as S3 does; with its address and credentials, as a project says them."""
+    with object_store() as there:
+        configure("s3://", there.options)
+        yield there
+
+
+@pytest.fixture
+def bucket(object_stores: ObjectStore) -> str:
+    """The URL of an empty bucket."""
+    url = f"s3://{uuid.uuid4().hex}"
+    fsspec.filesystem("s3").mkdir(url)
+    return url

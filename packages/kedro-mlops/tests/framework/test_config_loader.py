@@ -19,7 +19,7 @@ def test_globals_of_the_run_replace_those_of_the_files(tmp_path: Path) -> None:
 
     loader = ProjectConfigLoader(conf(tmp_path), runtime_params=given, base_env="base")
 
-    assert loader["globals"] == {"data": "elsewhere", "other": 1}
+    assert loader["globals"] == {"data": "elsewhere", "artefacts": "elsewhere", "other": 1}
     assert loader["parameters"] == {"where": "elsewhere/x", "seed": 1}
     assert given == {"globals": {"data": "elsewhere"}, "seed": 1}
 
@@ -27,7 +27,7 @@ def test_globals_of_the_run_replace_those_of_the_files(tmp_path: Path) -> None:
 def test_without_them_the_files_count(tmp_path: Path) -> None:
     loader = ProjectConfigLoader(conf(tmp_path), base_env="base")
 
-    assert loader["globals"] == {"data": "data", "other": 1}
+    assert loader["globals"] == {"data": "data", "artefacts": "data", "other": 1}
     assert loader["parameters"]["where"] == "data/x"
 
 

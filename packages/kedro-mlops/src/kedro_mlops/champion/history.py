@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.project import pipelines
@@ -16,6 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from kedro_mlops.core.errors import ProjectError, suggestion
+from kedro_mlops.core.storage import Place, place
 from kedro_mlops.models.decision import GATE, MONITORING, Decision, Outcome
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import BUILD_AGAIN, models_of, spec_of
@@ -40,9 +40,9 @@ class Saved:
     """A saved version of a model: when it was saved, what is known of it, and who reads it."""
 
     moment: str
-    folder: Path
+    folder: Place
     metadata: Metadata
-    read: "Callable[[Path, str], ModelPackage]"
+    read: "Callable[[Place, str], ModelPackage]"
 
     @property
     def version(self) -> str:
@@ -66,7 +66,7 @@ def saved_versions(catalog: Catalog, entry: str) -> list[Saved]:
         ProjectError: if the newest cannot be read.
     """
     dataset = catalog[entry]
-    folders = [Path(path) for path in dataset.list_versions()]
+    folders = [place(path) for path in dataset.list_versions()]
     saved = []
     for folder in folders:
         try:

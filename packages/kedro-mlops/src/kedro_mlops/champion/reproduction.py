@@ -57,7 +57,7 @@ def retrain(recorded: Metadata, data: Path, env: str | None) -> Metadata:
         if (data / RAW).exists():
             (Path(folder) / RAW).symlink_to((data / RAW).resolve())
         with settings.SESSION_CLASS.create(
-            env=env, runtime_params={**given, "globals": {"data": folder}}
+            env=env, runtime_params={**given, "globals": {"data": folder, "store": None}}
         ) as session:
             # the summary of the run would speak of what is gone with the folder
             with contextlib.redirect_stdout(io.StringIO()):

@@ -14,7 +14,7 @@ from kedro.framework.project import settings
 
 from kedro_mlops.core.run_lock import alone_in, wait_option
 from kedro_mlops.framework.error_messages import explained
-from kedro_mlops.framework.session import catalog_of, data_folder, file_of
+from kedro_mlops.framework.session import catalog_of, data_folder, log_folder, workplace
 from kedro_mlops.prediction_log.files import Answered, last_answer
 from kedro_mlops.serving.followers import Following, followers
 
@@ -44,7 +44,7 @@ def show(env: str | None) -> None:
 
     with _opened(env) as (context, catalog):
         current, last = history.champions(catalog)[0], _last_answer(context)
-        following = followers(file_of(context, "prediction_log"))
+        following = followers(log_folder(context))
     problem = history.release_problem(current.metadata)
     click.echo(texts.describe(current, problem, last, following))
 
@@ -92,7 +92,7 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
 
     start = time.perf_counter()
     with _opened(env, "release", "documentation") as (context, catalog):
-        alone = alone_in(data_folder(context))
+        alone = alone_in(*workplace(context))
         returned = history.roll_back(catalog, version, reason, alone)
         _tell_move(context, returned, start, env)
 
@@ -114,7 +114,7 @@ def promote(version: str | None, reason: str | None, winner: bool, env: str | No
         raise click.UsageError("Say VERSION and --reason, or only --winner.")
     start = time.perf_counter()
     pipelines = "release", "documentation"
-    with _opened(env, *pipelines) as (context, catalog), alone_in(data_folder(context)):
+    with _opened(env, *pipelines) as (context, catalog), alone_in(*workplace(context)):
         if version and reason:
             promoted = history.promote(catalog, version, reason)
         elif (won := history.promote_winner(catalog)) is not None:
@@ -168,7 +168,7 @@ def _tell_move(context: KedroContext, to: "Saved", start: float, env: str | None
 
     history.tell_anew(context.catalog)
     seconds = time.perf_counter() - start
-    following = _followed(file_of(context, "prediction_log"), str(to.metadata.release))
+    following = _followed(log_folder(context), str(to.metadata.release))
     click.echo(texts.tell_move(to, seconds, _last_answer(context), env, following))
 
 
@@ -184,7 +184,7 @@ def _followed(log: Path, release: str) -> list[Following]:
 
 
 def _last_answer(context: KedroContext) -> Answered | None:
-    return last_answer(file_of(context, "prediction_log"))
+    return last_answer(log_folder(context))
 
 
 @contextlib.contextmanager

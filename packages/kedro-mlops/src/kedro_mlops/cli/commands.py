@@ -22,7 +22,7 @@ from kedro_mlops.framework.error_messages import (
     tell_kedros_errors,
 )
 from kedro_mlops.framework.hooks import NODE_BY_NODE
-from kedro_mlops.framework.session import catalog_of, data_folder, file_of
+from kedro_mlops.framework.session import catalog_of, file_of, log_folder, workplace
 from kedro_mlops.incremental.fingerprints import digest
 from kedro_mlops.incremental.recorder import recorder
 from kedro_mlops.orchestration.loop import RETRAIN, WAIT, Loop
@@ -182,7 +182,7 @@ def _told(context: Any) -> dict[str, str]:
     challenger = context.params["challenger"]
     return {
         "FEATURE_STORE_URL": context.catalog.load("online_store"),
-        "PREDICTION_LOG_DIR": str(file_of(context, "prediction_log")),
+        "PREDICTION_LOG_DIR": str(log_folder(context)),
         "CHALLENGER_DECISION_FILE": str(file_of(context, "challenger_decision")),
         # an unquoted `off` is YAML's false
         "CHALLENGER_MODE": str(challenger["mode"] or "off"),
@@ -226,7 +226,7 @@ def retrain(
     with _session(env, params) as session:
         context = session.load_context()
     # between the look and the training, nobody else decides
-    with alone_in(data_folder(context)):
+    with alone_in(*workplace(context)):
         _look_and_train(context.catalog, env, params)
 
 

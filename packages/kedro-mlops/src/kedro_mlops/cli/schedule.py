@@ -15,7 +15,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.framework.error_messages import explained
-from kedro_mlops.framework.session import data_folder, file_of
+from kedro_mlops.framework.session import data_folder, log_folder
 
 from .day import Day
 
@@ -87,7 +87,7 @@ def _plan(
     check_tasks(pipelines)
     with settings.SESSION_CLASS.create(env=env) as session:
         context: Any = session.load_context()
-        data, log = data_folder(context), file_of(context, "prediction_log")
+        data, log = data_folder(context), log_folder(context)
         if scheduler in TASK_BY_TASK:
             shared = data if image or scheduler in APART else None
             refuse_what_is_lost(pipelines, loop.waits_for, context.catalog, shared)

@@ -1,5 +1,6 @@
 """Tables in files, computed by Ibis, that people can look at in kedro-viz."""
 
+import tempfile
 from functools import cache
 from glob import glob
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 
@@ -15,6 +17,7 @@ from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
 from kedro_mlops.core.project import owners_module
+from kedro_mlops.core.storage import place
 
 from .columns import Columns, declared_in
 
@@ -35,31 +38,48 @@ class TableDataset(EngineMixin, FileDataset):
     def save(self, data: ir.Table | pa.RecordBatchReader) -> None:
         """Write a table; batches as they come, so that they never are in memory together.
 
-        The file appears when it is whole. Batches for anything else than a local Parquet file are
+        The file appears when it is whole. Batches for anything else than a Parquet file are
         brought together before.
         """
         self._table = None
-        if not isinstance(data, pa.RecordBatchReader):
+        if self._fs_prefix:
+            self._send(data)
+        elif not isinstance(data, pa.RecordBatchReader):
             super().save(data)
-        elif self._is_local_parquet:
+        elif self._file_format == "parquet":
             with new_file(Path(str(self._get_save_path()))) as file:
                 write_batches(data, file, data.schema)
         else:
             super().save(ibis.memtable(data.read_all()))
 
-    @property
-    def _is_local_parquet(self) -> bool:
-        return self._file_format == "parquet" and not self._fs_prefix
+    def _send(self, data: ir.Table | pa.RecordBatchReader) -> None:
+        """Write a table beside, and let a store have it when it is whole."""
+        if self._file_format != "parquet":
+            raise DatasetError("A table on a store is a Parquet file: let `file_format` say so.")
+        batches = data if isinstance(data, pa.RecordBatchReader) else data.to_pyarrow_batches()
+        with tempfile.TemporaryDirectory(prefix="table-") as scratch:
+            file = Path(scratch) / "table.parquet"
+            write_batches(batches, file, batches.schema)
+            self._filesystem().put_file(str(file), str(self._get_save_path()))
 
     def load(self) -> ir.Table:
-        """Return the table, read lazily."""
+        """Return the table, read lazily; one of a store is fetched."""
         files = self._look()
         if self._table is None or files != self._files:
-            self._files, self._table = files, super().load()
+            self._files, self._table = files, self._fetched() if self._fs_prefix else super().load()
         return self._table
 
+    def _fetched(self) -> ir.Table:
+        # for as long as this dataset, which gives the same table as long as it is the same
+        self._scratch = tempfile.TemporaryDirectory(prefix="table-")
+        self._filesystem().get(str(self._get_load_path()), f"{self._scratch.name}/")
+        reader = getattr(self.connection, f"read_{self._file_format}")
+        return reader(f"{self._scratch.name}/*", table_name=self._table_name, **self._load_args)
+
     def _look(self) -> tuple[tuple[str | int, ...], ...]:
-        """Name, number, size and time of change of every file."""
+        """Name, number, size and time of change of every file; of a store, what it tells apart."""
+        if self._fs_prefix:
+            return ((self._filesystem().ukey(str(self._get_load_path())),),)
         found = [Path(path) for path in glob(str(self._get_load_path()))]  # noqa: PTH207 - absolute
         files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
         looks = [(str(file), file.stat()) for file in sorted(files)]
@@ -83,7 +103,7 @@ class TableDataset(EngineMixin, FileDataset):
 
     def stats(self) -> dict[str, int]:
         """Count rows, columns and, of a file, bytes, by the names of kedro-viz."""
-        table, path = self.load(), Path(str(self._get_load_path()))
+        table, path = self.load(), place(f"{self._fs_prefix}{self._get_load_path()}")
         counted = {"rows": int(table.count().to_pyarrow().as_py()), "columns": len(table.columns)}
         return counted | ({"file_size": path.stat().st_size} if path.is_file() else {})
 

@@ -6,7 +6,6 @@ What only reads its records waits for no import of pandas.
 import json
 import logging
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
 from kedro.io import AbstractDataset, DatasetError
@@ -17,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from .declared import declared
 from .files import new_file
+from .storage import place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class HistoryDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
     def __init__(
         self, *, filepath: str, key: list[str], metadata: dict[str, Any] | None = None
     ) -> None:
-        self._path = Path(filepath)
+        self._path = place(filepath)
         self._key = key
         self.metadata = metadata
 

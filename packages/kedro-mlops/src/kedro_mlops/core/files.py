@@ -1,4 +1,4 @@
-"""Local files that are either whole or not there.
+"""Files that are either whole or not there.
 
 fsspec's local filesystem writes in place, so a crash leaves half a file where a good one was.
 This one writes beside the target and renames when the writer is done. ``settings.py`` registers it
@@ -7,6 +7,7 @@ for the ``file`` protocol, which is what Kedro's datasets use.
 
 import contextlib
 import hashlib
+import io
 import os
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from typing import IO, Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
+
+from .storage import Place, on_store
 
 PARTIAL = ".partial-"
 
@@ -75,8 +78,14 @@ def register() -> None:
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
+def new_file(path: Place) -> Iterator[IO[bytes]]:
     """Write a file that appears under its name only when it is complete."""
+    if on_store(path):
+        # as a whole: what a store is sent piece by piece, it keeps when the sender fails
+        content = io.BytesIO()
+        yield content
+        path.fs.pipe_file(path.path, content.getvalue())
+        return
     with AtomicFileSystem(auto_mkdir=True).open(str(path.absolute()), "wb") as file:
         yield file
 

@@ -22,6 +22,7 @@ from kedro.validation import DataValidationError, ParameterValidationError
 
 from kedro_mlops.core.errors import ProjectError, causes_of
 from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.storage import is_of_store
 from kedro_mlops.core.wording import in_environment
 
 from .session import configure_logging
@@ -60,7 +61,7 @@ def explained(
                 if interrupted.is_set() or _is_interrupted(error):
                     click.echo(f"\nStopped. {unchanged}", err=True)
                     sys.exit(INTERRUPTED)
-                if not isinstance(error, EXPECTED):
+                if not (isinstance(error, EXPECTED) or is_of_store(error)):
                     raise
                 logging.getLogger("kedro_mlops.traceback").error("Failed", exc_info=error)
                 said = in_environment(f"{error}{next_step(error)}", _environment())
@@ -104,6 +105,8 @@ def next_step(error: BaseException) -> str:
     causes = list(causes_of(error))
     if any(isinstance(cause, ProjectError) for cause in causes):
         return ""
+    if is_of_store(error):
+        return f"\n{_ABOUT_STORE}"
     # DuckDB has an error of its own for what the operating system refuses
     if any(type(cause).__name__ == "IOException" for cause in causes):
         return f"\n{_NEXT_STEPS[OSError]}"
@@ -122,6 +125,13 @@ _NEXT_STEPS: dict[type[BaseException], str] = {
     OSError: "Nothing that was in force has changed; run again when that is put right.",
     DatasetError: "Check that entry in the catalog, and the file it points to.",
 }
+
+
+_ABOUT_STORE = (
+    "That is of the store in globals.yml; what was in force there has not changed. See that it is "
+    "the right one, that this machine reaches it, and who it takes this machine for: "
+    "docs/storage.md."
+)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,9 @@ import threading
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from filelock import BaseFileLock
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -23,7 +22,10 @@ from kedro_mlops.core.project import open_project
 from kedro_mlops.monitoring.decisions import BAD_DATA, Alert, Guard, RetrainDecision
 
 from .bad_data import UnworkableError, as_bad_data
-from .session import data_folder
+from .session import open_store, workplace
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,8 @@ NODE_BY_NODE = (
 class _Run(threading.local):
     """The run of this thread."""
 
-    data = Path()
-    lock: BaseFileLock | None = None
+    where: "tuple[Path, UPath | None]" = (Path(), None)
+    lock: run_lock.RunLock | None = None
     n_nodes: int | None = None
     n_started = 0
     node: Node | None = None
@@ -63,7 +65,8 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that the base environment does not have: they are misspelt."""
         open_project(context.project_path)
-        self._run.data = data_folder(context)
+        open_store(context)
+        self._run.where = workplace(context)
         loader = context.config_loader
         assert isinstance(loader, OmegaConfigLoader)
         base = loader.load_and_merge_dir_config(
@@ -85,7 +88,7 @@ class ProjectHooks:
         self._end()  # of a run that was interrupted, Kedro tells nobody
         self._run.n_nodes, self._run.n_started = len(pipeline.nodes), 0
         if any(name in catalog for name in pipeline.all_outputs()):
-            self._run.lock = run_lock.take(self._run.data)
+            self._run.lock = run_lock.take(*self._run.where)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -145,9 +148,15 @@ class ProjectHooks:
         names = pipeline.all_outputs() & set(ARTEFACTS)
         made = {name: catalog.load(name) for name in names - set(PAGES)}
         for name in names & set(PAGES):
-            made[name] = os.path.relpath(catalog[name]._describe()["filepath"])
+            made[name] = _as_typed(catalog[name])
         if made and logger.isEnabledFor(logging.INFO):
             click.echo(f"\n{summarise(made, env, catalog.exists('champion'))}\n")
+
+
+def _as_typed(page: Any) -> str:
+    """Where a page is: from here, or on a store."""
+    path, protocol = str(page._describe()["filepath"]), page._describe()["protocol"]
+    return os.path.relpath(path) if protocol == "file" else f"{protocol}://{path}"
 
 
 def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 from kedro.framework.context import KedroContext
@@ -12,19 +12,50 @@ from kedro.framework.project import LOGGING
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
 
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.storage import Place, configure, on_store, place
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 def data_folder(context: KedroContext) -> Path:
-    """Where an environment keeps what its runs make."""
+    """Where an environment keeps what its runs make, as far as that is on this machine."""
     folder: str = context.config_loader["globals"]["data"]
     return context.project_path / folder
 
 
-def file_of(context: KedroContext, entry: str) -> Path:
+def workplace(context: KedroContext) -> "tuple[Path, UPath | None]":
+    """Where one run is at work: the folder, and the place on the store, if there is one."""
+    artefacts = place(context.config_loader["globals"].get("artefacts", ""))
+    return data_folder(context), artefacts if on_store(artefacts) else None
+
+
+def file_of(context: KedroContext, entry: str) -> Place:
     """The file or folder of a catalog entry, without the imports of its dataset."""
-    path: str = context.config_loader["catalog"][entry]["filepath"]
-    return context.project_path / path
+    return place(context.config_loader["catalog"][entry]["filepath"], context.project_path)
+
+
+def log_folder(context: KedroContext) -> Path:
+    """Where services write what they answer.
+
+    Raises:
+        ProjectError: if that is a store, to which nothing can be appended.
+    """
+    folder = file_of(context, "prediction_log")
+    if on_store(folder):
+        raise ProjectError(
+            f"The service cannot append to {folder}: let `filepath` of `prediction_log` be a "
+            "folder of a disk in the catalog. What is ingested of it goes to the store."
+        )
+    return cast("Path", folder)
+
+
+def open_store(context: KedroContext) -> None:
+    """Let everything that is on the environment's store be opened with its credentials."""
+    if store := context.config_loader["globals"].get("store"):
+        configure(store, context.config_loader["credentials"].get("store") or {})
 
 
 def catalog_of(context: KedroContext, entries: Iterable[str]) -> DataCatalog:

@@ -6,7 +6,6 @@ Without the imports of the model itself: who only asks what there is does not wa
 import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kedro_mlops.contract.places import Places
 from kedro_mlops.core.artefacts import Interval, is_none
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.storage import Place
 from kedro_mlops.core.wording import some_of_text
 from kedro_mlops.runtime.serving_spec import hash_of
 from kedro_mlops.task.record import LISTED, Class, DecisionRule, TaskName
@@ -114,7 +114,7 @@ class Metadata(BaseModel):
         return OUTPUTS[self.task](self.rule, self.classes, self.unit)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Place) -> Self:
         """Read the metadata alone of the package in a folder.
 
         Raises:
@@ -125,7 +125,7 @@ class Metadata(BaseModel):
 
 
 @contextlib.contextmanager
-def reading(folder: Path) -> Iterator[None]:
+def reading(folder: Place) -> Iterator[None]:
     """Say which package cannot be read, what is wrong with it, and what to do."""
     try:
         yield
@@ -142,7 +142,7 @@ def saved_at(moment: str) -> datetime:
     return datetime.strptime(moment, "%Y-%m-%dT%H.%M.%S.%fZ")  # noqa: DTZ007
 
 
-def _sums(folder: Path) -> dict[str, str]:
+def _sums(folder: Place) -> dict[str, str]:
     """What the files of a package hash to, by their names."""
     try:
         lines = (folder / HASHES).read_text().splitlines()
@@ -151,7 +151,7 @@ def _sums(folder: Path) -> dict[str, str]:
     return {name: found for found, _, name in (line.partition("  ") for line in lines)}
 
 
-def read_as_saved(folder: Path, name: str) -> bytes:
+def read_as_saved(folder: Place, name: str) -> bytes:
     """The content of a file, of which the hash is known.
 
     Raises:
@@ -165,7 +165,7 @@ def read_as_saved(folder: Path, name: str) -> bytes:
     return content
 
 
-def read_if_saved(folder: Path, name: str) -> bytes | None:
+def read_if_saved(folder: Place, name: str) -> bytes | None:
     """Likewise, or nothing if the package has no such file."""
     there = name in _sums(folder) or (folder / name).exists()
     return read_as_saved(folder, name) if there else None

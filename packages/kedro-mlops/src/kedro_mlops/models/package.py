@@ -27,6 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.storage import Place
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.measures.evaluation import Evaluation
 from kedro_mlops.runtime.serving_spec import hash_of
@@ -175,8 +176,8 @@ class ModelPackage:
                 "mixed with it. Train it again: `kedro run`, as of the day you mean."
             )
 
-    def write(self, folder: Path) -> None:
-        """Write the package's files into an existing folder."""
+    def write(self, folder: Place) -> None:
+        """Write the package's files into an existing folder; that of the hashes makes it whole."""
         files = {
             MODEL: dump_estimator(self.estimator),
             METADATA: self.metadata.model_dump_json(indent=2).encode(),
@@ -194,7 +195,7 @@ class ModelPackage:
         (folder / HASHES).write_text("".join(sums))
 
     @classmethod
-    def read(cls, folder: Path, trusted: tuple[str, ...] = ()) -> Self:
+    def read(cls, folder: Place, trusted: tuple[str, ...] = ()) -> Self:
         """Read a package from its folder.
 
         A model that cannot be loaded here, being of another scikit-learn or of types that are

@@ -1,13 +1,13 @@
 """Alerts in the catalog."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 from pydantic import TypeAdapter
 
 from kedro_mlops.core.files import new_file
+from kedro_mlops.core.storage import place
 
 from .decisions import Alert
 from .webhook import notify
@@ -33,7 +33,7 @@ class AlertsDataset(AbstractDataset[list[Alert], list[Alert]]):
         credentials: dict[str, str | None],
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._path = Path(filepath)
+        self._path = place(filepath)
         self._webhook = credentials["webhook"]
         self.metadata = metadata
 

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ibis
 import ibis.expr.types as ir
@@ -24,6 +24,7 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.run_lock import alone_saving
+from kedro_mlops.core.storage import Place, names_below, on_store, place
 
 from .parts import Part, Taken, finished, new_parts, range_of, schema_of, take, taken_until
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_SECONDS = 600.0
 REJECTED = "rejected"
+# in the folder of the log, which is shared by all who read it
+LOCK = "ingestion.lock"
 
 
 class PredictionLogDataset(AbstractDataset[None, list[Part]]):
@@ -38,7 +41,7 @@ class PredictionLogDataset(AbstractDataset[None, list[Part]]):
 
     Args:
         filepath: Folder of the log.
-        served: Folder of the parts that were taken.
+        served: Folder of the parts that were taken, or its URL.
         metadata: Ignored by Kedro, read by plugins.
     """
 
@@ -46,7 +49,7 @@ class PredictionLogDataset(AbstractDataset[None, list[Part]]):
         self, *, filepath: str, served: str, metadata: dict[str, Any] | None = None
     ) -> None:
         self._folder = Path(filepath)
-        self._served = project_folder() / served
+        self._served = place(served, project_folder())
         self.metadata = metadata
 
     def load(self) -> list[Part]:
@@ -82,7 +85,9 @@ class ServedPredictionsDataset(
     prediction is in the folder ``rejected``, with the reason.
 
     Args:
-        filepath: Folder of the parts.
+        filepath: Folder of the parts, or its URL on a store.
+        log: Folder of the log, by whose lock they are added to a store.
+        copy: Folder of this machine in which those of a store are read; each is fetched once.
         contract: Import path of the Pandera model of a prediction.
         connection: Of the engine that reads them; see ``EngineMixin``.
         load_args: Make it read files of which some have columns that others have not.
@@ -94,11 +99,20 @@ class ServedPredictionsDataset(
         *,
         filepath: str,
         contract: str,
+        log: str = "",
+        copy: str = "",
         connection: dict[str, Any] | None = None,
         load_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder = Path(filepath)
+        self._folder = place(filepath)
+        self._log_folder = project_folder() / log
+        self._fetched = project_folder() / copy
+        if on_store(self._folder) and not (log and copy):
+            raise DatasetError(
+                f"The parts of {filepath} are on a store: let `log` be the folder of the log, and "
+                "`copy` one of this machine in which they are read."
+            )
         self._columns = Columns.of(load_obj(contract)).without_personal()
         self._connection_config = connection or DEFAULT_CONNECTION
         self._load_args = load_args or {"union_by_name": True}
@@ -107,9 +121,10 @@ class ServedPredictionsDataset(
     def load(self) -> ir.Table:
         """Read all the parts."""
         schema = ibis.Schema.from_pyarrow(schema_of(self._columns))
-        if not any(self._folder.glob("*.parquet")):
+        files = self._files()
+        if not files:
             return ibis.memtable([], schema=schema)
-        table = self._connection.read_parquet(f"{self._folder}/*.parquet", **self._load_args)
+        table = self._connection.read_parquet(files, **self._load_args)
         return table.select(
             {
                 name: table[name].cast(dtype) if name in table.columns else ibis.null(dtype)
@@ -117,11 +132,29 @@ class ServedPredictionsDataset(
             }
         )
 
+    def _files(self) -> str | list[str]:
+        """What is read; nothing, if there are no parts."""
+        if not on_store(self._folder):
+            there = any(self._folder.glob("*.parquet"))
+            return f"{self._folder}/*.parquet" if there else ""
+        fetched = []
+        for name in parts_in(self._folder):
+            file = self._fetched / name
+            # of the same name is the same part
+            if not file.exists():
+                with new_file(file) as new:
+                    new.write((self._folder / name).read_bytes())
+            fetched.append(str(file))
+        return fetched
+
     def save(self, data: dict[str, Callable[[], Taken]]) -> None:
         """Add the parts, each by its name; those that another process has added are left alone."""
-        with alone_saving(self._folder, LOCK_TIMEOUT_SECONDS):
-            for half_written in self._folder.rglob(".*"):
-                half_written.unlink()
+        # who reads a log shares its disk, and so its lock, whatever else they share
+        lock = self._log_folder / LOCK if on_store(self._folder) else None
+        with alone_saving(self._folder, LOCK_TIMEOUT_SECONDS, lock):
+            if not on_store(self._folder):
+                for half_written in self._folder.rglob(".*"):
+                    half_written.unlink()
             until = _taken(self._folder)
             for name, read in data.items():
                 stem, start, end = range_of(name)
@@ -160,7 +193,7 @@ class ServedPredictionsDataset(
         )  # fmt: skip
 
     def _exists(self) -> bool:
-        return self._folder.is_dir()
+        return bool(self._folder.is_dir())
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
@@ -181,6 +214,15 @@ def read_log(folder: Path, columns: Columns) -> pa.Table:
     return pa.concat_tables([schema_of(columns).empty_table(), *(found.rows for found in taken)])
 
 
-def _taken(folder: Path) -> dict[str, int]:
+def parts_in(folder: Place) -> list[str]:
+    """The files of the parts in a folder."""
+    if on_store(folder):
+        names = [name for name in names_below(folder) if "/" not in name]
+    else:
+        names = [path.name for path in cast("Path", folder).glob("*.parquet")]
+    return [name for name in names if name.endswith(".parquet")]
+
+
+def _taken(folder: Place) -> dict[str, int]:
     """How far the files of the log have been taken, by their stems."""
-    return taken_until(path.stem for path in folder.glob("*.parquet"))
+    return taken_until(name.removesuffix(".parquet") for name in parts_in(folder))
