@@ -4,7 +4,8 @@ UV := $(if $(shell command -v uv 2>/dev/null),uv,.uv/bin/uv)
 BIN := .venv/bin
 # the first engine that answers
 BACKEND ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
-IMAGE ?= flight-delays:latest
+PIPELINES := $(filter --pipelines,$(ARGS))
+IMAGE ?= flight-delays$(if $(PIPELINES),-pipelines):latest
 
 .PHONY: help adopt run serve image viz notebook test lint secrets audit clean
 
@@ -20,11 +21,16 @@ run: .venv/.synced  ## walk the whole loop once: data, model, gate, release, sco
 serve: .venv/.synced  ## serve the champion's release on 127.0.0.1:3000
 	$(BIN)/kedro serve $(ARGS)
 
-image: .venv/.synced  ## put the champion's release into a container image
+image: .venv/.synced  ## put the champion's release into a container image; ARGS=--pipelines: the pipelines
 	@test -n "$(BACKEND)" || { echo "No docker, podman or buildah answers: install or start one." >&2; exit 1; }
+ifdef PIPELINES
+	$(BACKEND) build --file deploy/pipelines.Dockerfile --tag $(IMAGE) $(filter-out --pipelines,$(ARGS)) \
+	  --build-arg GIT_COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude='*' || echo unknown)" .
+else
 	release=$$($(BIN)/kedro champion release $(ARGS)) && \
 	cd "$${TMPDIR:-/tmp}" && `# BentoML reads its template just below the folder it is called in` \
 	"$(CURDIR)/$(BIN)/bentoml" containerize "$$release" --backend $(BACKEND) --image-tag $(IMAGE)
+endif
 
 viz: .venv/.synced  ## open the pipelines and their previews in kedro-viz
 	$(BIN)/kedro viz run $(ARGS)

@@ -1,5 +1,6 @@
 """The composition: valid, and no container may do more than it has to."""
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -7,16 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
+from kedro_mlops.orchestration.pods import HOME, UID, WRITTEN
 from kedro_mlops.serving.fast_lane import DRAIN_SECONDS
 from kedro_mlops.serving.settings import Settings
 from tests.deploy.conftest import git_ignores
 from tests.deploy.metrics import DEPLOY
 
 FILES = [*sorted(DEPLOY.glob("compose*.yaml")), *DEPLOY.glob("*/compose.yaml")]
-# the one that only opens what another has is no whole
+# the pipelines use what another has, and are no whole
 WHOLE = [yaml.safe_load(file.read_text()) for file in FILES if file.name == "compose.yaml"]
 SECRETS = {name: secret for compose in WHOLE for name, secret in compose["secrets"].items()}
 SERVICES = {name: service for compose in WHOLE for name, service in compose["services"].items()}
+[PIPELINES] = yaml.safe_load((DEPLOY / "compose.pipelines.yaml").read_text())["services"].values()
+CONTAINERS = {**SERVICES, "pipelines": PIPELINES}
 VOLUMES = {name for compose in WHOLE for name in compose["volumes"]}
 README = (DEPLOY / "README.md").read_text()
 
@@ -29,9 +33,9 @@ def test_all_files_are_compose_files() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_may_do_what_it_has_to_and_no_more(name: str) -> None:
-    service = SERVICES[name]
+    service = CONTAINERS[name]
     limits = service["deploy"]["resources"]["limits"]
 
     assert service["read_only"] is True
@@ -47,12 +51,12 @@ def test_a_container_may_do_what_it_has_to_and_no_more(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", CONTAINERS)
 def test_images_are_of_one_version(name: str) -> None:
-    image, _, tag = SERVICES[name]["image"].partition(":")
+    image, _, tag = CONTAINERS[name]["image"].partition(":")
 
     assert tag
-    assert (tag == "latest") == (image == "flight-delays")
+    assert (tag == "latest") == (image in ("flight-delays", "flight-delays-pipelines"))
 
 
 @pytest.mark.parametrize("name", [n for n in SERVICES if n != "prediction-log"])
@@ -130,3 +134,42 @@ def test_it_is_given_the_time_to_answer_what_it_has_begun() -> None:
     grace = int(SERVICES["service"]["stop_grace_period"].removesuffix("s"))
 
     assert grace > Settings().request_seconds + DRAIN_SECONDS
+
+
+def test_the_pipelines_run_as_on_a_cluster_and_write_where_they_do_there() -> None:
+    scratch = [mount.partition(":")[0] for mount in PIPELINES["tmpfs"]]
+    artefacts, own = (volume.split(":")[1:] for volume in PIPELINES["volumes"])
+
+    assert scratch == ["/tmp", *(str(HOME / name) for name in WRITTEN)]
+    assert PIPELINES["user"] == f"{UID}:{UID}"
+    assert (artefacts, own) == ([str(HOME / "data")], [str(HOME / "conf/local"), "ro"])
+    assert PIPELINES["profiles"]
+    assert "ports" not in PIPELINES
+    # a run may wait for another, and none is begun again by itself
+    assert (PIPELINES["command"][-1], PIPELINES["restart"]) == ("--wait", "no")
+    assert PIPELINES["networks"] == ["inside", "outside"]
+
+
+def test_the_image_of_the_pipelines_takes_no_data_history_or_secret() -> None:
+    first, *others = [
+        line
+        for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+        if line[0] != "#"
+    ]
+
+    taken = {line.removeprefix("!") for line in others if line.startswith("!")}
+
+    assert first == "*"
+    assert {path.partition("/")[0] for path in taken} == {
+        *("pyproject.toml", "uv.lock", ".telemetry", "bentofile.yaml"),
+        *("conf", "deploy", "packages", "src"),
+    }
+    assert others.index("conf/local") > others.index("!conf")
+    assert all((DEPLOY.parent / path).exists() for path in taken)
+
+
+def test_both_images_are_of_one_base() -> None:
+    build = yaml.safe_load((DEPLOY.parent / "bentofile.yaml").read_text())
+    stages = re.findall(r"^FROM (\S+)", (DEPLOY / "pipelines.Dockerfile").read_text(), re.MULTILINE)
+
+    assert {stage for stage in stages if ":" in stage} == {build["docker"]["base_image"]}

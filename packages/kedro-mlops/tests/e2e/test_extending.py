@@ -65,7 +65,7 @@ def test_a_family_of_the_owner_is_tuned_promoted_and_released(extended: Project)
 
     assert metadata["family"] == "lightgbm"
     assert read(extended, "06_models/release.json")["engine"] == "scikit-learn"
-    needed = (extended.folder / "requirements.txt").read_text()
+    needed = (extended.folder / "build/requirements.txt").read_text()
     assert re.search(r"^lightgbm==", needed, re.M)
     assert re.search(r"^skops==", needed, re.M)
     assert not re.search(r"^optuna==", needed, re.M)

@@ -6,27 +6,23 @@ IMAGE_TEST=1.
 
 import json
 import os
-import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from driving.image import BASE, READ_ONLY, RUN, TAKES_MINUTES, UID, build, megabytes, tell
 from driving.project import HOST, Loop, free_port, is_free
 from driving.readme import request_body
 
 IMAGE = "localhost/flight-delays:test"
-UID = 1034
 KEY = "a-key-for-this-test"
-BASE = "docker.io/library/python:3.11-slim"
 # what the image adds to its base, which is 125 MB large where it is the real one
 ADDED_MEGABYTES = 340
 # on a machine that does much else; three on an idle one
 READY_SECONDS = 30
 REFUSES_SECONDS = 30
-RUN = ".ci/run-image"
 NEVER_INSIDE = (
     *("kedro", "optuna", "ibis", "duckdb", "pandas", "sklearn", "pandera"),
     *("skops", "uv", "flight_delays.contracts"),
@@ -53,32 +49,17 @@ for folder in (".", os.environ["HOME"] if "HOME" in os.environ else "/home", "/v
     except OSError as error:
         print(type(error).__name__, error.errno)
 """
-READ_ONLY = 30
 
 JSON = {"Content-Type": "application/json"}
-IN_CI = os.environ.get("CI") == "true"
-pytestmark = [
-    pytest.mark.skipif(
-        not IN_CI and not os.environ.get("IMAGE_TEST"), reason="it takes minutes: set IMAGE_TEST=1"
-    ),
-    pytest.mark.skipif(os.geteuid() != 0, reason="without an engine, only root builds an image"),
-]
+pytestmark = TAKES_MINUTES
 
 
 @pytest.fixture(scope="module")
 def image(sample_loop: Loop) -> Iterator[str]:
     """The image of the sample environment's champion, by ``make image``."""
-    for tool in ("buildah", "mmdebstrap"):
-        assert shutil.which(tool), f"{tool} is not installed: apt-get install {tool}"
-    project = sample_loop.project
-    project.must(".ci/base-image", timeout=600)
-    project.must(
-        f"make image BACKEND=buildah IMAGE={IMAGE} ARGS='--env sample'",
-        timeout=900,
-        BUILDAH_ISOLATION="chroot",
-    )
+    build(sample_loop.project, IMAGE, "--env sample")
     yield IMAGE
-    project.must(f"buildah rmi {IMAGE}")
+    sample_loop.project.must(f"buildah rmi {IMAGE}")
 
 
 def test_the_image_says_what_it_is_and_how_big(
@@ -86,8 +67,8 @@ def test_the_image_says_what_it_is_and_how_big(
 ) -> None:
     told = json.loads(sample_loop.project.must(f"buildah inspect --type image {image}"))
 
-    size, base = (_megabytes(sample_loop, name) for name in (image, BASE))
-    _state(capsys, f"{image} has {size:.0f} MB, of which its base has {base:.0f} MB")
+    size, base = (megabytes(sample_loop.project, name) for name in (image, BASE))
+    tell(capsys, f"{image} has {size:.0f} MB, of which its base has {base:.0f} MB")
     assert size - base < ADDED_MEGABYTES
     assert told["OCIv1"]["config"]["User"] == "bentoml"
 
@@ -134,7 +115,7 @@ def test_it_gets_ready_and_answers_as_the_readme_says(
     began = time.monotonic()
     with sample_loop.project.served(command, port) as client:
         seconds = time.monotonic() - began
-        _state(capsys, f"{image} was ready after {seconds:.1f} s")
+        tell(capsys, f"{image} was ready after {seconds:.1f} s")
         assert seconds < READY_SECONDS
         refused = client.post("/predict", content=request_body(readme), headers=JSON)
         client.headers["Authorization"] = f"Bearer {KEY}"
@@ -161,20 +142,7 @@ def test_without_keys_it_says_so_and_ends(image: str, sample_loop: Loop) -> None
     assert "Traceback" not in done.stderr
 
 
-def _megabytes(loop: Loop, image: str) -> float:
-    """The size of an image, as buildah counts."""
-    [built] = json.loads(loop.project.must(f"buildah images --json {image}"))
-    number, unit = built["size"].split()
-    return float(number) * {"MB": 1, "GB": 1000}[unit]
-
-
 def _post(client: httpx.Client, readme: str) -> dict:
     answered = client.post("/predict", content=request_body(readme), headers=JSON)
     assert answered.is_success, answered.text
     return answered.json()
-
-
-def _state(capsys: pytest.CaptureFixture[str], figure: str) -> None:
-    """Let whoever looks at the tests see a figure, also if they pass."""
-    with capsys.disabled():
-        sys.stdout.write(f"\n{figure}\n")

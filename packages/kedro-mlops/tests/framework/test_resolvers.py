@@ -66,15 +66,33 @@ def test_the_working_directory_does_not_matter(project, monkeypatch):
 
 
 def test_outside_of_git_the_commit_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.delenv("GIT_COMMIT", raising=False)
     monkeypatch.setattr(project_module, "_opened", [tmp_path])
 
     assert resolvers.git_commit() == "unknown"
 
 
 def test_without_git_the_commit_is_unknown(project, monkeypatch):
+    monkeypatch.delenv("GIT_COMMIT", raising=False)
     monkeypatch.setenv("PATH", "")
 
     assert resolvers.git_commit() == "unknown"
+
+
+@pytest.mark.parametrize("path", [None, ""], ids=["no history", "no git"])
+def test_where_there_is_no_history_the_environment_says_the_commit(tmp_path, monkeypatch, path):
+    monkeypatch.setattr(project_module, "_opened", [tmp_path])
+    monkeypatch.setenv("GIT_COMMIT", "4e3a")
+    if path is not None:
+        monkeypatch.setenv("PATH", path)
+
+    assert resolvers.git_commit() == "4e3a"
+
+
+def test_what_git_says_comes_before_the_environment(project, monkeypatch):
+    monkeypatch.setenv("GIT_COMMIT", "4e3a")
+
+    assert resolvers.git_commit() == git("rev-parse", "HEAD")
 
 
 def test_the_hash_of_a_file_that_is_not_there_is_unknown(project):

@@ -186,6 +186,12 @@ def test_a_pod_may_do_what_it_has_to_and_mounts_what_it_makes() -> None:
     assert of_pod["automountServiceAccountToken"] is False
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {mounts[name] for name in ("build", "logs", "tmp")} == {
+        "/app/build",
+        "/app/logs",
+        "/tmp",
+    }
     assert mounts.keys() == volumes.keys()
     assert mounts["data"] == "/app/data"
     assert mounts["prediction-log"] == "/app/data/07_model_output/prediction_log"
@@ -404,7 +410,9 @@ def test_a_task_of_airflow_runs_in_the_environment_or_in_the_image() -> None:
 
     run = "run --pipelines=modelling --params as_of={{ dag_run.run_after | ds }}"
     assert outside["command"].startswith(f"'/home/a person/100%/.venv/bin/kedro' {run}")
-    assert inside["command"].startswith("docker run --rm --user 1034:1034 --volume ")
+    assert inside["command"].startswith(
+        "docker run --rm --user 1034:1034 --read-only --cap-drop=ALL --tmpfs /tmp:exec "
+    )
     assert f" pipelines:1 kedro {run}" in inside["command"]
     assert outside["waits_for"] == inside["waits_for"] == ["train_preparing"]
 

@@ -24,15 +24,19 @@ def package_file(package: str, file: str) -> str:
 
 
 def git_commit() -> str:
-    """The commit the code is at, with ``-dirty`` where files differ from it."""
+    """The commit the code is at, with ``-dirty`` where files differ from it.
+
+    Where there is no history, as in an image, ``GIT_COMMIT`` says it.
+    """
+    told = environment("GIT_COMMIT", UNKNOWN)
     git = shutil.which("git")
     if git is None:
-        return UNKNOWN
+        return told
     described = subprocess.run(  # noqa: S603
         [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         cwd=project_folder(), capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return described.stdout.strip() or UNKNOWN
+    return described.stdout.strip() or told
 
 
 def file_sha256(file: str) -> str:

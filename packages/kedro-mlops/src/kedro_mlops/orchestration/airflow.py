@@ -8,7 +8,7 @@ import jinja2
 from .cron import Times
 from .loop import DECISION, RETRAIN, WAIT, Task, typed
 from .plan import Plan, heading
-from .pods import HOME, UID
+from .pods import HOME, UID, WRITTEN
 
 # not `ds`: a run that a person starts may have no logical date
 DAY = "{{ dag_run.run_after | ds }}"
@@ -51,5 +51,9 @@ def _inside(plan: Plan, image: str) -> list[str]:
     """Docker's words, on the machine that has the artefacts."""
     mounts = [f"{plan.folder / path}:{HOME / path}" for path in (plan.data, "conf/local")]
     volumes = [word for mount in mounts for word in ("--volume", mount)]
+    # compiled trees are loaded from there, too, which Docker would not allow
+    written = ["/tmp:exec", *(f"{HOME / name}:mode=1777" for name in WRITTEN)]  # noqa: S108
+    scratch = [word for path in written for word in ("--tmpfs", path)]
+    may = ["--user", f"{UID}:{UID}", "--read-only", "--cap-drop=ALL", *scratch]
     home = ["--env", f"BENTOML_HOME={HOME / plan.data}/bentoml"]
-    return ["docker", "run", "--rm", "--user", f"{UID}:{UID}", *volumes, *home, image]
+    return ["docker", "run", "--rm", *may, *volumes, *home, image]

@@ -7,8 +7,9 @@ from kedro_mlops.core.errors import ProjectError
 
 from .plan import Plan
 
-# of the image: where the project is, and who runs there
-HOME, UID = PurePosixPath("/app"), 1034
+# of the image: where the project is, who runs there, and what runs write there besides artefacts:
+# what a release packs, and what is told of errors
+HOME, UID, WRITTEN = PurePosixPath("/app"), 1034, ("build", "logs")
 
 
 def image_of(plan: Plan) -> str:
@@ -45,9 +46,9 @@ def container(plan: Plan, command: tuple[str, ...]) -> dict[str, Any]:
             {"name": "BENTOML_HOME", "value": f"{data}/bentoml"},
             {"name": "OMP_NUM_THREADS", "value": "1"},
         ],
-        # a release writes beside the code what it packs, so the root is not read-only
         "securityContext": {
             "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
         "resources": {
@@ -56,6 +57,7 @@ def container(plan: Plan, command: tuple[str, ...]) -> dict[str, Any]:
         },
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *({"name": name, "mountPath": str(HOME / name)} for name in WRITTEN),
             {"name": "data", "mountPath": str(data)},
             {"name": "prediction-log", "mountPath": str(HOME / plan.prediction_log)},
             {"name": "own", "mountPath": str(HOME / "conf/local"), "readOnly": True},
@@ -68,6 +70,7 @@ def volumes(plan: Plan) -> list[dict[str, Any]]:
     own = {"secretName": f"{plan.name}-pipelines", "optional": True, "defaultMode": 0o440}
     return [
         {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+        *({"name": name, "emptyDir": {"sizeLimit": "256Mi"}} for name in WRITTEN),
         {"name": "data", "persistentVolumeClaim": {"claimName": f"{plan.name}-data"}},
         {"name": "prediction-log", "persistentVolumeClaim": {"claimName": "prediction-log"}},
         {"name": "own", "secret": own},
