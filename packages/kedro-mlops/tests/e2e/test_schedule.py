@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 ENV, DAY = "ticking", "2013-03-08"
 NAMES = ("retrain", "watch")
-WRITTEN = ("systemd", "github", "kubernetes --image=pipelines:1", "airflow")
+WRITTEN = ("systemd", "github", "kubernetes --image=pipelines:1", "airflow", "json")
 AIRFLOW = "apache-airflow==3.3.2"
 # walks the DAG as it is written, once for each decision; its Kedro records what it is asked
 WALK = """
@@ -46,12 +46,35 @@ print(json.dumps({
     "foreign": [name for name in ("pandas", "kedro") if name in sys.modules],
 }))
 """
+# as the page has them, once for each decision
+OTHERS = {
+    "Dagster": ("dagster==1.13.29", "retrain.execute_in_process()"),
+    "Prefect": ("prefect==3.9.1", "retrain()"),
+}
+WALK_OTHERS = """
+from pathlib import Path
+{code}
+for decision in ("retrain", "wait"):
+    Path("decision").write_text(decision)
+    Path("asked").write_text("")
+    {call}
+    Path("asked").rename(decision)
+"""
 STUB = """#!/bin/bash
 echo "$*" >> {folder}/asked
 case "$*" in *--decision*) cat {folder}/decision ;; esac
 """
 LOOK = ["data_engineering", "scoring", "monitoring"]
 TRAIN = ["data_engineering", "modelling", "gate", "release", "documentation"]
+LOOKED = [
+    *((name, "--until", DAY) for name in LOOK),
+    ("champion", "promote", "--winner"),
+    ("retrain", "--decision", "--env"),
+]
+ASKED = {
+    "retrain": [*LOOKED, *((name, "--params", f"as_of={DAY}") for name in TRAIN)],
+    "wait": LOOKED,
+}
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +178,7 @@ def test_airflow_walks_the_loop_and_trains_only_if_that_is_the_decision(
     kedro.write_text(STUB.format(folder=tmp_path))
     kedro.chmod(0o755)
     (tmp_path / "dags").mkdir()
-    text = re.sub(r'(?<=[ "(])/[^ ]*/kedro(?= r)', str(kedro), _dag(ticking).read_text())
+    text = re.sub(r'(?<=[ "(])/[^ ]*/kedro(?= r| champion)', str(kedro), _dag(ticking).read_text())
     (tmp_path / "dags" / _dag(ticking).name).write_text(text)
     (tmp_path / "walk.py").write_text(WALK)
 
@@ -169,11 +192,34 @@ def test_airflow_walks_the_loop_and_trains_only_if_that_is_the_decision(
         assert walk["state"] == "success"
         assert {walk["states"][f"train_{name}"] for name in TRAIN} == {state}
         assert {walk["states"][f"look_{name}"] for name in LOOK} == {"success"}
-        assert [_asked(line) for line in walk["asked"]] == [
-            *((name, "--until", DAY) for name in LOOK),
-            ("retrain", "--decision", "--env"),
-            *((name, "--params", f"as_of={DAY}") for name in TRAIN if decision == "retrain"),
-        ]
+        assert [_asked(line) for line in walk["asked"]] == ASKED[decision]
+
+
+@pytest.mark.skipif(
+    os.environ.get("CI") != "true" and not os.environ.get("ORCHESTRATORS_TEST"),
+    reason="Dagster and Prefect are fetched for it: set ORCHESTRATORS_TEST=1",
+)
+@pytest.mark.parametrize("other", OTHERS)
+def test_others_walk_the_loop_by_the_code_of_the_page(
+    ticking: Project, tmp_path: Path, other: str
+) -> None:
+    requirement, call = OTHERS[other]
+    page = (ticking.folder / "docs/scheduling.md").read_text()
+    code = _found(rf"(?s)^\*\*{other}\*\* .*?```python\n(.*?)^(?:if __name__|```)", page)
+    kedro = tmp_path / "kedro"
+    kedro.write_text(STUB.format(folder=tmp_path))
+    kedro.chmod(0o755)
+    [written] = (ticking.folder / "deploy/json").glob("*.json")
+    (tmp_path / "loop.json").write_text(
+        re.sub(r'(?<=")/[^ ]*/kedro(?=")', str(kedro), written.read_text())
+    )
+    (tmp_path / "walk.py").write_text(WALK_OTHERS.format(code=code, call=call))
+
+    _by_itself(tmp_path, requirement, "python walk.py")
+
+    for decision, asked in ASKED.items():
+        lines = (tmp_path / decision).read_text().splitlines()
+        assert [_asked(line) for line in lines] == asked
 
 
 def _asked(line: str) -> tuple[str, ...]:
@@ -181,18 +227,29 @@ def _asked(line: str) -> tuple[str, ...]:
 
 
 def _in_airflow(folder: Path, command: str) -> dict[str, Any]:
-    """What a command says in an environment of Airflow's own, which uv keeps."""
+    """What a command says in an environment of Airflow's own."""
+    said = _by_itself(folder, AIRFLOW, command)
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def _by_itself(folder: Path, requirement: str, command: str) -> str:
+    """What a command says in an environment of a tool's own, which uv keeps."""
+    foreign = ("AIRFLOW", "DAGSTER", "PREFECT", "PYTHON", "COV")
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PYTHON", "COV"))},
+        **{k: v for k, v in os.environ.items() if not k.startswith(foreign)},
+        "LOOP": str(folder / "loop.json"),
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     }
-    uv = [find_uv_bin(), "run", "--isolated", "--no-project", "--quiet", "--with", AIRFLOW]
+    uv = [find_uv_bin(), "run", "--isolated", "--no-project", "--quiet", "--with", requirement]
     done = subprocess.run(
         [*uv, "bash", "-c", command],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return done.stdout

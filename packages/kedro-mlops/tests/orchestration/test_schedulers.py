@@ -27,6 +27,9 @@ from kedro_mlops.orchestration import (
     kubernetes,
     systemd,
 )
+from kedro_mlops.orchestration import (
+    json as as_json,
+)
 from kedro_mlops.orchestration.loop import Loop, retraining, typed, watching
 from kedro_mlops.orchestration.plan import Plan
 
@@ -433,3 +436,23 @@ def test_the_decision_of_airflow_skips_unless_it_is_to_retrain(
     done = subprocess.run(["bash", "-c", decide], capture_output=True, check=False)
 
     assert done.returncode == status
+
+
+# others
+
+
+def test_the_loop_as_data_has_its_tasks_in_order_with_what_they_type() -> None:
+    [(name, text)] = as_json.write(plan(as_json.DAY, image=None)).items()
+    [(_, inside)] = as_json.write(plan(as_json.DAY)).items()
+
+    told = json.loads(text)
+    tasks = told["tasks"]
+    names = [task["name"] for task in tasks]
+    assert name == "the-model-retrain.json"
+    assert (told["at"], told["folder"]) == ("0 6 * * 1-5", "/home/a person/100%")
+    assert all(names.index(n) < names.index(t["name"]) for t in tasks for n in t["waits_for"])
+    assert tasks[0]["command"] == [
+        "/home/a person/100%/.venv/bin/kedro", "run", "--pipelines=preparing", "--until", "{day}",
+        "--env", "sample", "--wait",
+    ]  # fmt: skip
+    assert json.loads(inside)["tasks"][0]["command"][:2] == ["docker", "run"]

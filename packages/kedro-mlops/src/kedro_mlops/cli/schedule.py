@@ -29,12 +29,13 @@ FOLDERS = {
     "argo": "deploy/argo",
     "databricks": ".",
     "github": ".github/workflows",
+    "json": "deploy/json",
     "kubernetes": "deploy/kubernetes/pipelines",
     "systemd": "deploy/systemd",
 }
 WATCH = "30 * * * *"
 # each task of these is a process of its own, and of those that have no machine in common, too
-TASK_BY_TASK = ("airflow", "argo", "databricks")
+TASK_BY_TASK = ("airflow", "argo", "databricks", "json")
 APART = ("argo", "databricks")
 
 
@@ -43,7 +44,9 @@ APART = ("argo", "databricks")
 @click.option("--at", default="0 6 * * *", show_default=True, help="When to retrain, if needed.")
 @click.option("--watch", help="When only to look, if one command does that.  [default: 30 * * * *]")
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder of what is written.")
-@click.option("--image", help="Image of the pipelines, for pods; for Airflow instead of .venv.")
+@click.option(
+    "--image", help="Image of the pipelines, for pods; for airflow and json instead of .venv."
+)
 @click.option("--until", type=Day(), help="Day of every run, in place of that on which it runs.")
 @env_option
 @explained

@@ -37,10 +37,15 @@ def write(plan: Plan) -> dict[str, str]:
     return {f"{dag_id}.py": f"{heading('airflow')}{text}\n"}
 
 
-def _command(plan: Plan, task: Task) -> str:
+def command_of(plan: Plan, task: Task) -> list[str]:
+    """What a task types on the machine that has the artefacts: in `.venv`, or in an image."""
     kedro, *options = task.command
     words = [*_inside(plan, plan.image), kedro] if plan.image else [str(plan.kedro)]
-    command = typed([*words, *options])
+    return [*words, *options]
+
+
+def _command(plan: Plan, task: Task) -> str:
+    command = typed(command_of(plan, task))
     if task.name != DECISION:
         return command
     cases = f"{RETRAIN}) ;; {WAIT}) exit {SKIPPED} ;; *) exit 1 ;;"
