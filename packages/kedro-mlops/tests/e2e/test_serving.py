@@ -25,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flight_delays.contracts import Inputs
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.runtime.serving_spec import hash_of
 
 KEY, NEXT_KEY = "the-first-key-of-the-tests", "the-second-key-of-the-tests"
 # so long what was read from the store is taken for true
@@ -325,3 +326,48 @@ def test_it_does_not_start_with_changed_files_nor_for_everyone_without_keys(
     assert "serving_spec.json is not the file that was released" in said["spec"]
     assert "trees.so is not the file that serving_spec.json describes" in said["trees"]
     assert "Set API_KEYS or API_KEYS_FILE, or serve with --host 127.0.0.1" in said["public"]
+
+
+# whether it is what was released
+
+
+def _answers_are_others(model: Path) -> None:
+    """As if it had been released with other answers; all hashes are as they should be."""
+    known = json.loads((model / "known_rows.json").read_text())
+    known["scores"] = [score / 2 for score in known["scores"]]
+    (model / "known_rows.json").write_text(json.dumps(known))
+    spec = json.loads((model / "serving_spec.json").read_text())
+    before = hash_of((model / "serving_spec.json").read_bytes())
+    spec["files"]["known_rows.json"] = hash_of((model / "known_rows.json").read_bytes())
+    (model / "serving_spec.json").write_text(json.dumps(spec))
+    after = hash_of((model / "serving_spec.json").read_bytes())
+    described = (model / "model.yaml").read_text()
+    (model / "model.yaml").write_text(described.replace(before, after))
+
+
+def test_its_smoke_test_starts_a_release_as_it_is_in_an_image_asks_it_and_ends_it(
+    sample_loop: Loop, tmp_path: Path
+) -> None:
+    project, release = sample_loop.project, sample_loop.read("release")
+    store = Path(project.environment["BENTOML_HOME"])
+    bento, model = (release[name].replace(":", "/") for name in ("bento", "model"))
+    told = {
+        "BENTOML_HOME": str(tmp_path / "home"),
+        "FEATURE_STORE_URL": f"sqlite:///{sample_loop.data}/04_feature/online.db",
+    }
+    for name in ("right", "wrong"):
+        shutil.copytree(store / "bentos" / bento, tmp_path / name)
+        shutil.copytree(store / "models" / model, tmp_path / name / "models" / model)
+    _answers_are_others(tmp_path / "wrong/models" / model)
+
+    right, wrong = (
+        project.run(
+            "python -m kedro_mlops.serving.smoke_test", BENTO_PATH=str(tmp_path / name), **told
+        )
+        for name in ("right", "wrong")
+    )
+
+    assert (right.returncode, wrong.returncode) == (0, 1), right.stderr + wrong.stderr
+    assert right.stdout.endswith("answers 20 rows as it was released.\n")
+    assert "Error: The release is not served" in wrong.stderr
+    assert wrong.stderr.endswith("The service does not start; above it says why.\n")

@@ -69,8 +69,21 @@ def models_of(release: str) -> list[Path]:
     Raises:
         ProjectError: if the Bento is not in the store, or damaged.
     """
-    bento = _read(bento_folder(release) / "bento.yaml", _Bento)
-    return [model_folder(model.tag) for service in bento.services for model in service.models]
+    return models_at(bento_folder(release))
+
+
+def models_at(bento: Path) -> list[Path]:
+    """The folders of the models of a Bento, wherever it is; that in an image has them inside.
+
+    Raises:
+        ProjectError: if the Bento is damaged.
+    """
+    described = _read(bento / "bento.yaml", _Bento)
+    tags = [model.tag for service in described.services for model in service.models]
+    inside = bento / "models"
+    if inside.is_dir():
+        return [inside.joinpath(*tag.split(":")) for tag in tags]
+    return [model_folder(tag) for tag in tags]
 
 
 def store_files(release: str, models: Iterable[str]) -> list[Path]:

@@ -47,6 +47,22 @@ class KnownRows(msgspec.Struct, frozen=True):
         """Write them beside the model."""
         (folder / KNOWN_ROWS).write_bytes(msgspec.json.encode(self))
 
+    def refuse_others(
+        self, spec: ServingSpec, score: Callable[[Sequence[Any]], tuple[Any, Any]]
+    ) -> None:
+        """Ask for all of them.
+
+        Raises:
+            ProjectError: if a score is another one.
+        """
+        difference = self.largest_difference(spec, score)
+        # what is no number is no answer
+        if not difference <= self.tolerance:
+            raise ProjectError(
+                f"{spec.model_version} differs by {difference:.2g} from what it said of the same "
+                f"rows when it was released, more than {self.tolerance:g}"
+            )
+
     def largest_difference(
         self, spec: ServingSpec, score: Callable[[Sequence[Any]], tuple[Any, Any]]
     ) -> float:

@@ -236,13 +236,10 @@ def _ask(served: Served, folder: Path) -> None:
         known = KnownRows.read(folder)
     except ProjectError as error:
         raise RefusedError("damaged", str(error)) from error
-    difference = known.largest_difference(served.spec, served.predictor.model.score)
-    if not difference <= known.tolerance:
-        raise RefusedError(
-            "answers",
-            f"{served.spec.model_version} differs by {difference:.2g} from what it said of the "
-            f"same rows when it was released, more than {known.tolerance:g}",
-        )
+    try:
+        known.refuse_others(served.spec, served.predictor.model.score)
+    except ProjectError as error:
+        raise RefusedError("answers", str(error)) from error
 
 
 def _contract_of(spec: ServingSpec) -> tuple[object, ...]:

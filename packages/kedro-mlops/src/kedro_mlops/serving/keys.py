@@ -74,14 +74,24 @@ class ApiKeys:
     def _read(self, file: Path) -> list[bytes]:
         try:
             changed = file.stat().st_mtime_ns
-            lines = file.read_text().splitlines()
+            keys = _keys_of(file)
         except (OSError, UnicodeDecodeError) as error:
             raise ProjectError(f"API_KEYS_FILE cannot be read: {error}.") from error
-        found = _hashes([line for line in lines if not line.startswith("#")], str(file))
+        found = _hashes(keys, str(file))
         if not found:
             raise ProjectError(f"API_KEYS_FILE {file} has no key; write one a line.")
         self._changed = changed
         return found
+
+
+def a_key(text: str, file: Path | None) -> str:
+    """One of the keys, for a service that is asked by its own image; empty if it needs none."""
+    keys = [*text.split(","), *(_keys_of(file) if file else [])]
+    return next((key.strip() for key in keys if key.strip()), "")
+
+
+def _keys_of(file: Path) -> list[str]:
+    return [line for line in file.read_text().splitlines() if not line.startswith("#")]
 
 
 def _hashes(keys: list[str], source: str) -> list[bytes]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.metadata import FAMILIES
+from kedro_mlops.runtime.known_rows import KnownRows
 from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
 
 from . import logs
@@ -161,7 +162,7 @@ def _rest_collector() -> None:
 def refuse_to_serve(
     host: str, tags: Sequence[str], load: Load, also: Sequence[Addition] = ()
 ) -> None:
-    """Look at settings, keys and the files of the models before a server is started.
+    """Look at settings, keys and models, and ask these for known rows, before a server is started.
 
     Raises:
         ProjectError: if it would not do.
@@ -170,8 +171,25 @@ def refuse_to_serve(
     refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
     for tag in tags:
         folder, spec = _verified(BentoModel(tag).resolve())
-        ServedModel(folder, spec, n_threads=1, load=load)
+        model = ServedModel(folder, spec, n_threads=1, load=load)
+        _refuse_other_answers(folder, model)
         Additions(also, spec.output)
+
+
+def _refuse_other_answers(folder: Path, model: ServedModel) -> None:
+    """With this processor and these packages, a model says what it said when it was released.
+
+    Raises:
+        ProjectError: if it does not.
+    """
+    known = KnownRows.read(folder)
+    try:
+        known.refuse_others(model.spec, model.score)
+    except ProjectError as error:
+        raise ProjectError(
+            f"The release is not served: {error}. Go on with the one before, or release again: "
+            "`kedro run --pipelines=release`."
+        ) from error
 
 
 def _look_before_serving(tags: Sequence[str], load: Load, also: Sequence[Addition]) -> None:
