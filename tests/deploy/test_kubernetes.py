@@ -1,5 +1,6 @@
 """The manifests: valid one by one, fitting each other, and built where kubectl is at hand."""
 
+import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from kedro_mlops.delivery.kubectl import Kubectl
+from kedro_mlops.delivery.overlay import build, keep
 from kedro_mlops.serving.settings import Settings
 from tests.deploy.conftest import git_ignores
 from tests.deploy.metrics import DEPLOY
@@ -18,6 +21,7 @@ PRODUCTION = DEPLOY / "kubernetes/overlays/production"
 if not BASE.is_dir():
     pytest.skip("this project is not deployed to a cluster", allow_module_level=True)
 KUBERNETES = "1.34"
+NEXT = "registry.example.org/flight-delays:20130801"
 EXAMPLES = {name: f"{name}.example" for name in ("secrets.env", "api_keys")}
 
 Manifest = dict[str, Any]
@@ -62,6 +66,12 @@ def pod(by_kind: dict[str, Manifest]) -> Manifest:
 @pytest.fixture(scope="module")
 def container(pod: Manifest) -> Manifest:
     [container] = pod["spec"]["containers"]
+    return container
+
+
+@pytest.fixture(scope="module")
+def smoke_test(pod: Manifest) -> Manifest:
+    [container] = pod["spec"]["initContainers"]
     return container
 
 
@@ -124,7 +134,9 @@ def test_all_mean_the_same_pods(by_kind: dict[str, Manifest], pod: Manifest) -> 
     assert pod["spec"]["serviceAccountName"] == by_kind["ServiceAccount"]["metadata"]["name"]
 
 
-def test_the_pod_may_do_what_it_has_to_and_no_more(pod: Manifest, container: Manifest) -> None:
+def test_the_pod_may_do_what_it_has_to_and_no_more(
+    pod: Manifest, container: Manifest, smoke_test: Manifest
+) -> None:
     of_pod, of_container = pod["spec"]["securityContext"], container["securityContext"]
 
     assert of_pod["runAsNonRoot"]
@@ -134,6 +146,26 @@ def test_the_pod_may_do_what_it_has_to_and_no_more(pod: Manifest, container: Man
     assert of_container["allowPrivilegeEscalation"] is False
     assert of_container["capabilities"] == {"drop": ["ALL"]}
     assert pod["spec"]["automountServiceAccountToken"] is False
+    assert smoke_test["securityContext"] == of_container
+
+
+def test_a_pod_asks_its_release_as_it_will_serve_and_logs_that_apart(
+    container: Manifest, smoke_test: Manifest
+) -> None:
+    served, asked = ({e["name"]: e for e in each["env"]} for each in (container, smoke_test))
+
+    _, module_option, module = smoke_test["command"]
+    assert module_option == "-m"
+    assert importlib.util.find_spec(module) is not None
+    assert smoke_test["image"] == container["image"]
+    assert smoke_test["resources"] == container["resources"]
+    # what it leaves is not taken for what the service left
+    assert asked.pop("BENTOML_HOME") != served["BENTOML_HOME"]
+    assert all(served[name] == variable for name, variable in asked.items())
+    assert served.keys() - asked.keys() == {"BENTOML_HOME", "LOG_FORMAT", "PREDICTION_LOG_DIR"}
+    mounts = [m for m in container["volumeMounts"] if m["name"] != "prediction-log"]
+    assert smoke_test["volumeMounts"] == mounts
+    assert smoke_test["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_every_place_the_service_writes_to_is_mounted(pod: Manifest, container: Manifest) -> None:
@@ -173,10 +205,18 @@ def test_a_rolling_update_loses_no_request(by_kind: dict[str, Manifest], pod: Ma
 
 def test_nothing_comes_in_or_goes_out_that_is_not_named() -> None:
     deny, allow = [m["spec"] for m in WRITTEN if m["kind"] == "NetworkPolicy"]
+    themselves = {"podSelector": allow["podSelector"]}
 
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert [port["port"] for rule in allow["ingress"] for port in rule["ports"]] == [3000]
-    assert {port["port"] for rule in allow["egress"] for port in rule["ports"]} == {53, 5432}
+    assert {port["port"] for rule in allow["egress"] for port in rule["ports"]} == {
+        53,
+        3000,
+        5432,
+    }
+    # a new pod asks the service before all of them
+    assert themselves in allow["ingress"][0]["from"]
+    assert {"to": [themselves], "ports": allow["ingress"][0]["ports"]} in allow["egress"]
     assert all(rule["from"] for rule in allow["ingress"])
     assert all(rule["to"] for rule in allow["egress"])
 
@@ -200,11 +240,18 @@ def test_production_is_built_by_kustomize(tmp_path: Path) -> None:
     assert {m["metadata"].get("namespace") for m in built if m["kind"] != "Namespace"} == {
         "flight-delays"
     }
-    [service] = kinds["Deployment"]["spec"]["template"]["spec"]["containers"]
+    pod = kinds["Deployment"]["spec"]["template"]["spec"]
+    [service], [smoke_test] = pod["containers"], pod["initContainers"]
     assert service["image"].startswith("registry.example.org/flight-delays:")
+    assert smoke_test["image"] == service["image"]
     [url] = [e for e in service["env"] if e["name"] == "FEATURE_STORE_URL"]
     assert url["valueFrom"]["secretKeyRef"]["name"] == kinds["Secret"]["metadata"]["name"]
     assert kinds["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == 3
+    release = build(Kubectl(), folder, NEXT)
+    assert release.text.count(f"image: {NEXT}") == 2
+    assert (release.namespace, release.address) == ("flight-delays", "http://flight-delays")
+    assert keep(folder, NEXT)
+    assert build(Kubectl(), folder, None).image == NEXT
 
 
 def _said(command: list[str]) -> str:

@@ -30,6 +30,7 @@ from kedro_mlops.orchestration.loop import RETRAIN, WAIT, Loop
 from .adopt import adopt
 from .champion import champion
 from .day import Day
+from .deploy import deploy
 from .schedule import schedule
 
 if TYPE_CHECKING:
@@ -311,4 +312,6 @@ def replay(
 
 tell_kedros_errors()
 # named as Kedro's own group: help lists what both have once
-cli = click.Group(name="kedro", commands=[adopt, run, serve, retrain, replay, champion, schedule])
+cli = click.Group(
+    name="kedro", commands=[adopt, run, serve, deploy, retrain, replay, champion, schedule]
+)
