@@ -269,6 +269,22 @@ def test_categories_by_target_do_not_tell_a_row_its_own_label(preprocessing):
     assert np.corrcoef(made.transform(rows)[:, street], rows["left"])[0, 1] > 0.5
 
 
+@BOTH
+def test_categories_by_target_are_learned_from_rows_that_lack_a_class(preprocessing):
+    class Ended(pa.DataFrameModel):
+        street: str = column("Of many", feature=True, by_target=True)
+        end: str = column("How", label="multiclass", isin=["early", "on_time", "late"])
+
+    contract = Columns.of(Ended)
+    rows = VISITS.assign(end=np.where(VISITS["left"], 0.0, 2.0))  # by its code
+    made = preprocessing(contract)
+
+    learned = made.fit_transform(rows, rows["end"])
+
+    assert learned.shape[1] == len(made.get_feature_names_out())
+    assert np.isfinite(learned).all()
+
+
 def test_numbers_far_beyond_the_others_do_not_bend_a_linear_model():
     rows = pd.concat([ROWS, one(pieces=10**18, weight=1e300), one(weight=-1e300)])
 

@@ -279,8 +279,9 @@ def _with_more(columns: Columns, by_kind: ColumnTransformer, *after: Any) -> Col
 
 def _target_encoder(columns: Columns) -> TargetEncoder:
     """What rows of a category are labelled on average, told to each by what is known of others."""
-    n_classes = len(columns.task.classes)
-    kind = {0: "continuous", 2: "binary"}.get(n_classes, "multiclass")
+    # by itself it tells two classes from several, of which some rows may have but two; and takes
+    # whole numbers for classes
+    kind = "auto" if columns.task.classes else "continuous"
     return TargetEncoder(target_type=kind, cv=KFold(5, shuffle=True, random_state=0))
 
 
