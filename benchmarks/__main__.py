@@ -4,20 +4,31 @@ Usage: ``make bench`` after ``make run``; ``make bench ARGS="--only serving"`` f
 ``make bench ARGS="--copies 30"`` for more rows in the engine, ``--seconds 30`` for a longer load.
 Prints the machine, every figure of both, and their ratio: above one, ours is better; of drift, also
 how many bare scans it takes, and Evidently, which uv fetches, beside it; of monitoring, how many
-times its drift alone. What callers notice of champions that come while the service runs
-(``--only swaps``). And what is
-estimated without labels beside what turned out, and intervals (``--only estimates``), and how well
-few rows are learned (``--only quality``), and how a table is profiled that becomes a project
-(``--only adoption``, with ``--copies 30`` ten million rows), which need no run.
+times its drift alone; of data engineering, our share of what pandas takes. What callers notice of
+champions that come while the service runs (``--only swaps``). And what is estimated without labels
+beside what turned out, and intervals (``--only estimates``), and how well few rows are learned
+(``--only quality``), and how a table is profiled that becomes a project (``--only adoption``, with
+``--copies 30`` ten million rows), which need no run.
 """
 
 import argparse
 
-from benchmarks import adoption, engine, estimates, monitoring, quality, scoring, serving, swaps
+from benchmarks import (
+    adoption,
+    data_engineering,
+    engine,
+    estimates,
+    monitoring,
+    quality,
+    scoring,
+    serving,
+    swaps,
+)
 from benchmarks.machine import describe
 
 PARTS = (
-    "engine", "scoring", "monitoring", "adoption", "serving", "swaps", "estimates", "quality",
+    "engine", "data_engineering", "scoring", "monitoring", "adoption", "serving", "swaps",
+    "estimates", "quality",
 )  # fmt: skip
 
 
@@ -35,6 +46,8 @@ def main() -> None:
         print(f"\n{part}: ", end="")
         if part == "engine":
             engine.measure(options.copies)
+        elif part == "data_engineering":
+            data_engineering.measure(options.copies)
         elif part == "scoring":
             scoring.measure(options.copies)
         elif part == "monitoring":

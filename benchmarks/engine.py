@@ -20,7 +20,7 @@ from benchmarks import drift
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import screen
-from kedro_mlops.contract.rules import repeated_keys
+from kedro_mlops.contract.repeated import repeated_keys
 from kedro_mlops.contract.validation import ContractValidator
 
 DATA = Path("data")

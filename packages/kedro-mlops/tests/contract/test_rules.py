@@ -71,12 +71,14 @@ def test_an_infinite_value_is_not_finite(infinite):
 
 
 def test_a_pattern_is_looked_for_at_the_beginning_of_a_text_only():
-    table = boxes({"label": "Aa"}, {"label": "aA"}, {"label": "a\nA"}, {"label": ""})
+    table = boxes(
+        {"label": "Aa"}, {"label": "aA"}, {"label": "a\nA"}, {"label": "A\na"}, {"label": ""}, {}
+    )
     [pattern] = [rule for rule in rules_of(table) if rule.name.startswith("str_matches")]
 
     broken = table.select(broken=pattern.broken).to_pyarrow()["broken"].to_pylist()
 
-    assert broken == [False, True, True, True]
+    assert broken == [False, True, True, False, True, False]
 
 
 def test_not_a_number_becomes_missing_and_other_values_stay():

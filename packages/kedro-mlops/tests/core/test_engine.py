@@ -1,4 +1,5 @@
 import sys
+import tempfile
 
 import pytest
 from kedro.io import DatasetError
@@ -14,3 +15,19 @@ def test_who_asks_for_spark_without_it_is_told_how_to_get_it(tmp_path, monkeypat
 
     with pytest.raises(DatasetError, match="uv sync --frozen --extra spark"):
         table.load()
+
+
+def test_a_query_that_needs_more_memory_goes_on_in_files_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.chdir(tmp_path)
+    connection = {"backend": "duckdb", "database": ":memory:", "memory_limit": "64MB"}
+    engine = TableDataset(filepath="table.parquet", connection=connection)._connection
+
+    engine.raw_sql("CREATE TEMP TABLE numbers AS SELECT hash(i) AS n FROM range(9_000_000) t(i)")
+
+    [folder] = (tmp_path / "scratch").iterdir()
+    assert list(folder.iterdir())
+    engine.disconnect()
+    assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
+    assert not folder.exists()

@@ -191,10 +191,13 @@ def check_availability(
 ) -> dict[str, Any]:
     """Prove, by the flights of one day, that no input depends on what is known only afterwards."""
     day = _newest_day(raw, as_of)
-    later = _scheduled_departure(raw) >= ibis.literal(day.moment)
+    first, last = ibis.literal(day.before(2 * WINDOW_DAYS)), ibis.literal(day.after(1))
+    departure = _scheduled_departure(raw)
+    recent = raw.filter(departure >= first, departure < last).cache()
+    later = _scheduled_departure(recent) >= ibis.literal(day.moment)
     build = partial(_inputs_of_day, weather=weather, planes=planes, day=day, params=params)
     hidden = Columns.of(RawFlights).hindsight
-    return {"day": str(day), **prove_availability(raw, hidden, later, INPUTS, build)}
+    return {"day": str(day), **prove_availability(recent, hidden, later, INPUTS, build)}
 
 
 def _newest_day(raw: ir.Table, as_of: AsOf) -> AsOf:
@@ -207,9 +210,8 @@ def _newest_day(raw: ir.Table, as_of: AsOf) -> AsOf:
 def _inputs_of_day(
     raw: ir.Table, weather: ir.Table, planes: ir.Table, day: AsOf, params: DataEngineering
 ) -> pd.DataFrame:
-    recent = params.model_copy(update={"history_days": 2 * WINDOW_DAYS})
     until = Horizon(days=1)
-    flights = join_flights(land_flights(raw, day, until, recent), weather, day, until, recent)
+    flights = join_flights(land_flights(raw, day, until, params), weather, day, until, params)
     flights = flights.cache()
     inputs = assemble_model_input(flights, planes, **build_feature_tables(flights, day, until))
     due = inputs.filter(inputs[INPUTS.event_time] >= ibis.literal(day.moment))

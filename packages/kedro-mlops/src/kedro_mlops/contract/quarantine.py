@@ -20,6 +20,7 @@ from kedro_mlops.core.time_params import Parameters
 
 from .columns import LINE, ROW, Columns
 from .parsing import Parsed, as_named, parse
+from .repeated import repeated_keys
 from .rules import (
     Rule,
     any_of,
@@ -28,7 +29,6 @@ from .rules import (
     count_broken,
     key_rule,
     moment_rules,
-    repeated_keys,
     shown,
 )
 from .screening_account import BrokenRule, ScreeningAccount, TableAccount
@@ -73,8 +73,7 @@ def screen(
     n_read, broken = _broken(source, columns, parsed)
     made = derive(typed) if derive else {}
     if derived:
-        said_rules = list(_rules(columns, parsed, source))
-        more = _derived_rules(columns, typed, Columns.of(derived), made, said_rules)
+        more = _derived_rules(columns, typed, Columns.of(derived), made, broken)
         broken += count_broken(source, list(more))
     n_bad = count_bad(source, broken)
     said = {name: source[name] for name in source.columns if name != ROW}
@@ -227,17 +226,22 @@ def _derived_rules(
     typed: dict[str, ir.Value],
     derived: Columns,
     made: dict[str, ir.Value],
-    rules: list[Rule],
+    broken: list[tuple[Rule, int]],
 ) -> Iterator[Rule]:
     """What is asked of derived values, and not of the raw ones already; of rows that are fine.
 
-    Of others the engine might refuse to make the values at all.
+    Of others, which break one of these rules, the engine might refuse to make the values at all.
     """
     asked = {rule.broken.op() for rule in column_rules(columns, typed)}
-    fine = ~any_of([rule.broken for rule in rules])
     for rule in column_rules(derived.only(*made), made):
         if rule.broken.op() not in asked:
-            yield Rule(rule.columns, rule.name, fine.ifelse(rule.broken, False))
+            yield Rule(rule.columns, rule.name, _if_fine(broken, rule.broken))
+
+
+def _if_fine(broken: list[tuple[Rule, int]], asked: ir.BooleanValue) -> ir.BooleanValue:
+    if not broken:
+        return asked
+    return any_of([rule.broken for rule, _ in broken]).ifelse(False, asked)
 
 
 def _failed(name: str) -> str:

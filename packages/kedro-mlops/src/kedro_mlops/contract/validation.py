@@ -16,13 +16,13 @@ from kedro.validation import CheckFailure, DataValidationError
 from .columns import Column, Columns
 from .names import alike_but_for_case
 from .parsing import as_named, parse
+from .repeated import repeated_keys
 from .rules import (
     aggregated,
     column_rules,
     count_broken,
     key_rule,
     moment_rules,
-    repeated_keys,
     shown,
 )
 

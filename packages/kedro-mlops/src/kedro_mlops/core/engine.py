@@ -1,5 +1,7 @@
 """The engine that computes a dataset's tables, as its ``connection`` in the catalog says."""
 
+import tempfile
+import uuid
 from typing import Any
 
 import ibis
@@ -29,6 +31,9 @@ class EngineMixin(ConnectionMixin):
     def _connect(self) -> ibis.BaseBackend:
         config: dict[str, Any] = dict(self._connection_config)
         backend = config.pop("backend")
+        if backend == DUCKDB and "temp_directory" not in config:
+            # it makes the folder when a query needs one, and removes it
+            config["temp_directory"] = f"{tempfile.gettempdir()}/kedro-tables-{uuid.uuid4().hex}"
         if backend != SPARK:
             return getattr(ibis, backend).connect(**config)
         from .spark import connect  # noqa: PLC0415 - not always there

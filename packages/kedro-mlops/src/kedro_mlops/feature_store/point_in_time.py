@@ -39,10 +39,11 @@ def trailing_means(
         day=rows[known_at].truncate("D") + ibis.interval(days=1),
         value=rows[of].cast("float64"),
     ).drop_null()
-    daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), total=_.value.sum())
+    # a few rows of each entity, which are read several times
+    daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), total=_.value.sum()).cache()
     window = ibis.window(group_by=ENTITY, order_by=DAY, preceding=n_days - 1, following=0)
     summed = (
-        _entity_days(known, last_day)
+        _entity_days(daily, last_day)
         .left_join(daily, [ENTITY, DAY])
         .select(
             _.entity,
@@ -100,9 +101,9 @@ def _value(table: ir.Table, column: Column) -> ir.Value:
     return value.cast("float64") if is_number else value
 
 
-def _entity_days(known: ir.Table, last_day: pd.Timestamp) -> ir.Table:
+def _entity_days(daily: ir.Table, last_day: pd.Timestamp) -> ir.Table:
     """A row per entity and day, from the entity's first day to the last."""
-    first = known.group_by(ENTITY).aggregate(first_day=_.day.min())
+    first = daily.group_by(ENTITY).aggregate(first_day=_.day.min())
     start = first.first_day.min().to_pyarrow().as_py() or last_day
     days = ibis.memtable(pd.DataFrame({DAY: pd.date_range(start, last_day)}))
     return first.cross_join(days).filter(_.day >= _.first_day).drop("first_day")

@@ -1,0 +1,95 @@
+"""Keys that several rows have, looked for in memory that does not grow with the rows."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
+
+from kedro_mlops.core.engine import is_spark
+from kedro_mlops.core.names import own
+
+from .batches import batches_of
+
+_ROWS, _KEY = own("rows"), own("key")
+# hashes that are in memory at once, beyond which they go into files, each with those of some values
+HELD = 2**24
+N_FILES = 64
+A_BATCH = 2**20
+# keys that are looked for among the rows, beyond which all are counted
+LOOKED_FOR = 2**20
+
+Hashes = NDArray[np.int64]
+
+
+def repeated_keys(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
+    """Count the keys that several rows have, and the rows beyond the first of each.
+
+    Hashes are sorted first, for which an engine's groups take many times the time and memory;
+    only rows with equal ones are looked at exactly.
+    """
+    if not key:
+        return 0, 0
+    hashed = table.mutate(ibis.struct({name: table[name] for name in key}).hash().name(_KEY))
+    if is_spark(hashed[_KEY]):
+        # many machines count what one would have to read
+        return _count(table, key) if _count(hashed, [_KEY])[0] else (0, 0)
+    batches = batches_of(hashed.select(_KEY), A_BATCH)
+    several = _several(np.asarray(batch.column(0)) for batch in batches)
+    if several is None:
+        return _count(table, key)
+    if not len(several):
+        return 0, 0
+    return _count(hashed.semi_join(ibis.memtable({_KEY: several}), _KEY), key)
+
+
+def _count(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
+    groups = table.group_by(key).aggregate(ibis._.count().name(_ROWS))
+    rows = groups.filter(groups[_ROWS] > 1)[_ROWS].as_table()
+    counts = rows.aggregate(keys=rows.count(), beyond=(rows[_ROWS] - 1).sum().fill_null(0))
+    [found] = counts.to_pyarrow().to_pylist()
+    return int(found["keys"]), int(found["beyond"])
+
+
+def _several(batches: Iterable[Hashes]) -> Hashes | None:
+    """The hashes that there are more than one of; none if these are many."""
+    found, n_found = list[Hashes](), 0
+    for hashes in _parts(iter(batches)):
+        hashes.sort()
+        found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+        n_found += len(found[-1])
+        if n_found > LOOKED_FOR:
+            return None
+    return np.concatenate(found)
+
+
+def _parts(batches: Iterator[Hashes]) -> Iterator[Hashes]:
+    """All hashes, those that are equal in one part."""
+    held, n_held = [np.empty(0, np.int64)], 0
+    for hashes in batches:
+        held.append(hashes)
+        n_held += len(hashes)
+        if n_held > HELD:
+            yield from _in_files(chain(held, batches))
+            return
+    yield np.concatenate(held)
+
+
+def _in_files(batches: Iterable[Hashes]) -> Iterator[Hashes]:
+    ends = np.linspace(-(2**63), 2**63, N_FILES + 1)[1:-1].astype(np.int64)
+    with tempfile.TemporaryDirectory(prefix="kedro-keys-") as scratch:
+        paths = [Path(scratch) / str(number) for number in range(N_FILES)]
+        with ExitStack() as opened:
+            files = [opened.enter_context(path.open("wb")) for path in paths]
+            for hashes in batches:
+                ordered = np.sort(hashes)
+                parts = np.split(ordered, np.searchsorted(ordered, ends))
+                for part, file in zip(parts, files, strict=True):
+                    part.tofile(file)
+        for path in paths:
+            yield np.fromfile(path, np.int64)
