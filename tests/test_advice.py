@@ -183,6 +183,7 @@ def test_commands_are_told_as_they_are_typed_in_an_environment():
     told = "Make one: `make run`. `kedro champion promote V --reason …`, `kedro registry list`."
 
     assert in_environment(told, None) == told
+    assert in_environment("`kedro run --env dev`", "sample") == "`kedro run --env dev`"
     assert in_environment(told, "sample") == (
         'Make one: `make run ARGS="--env sample"`. '
         "`kedro champion promote V --reason … --env sample`, `kedro registry list`."

@@ -41,7 +41,7 @@ def test_a_person_promotes_with_a_reason_and_the_loop_only_a_winner(arguments: l
     done = CliRunner().invoke(cli, ["champion", "promote", *arguments])
 
     assert done.exit_code == 2
-    assert "Say VERSION and --reason, or only --winner." in done.output
+    assert "Say VERSION and --reason, --from and --reason, or only --winner." in done.output
 
 
 def test_help_does_not_wait_for_what_is_heavy() -> None:

@@ -90,6 +90,30 @@ def test_champions_come_and_go_on_record(sample_loop: Loop) -> None:
     assert _champions(project)[-1]["version"] == later
 
 
+def test_the_champion_of_one_environment_becomes_that_of_another(sample_loop: Loop) -> None:
+    project, env = sample_loop.project, "--env production"
+    command = f"kedro champion promote --from sample {env} --reason 'it went well'"
+
+    refused = project.run(command)
+    said = project.must(f"{command} --approved-by somebody")
+
+    kept = project.folder.parent / "production"
+    shutil.move(project.folder / "data/production", kept)
+    [champion] = versions(kept / "06_models/champion")
+    record = json.loads((champion / "metadata.json").read_text())
+    released = sample_loop.read("release")
+    assert "--approved-by NAME" in refused.stderr
+    assert f"{released['bento']}, ready to serve" in said
+    assert record["release"] == released["bento"]
+    assert record["decision"]["approved_by"] == "somebody"
+    source = record["decision"]["source"]
+    assert (source["environment"], source["decision"]["decided_by"]) == ("sample", "gate")
+    assert (
+        f"<title>Model card: {record['version']}</title>"
+        in (kept / "08_reporting/model_card.html").read_text()
+    )
+
+
 def _asked_around(
     project: Project, env: str, commands: Iterable[str]
 ) -> tuple[str, str, list[str]]:

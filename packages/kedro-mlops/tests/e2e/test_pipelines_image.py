@@ -21,6 +21,7 @@ ADDED_MEGABYTES = 1300
 # what a person has beside the project, and an image of it may not have
 SECRETS = (
     "conf/local/credentials.yml",
+    "conf/production/own/credentials.yml",
     "deploy/secrets/api_keys",
     ".env",
     "data/01_raw/people.csv",
@@ -33,7 +34,7 @@ app = pathlib.Path("/app")
 print(os.getuid(), git_commit())
 print(*sorted(path.name for path in app.iterdir()))
 made = ("build", "conf/local", "data", "logs")
-print(*(path for name in made for path in (app / name).iterdir()))
+print(*(path for name in made for path in (app / name).iterdir()), *app.glob("conf/*/own"))
 print(*(path for path in app.rglob(".git*") if ".venv" not in path.parts))
 for folder in ("", "src", "conf", "packages/kedro-mlops/src", ".venv/bin"):
     try:

@@ -53,6 +53,7 @@ def plan(day: str = "today", image: str | None = "registry.example.org/pipelines
         kedro=Path("/home/a person/100%/.venv/bin/kedro"),
         data="data",
         prediction_log="data/07_model_output/prediction_log",
+        own="conf/sample/own",
         image=image,
         retrain=retraining(LOOP, "0 6 * * 1-5", "sample", day),
         watch=watching(LOOP, "*/30 * * * *", "sample"),
@@ -197,6 +198,7 @@ def test_a_pod_may_do_what_it_has_to_and_mounts_what_it_makes() -> None:
     }
     assert mounts.keys() == volumes.keys()
     assert mounts["data"] == "/app/data"
+    assert mounts["own"] == "/app/conf/sample/own"
     assert mounts["prediction-log"] == "/app/data/07_model_output/prediction_log"
     # the service's own, and the one that is written here
     assert claims["prediction-log"] == "prediction-log"

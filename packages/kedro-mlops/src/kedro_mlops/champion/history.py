@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.project import pipelines
@@ -219,7 +220,7 @@ def roll_back(
     _check_target(target, current)
     said = f"Rolled back from {current.version}{f': {reason}' if reason else '.'}"
     move = {"from_version": current.version, "to": target.version}
-    decision = _by_person("rollback", target, current, said, **move)
+    decision = by_person("rollback", target, current, said, **move)
     package, problem = target.package(), release_problem(target.metadata)
     if is_mute(package.estimator):
         raise UnloadableError(package.estimator.why)
@@ -256,7 +257,7 @@ def promote(catalog: Catalog, version: str, reason: str) -> Saved:
         raise ProjectError(f"{target.version} is the champion already. Nothing has changed.")
     judged = _last_judged(catalog)
     checks = judged.checks if judged and judged.candidate == target.version else []
-    decision = _by_person("promote", target, current, reason, checks=checks)
+    decision = by_person("promote", target, current, reason, checks=checks)
     _release(catalog, target.package(), decision)
     return champions(catalog)[0]
 
@@ -287,11 +288,11 @@ def promote_winner(catalog: Catalog) -> Saved | None:
     return champions(catalog)[0]
 
 
-def _by_person(
+def by_person(
     outcome: Outcome, target: Saved, current: Saved | None, reason: str, **more: Any
 ) -> Decision:
     """The record of what a person decides now."""
-    return _decided(outcome, target, current, reason, decided_by=_login(), **more)
+    return _decided(outcome, target, current, reason, decided_by=login(), **more)
 
 
 def _decided(
@@ -308,7 +309,8 @@ def _decided(
     )
 
 
-def _login() -> str:
+def login() -> str:
+    """Who types."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container, a person may have a number only
@@ -323,10 +325,13 @@ def _release(catalog: Catalog, package: "ModelPackage", decision: Decision) -> N
     SequentialRunner().run(Pipeline(pipelines["release"], inputs=decided), catalog)
 
 
-def release_problem(metadata: Metadata) -> str | None:
-    """Why a champion's release cannot serve as it is; nothing if it can."""
+def release_problem(metadata: Metadata, home: Path | None = None) -> str | None:
+    """Why a champion's release cannot serve as it is; nothing if it can.
+
+    It is looked for in BentoML's store, or in that of another home.
+    """
     try:
-        specs = [spec_of(model) for model in models_of(str(metadata.release))]
+        specs = [spec_of(model) for model in models_of(str(metadata.release), home)]
     except ProjectError as error:
         return str(error)
     served = [(spec.model_version, spec.rule) for spec in specs]

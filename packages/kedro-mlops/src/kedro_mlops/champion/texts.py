@@ -40,6 +40,7 @@ def describe(
         ("Champion", f"{current.version}, {family}, as of {metadata.as_of:%Y-%m-%d}"),
         ("Since", f"{_moment(current)} UTC"),
         ("Decision", f"{outcome} by {by}: {why}"),
+        *_whence(current.decision),
         *((name[:1].upper() + name[1:], _measured(current, key)) for key, name in names.items()),
         ("Commit", metadata.lineage.git_commit),
         ("Data", metadata.lineage.data_hash),
@@ -50,6 +51,17 @@ def describe(
         *_followed(current, followers),
     ]
     return _table([(title, said) for title, said in lines if title != "Withdrawn" or said])
+
+
+def _whence(made: Decision | None) -> list[tuple[str, str]]:
+    """What a champion of another environment was made one by there, and who has approved it."""
+    lines = [("Approved", f"by {made.approved_by}")] if made and made.approved_by else []
+    while made and made.source:
+        source, made = made.source, made.source.decision
+        said = _said(made) if made else "not on record"
+        since = f"{saved_at(source.since):{TIME}} UTC"
+        lines.append((f"In {source.environment}", f"since {since}: {said}"))
+    return lines
 
 
 def list_candidates(

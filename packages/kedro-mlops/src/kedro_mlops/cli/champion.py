@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # how long services that follow the champion are waited for
 FOLLOW_SECONDS, LOOK_EVERY_SECONDS = 15.0, 0.2
+# what people call the environment that no --env names
+DEFAULT_ENV = "the default environment"
 
 version_argument = click.argument("version")
 
@@ -105,13 +107,29 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
     is_flag=True,
     help="Promote the challenger of which monitoring decided so, if there is one.",
 )
+@click.option("--from", "source", metavar="ENV", help="Promote the champion of that environment.")
+@click.option("--approved-by", metavar="NAME", help="Who approves, where `gate` asks for that.")
 @wait_option
-def promote(version: str | None, reason: str | None, winner: bool, env: str | None) -> None:
-    """Make VERSION the champion, whatever the gate said, once its release is built and proven."""
+def promote(
+    version: str | None,
+    reason: str | None,
+    winner: bool,
+    source: str | None,
+    approved_by: str | None,
+    env: str | None,
+) -> None:
+    """Make VERSION the champion, whatever the gate said, once its release is built and proven.
+
+    With --from, the champion of another environment becomes that of this one, by the release that
+    was proven there; nothing is built anew.
+    """
     from kedro_mlops.champion import history
 
-    if winner == bool(version or reason) or bool(version) != bool(reason):
-        raise click.UsageError("Say VERSION and --reason, or only --winner.")
+    if source and reason and not winner:
+        _promote_from(source, version, reason, approved_by, env)
+        return
+    if source or approved_by or winner == bool(version or reason) or bool(version) != bool(reason):
+        raise click.UsageError("Say VERSION and --reason, --from and --reason, or only --winner.")
     start = time.perf_counter()
     pipelines = "release", "documentation"
     with _opened(env, *pipelines) as (context, catalog), alone_in(*workplace(context)):
@@ -123,6 +141,23 @@ def promote(version: str | None, reason: str | None, winner: bool, env: str | No
             click.echo("No challenger is to be promoted. Nothing has changed.")
             return
         _tell_move(context, promoted, start, env)
+
+
+def _promote_from(
+    source: str, version: str | None, reason: str, approved_by: str | None, env: str | None
+) -> None:
+    from kedro_mlops.champion.promotion import Approval, Environment, alone_in_both, promote_from
+
+    start = time.perf_counter()
+    with _opened(source) as (context, catalog):
+        there = Environment(source, catalog, *workplace(context))
+    with _opened(env, "documentation") as (context, catalog):
+        here = Environment(env or DEFAULT_ENV, catalog, *workplace(context))
+        asked = context.config_loader["parameters"]["gate"]["require_approval"]
+        with alone_in_both(there, here):
+            approval = Approval(is_required=bool(asked), by=approved_by)
+            promoted = promote_from(there, here, version, reason, approval)
+            _tell_move(context, promoted, start, env)
 
 
 @_command

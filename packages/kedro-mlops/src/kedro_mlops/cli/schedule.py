@@ -102,6 +102,7 @@ def _plan(
         kedro=Path(sys.executable).with_name("kedro"),
         data=_in_project(data),
         prediction_log=_in_project(log),
+        own=f"conf/{env}/own" if env else "conf/local",
         image=image,
         retrain=retraining(loop, at, env, day or in_tasks, day or TODAY),
         watch=watching(loop, watch or WATCH, env, day or TODAY),

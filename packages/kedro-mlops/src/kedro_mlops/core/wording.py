@@ -61,8 +61,8 @@ def in_environment(text: str, env: str | None) -> str:
 
 
 def typed(command: str, env: str | None) -> str:
-    """A command as it is typed for an environment, if it has a name."""
-    if not env:
+    """A command as it is typed for an environment, if it has a name, and is not of another."""
+    if not env or "--env" in command:
         return command
     option = f"--env {env}"
     return f'{command} ARGS="{option}"' if command.startswith("make") else f"{command} {option}"

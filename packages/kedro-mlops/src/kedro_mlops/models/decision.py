@@ -14,6 +14,20 @@ MONITORING = "monitoring"
 Outcome = Literal["promote", "await_approval", "keep", "block", "rollback"]
 
 
+class Source(Artefact):
+    """The environment in which a champion was one before.
+
+    Attributes:
+        environment: Its name.
+        since: When the model became champion there, as the version of its record is called.
+        decision: What had made it champion there.
+    """
+
+    environment: str
+    since: str
+    decision: "Decision | None"
+
+
 class Decision(Artefact):
     """Whether a candidate becomes champion, and why.
 
@@ -24,6 +38,8 @@ class Decision(Artefact):
         decided_by: The gate, monitoring, or the login of a person.
         from_version: What a rollback left; in a file, ``from``.
         to: What it returned to.
+        source: Whence it was promoted, if it is another environment's champion.
+        approved_by: Who has approved that.
     """
 
     outcome: Outcome
@@ -37,3 +53,5 @@ class Decision(Artefact):
     checks: list[CheckResult] = Field(default_factory=list)
     from_version: str | None = Field(None, alias="from", exclude_if=is_none)
     to: str | None = Field(None, exclude_if=is_none)
+    source: Source | None = Field(None, exclude_if=is_none)
+    approved_by: str | None = Field(None, exclude_if=is_none)

@@ -41,14 +41,19 @@ class _Model(msgspec.Struct):
 _Described = TypeVar("_Described", _Bento, _Model)
 
 
-def model_folder(tag: str) -> Path:
-    """Where BentoML's store keeps a model, if it has it."""
-    return _folder("models", tag)
+def bentoml_home() -> Path:
+    """Where BentoML has its store."""
+    return Path(os.path.expandvars(os.environ.get("BENTOML_HOME", Path.home() / "bentoml")))
 
 
-def bento_folder(release: str) -> Path:
-    """Where BentoML's store keeps a Bento, if it has it."""
-    return _folder("bentos", release)
+def model_folder(tag: str, home: Path | None = None) -> Path:
+    """Where BentoML's store, or that of another home, keeps a model, if it has it."""
+    return _folder(home, "models", tag)
+
+
+def bento_folder(release: str, home: Path | None = None) -> Path:
+    """Where BentoML's store, or that of another home, keeps a Bento, if it has it."""
+    return _folder(home, "bentos", release)
 
 
 def serving(release: str, host: str, port: int, **told: str) -> tuple[list[str], dict[str, str]]:
@@ -63,16 +68,16 @@ def serving(release: str, host: str, port: int, **told: str) -> tuple[list[str],
     return [sys.executable, "-m", "bentoml", "serve", release, *address], environment
 
 
-def models_of(release: str) -> list[Path]:
+def models_of(release: str, home: Path | None = None) -> list[Path]:
     """The folders of a Bento's models.
 
     Raises:
         ProjectError: if the Bento is not in the store, or damaged.
     """
-    return models_at(bento_folder(release))
+    return models_at(bento_folder(release, home), home)
 
 
-def models_at(bento: Path) -> list[Path]:
+def models_at(bento: Path, home: Path | None = None) -> list[Path]:
     """The folders of the models of a Bento, wherever it is; that in an image has them inside.
 
     Raises:
@@ -83,7 +88,7 @@ def models_at(bento: Path) -> list[Path]:
     inside = bento / "models"
     if inside.is_dir():
         return [inside.joinpath(*tag.split(":")) for tag in tags]
-    return [model_folder(tag) for tag in tags]
+    return [model_folder(tag, home) for tag in tags]
 
 
 def store_files(release: str, models: Iterable[str]) -> list[Path]:
@@ -103,9 +108,8 @@ def spec_of(folder: Path) -> ServingSpec:
     return ServingSpec.read(folder, _read(folder / "model.yaml", _Model).labels.get(SPEC_LABEL))
 
 
-def _folder(kind: str, tag: str) -> Path:
-    home = os.environ.get("BENTOML_HOME", Path.home() / "bentoml")
-    return Path(os.path.expandvars(home), kind, *tag.split(":"))
+def _folder(home: Path | None, kind: str, tag: str) -> Path:
+    return Path(home or bentoml_home(), kind, *tag.split(":"))
 
 
 def _read(file: Path, described: type[_Described]) -> _Described:

@@ -54,7 +54,7 @@ def _command(plan: Plan, task: Task) -> str:
 
 def _inside(plan: Plan, image: str) -> list[str]:
     """Docker's words, on the machine that has the artefacts."""
-    mounts = [f"{plan.folder / path}:{HOME / path}" for path in (plan.data, "conf/local")]
+    mounts = [f"{plan.folder / path}:{HOME / path}" for path in (plan.data, plan.own)]
     volumes = [word for mount in mounts for word in ("--volume", mount)]
     # compiled trees are loaded from there, too, which Docker would not allow
     written = ["/tmp:exec", *(f"{HOME / name}:mode=1777" for name in WRITTEN)]  # noqa: S108

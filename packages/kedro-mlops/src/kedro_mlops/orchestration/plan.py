@@ -19,6 +19,7 @@ class Plan:
         kedro: The command of its environment.
         data: The folder of artefacts, as seen from the project's, or wherever else it is.
         prediction_log: Where the service logs, as seen from there, too.
+        own: And the folder of what git ignores of the configuration, such as credentials.
         image: Of the pipelines, where they run in one.
         retrain: What is done to renew the champion.
         watch: And in between.
@@ -29,6 +30,7 @@ class Plan:
     kedro: Path
     data: str
     prediction_log: str
+    own: str
     image: str | None
     retrain: Schedule
     watch: Schedule

@@ -60,7 +60,7 @@ def container(plan: Plan, command: tuple[str, ...]) -> dict[str, Any]:
             *({"name": name, "mountPath": str(HOME / name)} for name in WRITTEN),
             {"name": "data", "mountPath": str(data)},
             {"name": "prediction-log", "mountPath": str(HOME / plan.prediction_log)},
-            {"name": "own", "mountPath": str(HOME / "conf/local"), "readOnly": True},
+            {"name": "own", "mountPath": str(HOME / plan.own), "readOnly": True},
         ],
     }
 
