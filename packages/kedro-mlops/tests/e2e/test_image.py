@@ -16,6 +16,8 @@ from driving.image import BASE, READ_ONLY, RUN, TAKES_MINUTES, UID, build, megab
 from driving.project import HOST, Loop, free_port, is_free
 from driving.readme import request_body
 
+from kedro_mlops.serving.clouds import SAGEMAKER_PORT
+
 IMAGE = "localhost/flight-delays:test"
 KEY = "a-key-for-this-test"
 # what the image adds to its base, which is 125 MB large where it is the real one
@@ -130,6 +132,33 @@ def test_it_gets_ready_and_answers_as_the_readme_says(
     written = "".join(file.read_text() for file in log.glob("*.jsonl"))
     assert prediction["prediction_id"] in written
     assert is_free(port), f"something still listens on {HOST}:{port}"
+
+
+def test_its_smoke_test_asks_it_for_all_of_its_known_rows(image: str, sample_loop: Loop) -> None:
+    said = sample_loop.project.must(
+        f"{RUN} {image} --volume {sample_loop.data}/04_feature:/store BENTOML_HOME=/tmp/smoke-test "
+        f"FEATURE_STORE_URL=sqlite:////store/online.db API_KEYS={KEY} "
+        "-- python -m kedro_mlops.serving.smoke_test"
+    )
+
+    assert said.endswith("answers 20 rows as it was released.\n")
+
+
+def test_it_answers_as_sagemaker_starts_and_asks_it(
+    image: str, sample_loop: Loop, readme: str
+) -> None:
+    command = (
+        f"exec {RUN} {image} --volume {sample_loop.data}/04_feature:/store "
+        f"BENTOML_HOME=/tmp/bentoml BENTOML_PORT={SAGEMAKER_PORT} CLOUD_ENDPOINT=sagemaker "
+        "FEATURE_STORE_URL=sqlite:////store/online.db PREDICTION_LOG_DIR=/tmp/log -- serve"
+    )
+
+    with sample_loop.project.served(command, SAGEMAKER_PORT) as client:
+        alive = client.get("/ping", timeout=2)
+        asked = client.post("/invocations", content=request_body(readme), headers=JSON)
+        other = client.post("/predict", content=request_body(readme), headers=JSON)
+
+    assert (alive.status_code, asked.status_code, other.status_code) == (200, 200, 401)
 
 
 def test_without_keys_it_says_so_and_ends(image: str, sample_loop: Loop) -> None:

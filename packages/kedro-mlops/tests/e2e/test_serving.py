@@ -328,6 +328,38 @@ def test_it_does_not_start_with_changed_files_nor_for_everyone_without_keys(
     assert "Set API_KEYS or API_KEYS_FILE, or serve with --host 127.0.0.1" in said["public"]
 
 
+# what clouds ask of its container
+
+
+def test_as_a_cloud_starts_its_image_it_answers_that_cloud_and_nobody_else(
+    sample_loop: Loop, tmp_path: Path, service: Service
+) -> None:
+    project, port = sample_loop.project, free_port()
+    release = sample_loop.read("release")["bento"].replace(":", "/")
+    bento = Path(project.environment["BENTOML_HOME"]) / "bentos" / release
+    told = {
+        "CLOUD_ENDPOINT": "vertex",
+        "AIP_HTTP_PORT": str(port),
+        "AIP_HEALTH_ROUTE": "/readyz",
+        "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict",
+        "BENTOML_PORT": str(port),
+        "BENTO_PATH": str(bento),
+        "PREDICTION_LOG_DIR": str(tmp_path / "log"),
+    }
+    rows = json.loads(service.body)["rows"]
+
+    # the image's entry point, as SageMaker calls it: with an argument, and for all addresses
+    with project.served(
+        f"exec bash {bento}/env/docker/entrypoint.sh serve", port, **told
+    ) as client:
+        asked = client.post(told["AIP_PREDICT_ROUTE"], json={"instances": rows})
+        others = [client.post("/predict", json={"rows": rows}), client.get("/metrics")]
+
+    assert asked.status_code == 200, asked.text
+    assert len(asked.json()["predictions"]) == N_ROWS
+    assert [each.status_code for each in others] == [401, 401]
+
+
 # whether it is what was released
 
 

@@ -21,6 +21,7 @@ from .limits import Room
 from .logs import RequestLog
 from .metrics import Metrics
 from .model import BUILT_IN, Load, ServedModel
+from .paths import PREDICT
 from .predictor import Predictor
 from .served import Served
 from .settings import MEGABYTE, Settings
@@ -67,13 +68,19 @@ class AppState:
         self.settings = settings
         self._load, self._also = load, also
         self.opened = settings.opened
+        # of a cloud, if one is before us: what its paths stand for, which rows are wrapped there,
+        # and which are ours in all but their path
+        self.routes = settings.routes
+        predicting = {path for path, meant in self.routes.items() if meant == PREDICT}
+        self.wrapped = predicting if settings.cloud_endpoint == "vertex" else set()
+        self.also_fast = {path.encode() for path in predicting - self.wrapped}
         self.in_progress = 0
         # why a prediction would be refused now; empty where it would not
         self.unready = ""
         # what is told of how the champion is followed
         self.following: dict[str, Any] = {}
         self.room = Room(settings.request_memory)
-        self.keys = ApiKeys(settings.api_keys, settings.keys_file)
+        self.keys = ApiKeys(settings.api_keys, settings.keys_file, required=bool(self.routes))
         refuse_if_open(self.keys, listening())
         self.metrics = Metrics(spec.output, spec.score_buckets or spec.output.buckets)
         self.log = RequestLog()

@@ -200,7 +200,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._short is not None:
             body, self._short = bytes(self._short), None
             assert self._gateway is not None
-            answer = self._gateway.answer_fast(self.headers, body, FAST[self.url])
+            if self.url in FAST:
+                answer = self._gateway.answer_fast(self.headers, body, FAST[self.url])
+            else:
+                answer = self._gateway.answer_fast(self.headers, body, asked=self.url.decode())
             if answer is not None:
                 also = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
                 self.transport.write(b"".join([b"HTTP/1.1 200 OK\r\n", *also, answer]))
@@ -213,7 +216,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _may_answer_fast(self) -> bool:
         return bool(
             self._gateway is not None
-            and self.url in FAST
+            and (self.url in FAST or self._gateway.is_fast(self.url))
             and not self._waits()
             and not (self._draining or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"

@@ -16,6 +16,7 @@ from kedro_mlops.core.errors import ProjectError
 
 from .answers import identifiers
 from .app_state import AppState
+from .instances import unwrap
 from .limits import OutOfTimeError, Share, deadline
 from .paths import ASSETS, COUNTED, DOCS, INFO, INNER, PREDICT, READY
 from .problem_details import ARROW, JSON, PAGE, PROBLEM, SECURITY, Reply, refusal
@@ -34,6 +35,8 @@ LARGE_BODY, LARGE_EXPLAINED = 16_384, 2_048
 N_THREADS = 2
 # what judging a body that is not larger takes at most
 SMALL_MEMORY = 1_000_000
+# of a body that is taken out of what a cloud wraps it in
+COPIES = 4
 QUICK_HEADERS, REFUSED_HEADERS = (
     b"content-type: %b\r\n" % kind
     + b"".join(b"%b: %b\r\n" % pair for pair in SECURITY)
@@ -65,8 +68,17 @@ class Gateway:
             return await send({"type": "websocket.close", "code": 1003})
         return await self._answer(scope, receive, send)
 
+    def is_fast(self, url: bytes) -> bool:
+        """Whether a path stands for predictions as they are asked of us."""
+        state = self._state()
+        return state is not None and url in state.also_fast
+
     def answer_fast(
-        self, headers: Iterable[tuple[bytes, bytes]], body: bytes, explain: bool = False
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes,
+        explain: bool = False,
+        asked: str = PREDICT,
     ) -> bytes | None:
         """Answer a small request for predictions at once, if it is right and all is at hand.
 
@@ -85,7 +97,7 @@ class Gateway:
         ):
             return None
         try:
-            check_key(state, PREDICT, found.get(b"authorization"))
+            check_key(state, asked, found.get(b"authorization"))
             # what is not right beyond doubt is judged by another thread
             served = state.served
             rows = served.reader.read_at_once(body)
@@ -139,7 +151,7 @@ class Gateway:
         state, body = request.state, b""
         said = {"request_id": request.id}
         try:
-            check_key(state, request.path, request.headers.get(b"authorization"))
+            check_key(state, request.asked, request.headers.get(b"authorization"))
             if request.path != PREDICT:
                 return await self._others(request)
             request.check_method("POST")
@@ -148,6 +160,8 @@ class Gateway:
                 raise refused("overloaded")
             kind = request.content_type()
             body = await request.body()
+            if request.asked in state.wrapped and kind == JSON:
+                body, explain = await self._unwrapped(state, body)
             accept = request.headers.get(b"accept", b"*/*")
             return await self._predict(state, kind, body, accept, explain)
         except BadRequestError as error:
@@ -165,6 +179,12 @@ class Gateway:
         if request.path != READY:
             state.metrics.child(state.metrics.invalid, reason.reason).inc()
         return refusal(reason, request.id, len(body))
+
+    async def _unwrapped(self, state: AppState, body: bytes) -> tuple[bytes, bool]:
+        """A request as a cloud wraps it, as one of ours."""
+        if len(body) <= LARGE_BODY:
+            return unwrap(body)
+        return await self._apart(state, COPIES * len(body), unwrap, body)
 
     async def _predict(
         self, state: AppState, kind: bytes, body: bytes, accept: bytes, explain: bool
@@ -219,7 +239,8 @@ class Gateway:
                 message["headers"] = [*message.get("headers", []), *SECURITY, *PAGE]
             await request.send(message)
 
-        await self._app({**request.scope, PASSED: True}, request.receive, secured)
+        path = {"path": request.path, "raw_path": request.path.encode()}
+        await self._app({**request.scope, **path, PASSED: True}, request.receive, secured)
 
 
 def _tell(state: AppState, path: str, reply: Reply, request_id: str, seconds: float) -> None:

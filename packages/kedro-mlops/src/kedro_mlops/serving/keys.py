@@ -27,14 +27,21 @@ class ApiKeys:
     Args:
         text: Keys separated by commas.
         file: A file with a key a line; lines that begin with ``#`` are comments.
+        required: Whether a key is needed where there is none, so that nobody may ask.
 
     Raises:
         ProjectError: if the file cannot be read, or a key is too short to be one.
     """
 
     def __init__(
-        self, text: str, file: Path | None, clock: Callable[[], float] = time.monotonic
+        self,
+        text: str,
+        file: Path | None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        required: bool = False,
     ) -> None:
+        self._required = required
         self._given = _hashes(text.split(","), "API_KEYS")
         self._file = file
         self._clock = clock
@@ -46,8 +53,8 @@ class ApiKeys:
 
     @property
     def needed(self) -> bool:
-        """Whether there are keys, without one of which nobody may ask."""
-        return bool(self._hashes) or self._file is not None
+        """Whether nobody may ask without a key."""
+        return self._required or bool(self._hashes) or self._file is not None
 
     def knows(self, authorization: bytes | None) -> bool:
         """Whether a request's ``Authorization: Bearer …`` has one of the keys."""

@@ -15,6 +15,7 @@ from typing import Any
 import bentoml
 import click
 import msgspec
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.models import BentoModel
 from pydantic import BaseModel
 
@@ -26,6 +27,7 @@ from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
 from . import logs
 from .additions import Addition, Additions
 from .app_state import AppState
+from .clouds import refuse_other_port
 from .fast_lane import install
 from .following import Follower
 from .gateway import Gateway
@@ -168,7 +170,8 @@ def refuse_to_serve(
         ProjectError: if it would not do.
     """
     settings = Settings.from_environment()
-    refuse_if_open(ApiKeys(settings.api_keys, settings.keys_file), [host])
+    keys = ApiKeys(settings.api_keys, settings.keys_file, required=bool(settings.routes))
+    refuse_if_open(keys, [host])
     for tag in tags:
         folder, spec = _verified(BentoModel(tag).resolve())
         model = ServedModel(folder, spec, n_threads=1, load=load)
@@ -198,7 +201,10 @@ def _look_before_serving(tags: Sequence[str], load: Load, also: Sequence[Additio
     if context is None or context.info_name != "serve":
         return
     try:
-        logs.configure(Settings.from_environment().log_format)
+        settings = Settings.from_environment()
+        logs.configure(settings.log_format)
+        port = context.params.get("port") or BentoMLContainer.http.port.get()
+        refuse_other_port(settings.cloud_endpoint, settings.aip_http_port, port)
         # 0.0.0.0 is BentoML's default
         refuse_to_serve(context.params.get("host") or "0.0.0.0", tags, load, also)  # noqa: S104
     except ProjectError as error:

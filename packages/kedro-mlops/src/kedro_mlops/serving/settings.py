@@ -8,6 +8,8 @@ import msgspec
 
 from kedro_mlops.core.errors import ProjectError
 
+from .clouds import Cloud, routes_of
+
 # BentoML changes into the Bento's own folder; the defaults are below the one it was started in
 DATA = Path(os.environ.get("PWD", ".")) / "data"
 PATHS = ("health", "metrics", "docs")
@@ -50,6 +52,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         follow_champion: Folder of the champion's versions, of which the newest is taken while the
             service runs; if empty, it goes on with the release that it was started with.
         follow_release: That release: its Bento in BentoML's store.
+        cloud_endpoint: Whose managed endpoint the service is: ``sagemaker``, ``vertex`` or
+            ``azure``. They authenticate callers: the paths that they call need no key, all others
+            do.
+        aip_http_port: The port that Vertex AI calls; it sets these three itself.
+        aip_health_route: The path of its health checks.
+        aip_predict_route: The path of its predictions.
         log_format: ``text`` for people, ``json`` for what collects logs.
     """
 
@@ -74,6 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     challenger_decision_file: str = ""
     follow_champion: str = ""
     follow_release: str = ""
+    cloud_endpoint: Cloud = ""
+    aip_http_port: int = 0
+    aip_health_route: str = ""
+    aip_predict_route: str = ""
     log_format: LogFormat = "text"
 
     def __post_init__(self) -> None:
@@ -85,6 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "FOLLOW_CHAMPION is set, and FOLLOW_RELEASE is not: say which Bento runs, or start "
                 "the service with `kedro serve --follow`, which does."
             )
+        # it is told at once if it cannot be obeyed
+        _ = self.routes
         needed = self.max_body + self.memory_for(self.max_body)
         if self.request_memory < needed:
             raise ProjectError(
@@ -108,6 +122,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             except msgspec.ValidationError as error:
                 raise ProjectError(f"{name.upper()} is {text!r}: {error}.") from error
         return cls(**found)
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """The paths that a cloud calls, each with that of ours which it stands for."""
+        return routes_of(self.cloud_endpoint, self.aip_health_route, self.aip_predict_route)
 
     @property
     def opened(self) -> set[str]:
