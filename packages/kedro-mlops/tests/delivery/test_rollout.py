@@ -8,7 +8,9 @@ import pytest
 from example.cluster import NEXT, NOW, Cluster, listed, pod, replicas
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.delivery.rollout import Outcome
+from kedro_mlops.delivery.kubectl import Kubectl
+from kedro_mlops.delivery.overlay import Release
+from kedro_mlops.delivery.rollout import Outcome, Rollout
 
 BUILT, STANDS, LOOKED = "kustomize", "get replicasets", "get pods"
 APPLIED, WAITED, ASKED = "apply", "rollout status", "exec"
@@ -192,6 +194,7 @@ def test_a_return_that_is_not_seen_to_end_is_told_loudly_with_what_to_type(
         ("rollout_status", signal.SIGINT),
         ("exec", signal.SIGINT),
         ("rollout_status", signal.SIGTERM),
+        ("rollout_status", signal.SIGHUP),
     ],
 )
 def test_who_is_interrupted_leaves_what_served_before(
@@ -205,6 +208,42 @@ def test_who_is_interrupted_leaves_what_served_before(
     done = [*BEFORE, LOOKED, ASKED]
     assert cluster.asked == [*done[: done.index(verb.replace("_", " ")) + 1], *UNDONE]
     assert "it was interrupted" in cluster.words_of("annotate")
+
+
+def test_whose_terminal_is_gone_leaves_what_served_before(
+    cluster: Cluster, release: Release
+) -> None:
+    def gone(_: str) -> None:
+        raise BrokenPipeError
+
+    cluster.plays(exec=[{"fails": "no"}])
+
+    outcome = Rollout(Kubectl("far"), release, 60, gone).run()
+
+    assert outcome.status == "returned"
+    assert cluster.asked == [*BEFORE, LOOKED, ASKED, *UNDONE]
+
+
+def test_what_nobody_expected_is_undone_too(
+    cluster: Cluster, deployed: Callable[[], Outcome]
+) -> None:
+    cluster.plays(get_pods=[{"says": "no JSON"}])
+
+    outcome = deployed()
+
+    assert outcome.status == "returned"
+    assert cluster.asked == [*BEFORE, LOOKED, *UNDONE]
+
+
+def test_a_reason_that_cannot_be_recorded_is_no_reason_not_to_return(
+    cluster: Cluster, deployed: Callable[[], Outcome], said: list[str]
+) -> None:
+    cluster.plays(exec=[{"fails": "no"}], annotate=[{"fails": "forbidden"}])
+
+    outcome = deployed()
+
+    assert outcome.status == "returned"
+    assert "The reason is not recorded: `kubectl annotate deployment/parcels` failed: f" in said[-1]
 
 
 def test_who_does_not_wait_for_the_return_is_told_that_it_goes_on(

@@ -65,7 +65,7 @@ class Rollout:
         self._kubectl = kubectl.within(release.namespace)
         self._release = release
         self._seconds = seconds
-        self._say = say
+        self._tell = say
         self._named = f"deployment/{release.deployment}"
 
     def run(self) -> Outcome:
@@ -81,8 +81,8 @@ class Rollout:
                 self._ask()
             except KeyboardInterrupt:
                 return self._return(before, INTERRUPTED)
-            except ProjectError as error:
-                return self._return(before, str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, what served before is right
+                return self._return(before, str(error) or type(error).__name__)
         way_back = f"; back to {before.image}: `{self._undo(before)}`" if before else ""
         return Outcome("serves", "", f"{self._release.image} serves{way_back}")
 
@@ -122,17 +122,28 @@ class Rollout:
                 self._kubectl.ask(
                     "rollout", "undo", self._named, f"--to-revision={before.revision}"
                 )
-                cause = f"returned to {before.image}, as {release.image} did not serve: {why}"
-                self._kubectl.ask("annotate", self._named, f"{CHANGE_CAUSE}={cause}", "--overwrite")
+                self._record(f"returned to {before.image}, as {release.image} did not serve: {why}")
             self._kubectl.wait(release.deployment, RETURN_SECONDS)
             now = self._standing()
-        except (ProjectError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is told what to type
             return Outcome("stuck", why, self._what_may_stand(before, error))
         if now is None or now.image != before.image:
             found = now.image if now else "nothing"
             return Outcome("stuck", why, self._what_may_stand(before, f"{found} serves"))
         said = f"{before.image} serves, as before; `kubectl rollout history {self._named}` has why"
         return Outcome("returned", why, said)
+
+    def _record(self, cause: str) -> None:
+        """Leave the reason in the cluster, where it lets us."""
+        try:
+            self._kubectl.ask("annotate", self._named, f"{CHANGE_CAUSE}={cause}", "--overwrite")
+        except KubectlError as error:
+            self._say(f"The reason is not recorded: {error}")
+
+    def _say(self, said: str) -> None:
+        # whose terminal is gone hears nothing, and the cluster is put right all the same
+        with contextlib.suppress(OSError):
+            self._tell(said)
 
     def _what_may_stand(self, before: Standing, error: object) -> str:
         why = str(error) or INTERRUPTED
@@ -170,11 +181,11 @@ class Rollout:
 
 @contextlib.contextmanager
 def _answering(handler: Any) -> Iterator[None]:
-    """Ctrl-C and a request to end, by which workflows are ended, are answered the same way."""
+    """Ctrl-C, a terminal that is gone, and a request to end are answered the same way."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread is interrupted
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
     before = [signal.signal(number, handler) for number in numbers]
     try:
         yield
