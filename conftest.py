@@ -8,6 +8,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # for each other's threads
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
 import shutil
 import signal
 from collections.abc import Iterator
@@ -67,6 +68,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return file if file.endswith(ALONE) else "walked"
 
     return ByCopy(config, log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> None:
+    """What is there when a file begins is there to stay, mostly modules.
+
+    No pass of the garbage collector looks at it again, which took a third of the time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
