@@ -1,5 +1,8 @@
+import gc
+
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 
 from kedro_mlops.core.errors import BadDataError, ProjectError
 from kedro_mlops.framework.hooks import ProjectHooks, check_parameters
@@ -42,3 +45,17 @@ def test_any_other_error_leaves_the_decision_as_it_was(catalog: DataCatalog) -> 
 
     assert catalog.load("retrain_decision") == "as before"
     assert catalog.load("alerts") == []
+
+
+def test_what_is_there_before_the_first_run_alone_is_no_more_looked_at_for_garbage() -> None:
+    hooks, params = ProjectHooks(), {"runner": "SequentialRunner"}
+    counts = [gc.get_freeze_count()]
+    for _ in range(2):
+        kept = [[] for _ in range(1000)]
+        hooks.before_pipeline_run(params, Pipeline([]), DataCatalog())
+        counts.append(gc.get_freeze_count())
+
+    before, first, second = counts
+    assert len(kept) == 1000
+    assert first - before >= 1000
+    assert second <= first

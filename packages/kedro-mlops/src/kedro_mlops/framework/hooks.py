@@ -1,5 +1,6 @@
 """Kedro hooks: one run at a time, node by node, with parameters that exist, and its summary."""
 
+import gc
 import logging
 import os
 import threading
@@ -60,6 +61,7 @@ class ProjectHooks:
 
     def __init__(self) -> None:
         self._run = _Run()
+        self._is_resting = False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -85,10 +87,20 @@ class ProjectHooks:
         """Count the steps, and keep other runs out of what this one writes."""
         if isinstance(catalog, SharedMemoryDataCatalog) or "ThreadRunner" in run_params["runner"]:
             raise ProjectError(NODE_BY_NODE)
+        self._rest_collector()
         self._end()  # of a run that was interrupted, Kedro tells nobody
         self._run.n_nodes, self._run.n_started = len(pipeline.nodes), 0
         if any(name in catalog for name in pipeline.all_outputs()):
             self._run.lock = run_lock.take(*self._run.where)
+
+    def _rest_collector(self) -> None:
+        """Modules stay: the collector of garbage need not look at them all through the first run.
+
+        Only once, since what later runs of a process leave behind is to be collected.
+        """
+        if not self._is_resting:
+            gc.freeze()
+        self._is_resting = True
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
