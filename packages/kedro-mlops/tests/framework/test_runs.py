@@ -1,13 +1,16 @@
 """Real sessions: one at a time in one place, and node by node."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from driving.warm_start import run_warm
 
 from kedro_mlops.core.run_lock import alone_in
 
@@ -35,43 +38,61 @@ print(json.dumps(said))
 """
 
 
-@pytest.fixture
-def kedro(pytestconfig: pytest.Config, tmp_path: Path) -> Any:
-    """Starts `kedro run` on a part that needs nothing, in a folder of its own."""
+Run = Callable[..., tuple[int, str]]
 
-    def start(*options: str, data: Path = tmp_path) -> subprocess.Popen[str]:
-        where = f"globals.data={data}"
-        return subprocess.Popen(
-            [sys.executable, "-m", "kedro", "run", *RUN, "--params", where, *options],
+
+@pytest.fixture
+def warm(pytestconfig: pytest.Config, tmp_path: Path) -> Run:
+    """Runs a program in the project to its end: its status, and all that it said."""
+
+    def run(*command: str) -> tuple[int, str]:
+        output = tmp_path / uuid.uuid4().hex
+        output.mkdir()
+        status = run_warm([*command], pytestconfig.rootpath, dict(os.environ), output, 300)
+        return status, "".join((output / name).read_text() for name in ("stdout", "stderr"))
+
+    return run
+
+
+@pytest.fixture
+def kedro(warm: Run, tmp_path: Path) -> Run:
+    """`kedro run` on a part that needs nothing, in a folder of its own."""
+
+    def run(*options: str, data: Path = tmp_path) -> tuple[int, str]:
+        return warm("kedro", "run", *RUN, "--params", f"globals.data={data}", *options)
+
+    return run
+
+
+def test_a_run_where_another_is_at_work_is_refused_and_makes_nothing(
+    kedro: Run, tmp_path: Path
+) -> None:
+    with alone_in(tmp_path):
+        here, said = kedro()
+        elsewhere, _ = kedro(data=tmp_path / "elsewhere")
+
+    assert here == 1
+    assert said.count("Another run is at work") == 1
+    assert "Traceback" not in said
+    assert elsewhere == 0
+    made = [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.html")]
+    assert made == ["elsewhere"]
+
+
+def test_a_run_that_waits_is_done_after_the_other(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    page = tmp_path / "08_reporting/data_dictionary.html"
+    command = ["-m", "kedro", "run", *RUN, "--wait", "--params", f"globals.data={tmp_path}"]
+    with alone_in(tmp_path):
+        waiting = subprocess.Popen(
+            [sys.executable, *command],
             cwd=pytestconfig.rootpath,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-    return start
-
-
-def test_a_run_where_another_is_at_work_is_refused_and_makes_nothing(
-    kedro: Any, tmp_path: Path
-) -> None:
-    with alone_in(tmp_path):
-        here, elsewhere = kedro(), kedro(data=tmp_path / "elsewhere")
-        said, _ = here.communicate()
-        elsewhere.communicate()
-
-    assert here.returncode == 1
-    assert said.count("Another run is at work") == 1
-    assert "Traceback" not in said
-    assert elsewhere.returncode == 0
-    made = [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.html")]
-    assert made == ["elsewhere"]
-
-
-def test_a_run_that_waits_is_done_after_the_other(kedro: Any, tmp_path: Path) -> None:
-    page = tmp_path / "08_reporting/data_dictionary.html"
-    with alone_in(tmp_path):
-        waiting = kedro("--wait")
+        assert waiting.stdout
         assert "Waiting for its end." in waiting.stdout.readline()
         time.sleep(1)
         early = page.exists()
@@ -85,40 +106,30 @@ def test_a_run_that_waits_is_done_after_the_other(kedro: Any, tmp_path: Path) ->
         pass
 
 
-def test_other_runners_are_refused_however_they_are_chosen(
-    pytestconfig: pytest.Config, tmp_path: Path
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PARALLEL, str(tmp_path)],
-        cwd=pytestconfig.rootpath,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+def test_other_runners_are_refused_however_they_are_chosen(warm: Run, tmp_path: Path) -> None:
+    status, told = warm("-c", PARALLEL, str(tmp_path))
 
-    said = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0, told
+    [said] = [json.loads(line) for line in told.splitlines() if line.startswith('["')]
     assert [one.startswith("ProjectError: These pipelines run node by node") for one in said] == [
         True
     ] * 4, said
     assert not list(tmp_path.rglob("*.html"))
 
 
-def test_the_command_says_so_in_one_sentence(kedro: Any) -> None:
-    running = kedro("--async")
+def test_the_command_says_so_in_one_sentence(kedro: Run) -> None:
+    status, said = kedro("--async")
 
-    said, _ = running.communicate(timeout=300)
-
-    assert running.returncode == 1
+    assert status == 1
     [line] = said.strip().splitlines()
     assert line.startswith("Error: These pipelines run node by node")
 
 
-def test_a_configuration_file_of_the_run_is_heard(kedro: Any, tmp_path: Path) -> None:
+def test_a_configuration_file_of_the_run_is_heard(kedro: Run, tmp_path: Path) -> None:
     file = tmp_path / "run.yml"
     file.write_text("run:\n  is_async: true\n")
 
-    running = kedro("--config", str(file))
+    status, said = kedro("--config", str(file))
 
-    assert "node by node" in running.communicate(timeout=300)[0]
-    assert running.returncode == 1
+    assert "node by node" in said
+    assert status == 1

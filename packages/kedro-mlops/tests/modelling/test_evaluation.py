@@ -231,7 +231,7 @@ def test_what_else_the_machine_does_does_not_decide_how_long_a_row_takes(
     footprint_of, trained, windows
 ):
     quiet = footprint_of(trained.candidate, windows[2])
-    n_busy = 4 * (os.cpu_count() or 1)
+    n_busy = 2 * (os.cpu_count() or 1)
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
     try:
         loaded = footprint_of(trained.candidate, windows[2])
