@@ -8,11 +8,13 @@ it reads and checks again what it has written, proves that inputs are known befo
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import ibis
 import pandas as pd
 import pandera.pandas as pa
+import sqlalchemy as sa
 import yaml
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
@@ -30,8 +32,10 @@ from flight_delays.contracts import (
 
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 
 SCREENED = Path("data/02_intermediate")
+N_FEATURES = 1_000_000
 END, LABEL_DELAY_MINUTES = pd.Timestamp("2013-08-01"), 60
 
 
@@ -68,6 +72,20 @@ def in_pandas(folder: Path) -> None:
     registered = registered.add_prefix("plane_")
     flights = flights.merge(registered, "left", left_on="tail_number", right_on="plane_entity")
     flights[Columns.of(Observation).names].to_parquet(folder / "model_input.parquet")
+
+
+def publish_in_batches(folder: Path) -> None:
+    """A feature table into SQLite, as the project does it."""
+    table = ibis.duckdb.connect().read_parquet(folder / "features.parquet")
+    store = OnlineStoreDataset(credentials={"con": f"sqlite:///{folder}/ours.db"})
+    store.save(publish(features=table))
+
+
+def publish_in_pandas(folder: Path) -> None:
+    """The same by ``to_sql``."""
+    frame = pd.read_parquet(folder / "features.parquet").set_index(["entity", "day"])
+    engine = sa.create_engine(f"sqlite:///{folder}/pandas.db")
+    frame.to_sql("features", engine)
 
 
 WEATHER = {
@@ -137,13 +155,21 @@ def measure(copies: int) -> None:
         folder = Path(scratch)
         print(f"{prepare(folder, copies):,} raw rows\n")
         print(f"{'':24}{'processor':>18}{'clock':>12}")
-        measured = {}
-        for name, function in (("pipeline", in_engine), ("pandas", in_pandas)):
-            clock, *measured[name] = measure_apart(__name__, function.__name__, folder)
-            print(f"{name:24}{text(tuple(measured[name]))}{clock:10.1f} s", flush=True)
-        shares = [ours / theirs for ours, theirs in zip(*measured.values(), strict=True)]
-        print(f"{'share':24}{shares[0]:8.2f}   {shares[1]:5.2f}")
+        _compare(folder, {"pipeline": in_engine, "pandas": in_pandas})
         _same(folder)
+        print(f"\n{N_FEATURES:,} rows of features into SQLite")
+        _compare(folder, {"batches": publish_in_batches, "pandas": publish_in_pandas})
+
+
+def _compare(folder: Path, functions: dict[str, Callable[[Path], None]]) -> None:
+    """Print figures of two, and the share of the first."""
+    measured = []
+    for name, function in functions.items():
+        clock, *figures = measure_apart("benchmarks.data_engineering", function.__name__, folder)
+        measured.append(figures)
+        print(f"{name:24}{text((figures[0], figures[1]))}{clock:10.1f} s", flush=True)
+    shares = [ours / theirs for ours, theirs in zip(*measured, strict=True)]
+    print(f"{'share':24}{shares[0]:8.2f}   {shares[1]:5.2f}")
 
 
 def prepare(folder: Path, copies: int) -> int:
@@ -153,6 +179,11 @@ def prepare(folder: Path, copies: int) -> int:
         f"COPY (SELECT * EXCLUDE (copy) REPLACE (flight + 10000 * copy AS flight) "
         f"FROM '{SCREENED}/screened_flights.parquet', range({copies}) AS copies(copy)) "
         f"TO '{folder}/raw.parquet'"
+    )
+    connection.raw_sql(
+        f"COPY (SELECT 'E' || i // 10 AS entity, TIMESTAMP '2013-01-01' + to_days((i % 10)::INT) "
+        f"AS day, i % 97 AS flights_7d, if(i % 13 = 0, NULL, i % 1000 / 1000) AS late_rate_7d "
+        f"FROM range({N_FEATURES}) AS features(i)) TO '{folder}/features.parquet'"
     )
     shutil.copytree("conf", folder / "conf")
     source = {

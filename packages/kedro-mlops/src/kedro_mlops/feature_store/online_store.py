@@ -19,21 +19,17 @@ if TYPE_CHECKING:
 _PUBLISHED = sa.Table("_published", sa.MetaData(), sa.Column("hash", sa.Text, nullable=False))
 
 
-def publish(**tables: "ir.Table") -> "dict[str, pd.DataFrame]":
-    """Feature tables for the online store, by name, indexed by what they are looked up by."""
-    from kedro_mlops.contract.columns import DAY, ENTITY  # noqa: PLC0415 - imports pandas
-
-    return {
-        name: table.to_pandas().set_index([key for key in (ENTITY, DAY) if key in table.columns])
-        for name, table in tables.items()
-    }
+def publish(**tables: "ir.Table") -> "dict[str, ir.Table]":
+    """Feature tables for the online store, by name."""
+    return tables
 
 
-class OnlineStoreDataset(AbstractDataset["dict[str, pd.DataFrame]", str]):
+class OnlineStoreDataset(AbstractDataset["dict[str, ir.Table | pd.DataFrame]", str]):
     """The online feature store: SQL tables that the service looks features up in.
 
     Saving replaces all the tables in one transaction, so that a reader sees either the old features
-    or the new ones. Loading gives the store's URL, for those who are to read it.
+    or the new ones; rows are written as they are read, never all in memory. Loading gives the
+    store's URL, for those who are to read it.
 
     Args:
         credentials: ``con``, a SQLAlchemy URL.
@@ -50,16 +46,17 @@ class OnlineStoreDataset(AbstractDataset["dict[str, pd.DataFrame]", str]):
         """Return the store's URL."""
         return self._url.render_as_string(hide_password=False)
 
-    def save(self, data: "dict[str, pd.DataFrame]") -> None:
-        """Replace the tables; each frame's index is what its rows are looked up by."""
+    def save(self, data: "dict[str, ir.Table | pd.DataFrame]") -> None:
+        """Replace the tables; a frame's index is what its rows are looked up by."""
+        from .publishing import replace  # noqa: PLC0415 - imports the engine
+
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         with _connected(self._url) as connection:
-            for table, rows in data.items():
-                rows.to_sql(table, connection, if_exists="replace")
+            said = [(name, replace(connection, name, rows)) for name, rows in sorted(data.items())]
             _PUBLISHED.drop(connection, checkfirst=True)
             _PUBLISHED.create(connection)
-            connection.execute(_PUBLISHED.insert().values(hash=_hash_of(data)))
+            connection.execute(_PUBLISHED.insert().values(hash=hash_files(str(said), [])))
 
     def fingerprint(self) -> str:
         """Hash of what was published last; empty, if nothing was.
@@ -85,15 +82,6 @@ class OnlineStoreDataset(AbstractDataset["dict[str, pd.DataFrame]", str]):
 
     def _describe(self) -> dict[str, Any]:
         return {"url": self._url.render_as_string(hide_password=True)}
-
-
-def _hash_of(tables: "dict[str, pd.DataFrame]") -> str:
-    """SHA-256 of tables, with their names and keys."""
-    from kedro_mlops.core.json_records import hash_rows  # noqa: PLC0415 - imports pandas
-
-    keyed = {name: rows.reset_index() for name, rows in sorted(tables.items())}
-    hashes = [(name, list(rows.columns), hash_rows(rows)) for name, rows in keyed.items()]
-    return hash_files(str(hashes), [])
 
 
 def _absolute(url: sa.URL) -> sa.URL:
