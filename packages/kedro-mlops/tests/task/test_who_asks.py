@@ -14,8 +14,6 @@ KNOWN = {
     # a format of bytes
     ("serving/openapi.py", "binary"),
     # what scikit-learn's encoder calls a target
-    ("models/preprocessing.py", "binary"),
-    ("models/preprocessing.py", "multiclass"),
     ("models/contributions.py", "multiclass"),
     # where a target of which nothing is said becomes one of them
     *(("adoption/labels.py", name) for name in TASKS),
