@@ -146,7 +146,7 @@ def test_every_parameter_in_a_message_is_one(messages, pages, parameters):
     groups = "|".join(name for name, value in parameters.items() if isinstance(value, dict))
     of_file = r"\.(?:prom|json|md|html)\b"
     # nor a node
-    begins = rf"(?<![\w./])(?<!--from-nodes=)(?!\w+{of_file})"
+    begins = rf"(?<![\w./])(?<!-nodes=)(?!\w+{of_file})"
     pattern = re.compile(rf"{begins}((?:{groups})(?:\.[a-z_]+)+)(?![\w(])")
     found = {(where, path) for where, text in told.items() for path in pattern.findall(text)}
 

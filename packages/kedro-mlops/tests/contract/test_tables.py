@@ -64,6 +64,32 @@ def test_batches_are_written_as_they_come(tmp_path):
     assert seen == [0, 1, 2]
 
 
+def test_a_table_on_a_store_is_fetched_when_it_has_changed(bucket, monkeypatch):
+    dataset = TableDataset(filepath=f"{bucket}/data/numbers.parquet")
+    again = TableDataset(filepath=f"{bucket}/data/numbers.parquet")
+    assert not dataset.exists()
+
+    for rows in (_numbers(3, []), ibis.memtable({"n": [7, 8]})):
+        dataset.save(rows)
+        numbers = again.load()
+        assert again.load() is numbers
+        assert numbers.to_pandas()["n"].tolist() == dataset.load().to_pandas()["n"].tolist()
+
+    assert again.exists()
+    assert again.preview()["data"] == [[7], [8]]
+    assert again.stats()["file_size"] > 0
+
+
+def test_a_table_on_a_store_stays_as_it_was_if_its_successor_fails(bucket):
+    dataset = TableDataset(filepath=f"{bucket}/numbers.parquet")
+    dataset.save(_numbers(3, []))
+
+    with pytest.raises(DatasetError, match="no more"):
+        dataset.save(_numbers(5, [], fails_at=4))
+
+    assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_a_table_stays_as_it_was_if_its_successor_fails(tmp_path, kind):
     dataset = TableDataset(filepath=str(tmp_path / f"numbers.{kind}"), file_format=kind)

@@ -430,11 +430,13 @@ def test_the_url_of_a_server_is_passed_on_and_its_password_is_not_shown():
 
 
 @pytest.fixture
-def history(tmp_path):
+def history(tmp_path, request):
     """Opens the history anew, as every run does."""
+    on_store = getattr(request, "param", "") == "store"
+    folder = request.getfixturevalue("bucket") if on_store else tmp_path
 
     def open_anew() -> HistoryDataset:
-        file = tmp_path / "new" / "history.jsonl"
+        file = f"{folder}/new/history.jsonl"
         return HistoryDataset(filepath=str(file), key=["model", "week"])
 
     return open_anew
@@ -472,6 +474,7 @@ def test_what_is_said_of_a_key_again_replaces_what_was_said(history):
     assert history().load()["loss"].tolist() == [0.5, 0.7]
 
 
+@pytest.mark.parametrize("history", ["disk", "store"], indirect=True)
 def test_a_history_comes_back_as_it_was(history):
     rows = seen(
         *("2013-01", "2013-02", "2013-03"),

@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from fsspec.config import set_conf_env
 from fsspec.implementations.memory import MemoryFileSystem
 
 from kedro_mlops.core import storage
@@ -146,6 +147,17 @@ def test_a_store_that_reports_a_conflict_otherwise_is_asked_whose_the_object_is(
     there = SimpleNamespace(pipe_file=conflict, exists=lambda _: True, cat_file=lambda _: b"theirs")
 
     assert not storage.create(SimpleNamespace(fs=there, path="after/0"), b"mine")
+
+
+def test_another_process_is_told_how_this_one_opens_a_store(object_stores):
+    variables = storage.options_in_environment("s3://bucket/prefix")
+
+    told = {}
+    set_conf_env(told, variables)
+
+    assert told["s3"].items() >= object_stores.options.items()
+    assert told["s3"]["use_listings_cache"] is False
+    assert storage.options_in_environment(None) == {}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ import msgspec
 
 from example.factories import write_bento, write_labels
 from kedro_mlops.core.files import new_folder
+from kedro_mlops.core.storage import Place, on_store
+from kedro_mlops.core.versions import StoreVersions
+from kedro_mlops.models.metadata import HASHES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.runtime.known_rows import KNOWN_ROWS, KnownRows
 from kedro_mlops.runtime.serving_spec import ServingSpec, hash_of
@@ -26,7 +29,7 @@ class Deliveries:
     """
 
     home: Path
-    champions: Path
+    champions: Place
     n_promoted: int = field(default=0)
 
     def release(
@@ -59,12 +62,18 @@ class Deliveries:
     def bento(self, tag: str) -> Path:
         return self.home / "bentos" / tag.replace(":", "/")
 
-    def promote(self, release: str, package: ModelPackage) -> Path:
+    def promote(self, release: str, package: ModelPackage) -> Place:
         """Make a release the champion, be it anew; the folder of the champion's version."""
         self.n_promoted += 1
         moment = f"2013-02-01T00.00.00.{self.n_promoted:03d}Z"
-        with new_folder(self.champions / moment / self.champions.name) as folder:
-            package.with_record(release=release).write(folder)
+        promoted = package.with_record(release=release)
+        if on_store(self.champions):
+            versions = StoreVersions(self.champions, HASHES)
+            promoted.write(versions.path(versions.begin(moment, str)))
+            assert versions.add(moment, versions.look())
+        else:
+            with new_folder(self.champions / moment / self.champions.name) as folder:
+                promoted.write(folder)
         return self.champions / moment / self.champions.name
 
     def answer_otherwise(self, tag: str) -> None:

@@ -12,10 +12,15 @@ from kedro_mlops.monitoring.nodes import ingest
 from kedro_mlops.prediction_log.datasets import PredictionLogDataset, ServedPredictionsDataset
 
 
-def datasets(folder: Path, contract: str = "example.contracts.Prediction") -> dict[str, Any]:
-    """The log in a folder, and what is made of it there."""
-    log = PredictionLogDataset(filepath=str(folder / "log"), served=str(folder / "served"))
-    served = ServedPredictionsDataset(filepath=str(folder / "served"), contract=contract)
+def datasets(
+    folder: Path, contract: str = "example.contracts.Prediction", served_in: str = ""
+) -> dict[str, Any]:
+    """The log in a folder, and what is made of it there, or on a store by its URL."""
+    served_in = served_in or str(folder / "served")
+    log = PredictionLogDataset(filepath=str(folder / "log"), served=served_in)
+    served = ServedPredictionsDataset(
+        filepath=served_in, contract=contract, log=str(folder / "log"), copy=str(folder / "copy")
+    )
     logged = ContractDataset(contract=contract, without_personal=True)
     return {"log_contract": logged, "prediction_log": log, "served_predictions": served}
 

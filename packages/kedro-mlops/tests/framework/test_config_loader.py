@@ -24,6 +24,29 @@ def test_globals_of_the_run_replace_those_of_the_files(tmp_path: Path) -> None:
     assert given == {"globals": {"data": "elsewhere"}, "seed": 1}
 
 
+def test_what_lasts_is_on_the_store_by_the_name_of_the_environments_folder(tmp_path: Path) -> None:
+    on_store = {"globals": {"store": "s3://bucket/prefix/", "data": "data/sample"}}
+
+    loader = ProjectConfigLoader(conf(tmp_path), runtime_params=on_store, base_env="base")
+
+    assert loader["globals"]["artefacts"] == "s3://bucket/prefix/data/sample"
+    assert loader["parameters"]["where"] == "data/sample/x"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"data": "s3://bucket/data"}, "let `store` in globals.yml be that URL"),
+        ({"store": "/mnt/shared"}, "let `data` be that folder"),
+    ],
+)
+def test_a_store_that_is_none_and_a_folder_that_is_one_are_refused(
+    tmp_path: Path, said: dict[str, str], why: str
+) -> None:
+    with pytest.raises(ProjectError, match=why):
+        ProjectConfigLoader(conf(tmp_path), runtime_params={"globals": said}, base_env="base")
+
+
 def test_without_them_the_files_count(tmp_path: Path) -> None:
     loader = ProjectConfigLoader(conf(tmp_path), base_env="base")
 

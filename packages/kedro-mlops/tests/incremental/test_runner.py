@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pluggy
 import pytest
@@ -290,6 +291,19 @@ def test_a_store_that_cannot_be_reached_for_a_comparison_ends_no_run(shop: Shop)
 
     assert sorted(shop.run(raw=raw)) == sorted(ALL)
     assert sorted(shop.run(raw=raw)) == ["clean", "count", "report", "total"]
+
+
+def test_what_is_on_a_store_is_compared_by_what_that_tells_apart(shop: Shop, bucket: str) -> None:
+    places = {name: f"{bucket}/{name}.json" for name in ("raw", "report")}
+    entries = {name: {"type": "json.JSONDataset", "filepath": at} for name, at in places.items()}
+    fsspec.filesystem("s3").pipe_file(places["raw"], b"[1, 2]")
+    assert sorted(shop.run(**entries)) == sorted(ALL)
+    assert shop.run(**entries) == []
+
+    fsspec.filesystem("s3").pipe_file(places["raw"], b"[3]")
+    assert sorted(shop.run(**entries)) == ["clean", "count", "report", "total"]
+    fsspec.filesystem("s3").rm(places["report"])
+    assert "report" in shop.run(**entries)
 
 
 def test_a_draft_beside_the_code_ends_no_run(shop: Shop) -> None:

@@ -16,6 +16,7 @@ from example.ingestion import datasets, run
 from kedro.io import DatasetError
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core import storage
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.monitoring.nodes import ingest
 from kedro_mlops.prediction_log import parts as log_parts
@@ -73,9 +74,14 @@ print(killed)
 """
 
 
+ON_BOTH = pytest.mark.parametrize("catalog", ["disk", "store"], indirect=True)
+
+
 @pytest.fixture
-def catalog(tmp_path):
-    return datasets(tmp_path)
+def catalog(tmp_path, request):
+    on_store = getattr(request, "param", "") == "store"
+    url = f"{request.getfixturevalue('bucket')}/served" if on_store else ""
+    return datasets(tmp_path, served_in=url)
 
 
 @pytest.fixture
@@ -90,6 +96,7 @@ def loaded(catalog):
     return table.order_by("prediction_id").to_pandas().astype(TYPES)
 
 
+@ON_BOTH
 def test_what_the_service_logged_is_ingested_to_the_last_digit(catalog, log):
     rows = predictions(30)
     log.append(json_lines(rows.head(10)), TODAY)
@@ -103,6 +110,7 @@ def test_what_the_service_logged_is_ingested_to_the_last_digit(catalog, log):
     pd.testing.assert_frame_equal(loaded(catalog), rows.astype(TYPES))
 
 
+@ON_BOTH
 def test_before_anything_is_served_there_is_a_table_of_no_rows(catalog):
     run(catalog)
 
@@ -193,6 +201,7 @@ def test_a_file_that_the_service_removed_meanwhile_is_told_of(catalog, log, tmp_
     assert "was removed by the service, for want of room" in caplog.text
 
 
+@ON_BOTH
 def test_two_that_ingest_at_once_take_every_line_once(catalog, log):
     log.append(json_lines(predictions(3)), TODAY)
     early = ingest(LOGGED, catalog["prediction_log"].load())
@@ -203,6 +212,49 @@ def test_two_that_ingest_at_once_take_every_line_once(catalog, log):
     catalog["served_predictions"].save(early)
 
     assert loaded(catalog)["prediction_id"].tolist() == [f"p00{i}" for i in range(5)]
+
+
+def test_machines_with_logs_of_their_own_fill_one_store_and_each_part_is_fetched_once(
+    tmp_path, bucket, monkeypatch
+):
+    machines = [datasets(tmp_path / name, served_in=f"{bucket}/served") for name in "ab"]
+    for name, lines in zip("ab", json_lines(predictions(2)).splitlines(keepends=True), strict=True):
+        log = PredictionLog(tmp_path / name / "log", 1_000_000, 10_000_000)
+        log.append(lines + b"{oops\n", TODAY)
+        log.close()
+
+    for catalog in machines:
+        run(catalog)
+        run(catalog)
+
+    both = [loaded(catalog)["prediction_id"].tolist() for catalog in machines]
+    assert both == 2 * [["p000", "p001"]]
+    found = storage.names_below(storage.place(f"{bucket}/served"))
+    assert sorted(name.partition("/")[0] for name in found if "parquet" not in name) == [
+        "rejected", "rejected",
+    ]  # fmt: skip
+    monkeypatch.setattr(type(storage.place(bucket)), "read_bytes", None)
+    assert len(loaded(machines[0])) == 2
+
+
+def test_a_part_that_is_half_sent_is_not_there_and_is_taken_again(bucket, tmp_path, monkeypatch):
+    catalog = datasets(tmp_path, served_in=f"{bucket}/served")
+    log = PredictionLog(tmp_path / "log", 1_000_000, 10_000_000)
+    log.append(json_lines(predictions(3)), TODAY)
+
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(pyarrow.parquet, "write_table", _half_written)
+        run(catalog)
+
+    assert storage.names_below(storage.place(f"{bucket}/served")) == []
+    run(catalog)
+    assert len(loaded(catalog)) == 3
+    log.close()
+
+
+def _half_written(_, file):
+    file.write(b"PAR1")
+    raise KeyboardInterrupt
 
 
 def test_every_line_is_there_once_whenever_ingestion_was_killed(catalog, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import pytest
 from example.contracts import Prediction
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.storage import place
 from kedro_mlops.models.released import bento_folder, spec_of
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.runtime.known_rows import KNOWN_ROWS
@@ -76,9 +77,12 @@ def value(metric, *labels):
     return (metric.labels(*labels) if labels else metric)._value.get()
 
 
+@pytest.mark.parametrize("where", ["disk", "store"])
 def test_promotion_and_rollback_are_taken_and_told(
-    follower, deliveries, first, second, boosted, other, example, tmp_path
+    follower, deliveries, first, second, boosted, other, example, tmp_path, where, request
 ):
+    if where == "store":
+        deliveries.champions = place(f"{request.getfixturevalue('bucket')}/champion")
     one, state = follower()
     assert not look(one)
     said = []

@@ -16,8 +16,9 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from kedro_mlops.core.errors import ProjectError, suggestion
-from kedro_mlops.core.storage import Place, place
+from kedro_mlops.core.storage import Place, on_store, place
 from kedro_mlops.models.decision import GATE, MONITORING, Decision, Outcome
+from kedro_mlops.models.kept_bentos import fetch
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import BUILD_AGAIN, models_of, spec_of
 
@@ -221,6 +222,7 @@ def roll_back(
     said = f"Rolled back from {current.version}{f': {reason}' if reason else '.'}"
     move = {"from_version": current.version, "to": target.version}
     decision = by_person("rollback", target, current, said, **move)
+    bring_release(target)
     package, problem = target.package(), release_problem(target.metadata)
     if is_mute(package.estimator):
         raise UnloadableError(package.estimator.why)
@@ -325,6 +327,12 @@ def _release(catalog: Catalog, package: "ModelPackage", decision: Decision) -> N
     SequentialRunner().run(Pipeline(pipelines["release"], inputs=decided), catalog)
 
 
+def bring_release(champion: Saved) -> None:
+    """Fetch the release from the store that a champion is on, if another machine has built it."""
+    if champion.metadata.release and on_store(champion.folder):
+        fetch(champion.metadata.release, champion.folder.parents[2])
+
+
 def release_problem(metadata: Metadata, home: Path | None = None) -> str | None:
     """Why a champion's release cannot serve as it is; nothing if it can.
 
@@ -348,7 +356,8 @@ def release_of(catalog: Catalog) -> str:
     Raises:
         ProjectError: if there is no champion, or its release cannot serve as it is.
     """
-    metadata = champions(catalog)[0].metadata
-    if problem := release_problem(metadata):
+    champion = champions(catalog)[0]
+    bring_release(champion)
+    if problem := release_problem(champion.metadata):
         raise ProjectError(problem)
-    return str(metadata.release)
+    return str(champion.metadata.release)

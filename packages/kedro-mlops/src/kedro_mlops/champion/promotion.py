@@ -18,9 +18,11 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_folder
 from kedro_mlops.core.run_lock import alone_in
+from kedro_mlops.core.storage import on_store
 from kedro_mlops.core.wording import in_environment
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.models.decision import Source
+from kedro_mlops.models.kept_bentos import send
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import (
     bento_folder,
@@ -35,6 +37,7 @@ from .history import (
     CHAMPION,
     Catalog,
     Saved,
+    bring_release,
     by_person,
     champions,
     current_champion,
@@ -117,6 +120,7 @@ def promote_from(
 
     with _about(source):
         chosen = _chosen(source, version)
+        bring_release(chosen)
         package, home = chosen.package(), _home_of(chosen.metadata, source)
     current = current_champion(target.catalog)
     _refuse_the_same(chosen, current, target)
@@ -128,6 +132,8 @@ def promote_from(
     more = {"checks": checks, "source": whence, "approved_by": approval.by}
     decision = by_person("promote", chosen, current, said, **more)
     _carry(str(chosen.metadata.release), home)
+    if on_store(models := target.catalog[CHAMPION].folder.parent):
+        send(str(chosen.metadata.release), models)
     if is_mute(package.estimator):
         package = chosen.package()  # its release, now at hand, may answer for it
     if is_mute(package.estimator):

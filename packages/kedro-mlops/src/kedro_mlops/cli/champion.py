@@ -47,6 +47,7 @@ def show(env: str | None) -> None:
     with _opened(env) as (context, catalog):
         current, last = history.champions(catalog)[0], _last_answer(context)
         following = followers(log_folder(context))
+    history.bring_release(current)
     problem = history.release_problem(current.metadata)
     click.echo(texts.describe(current, problem, last, following))
 

@@ -15,6 +15,7 @@ from kedro.utils import load_obj
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.project import owners_module, project_folder
 from kedro_mlops.core.run_lock import alone_in, wait_option
+from kedro_mlops.core.storage import options_in_environment
 from kedro_mlops.framework.error_messages import (
     NO_SUCH_PART,
     NOT_MADE,
@@ -181,7 +182,7 @@ def _example_row(contract: "Columns") -> dict[str, Any]:
 def _told(context: Any) -> dict[str, str]:
     """What the service is told by its environment."""
     challenger = context.params["challenger"]
-    return {
+    return options_in_environment(context.config_loader["globals"].get("store")) | {
         "FEATURE_STORE_URL": context.catalog.load("online_store"),
         "PREDICTION_LOG_DIR": str(log_folder(context)),
         "CHALLENGER_DECISION_FILE": str(file_of(context, "challenger_decision")),

@@ -5,16 +5,17 @@ the one thing that it has: it can create an object unless there is one of that n
 """
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
 from .errors import ProjectError, causes_of
 
 if TYPE_CHECKING:
     from upath import UPath
 
-Place: TypeAlias = "Path | UPath"
+Place: TypeAlias = Union[Path, "UPath"]
 
 # where the errors of those who speak with stores come from
 _DRIVERS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google")
@@ -66,6 +67,14 @@ def configure(url: str, options: Mapping[str, Any]) -> None:
         conf[name] = {"use_listings_cache": False} | conf.get(name, {}) | dict(options)
 
 
+def options_in_environment(url: str | None) -> dict[str, str]:
+    """The variables by which another process opens such a store as this one does."""
+    from fsspec.config import conf  # noqa: PLC0415
+
+    protocol = url.partition("://")[0] if url else ""
+    return {f"FSSPEC_{protocol.upper()}": json.dumps(conf[protocol])} if protocol in conf else {}
+
+
 @contextlib.contextmanager
 def _installed(url: str) -> Iterator[None]:
     try:
@@ -93,6 +102,23 @@ def names_below(folder: "UPath") -> list[str]:
     return sorted(
         name.removeprefix("/").removeprefix(beginning.removeprefix("/")) for name in found
     )
+
+
+def tells_apart(url: str) -> bool:
+    """Whether what is kept at a URL is told apart by its store, without reading it."""
+    return url.partition("://")[0] in _PACKAGES
+
+
+def state_of(path: "UPath") -> list[tuple[str, str]]:
+    """By what a store tells apart an object, or all those below a folder."""
+    path.fs.invalidate_cache()
+    found = path.fs.find(path.path, detail=True)
+    return [(name, _tag_of(about)) for name, about in sorted(found.items())]
+
+
+def _tag_of(about: Mapping[str, Any]) -> str:
+    tags = (about.get(name) for name in ("ETag", "etag", "md5Hash"))
+    return str(next(filter(None, tags), about))
 
 
 def create(file: "UPath", content: bytes) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -25,9 +25,13 @@ from pydantic import BaseModel
 
 from kedro_mlops.core.files import PARTIAL, hash_files
 from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.storage import is_url, place, state_of, tells_apart
 
 from .code_index import CodeIndex, Place, place_of
 from .records import Records
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 # a file that changed so shortly before it was hashed may change again without its time doing so
 SETTLED_NS = 2_000_000_000
@@ -177,9 +181,17 @@ class Fingerprints:
     def of_files(self, name: str) -> str:
         """The same, where files hold it."""
         paths = sorted(self.paths(name))
-        if not paths or any("://" in path for path in paths):
+        if not paths or any(is_url(path) and not tells_apart(path) for path in paths):
             raise UnknownError(f"what {name} holds is known only when it is read")
-        return digest([plain(self._entry(name)), [self._files.of(path) for path in paths]])
+        return digest([plain(self._entry(name)), [self._of_path(path) for path in paths]])
+
+    def _of_path(self, path: str) -> Any:
+        if not is_url(path):
+            return self._files.of(path)
+        try:
+            return state_of(cast("UPath", place(path)))
+        except Exception as error:  # whatever a driver says of a store that cannot be reached
+            raise UnknownError(f"{path} cannot be looked into: {error}") from error
 
     def told_by(self, name: str) -> str | None:
         """The same, where the dataset tells it by its ``fingerprint``."""

@@ -50,6 +50,7 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
 
     Attributes:
         families: As it was given.
+        folder: Of the package, or of its versions.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        where = place(filepath)
+        self.folder = where = place(filepath)
         on_disk = PurePosixPath(filepath)
         super().__init__(
             filepath=cast("PurePosixPath", where) if on_store(where) else on_disk, version=version

@@ -8,14 +8,21 @@ from kedro.io import AbstractDataset, DatasetError
 
 from kedro_mlops.core.datasets import ModelJSONDataset
 from kedro_mlops.core.files import hash_files
+from kedro_mlops.core.storage import on_store, place
+from kedro_mlops.models.kept_bentos import send
 from kedro_mlops.models.released import store_files
+from kedro_mlops.runtime.serving_spec import hash_of
+
+from .artefacts import ProvenRelease
 
 
 class ReleaseDataset(ModelJSONDataset):
     """A proven release, as a file that says which Bento in BentoML's store it is.
 
+    On a store, the Bento itself is kept beside, for machines that have not built it.
+
     Args:
-        filepath: The file.
+        filepath: The file, or its URL.
         model: Import path of the release's class.
         metadata: Ignored by Kedro, read by plugins.
     """
@@ -25,17 +32,24 @@ class ReleaseDataset(ModelJSONDataset):
     ) -> None:
         # without it, `kedro catalog resolve-patterns` cannot write how it was made
         super().__init__(filepath=filepath, model=model, metadata=metadata)
+        self._place = place(filepath)
+
+    def save(self, data: ProvenRelease) -> None:
+        """Write the file, when its Bento is where others find it."""
+        if on_store(self._place):
+            send(data.bento, self._place.parent)
+        super().save(data)
 
     def fingerprint(self) -> str:
         """Hash of the file, and of how its Bento and models are described in the store."""
-        file = Path(str(self._filepath))
-        if not file.exists():
+        if not self._place.exists():
             return ""
         release = self.load()
         tags = filter(None, [release.model, release.challenger])
         described = store_files(release.bento, tags)
         missing = [str(path) for path in described if not path.exists()]
-        return hash_files(f"{missing}", [file, *filter(Path.exists, described)])
+        said = hash_of(self._place.read_bytes())
+        return hash_files(f"{missing} {said}", filter(Path.exists, described))
 
 
 class BentoFilesDataset(AbstractDataset[Never, str]):

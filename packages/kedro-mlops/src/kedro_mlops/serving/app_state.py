@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.storage import place
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.serving_spec import ServingSpec
@@ -192,7 +193,7 @@ class AppState:
         how = ChallengerSettings(
             mode=settings.challenger_mode,  # type: ignore[arg-type]
             share=settings.challenger_share,
-            decision_file=Path(decisions) if decisions else None,
+            decision_file=place(decisions) if decisions else None,
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
         return Challenger(model, ServedModel(*challenger, 1, self._load), how, self.metrics)

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.storage import Place
 from kedro_mlops.runtime.encoding import Arrays, Coded
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .answers import Answer, Answering, answering, told_by
 from .bulk_answers import TableAnswers, answer_rows, mixed
+from .judgement import Judgement, read_object
 from .metrics import Metrics
 from .model import ServedModel, plain
 from .settings import MODES, Mode
@@ -51,7 +53,7 @@ class ChallengerSettings:
 
     mode: Mode
     share: float
-    decision_file: Path | None
+    decision_file: Place | None
     record_file: Path
     window: int = 200
     max_failure_share: float = 0.02
@@ -88,6 +90,7 @@ class Challenger:
         self.mode: Mode = settings.mode
         self._champion = champion.spec
         self._settings = settings
+        self._judgement = Judgement(settings.decision_file)
         self._first_not_theirs = settings.share * HASHES
         self._metrics = metrics
         self._answer = answering(challenger)
@@ -228,7 +231,7 @@ class Challenger:
         return f"it takes {1e6 * own:.0f} µs a row, the champion {1e6 * champions:.0f} µs"
 
     def _judged(self) -> str | None:
-        decision = _read(self._settings.decision_file)
+        decision = self._judgement.read()
         if self.version not in decision.get("stopped", []):
             return None
         newest = decision.get("challenger") == self.version
@@ -255,7 +258,7 @@ class Challenger:
 
     def _recall(self) -> None:
         """Leave off what was switched off before."""
-        record = _read(self._settings.record_file)
+        record = read_object(self._settings.record_file)
         if record.get("challenger") == self.version and self.mode != "off":
             logger.error(
                 "The challenger %s stays off: %s. Remove %s to try it again.",
@@ -270,12 +273,3 @@ def _asked_of(spec: ServingSpec) -> Any:
     """What a model reads, and what it says of it."""
     read = [(field.name, field.kind, field.source) for field in spec.fields]
     return read, spec.label, spec.unit, [each._replace(description="") for each in spec.output.told]
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    """A JSON object from a file; nothing while there is none, or it is being written."""
-    try:
-        found = json.loads(file.read_text()) if file else {}
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -16,7 +16,10 @@ from typing import NamedTuple
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.models.metadata import METADATA, Metadata
+from kedro_mlops.core.storage import Place, on_store
+from kedro_mlops.core.versions import StoreVersions
+from kedro_mlops.models.kept_bentos import fetch
+from kedro_mlops.models.metadata import HASHES, METADATA, Metadata
 from kedro_mlops.models.released import bento_folder, models_of, spec_of
 from kedro_mlops.runtime.known_rows import KnownRows
 from kedro_mlops.runtime.serving_spec import ServingSpec, hash_of
@@ -28,8 +31,8 @@ from .warm_up import warm_up
 
 logger = logging.getLogger(__name__)
 
-# how often it is looked whether there is another champion
-LOOK_SECONDS = 1.0
+# how often it is looked whether there is another champion, and on a store, which counts how often
+LOOK_SECONDS, LOOK_ON_STORE_SECONDS = 1.0, 5.0
 # how long another thread may keep requests waiting while a champion is made ready
 SWITCH_SECONDS = 0.0005
 
@@ -54,12 +57,12 @@ class Follower:
 
     Args:
         state: What answers.
-        champions: The folder of the champion's versions.
+        champions: The folder of the champion's versions, or its URL.
         release: The Bento that runs; others are taken if they are of the same code.
         log_folder: Where the prediction log is, beside which it is said what is served.
     """
 
-    def __init__(self, state: AppState, champions: Path, release: str, log_folder: Path) -> None:
+    def __init__(self, state: AppState, champions: Place, release: str, log_folder: Path) -> None:
         self._state = state
         self._champions = champions
         # whose code runs, and whose model answers; the store may forget it meanwhile
@@ -80,7 +83,9 @@ class Follower:
     async def follow(self) -> None:
         """Take each new champion, until it is cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(
+                LOOK_ON_STORE_SECONDS if on_store(self._champions) else LOOK_SECONDS
+            )
             try:
                 checked = await asyncio.to_thread(self.look)
                 if checked is not None:
@@ -102,6 +107,8 @@ class Follower:
         try:
             metadata = _read(self._champions / newest / self._champions.name)
             release = str(metadata.release)
+            if on_store(self._champions):
+                fetch(release, self._champions.parent)
             found = None if release == self.release else self._checked(release, metadata)
         except RefusedError as error:
             self._refuse(release or newest, error.reason, str(error))
@@ -137,16 +144,14 @@ class Follower:
     def _newest(self) -> str:
         """The newest version of the champion that is whole, by its name; empty if there is none."""
         try:
-            versions = sorted((path.name for path in self._champions.iterdir()), reverse=True)
-        except OSError as error:
+            newest = _newest_of(self._champions)
+        except Exception as error:  # noqa: BLE001 - whatever a driver says of a store
             if not self._is_blind:
                 logger.error("No champion can be followed: %s", error)
             self._is_blind = True
             return ""
         self._is_blind = False
-        name = self._champions.name
-        whole = (one for one in versions if (self._champions / one / name / METADATA).exists())
-        return next(whole, "")
+        return newest
 
     def _checked(self, release: str, metadata: Metadata) -> Checked:
         """Load it beside the one that answers, and let it answer what is known.
@@ -215,11 +220,19 @@ class Follower:
                 logger.warning("`kedro champion` does not know what is served: %s", error)
 
 
+def _newest_of(champions: Place) -> str:
+    if on_store(champions):
+        return StoreVersions(champions, HASHES).newest()
+    versions = sorted((path.name for path in champions.iterdir()), reverse=True)
+    whole = (one for one in versions if (champions / one / champions.name / METADATA).exists())
+    return next(whole, "")
+
+
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _read(folder: Path) -> Metadata:
+def _read(folder: Place) -> Metadata:
     try:
         return Metadata.read(folder)
     except ProjectError as error:

@@ -20,6 +20,7 @@ from bentoml.models import BentoModel
 from pydantic import BaseModel
 
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.storage import place
 from kedro_mlops.models.metadata import FAMILIES
 from kedro_mlops.runtime.known_rows import KnownRows
 from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
@@ -146,7 +147,7 @@ def _follower(state: AppState) -> Follower | None:
     settings = state.settings
     if not settings.follow_champion:
         return None
-    champions, log = Path(settings.follow_champion), Path(settings.prediction_log_dir)
+    champions, log = place(settings.follow_champion), Path(settings.prediction_log_dir)
     follower = Follower(state, champions, settings.follow_release, log)
     checked = follower.look()
     if checked is not None:

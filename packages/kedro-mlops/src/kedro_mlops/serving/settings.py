@@ -48,9 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         threads: Threads that score a large request; all cores if 0.
         challenger_mode: ``off``, ``shadow`` or ``canary``.
         challenger_share: Share of the keys that a canary answers.
-        challenger_decision_file: Where monitoring says what it thinks of the challenger.
-        follow_champion: Folder of the champion's versions, of which the newest is taken while the
-            service runs; if empty, it goes on with the release that it was started with.
+        challenger_decision_file: Where monitoring says what it thinks of the challenger; may be a
+            URL.
+        follow_champion: Folder, or URL, of the champion's versions, of which the newest is taken
+            while the service runs; if empty, it goes on with the release that it was started with.
         follow_release: That release: its Bento in BentoML's store.
         cloud_endpoint: Whose managed endpoint the service is: ``sagemaker``, ``vertex`` or
             ``azure``. They authenticate callers: the paths that they call need no key, all others
