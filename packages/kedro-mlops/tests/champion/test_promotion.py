@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from example.deliveries import Deliveries, Released
-from example.factories import COLUMNS, decided, of_another_scikit_learn
+from example.factories import COLUMNS, decided, of_another_scikit_learn, released_as
 from kedro.io import DataCatalog, MemoryDataset, Version
 
 from kedro_mlops.champion import history, texts
@@ -20,6 +20,8 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models import stand_in
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import ModelPackage, content_hash, is_mute
+from kedro_mlops.release.hashes import folder_hash
+from kedro_mlops.release.nodes import promote as record_release
 from kedro_mlops.runtime.serving_spec import TREES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
@@ -73,7 +75,8 @@ def there(tmp_path: Path, deliveries: Deliveries, released: Released, model) -> 
     found = environment("staging", tmp_path / "staging")
     release = deliveries.release("proven", released)
     decision = decided("promote", model.version, checks=[CHECK], reasons=["It is better."])
-    found.catalog.save("champion", model.with_record(decision=decision, release=release))
+    proven = released_as(release, bento_sha256=folder_hash(deliveries.bento(release)))
+    found.catalog.save("champion", record_release(model.with_record(decision=decision), proven))
     return found
 
 
@@ -130,10 +133,16 @@ def test_a_release_in_a_store_of_its_own_is_carried_to_the_last_byte(
     there, here, deliveries, monkeypatch
 ):
     home = beside(deliveries, there, monkeypatch)
+    # what a server may leave
+    compiled = home / "bentos/parcels-bento/proven/src/__pycache__/a.pyc"
+    compiled.parent.mkdir()
+    compiled.touch()
 
     promoted = promote_from(there, here, None, "better", FREE)
 
-    assert files(deliveries.home) == files(home)
+    assert files(deliveries.home) == {
+        name: content for name, content in files(home).items() if not name.endswith(".pyc")
+    }
     assert history.release_problem(promoted.metadata) is None
 
 
@@ -202,6 +211,10 @@ def _damaged_release(there, here, deliveries, monkeypatch):
     (deliveries.model("parcels:proven-0") / TREES).write_bytes(b"other")
 
 
+def _edited_bento(there, here, deliveries, monkeypatch):
+    (deliveries.bento("parcels-bento:proven") / "src/a.py").write_text("print(2)")
+
+
 def _lost_release(there, here, deliveries, monkeypatch):
     shutil.rmtree(deliveries.bento("parcels-bento:proven"))
 
@@ -233,6 +246,7 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
     "already": (_champion_already, "champion of production already"),
     "damaged model": (_damaged_model, "cannot be read.*`kedro run --env staging`"),
     "damaged release": (_damaged_release, "json describes.*`kedro run --pipelines=release --env s"),
+    "edited Bento": (_edited_bento, "not those that were proven.*`bentoml delete parcels-bento"),
     "lost release": (_lost_release, r"is not at hand.*bentoml export .*bentoml import"),
     "another of its name": (_another_of_its_name, "is another one than .*bentoml delete"),
     "another contract": (_another_contract, f"another contract.*{COLUMNS.features[0]}.*git check"),
@@ -306,6 +320,8 @@ def test_whatever_stops_it_leaves_the_champion_that_was_and_it_can_be_done_again
         rename, left = Path.rename, iter(range(step))
 
         def stop(self: Path, target: Path) -> Path:
+            # beside versions, BentoML would take what is half copied for one
+            assert not {"bentos", "models"} & {*self.parts}
             if next(left, None) is None:
                 raise KeyboardInterrupt
             return rename(self, target)

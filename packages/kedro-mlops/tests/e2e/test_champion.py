@@ -105,6 +105,7 @@ def test_the_champion_of_one_environment_becomes_that_of_another(sample_loop: Lo
     assert "--approved-by NAME" in refused.stderr
     assert f"{released['bento']}, ready to serve" in said
     assert record["release"] == released["bento"]
+    assert record["release_sha256"] == released["bento_sha256"]
     assert record["decision"]["approved_by"] == "somebody"
     source = record["decision"]["source"]
     assert (source["environment"], source["decision"]["decided_by"]) == ("sample", "gate")

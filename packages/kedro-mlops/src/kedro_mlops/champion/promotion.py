@@ -5,8 +5,8 @@ byte. The champion's record is written last, so whatever stops it leaves the cha
 """
 
 import contextlib
-import filecmp
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ import msgspec
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.files import new_folder
 from kedro_mlops.core.run_lock import alone_in
 from kedro_mlops.core.storage import on_store
 from kedro_mlops.core.wording import in_environment
@@ -31,6 +30,7 @@ from kedro_mlops.models.released import (
     models_of,
     spec_of,
 )
+from kedro_mlops.release.hashes import COMPILED, folder_hash
 from kedro_mlops.runtime.serving_spec import Field
 
 from .history import (
@@ -122,6 +122,7 @@ def promote_from(
         chosen = _chosen(source, version)
         bring_release(chosen)
         package, home = chosen.package(), _home_of(chosen.metadata, source)
+        _check_files(chosen.metadata, home)
     current = current_champion(target.catalog)
     _refuse_the_same(chosen, current, target)
     _refuse_unapproved(approval, target)
@@ -216,6 +217,17 @@ def _home_of(metadata: Metadata, source: Environment) -> Path:
     )
 
 
+def _check_files(metadata: Metadata, home: Path) -> None:
+    """Refuse a Bento with other files than those that were proven; its models say so themselves."""
+    folder, proven = bento_folder(str(metadata.release), home), metadata.release_sha256
+    # none is of champions from before it was recorded
+    if proven not in (None, folder_hash(folder)):
+        raise ProjectError(
+            f"The files in {folder} are not those that were proven. {STAYS} Remove it, `bentoml "
+            f"delete {metadata.release}`, and release it again: `kedro run --pipelines=release`."
+        )
+
+
 def _check_fit(contract: Columns, metadata: Metadata, home: Path) -> None:
     """Refuse a release of another contract than this code has, which pipelines would not fit."""
     specs = [spec_of(folder) for folder in models_of(str(metadata.release), home)]
@@ -256,27 +268,28 @@ def _carry(release: str, home: Path) -> None:
     ]
     for there, here in pairs:
         if here.exists():
-            if not _is_equal(there, here):
+            if folder_hash(there) != folder_hash(here):
                 raise ProjectError(
                     f"{here} is another one than {there}, of the same name. {STAYS} Remove it, "
                     f"`bentoml delete {release}` or `bentoml models delete {_tag(here)}`, and "
                     "promote again."
                 )
         else:
-            with new_folder(here) as folder:
-                shutil.copytree(there, folder, dirs_exist_ok=True)
+            _copy(there, here)
+
+
+def _copy(there: Path, here: Path) -> None:
+    """Copy a folder, which appears in the store only when it is complete."""
+    # BentoML takes for a version whatever is beside one
+    scratch = bentoml_home() / "tmp"
+    for folder in (scratch, here.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as staging:
+        staged = Path(staging) / here.name
+        shutil.copytree(there, staged, ignore=shutil.ignore_patterns(COMPILED))
+        staged.rename(here)
 
 
 def _tag(folder: Path) -> str:
     """The name and version of what a store keeps in a folder."""
     return f"{folder.parent.name}:{folder.name}"
-
-
-def _is_equal(one: Path, other: Path) -> bool:
-    """Whether two folders have the same files, to the last byte."""
-    names = [
-        sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        for folder in (one, other)
-    ]
-    _, differ, failed = filecmp.cmpfiles(one, other, names[0], shallow=False)
-    return names[0] == names[1] and not differ and not failed

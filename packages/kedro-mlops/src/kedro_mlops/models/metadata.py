@@ -81,6 +81,8 @@ class Metadata(BaseModel):
     parameters: dict[str, Any] = {}
     decision: Decision | None = None
     release: str | None = None
+    # of the files of its Bento, as they were proven
+    release_sha256: str | None = Field(None, exclude_if=is_none)
     withdrawn: list[str] = []
 
     @model_validator(mode="before")

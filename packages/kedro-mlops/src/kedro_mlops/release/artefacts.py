@@ -1,6 +1,8 @@
 """What the release pipeline makes: a Bento, and the proof that it answers as the model does."""
 
-from kedro_mlops.core.artefacts import Artefact
+from pydantic import Field
+
+from kedro_mlops.core.artefacts import Artefact, is_none
 
 
 class Bento(Artefact):
@@ -14,7 +16,7 @@ class Bento(Artefact):
 class ProvenRelease(Artefact):
     """A Bento that works with the same features and answers as batch scoring does, by its tag.
 
-    The difference is in a score; ``labels`` are the lineage.
+    The difference is in a score; ``labels`` are the lineage, ``bento_sha256`` is of its files.
     """
 
     bento: str
@@ -26,3 +28,4 @@ class ProvenRelease(Artefact):
     features_compared: list[str]
     largest_difference: float
     tolerance: float
+    bento_sha256: str | None = Field(None, exclude_if=is_none)

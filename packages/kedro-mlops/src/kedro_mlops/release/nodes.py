@@ -30,6 +30,7 @@ from kedro_mlops.models.released import bento_folder, model_folder, models_of, s
 from kedro_mlops.runtime.serving_spec import SPEC_LABEL, hash_of
 
 from .artefacts import Bento, ProvenRelease
+from .hashes import folder_hash
 from .requirements import ENGINE
 from .server import served
 
@@ -274,6 +275,7 @@ def verify(
         features_compared=features,
         largest_difference=difference,
         tolerance=params.tolerance,
+        bento_sha256=folder_hash(bento_folder(bento.tag)),
     )
 
 
@@ -302,7 +304,7 @@ def _compare_features(
 
 def promote(selected: ModelPackage, release: ProvenRelease) -> ModelPackage:
     """The selected model, now that its release is proven: the champion."""
-    return selected.with_record(release=release.bento)
+    return selected.with_record(release=release.bento, release_sha256=release.bento_sha256)
 
 
 def _labels(package: ModelPackage) -> dict[str, str]:
