@@ -9,14 +9,25 @@ from typing import Any
 
 import pytest
 from example.deliveries import Deliveries, Released
-from example.factories import COLUMNS, decided, of_another_scikit_learn, released_as
+from example.factories import (
+    COLUMNS,
+    Y,
+    decided,
+    of_another_scikit_learn,
+    released_as,
+    tiny_package,
+)
 from kedro.io import DataCatalog, MemoryDataset, Version
+from sklearn.metrics import log_loss
 
-from kedro_mlops.champion import history, texts
+from kedro_mlops.champion import history as champions
+from kedro_mlops.champion import texts
+from kedro_mlops.champion.comparison import Limits
 from kedro_mlops.champion.promotion import Approval, Environment, alone_in_both, promote_from
 from kedro_mlops.core import run_lock
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models import stand_in
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.package import ModelPackage, content_hash, is_mute
@@ -26,6 +37,7 @@ from kedro_mlops.runtime.serving_spec import TREES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 
+BOOTSTRAP = Bootstrap(n_resamples=20, confidence=0.95, seed=0)
 FREE = Approval(is_required=False)
 CHECK = CheckResult.at_least("roc_auc", 0.7, 0.6)
 
@@ -97,7 +109,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_champion_is_carried_with_its_files_release_and_what_had_made_it_one(there, here):
-    before = history.champions(there.catalog)[0]
+    before = champions.champions(there.catalog)[0]
 
     promoted = promote_from(there, here, None, "a week went well", FREE)
 
@@ -122,8 +134,8 @@ def test_a_champion_is_carried_with_its_files_release_and_what_had_made_it_one(t
         exclude=fields
     )
     # it can serve, and what has been decided is told
-    assert history.release_of(here.catalog) == before.metadata.release
-    listed = texts.list_history(history.champions(here.catalog), None, "production")
+    assert champions.release_of(here.catalog) == before.metadata.release
+    listed = texts.list_history(champions.champions(here.catalog), None, "production")
     assert "From staging: a week went well" in listed
     assert "In staging" in texts.describe(promoted, None, None)
     assert "promote by gate: It is better." in texts.describe(promoted, None, None)
@@ -143,7 +155,7 @@ def test_a_release_in_a_store_of_its_own_is_carried_to_the_last_byte(
     assert files(deliveries.home) == {
         name: content for name, content in files(home).items() if not name.endswith(".pyc")
     }
-    assert history.release_problem(promoted.metadata) is None
+    assert champions.release_problem(promoted.metadata) is None
 
 
 def test_what_was_promoted_is_rolled_back_and_further_on(there, here, model, deliveries, released):
@@ -151,7 +163,7 @@ def test_what_was_promoted_is_rolled_back_and_further_on(there, here, model, del
     here.catalog.save("champion", replace(model.with_record(version="2012-old", release=old)))
     promote_from(there, here, None, "better", FREE)
 
-    returned = history.roll_back(here.catalog, None, "it was not")
+    returned = champions.roll_back(here.catalog, None, "it was not")
 
     assert returned.version == "2012-old"
     assert returned.metadata.withdrawn == [model.version]
@@ -177,7 +189,7 @@ def test_where_an_approval_is_asked_for_another_person_has_to_give_it(there, her
     with pytest.raises(ProjectError, match=said):
         promote_from(there, here, None, "better", approval)
 
-    assert history.current_champion(here.catalog) is None
+    assert champions.current_champion(here.catalog) is None
 
 
 def test_who_has_approved_is_on_record(there, here):
@@ -185,6 +197,34 @@ def test_who_has_approved_is_on_record(there, here):
 
     assert promoted.decision.approved_by == "bob"
     assert "by bob" in texts.describe(promoted, None, None)
+
+
+@pytest.mark.parametrize(("fraction", "is_compared"), [(1.0, True), (0.02, False)])
+def test_it_is_compared_with_the_champion_on_rows_that_are_new_to_both(
+    there, here, model, history, fraction, is_compared
+):
+    """On those of production; what is found is on record, and keeps nobody from promoting."""
+    rows = history.model_input.order_by("parcel_number")
+    n_rows = int(rows.count().to_pyarrow().as_py() * fraction)
+    here.catalog["model_input"] = MemoryDataset(rows.limit(n_rows))
+    before = tiny_package("logistic_regression", evaluated=False, version="2013-before")
+    here.catalog.save("champion", before)
+
+    promoted = promote_from(there, here, None, "better", FREE, Limits(0.01, BOOTSTRAP))
+
+    [_, *found] = promoted.decision.checks
+    assert bool(found) == is_compared
+    [reason] = promoted.decision.reasons
+    assert ("rows that are new to both: log loss differs by" in reason) == is_compared
+    if is_compared:
+        labelled = history.model_input.filter(history.model_input[Y].notnull())
+        until = max(each.metadata.trained_until for each in (before, model))
+        new = labelled.filter(labelled[COLUMNS.event_time] >= until).to_pandas()
+        losses = [
+            log_loss(new[Y].astype(int), each.score(new), labels=[0, 1]) for each in (model, before)
+        ]
+        assert found[0].value == pytest.approx(losses[0] - losses[1], abs=1e-9)
+        assert f"on {len(new):,} rows" in reason
 
 
 Spoil = Callable[[Environment, Environment, Deliveries, Any], None]
@@ -204,7 +244,7 @@ def _champion_already(there, here, deliveries, monkeypatch):
 
 
 def _damaged_model(there, here, deliveries, monkeypatch):
-    (history.champions(there.catalog)[0].folder / "model.skops").write_bytes(b"other")
+    (champions.champions(there.catalog)[0].folder / "model.skops").write_bytes(b"other")
 
 
 def _damaged_release(there, here, deliveries, monkeypatch):
@@ -330,6 +370,6 @@ def test_whatever_stops_it_leaves_the_champion_that_was_and_it_can_be_done_again
         with pytest.raises(KeyboardInterrupt):
             promote_from(there, here, None, "better", FREE)
 
-    assert history.champions(here.catalog)[0].version == "2012-old"
+    assert champions.champions(here.catalog)[0].version == "2012-old"
     assert promote_from(there, here, None, "better", FREE).version == model.version
-    assert history.release_of(here.catalog) == "parcels-bento:proven"
+    assert champions.release_of(here.catalog) == "parcels-bento:proven"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.run_lock import alone_in
 from kedro_mlops.core.storage import on_store
 from kedro_mlops.core.wording import in_environment
 from kedro_mlops.export.fields import fields_of
-from kedro_mlops.models.decision import Source
+from kedro_mlops.models.decision import Decision, Source
 from kedro_mlops.models.kept_bentos import send
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import (
@@ -47,6 +48,10 @@ from .history import (
 
 if TYPE_CHECKING:
     from upath import UPath
+
+    from kedro_mlops.models.package import ModelPackage
+
+    from .comparison import Limits
 
 # what pods have beside the artefacts of an environment
 STORE_BESIDE = "bentoml"
@@ -100,7 +105,12 @@ def alone_in_both(source: Environment, target: Environment) -> Iterator[None]:
 
 
 def promote_from(
-    source: Environment, target: Environment, version: str | None, reason: str, approval: Approval
+    source: Environment,
+    target: Environment,
+    version: str | None,
+    reason: str,
+    approval: Approval,
+    limits: "Limits | None" = None,
 ) -> Saved:
     """Make the source's champion the target's, with the model and the Bento that it has there.
 
@@ -110,13 +120,14 @@ def promote_from(
         version: Of the model, or its beginning, if the person who promotes has named it.
         reason: Why.
         approval: Of the target.
+        limits: By which it is compared, on the target's rows, with the champion that it replaces;
+            what is found is on record, and decides nothing.
 
     Raises:
         ProjectError: if there is no such champion, or it is the target's already, was not proven,
             is not whole, does not fit the contract, or is not approved.
     """
-    from kedro_mlops.models.package import UnloadableError, is_mute  # noqa: PLC0415 - heavy
-    from kedro_mlops.release.nodes import select_model  # noqa: PLC0415
+    from kedro_mlops.release.nodes import select_model  # noqa: PLC0415 - heavy
 
     with _about(source):
         chosen = _chosen(source, version)
@@ -127,21 +138,47 @@ def promote_from(
     _refuse_the_same(chosen, current, target)
     _refuse_unapproved(approval, target)
     _check_fit(target.catalog.load("contract"), chosen.metadata, home)
-    checks = chosen.decision.checks if chosen.decision else []
-    whence = Source(environment=source.name, since=chosen.moment, decision=chosen.decision)
-    said = f"From {source.name}: {reason}"
-    more = {"checks": checks, "source": whence, "approved_by": approval.by}
-    decision = by_person("promote", chosen, current, said, **more)
     _carry(str(chosen.metadata.release), home)
     if on_store(models := target.catalog[CHAMPION].folder.parent):
         send(str(chosen.metadata.release), models)
-    if is_mute(package.estimator):
-        package = chosen.package()  # its release, now at hand, may answer for it
-    if is_mute(package.estimator):
-        raise UnloadableError(package.estimator.why)
+    package = _that_answers(package, chosen)
     incumbent = current.package() if current else None
+    compared = limits.compare(target.catalog, package, incumbent) if limits else None
+    decision = _record(source, chosen, current, reason, approval, compared)
     target.catalog.save(CHAMPION, select_model(package, incumbent, decision))
     return champions(target.catalog)[0]
+
+
+def _record(
+    source: Environment,
+    chosen: Saved,
+    current: Saved | None,
+    reason: str,
+    approval: Approval,
+    compared: CheckResult | None,
+) -> Decision:
+    checks = [*(chosen.decision.checks if chosen.decision else []), *filter(None, [compared])]
+    whence = Source(environment=source.name, since=chosen.moment, decision=chosen.decision)
+    said = f"From {source.name}: {reason}"
+    if compared:
+        said = f"{said.removesuffix('.')}. Compared here {compared.in_words}."
+    more = {"checks": checks, "source": whence, "approved_by": approval.by}
+    return by_person("promote", chosen, current, said, **more)
+
+
+def _that_answers(package: "ModelPackage", chosen: Saved) -> "ModelPackage":
+    """The model, which can be loaded here, or for which its release, now at hand, answers.
+
+    Raises:
+        UnloadableError: if neither is so.
+    """
+    from kedro_mlops.models.package import UnloadableError, is_mute  # noqa: PLC0415 - heavy
+
+    if is_mute(package.estimator):
+        package = chosen.package()
+    if is_mute(package.estimator):
+        raise UnloadableError(package.estimator.why)
+    return package
 
 
 @contextlib.contextmanager

@@ -147,17 +147,21 @@ def promote(
 def _promote_from(
     source: str, version: str | None, reason: str, approved_by: str | None, env: str | None
 ) -> None:
+    from kedro_mlops.champion.comparison import Limits
     from kedro_mlops.champion.promotion import Approval, Environment, alone_in_both, promote_from
+    from kedro_mlops.measures.metrics import Bootstrap
 
     start = time.perf_counter()
     with _opened(source) as (context, catalog):
         there = Environment(source, catalog, *workplace(context))
     with _opened(env, "documentation") as (context, catalog):
         here = Environment(env or DEFAULT_ENV, catalog, *workplace(context))
-        asked = context.config_loader["parameters"]["gate"]["require_approval"]
+        told = context.config_loader["parameters"]
+        gate = told["gate"]
+        approval = Approval(is_required=bool(gate["require_approval"]), by=approved_by)
+        limits = Limits(gate["max_loss_increase"], Bootstrap(**told["bootstrap"]))
         with alone_in_both(there, here):
-            approval = Approval(is_required=bool(asked), by=approved_by)
-            promoted = promote_from(there, here, version, reason, approval)
+            promoted = promote_from(there, here, version, reason, approval, limits)
             _tell_move(context, promoted, start, env)
 
 
