@@ -249,7 +249,8 @@ def test_production_is_built_by_kustomize(tmp_path: Path) -> None:
     assert kinds["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == 3
     release = build(Kubectl(), folder, NEXT)
     assert release.text.count(f"image: {NEXT}") == 2
-    assert (release.namespace, release.address) == ("flight-delays", "http://flight-delays")
+    assert release.namespace == "flight-delays"
+    assert release.address == "http://flight-delays"
     assert keep(folder, NEXT)
     assert build(Kubectl(), folder, None).image == NEXT
 
