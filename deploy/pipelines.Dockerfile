@@ -7,7 +7,7 @@ FROM uv AS locked
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
 COPY packages/kedro-mlops/pyproject.toml packages/kedro-mlops/
-# other words of `uv export`, e.g. --extra lightgbm
+# other words of `uv export`, e.g. --extra=s3
 ARG WITH=""
 RUN /uv/bin/uv export --frozen --quiet --no-dev --no-emit-workspace $WITH --output-file /pylock.toml
 
