@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from kedro_mlops.core import lease as leases
 from kedro_mlops.core import run_lock
@@ -94,8 +95,10 @@ def test_a_run_elsewhere_is_refused_and_what_was_locked_here_is_free_again(bucke
     other = take("b")
     other.take()
 
-    with pytest.raises(ProjectError, match=r"at work in s3://.*run on b.*--wait"):
+    with pytest.raises(ProjectError, match=r"at work in s3://.*run on b.*--wait") as refused:
         run_lock.take(tmp_path, store)
+    assert refused.tb  # with which the lock lives
+    assert not FileLock(tmp_path / run_lock.FILE, is_singleton=True).is_locked
     other.release()
 
     held = run_lock.take(tmp_path, store)

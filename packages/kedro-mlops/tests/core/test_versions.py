@@ -9,8 +9,9 @@ from fsspec.config import set_conf_env
 from fsspec.implementations.memory import MemoryFileSystem
 
 from kedro_mlops.core import storage
+from kedro_mlops.core import versions as module
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.storage import place
+from kedro_mlops.core.storage import names_below, place
 from kedro_mlops.core.versions import StoreVersions
 
 ADD = """
@@ -117,6 +118,20 @@ def test_a_version_that_a_person_has_removed_counts_no_more_and_another_can_come
     assert (versions.look().names, versions.newest()) == (["1"], "1")
     assert versions.add(_uploaded(versions, "3"), versions.look())
     assert versions.look().names == ["3", "1"]
+
+
+def test_a_version_that_comes_while_the_others_are_listed_is_seen(versions, monkeypatch):
+    """Or what was judged against the one before could follow it."""
+    versions.add(_uploaded(versions, "1"), versions.look())
+    listed_before = names_below(versions._folder)
+    versions.add(_uploaded(versions, "2"), versions.look())
+
+    def listed_meanwhile(folder):
+        return [*(name for name in listed_before if name != "after/0"), "after/0", "after/1"]
+
+    monkeypatch.setattr(module, "names_below", listed_meanwhile)
+
+    assert versions.look()[:2] == (["2", "1"], "2")
 
 
 def test_a_store_that_writes_over_what_is_there_is_refused(monkeypatch):

@@ -64,6 +64,7 @@ def test_what_one_machine_releases_to_a_store_another_serves_and_its_log_comes_b
     ("environment", "why"),
     [
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Could not connect"),
+        ({"AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "credentials"),
     ],
 )

@@ -18,7 +18,9 @@ from kedro.io import DatasetError
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core import storage
 from kedro_mlops.core.errors import ProjectError
+from kedro_mlops.core.run_lock import alone_saving
 from kedro_mlops.monitoring.nodes import ingest
+from kedro_mlops.prediction_log import datasets as served
 from kedro_mlops.prediction_log import parts as log_parts
 from kedro_mlops.prediction_log.datasets import (
     read_log,
@@ -235,6 +237,19 @@ def test_machines_with_logs_of_their_own_fill_one_store_and_each_part_is_fetched
     ]  # fmt: skip
     monkeypatch.setattr(type(storage.place(bucket)), "read_bytes", None)
     assert len(loaded(machines[0])) == 2
+
+
+def test_on_a_store_who_shares_the_log_waits_for_who_ingests_it(bucket, tmp_path, monkeypatch):
+    catalog = datasets(tmp_path, served_in=f"{bucket}/served")
+    monkeypatch.setattr(served, "LOCK_TIMEOUT_SECONDS", 0.1)
+
+    with (
+        alone_saving(tmp_path, 1, tmp_path / "log" / served.LOCK),
+        pytest.raises(DatasetError, match="Another process has been saving to s3://"),
+    ):
+        run(catalog)
+
+    run(catalog)
 
 
 def test_a_part_that_is_half_sent_is_not_there_and_is_taken_again(bucket, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ the one thing that it has: it can create an object unless there is one of that n
 
 import contextlib
 import json
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Place: TypeAlias = Union[Path, "UPath"]
 
 # where the errors of those who speak with stores come from
-_DRIVERS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google")
+_DRIVERS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs")
 _PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
 }  # fmt: skip
@@ -162,5 +163,14 @@ def refuse_if_careless(file: "UPath", content: bytes) -> None:
 
 def is_of_store(error: BaseException) -> bool:
     """Whether an error comes from a store, or from those who speak with it."""
-    modules = {type(cause).__module__.partition(".")[0] for cause in causes_of(error)}
-    return not modules.isdisjoint(_DRIVERS)
+    return any(
+        name.partition(".")[0] in _DRIVERS
+        for cause in causes_of(error)
+        for name in (type(cause).__module__, _raised_in(cause))
+    )
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module that raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else ""
