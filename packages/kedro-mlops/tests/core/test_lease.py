@@ -83,7 +83,7 @@ def test_a_run_that_goes_on_says_so_and_finds_out_when_another_has_begun(
     name = f"lease of {bucket}/run.lock"
     thread = next(each for each in threading.enumerate() if each.name == name)
 
-    place(f"{bucket}/run.lock/00000002").write_bytes(b"another")
+    place(f"{bucket}/run.lock/00000003").write_bytes(b"another, after one that has ended")
     thread.join(10)
 
     assert not thread.is_alive()

@@ -46,15 +46,15 @@ class Lease:
         if self._held:
             self._held += 1
             return None
-        numbers = [name for name in names_below(self._folder) if name.isdigit()]
-        last = max(map(int, numbers), default=0)
+        numbers = self._numbers()
+        last = max(numbers, default=0)
         if last and (other := self._other(last)):
             return other
         if not create(self._file(last + 1), self._content(HOLDS)):
             return JUST_BEGUN
         self._number, self._held = last + 1, 1
-        for name in numbers:
-            (self._folder / name).unlink(missing_ok=True)
+        for number in numbers:
+            self._file(number).unlink(missing_ok=True)
         self._ended = threading.Event()
         name = f"lease of {self._folder}"
         threading.Thread(target=self._go_on, args=[self._ended], name=name, daemon=True).start()
@@ -84,7 +84,7 @@ class Lease:
                     if ended.is_set():
                         return
                     self._say(HOLDS)
-                if self._file(self._number + 1).exists():
+                if max(self._numbers()) > self._number:
                     logger.error(
                         "Another run has begun on %s, since this one was not heard of: what both "
                         "make is mixed. Stop one, and run again.",
@@ -93,6 +93,9 @@ class Lease:
                     return
             except Exception as error:  # noqa: BLE001 - whatever a driver says
                 logger.warning("%s does not hear of this run: %s", self._folder.parent, error)
+
+    def _numbers(self) -> list[int]:
+        return [int(name) for name in names_below(self._folder) if name.isdigit()]
 
     def _say(self, holds: timedelta) -> None:
         file = self._file(self._number)
