@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
+
+from kedro_mlops.core.threads import one_thread
 
 from .evidence import numbers_of
 from .labels import Label
@@ -125,7 +126,7 @@ def _try(rows: pd.DataFrame, label: Label, features: Sequence[str]) -> _Tried:
         model, unit = HistGradientBoostingClassifier(max_iter=50, random_state=0), 1.0
     seen = np.arange(len(inputs)) % 2 == 0
     # threads would wait for each other longer than they work
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         model.fit(inputs[seen], target[seen])
     return _Tried(model, inputs[~seen], target[~seen], unit)
 

@@ -13,13 +13,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
+from kedro_mlops.core.threads import one_thread
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.measures.evaluation import (
     Evaluation,
@@ -227,7 +227,7 @@ def _importances(
         orders = (draw.permutation(len(rows)) for _ in range(params.importance.n_repeats))
         return [loss(_shuffled(encoded, columns, order)) - before for order in orders]
 
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         before = loss(encoded)
     shares = np.array_split(np.arange(n_features), min(params.n_workers, n_features))
     with Parallel(params.n_workers, backend="threading") as parallel:
@@ -236,7 +236,7 @@ def _importances(
 
 def _alone(ask: Callable[[int], list[float]], features: NDArray[np.intp]) -> Floats:
     """Ask in a thread of several, each of which has a core."""
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         return np.array([ask(feature) for feature in features])
 
 
@@ -315,7 +315,7 @@ def _seconds_a_row(served: ServedModel, rows: list[list[Any]]) -> float:
             served.score(row)
 
     score()
-    with threadpool_limits(1):
+    with one_thread(None):
         took = timeit.repeat(score, timer=time.thread_time, number=1, repeat=LATENCY_REPEATS)
     return min(took) / len(rows)
 

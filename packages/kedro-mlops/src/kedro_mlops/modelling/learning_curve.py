@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.sample import some_of
 from kedro_mlops.core.json_records import json_records
+from kedro_mlops.core.threads import one_thread
 from kedro_mlops.measures.evaluation import RowSample, worth_of_more_rows
 from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
 from kedro_mlops.models.families import Families, Hyperparameters
@@ -62,7 +62,7 @@ def measure_learning_curve(
     def tell(part: Part, share: float) -> Floats:
         family, hyperparameters = families[recipe["family"]], recipe["hyperparameters"]
         model = fit(contract, family, hyperparameters, seed, known(part, share))
-        with threadpool_limits(1, user_api="openmp"):
+        with one_thread():
             return scores_of(contract.task.output(), model, part.asked[contract.features])
 
     shares = [

@@ -12,7 +12,6 @@ import pandas as pd
 from joblib import Parallel, delayed
 from pydantic import Field, PositiveInt, TypeAdapter, model_validator
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.folds import Folds
@@ -20,6 +19,7 @@ from kedro_mlops.contract.sample import draw
 from kedro_mlops.contract.timeline import LEAST_OF_WINDOW, Side, Splits, timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
+from kedro_mlops.core.threads import one_thread
 from kedro_mlops.core.time_params import AsOf, Parameters, Window
 from kedro_mlops.core.wording import some_of_text
 from kedro_mlops.measures.drift_profile import profile
@@ -267,7 +267,7 @@ def fit(
     width = n_coefficients(known, rows)
     model = family.build(contract.task, known, hyperparameters, seed, width)
     # sums depend, in their last digits, on the number of threads that share them
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         return model.fit(rows[contract.features], rows[contract.label])
 
 
@@ -344,7 +344,7 @@ def fit_loss_estimate(
     known = informative(contract, rows)
     model = loss_estimate(known, output.score_columns(), len(rows), seed)
     # sums depend, in their last digits, on the number of threads that share them
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         return model.fit(rows, task.row_loss(task.labels(test[contract.label]), scores))
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import optuna
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.core.threads import one_thread
 from kedro_mlops.models.families import Families, Hyperparameters
 from kedro_mlops.models.folded import in_order
 from kedro_mlops.models.package import scores_of
@@ -181,7 +181,7 @@ class Search:
             model = fit(
                 self.contract, self.families[family], hyperparameters, self.seed, part.known
             )
-            with threadpool_limits(1, user_api="openmp"):
+            with one_thread():
                 predictions.append(scores_of(output, model, part.asked[self.contract.features]))
             labels = self.task.labels(part.asked[self.contract.label])
             losses.append(self.task.row_loss(labels, predictions[-1]))
