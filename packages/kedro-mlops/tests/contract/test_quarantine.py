@@ -276,7 +276,7 @@ def found_wrong(entries: list[dict[str, Any]]) -> Counter:
 
 
 @given(DIRTY_TICKETS)
-@settings(queried, max_examples=30)
+@settings(queried, max_examples=20)
 def test_what_is_wrong_is_quarantined_and_why_and_the_rest_is_read_as_it_is_said(changes):
     raw = tickets(*changes)
 

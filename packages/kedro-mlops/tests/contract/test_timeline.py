@@ -21,7 +21,7 @@ from kedro_mlops.core.time_params import AsOf, Horizon
 AS_OF, HORIZON, NEVER = AsOf("2024-05-01"), Horizon(days=7), pd.Timestamp("2024-05-01")
 SPLITS = Splits(validation_days=1, test_days=1)
 SIDES = ["train", "validation", "test", "later"]
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=12, deadline=None)
 
 
 def md5(*keys):

@@ -1,7 +1,6 @@
 """Tables of few rows: each is measured by a model that has not learned from it."""
 
 import hashlib
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,7 +41,7 @@ NOTHING = pd.DataFrame()
 LINEAR = {"classifier": "logistic_regression", "regressor": "ridge"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def few(parameters: dict[str, Any]) -> Modelling:
     """Parameters by which few rows are cross-validated, and few trials made."""
     params = Modelling(**parameters["modelling"])
@@ -208,11 +207,14 @@ def test_trials_that_are_behind_are_given_up_and_the_same_ones_again(few: Modell
     assert_frame_equal(tuned_known, tuned)
 
 
-@pytest.fixture
-def saved(few: Modelling, tmp_path: Path) -> tuple[Trained, list[pd.DataFrame], ModelPackage]:
+@pytest.fixture(scope="module")
+def saved(
+    few: Modelling, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Trained, list[pd.DataFrame], ModelPackage]:
     windows, trained = learned(LOANS, loans(200), few)
-    trained.candidate.write(tmp_path)
-    return trained, windows, ModelPackage.read(tmp_path)
+    folder = tmp_path_factory.mktemp("saved")
+    trained.candidate.write(folder)
+    return trained, windows, ModelPackage.read(folder)
 
 
 def test_a_package_keeps_the_models_of_all_folds(saved: Any) -> None:
