@@ -1,12 +1,14 @@
 """What is counted says what rows say."""
 
+from itertools import pairwise
+
 import ibis
 import numpy as np
 import pandas as pd
 import pytest
 from example.factories import COLUMNS
 
-from kedro_mlops.measures.counted import Counted, see
+from kedro_mlops.measures.counted import Counted, see, see_parts
 from kedro_mlops.measures.metrics import Bootstrap, Scored, measure
 
 BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
@@ -69,6 +71,20 @@ def test_the_same_rows_in_another_order_give_the_same_figures(
     again = see(COLUMNS, ibis.memtable(shuffled)).known
 
     assert measure(again, BOOTSTRAP) == measure(counted, BOOTSTRAP)
+
+
+def test_days_that_are_counted_together_say_what_they_say_alone(rows: pd.DataFrame) -> None:
+    table = ibis.memtable(rows)
+    days = [pd.Timestamp(day) for day in ("2013-04-01", "2013-04-20", "2013-05-01", "2013-06-01")]
+    ends = list(pairwise(days))
+
+    parts = list(see_parts(COLUMNS, table, TIME, ends))
+
+    assert sum(len(part.all) for part in parts) == N_ROWS
+    for (since, until), part in zip(ends, parts, strict=True):
+        alone = see(COLUMNS, table.filter(table[TIME] >= since, table[TIME] < until))
+        assert len(part.all) == len(alone.all)
+        assert measure(part.known, BOOTSTRAP) == measure(alone.known, BOOTSTRAP)
 
 
 def test_confusion_and_calibration_are_those_of_the_rows(

@@ -7,7 +7,7 @@ cells. A cell is so narrow that ROC AUC and average precision differ by less tha
 and Brier score by less than 1e-5.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import ibis
@@ -25,6 +25,8 @@ from .metrics import Bootstrap, Scored, draw_blocks, parts_of
 CELLS = 1000 * CALIBRATION_BINS
 # scores are added up as whole numbers: the sum of fractions depends on the order, which is chance
 UNIT = 2**32
+
+Ends = tuple[pd.Timestamp, pd.Timestamp]
 
 
 @dataclass(frozen=True)
@@ -74,38 +76,79 @@ def see(contract: Columns, labelled: ir.Table) -> Seen:
         contract: What was predicted.
         labelled: Keys, moment, all that was told, and the label, missing where it is not known.
     """
-    if contract.task.countable and contract.has_time:
-        return _count(contract, labelled)
+    if _is_countable(contract):
+        return _seen(contract, *_count(contract, labelled))
     rows: pd.DataFrame = labelled.order_by(contract.keys).to_pandas()
     known = rows.dropna(subset=[contract.label])
     return Seen(Scored.of_scores(contract, rows), Scored.of(contract, known), rows)
 
 
-def _count(contract: Columns, labelled: ir.Table) -> Seen:
+def see_parts(
+    contract: Columns, labelled: ir.Table, moment: str, days: Sequence[Ends]
+) -> Iterator[Seen]:
+    """The same of each of some days, which are counted together.
+
+    Args:
+        contract: What was predicted.
+        labelled: As ``see`` has it.
+        moment: The column that says of which day a row is.
+        days: The first days, and those after the last ones.
+    """
+    if not _is_countable(contract):
+        for since, until in days:
+            at = labelled[moment]
+            part = labelled.filter(at >= ibis.literal(since), at < ibis.literal(until))
+            yield see(contract, part)
+        return
+    found, *blocks = _count(contract, labelled)
+    for since, until in days:
+        here = found[found["block"].between(since, until, inclusive="left")]
+        parts = [of[(of >= since) & (of < until)] for of in blocks]
+        yield _seen(contract, here, *parts)
+
+
+def _is_countable(contract: Columns) -> bool:
+    return contract.task.countable and contract.has_time
+
+
+def _seen(
+    contract: Columns, found: pd.DataFrame, all_days: pd.DatetimeIndex, known: pd.DatetimeIndex
+) -> Seen:
+    by_label = found.dropna(subset=["label"])
+    return Seen(
+        _alike(contract, found, all_days, ["cell"]),
+        _alike(contract, by_label, known, ["cell", "label", "decision"]),
+    )
+
+
+def _count(
+    contract: Columns, labelled: ir.Table
+) -> tuple[pd.DataFrame, pd.DatetimeIndex, pd.DatetimeIndex]:
+    """Groups of rows that are alike; and the days of all rows, and of those with a label."""
     [score, decision] = (labelled[told.name] for told in contract.task.output().told)
-    block = labelled[contract.event_time].truncate("D")
     groups = labelled.group_by(
-        block=block,
+        block=labelled[contract.event_time].truncate("D"),
         label=labelled[contract.label],
         cell=(score * CELLS).floor().cast("int32"),
         decision=decision.cast("int8"),
     )
     total = (score * UNIT).round().cast("int64").sum()
     found: pd.DataFrame = groups.aggregate(n=labelled.count(), total=total).to_pandas()
-    known = labelled.filter(labelled[contract.label].notnull())
-    by_label = found.dropna(subset=["label"])
-    return Seen(
-        _alike(contract, found, _blocks(contract, labelled), ["cell"]),
-        _alike(contract, by_label, _blocks(contract, known), ["cell", "label", "decision"]),
-    )
+    return found, *_blocks(contract, labelled)
 
 
-def _blocks(contract: Columns, rows: ir.Table) -> pd.DatetimeIndex:
-    """The days of rows, in the order in which these would come if they were ordered by key."""
+def _blocks(contract: Columns, rows: ir.Table) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """Days, in the order in which they would come if rows, or those with a label, were by key."""
     key = ibis.struct({f"key{i}": rows[name] for i, name in enumerate(contract.keys)})
-    days = rows.group_by(day=rows[contract.event_time].truncate("D")).aggregate(first=key.min())
-    found: pd.DataFrame = days.order_by("first").select("day").to_pandas()
-    return pd.DatetimeIndex(found["day"])
+    days = rows.group_by(day=rows[contract.event_time].truncate("D")).aggregate(
+        first=key.min(), known=key.min(where=rows[contract.label].notnull())
+    )
+    days = days.cache()
+    ordered = [
+        days.filter(days[name].notnull()).order_by(name).select("day").to_pandas()["day"]
+        for name in ("first", "known")
+    ]
+    return pd.DatetimeIndex(ordered[0]), pd.DatetimeIndex(ordered[1])
 
 
 def _alike(

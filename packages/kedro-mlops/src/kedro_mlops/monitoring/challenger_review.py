@@ -1,6 +1,8 @@
 """Whether a challenger that is tried on live rows may go on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ibis.expr.types as ir
@@ -74,7 +76,7 @@ def judge_challenger(
     past = past_challenger_reviews.reindex(columns=RECORDED)
     stops = past[past["outcome"] == "stop"]
     stopped = dict(zip(stops["challenger"], stops["reasons"], strict=True))
-    labels = known_labels(contract, model_input, as_of, horizon).cache()
+    labels = partial(known_labels, contract, model_input, as_of, horizon)
     rows = _live_rows(contract, served, as_of, horizon)
     contest = _contest(contract, rows, champion, labels)
     if contest is None:
@@ -102,7 +104,7 @@ def _live_rows(contract: Columns, served: ir.Table, as_of: AsOf, horizon: Horizo
 
 
 def _contest(
-    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, labels: ir.Table
+    contract: Columns, rows: pd.DataFrame, champion: ModelPackage, labels: Callable[[], ir.Table]
 ) -> Contest | None:
     """The newest challenger against the champion; none if nobody challenges it."""
     is_challenger = (rows["variant"] != CHAMPION) & (rows["model_version"] != champion.version)
@@ -114,7 +116,8 @@ def _contest(
     meanwhile = rows["predicted_at"].between(tried["predicted_at"].min(), last["predicted_at"])
     of_champion = (rows["variant"] == CHAMPION) & (rows["model_version"] == champion.version)
     answered = rows[of_champion if variant == SHADOW else of_champion & meanwhile]
-    one, other = (_labelled(contract, part, labels) for part in (tried, answered))
+    known = labels()
+    one, other = (_labelled(contract, part, known) for part in (tried, answered))
     if variant == SHADOW:
         both = one[contract.keys].merge(other[contract.keys], on=contract.keys)
         one, other = (both.merge(part, on=contract.keys) for part in (one, other))

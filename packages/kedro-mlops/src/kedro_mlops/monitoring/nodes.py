@@ -11,6 +11,7 @@ from ibis import _
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.repeated import repeated_keys
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.contract.timeline import timeline_of
@@ -118,8 +119,7 @@ def join_labels(
     by_key = known_labels(contract, model_input, as_of, horizon)
     if not contract.has_time:
         # the others are those that models learn from
-        by_key = by_key.semi_join(predictions, contract.keys)
-    by_key = by_key.cache()
+        by_key = by_key.semi_join(predictions, contract.keys).cache()
     joined = predictions.left_join(by_key, contract.keys, rname=own("{name}"))
     compared = [*contract.segments, *contract.protected]
     told = [each.name for each in contract.task.output().told]
@@ -145,6 +145,12 @@ def known_labels(
     """
     timeline = timeline_of(contract)
     labels = contract.outcomes(timeline.labelled(model_input, as_of, horizon))
+    if repeated_keys(labels, contract.keys) == (0, 0):
+        # groups would be as many as the rows, and in memory
+        alone = {N_LABELS: ibis.literal(1, "int64"), AGREE: ibis.literal(value=True)}
+        later = timeline.came_later(labels).cast("int64")
+        compared = [contract.label, *contract.only_compared]
+        return labels.select(*contract.keys, *compared, **alone, **{N_LATER: later})
     by_key = labels.group_by(contract.keys).aggregate(
         {
             N_LABELS: _.count(),
@@ -154,12 +160,16 @@ def known_labels(
             **{name: _[name].max() for name in (contract.label, *contract.only_compared)},
         }
     )
-    return by_key.mutate({contract.label: _[AGREE].ifelse(_[contract.label], ibis.null())})
+    agreed = {contract.label: _[AGREE].ifelse(_[contract.label], ibis.null())}
+    return by_key.mutate(agreed).cache()
 
 
 def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict[str, int]:
     predicted = predictions.select(*contract.keys, **{PREDICTED: ibis.literal(value=True)})
-    met = by_key.left_join(predicted, contract.keys, rname=own("{name}")).aggregate(
+    labels = by_key.select(*contract.keys, contract.label)
+    # a constant of the other side would be one of all rows
+    met = labels.outer_join(predicted, contract.keys, rname=own("{name}")).aggregate(
+        n=_[PREDICTED].count(),
         known=_[contract.label].count(where=_[PREDICTED].notnull()),
         unknown=_.count(where=_[PREDICTED].isnull()),
     )
@@ -168,10 +178,8 @@ def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict
         repeated=(_[N_LABELS] - 1).sum(where=_[AGREE]),
         contradicting=_[N_LABELS].sum(where=~_[AGREE]),
     )
-    [[all_rows], [counted], [matched]] = (
-        table.to_pyarrow().to_pylist() for table in (predictions.aggregate(n=_.count()), found, met)
-    )
-    n, known = all_rows["n"], matched["known"]
+    [[counted], [matched]] = (table.to_pyarrow().to_pylist() for table in (found, met))
+    n, known = matched["n"], matched["known"]
     account = {"predictions": n, "known": known, "pending": n - known}
     others = counted | {"unknown": matched["unknown"]}
     return account | {name: int(count or 0) for name, count in others.items()}

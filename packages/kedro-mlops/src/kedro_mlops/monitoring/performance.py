@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import listed, names_in
-from kedro_mlops.measures.counted import Seen, see
+from kedro_mlops.measures.counted import Seen, see, see_parts
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
 from kedro_mlops.measures.metrics import (
     Bootstrap,
@@ -104,10 +103,10 @@ def measure_windows(
         metrics, and those that are estimated without labels, with intervals.
     """
     rows, task = [], contract.task
-    for (start, end), part in drift.groupby(["window_start", "window_end"], sort=True):
-        moment, ends = labelled[timeline_of(contract).moment], (str(start), str(end))
-        since, until = (ibis.literal(pd.Timestamp(day)) for day in ends)
-        seen = see(contract, labelled.filter(moment >= since, moment < until))
+    parts = list(drift.groupby(["window_start", "window_end"], sort=True))
+    ends = [(pd.Timestamp(str(start)), pd.Timestamp(str(end))) for (start, end), _ in parts]
+    all_seen = see_parts(contract, labelled, timeline_of(contract).moment, ends)
+    for ((start, end), part), seen in zip(parts, all_seen, strict=True):
         known, n_predictions = seen.known, len(seen.all)
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
