@@ -6,10 +6,12 @@ layout do not count. Where a name leads nowhere, all of the module counts.
 """
 
 import ast
+import gc
 import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -147,46 +149,29 @@ class _Module:
         self.name = name
         self._file = file
         self._package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        self._definitions: dict[str, list[ast.stmt]] = defaultdict(list)
-        self._effects: list[ast.stmt] = []
-        self._dumped: dict[str | None, list[str]] = {}
-        body = ast.parse(file.read_bytes(), str(file)).body
-        self.imports = self._imports_in(_outside_of_definitions(body))
-        for statement in body:
-            self._sort(statement)
+        with _uncollected():
+            body = ast.parse(file.read_bytes(), str(file)).body
+            self.imports = self._imports_in(_outside_of_definitions(body))
+            # no tree is kept: the collector of garbage would look at it as long as nodes run
+            self._parts = {part: self._read(made_of) for part, made_of in _sorted(body).items()}
 
-    def _sort(self, statement: ast.stmt) -> None:
-        match statement:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                self._definitions[statement.name].append(statement)
-                if not all(map(_is_plain, statement.decorator_list)):
-                    self._effects.append(statement)
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                self._definitions[name].append(statement)
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                self._definitions[name].append(statement)
-            case ast.Import() | ast.ImportFrom():
-                pass
-            case ast.Expr(value=ast.Constant()):
-                pass  # what it says of itself
-            case _:
-                self._effects.append(statement)
+    def _read(self, statements: list[ast.stmt]) -> "_Part":
+        names = _Names()
+        for statement in statements:
+            names.visit(statement)
+        texts = {ast.dump(statement) for statement in statements}
+        return _Part(texts, names.found, self._imports_in(names.imports))
 
     def defines(self, name: str) -> bool:
         """Whether a name is defined here, and not imported."""
-        return name == EFFECTS or name in self._definitions
+        return name in self._parts
 
     def digest(self, names: Iterable[str | None]) -> str:
         """Hash of the text of some definitions, and of the files beside that are not Python."""
-        texts = {text for name in names for text in self._texts(name)}
+        texts = {text for name in names for part in self._parts_of(name) for text in part.texts}
         digest = hashlib.sha256("\n".join(sorted(texts)).encode())
         digest.update(self._beside)
         return digest.hexdigest()[:DIGITS]
-
-    def _texts(self, name: str | None) -> list[str]:
-        if name not in self._dumped:
-            self._dumped[name] = [ast.dump(statement) for statement in self._statements(name)]
-        return self._dumped[name]
 
     @cached_property
     def _beside(self) -> bytes:
@@ -197,22 +182,21 @@ class _Module:
                 digest.update(file.name.encode() + file.read_bytes())
         return digest.digest()
 
-    def _statements(self, name: str | None) -> list[ast.stmt]:
+    def _parts_of(self, name: str | None) -> list["_Part"]:
         if name is None:
-            return [*(s for found in self._definitions.values() for s in found), *self._effects]
-        return self._effects if name == EFFECTS else self._definitions.get(name, [])
+            return [*self._parts.values()]
+        return [self._parts[name]] if name in self._parts else []
 
     def named_by(self, name: str | None) -> set[str]:
         """The import paths of what a definition names."""
-        paths, names = set[str](), _Names()
-        for statement in self._statements(name):
-            names.visit(statement)
-        imports = self.imports | self._imports_in(names.imports) if names.imports else self.imports
-        for chain in names.found:
+        paths, parts, imports = set[str](), self._parts_of(name), self.imports
+        for part in parts:
+            imports = imports | part.imports if part.imports else imports
+        for chain in {chain for part in parts for chain in part.names}:
             first, *rest = chain.split(".")
             if first in imports:
                 paths.add(".".join([imports[first], *rest]))
-            elif first in self._definitions:
+            elif first in self._parts:
                 paths.add(f"{self.name}.{first}")
         return paths | {path for bound, path in imports.items() if bound.endswith("*")}
 
@@ -248,6 +232,54 @@ class _Module:
         base = self._package.split(".")
         base = base[: len(base) - node.level + 1]
         return ".".join([*base, *([node.module] if node.module else [])])
+
+
+class _Part(NamedTuple):
+    """A definition, or what a module does when it is imported.
+
+    Attributes:
+        texts: What is written.
+        names: The names that are used, as ``_Names`` finds them.
+        imports: What it imports itself, by the names that it is bound to.
+    """
+
+    texts: set[str]
+    names: set[str]
+    imports: dict[str, str]
+
+
+def _sorted(body: list[ast.stmt]) -> dict[str, list[ast.stmt]]:
+    """The statements of a module by what they define, and those that have effects."""
+    parts: dict[str, list[ast.stmt]] = defaultdict(list, {EFFECTS: []})
+    for statement in body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                parts[statement.name].append(statement)
+                if not all(map(_is_plain, statement.decorator_list)):
+                    parts[EFFECTS].append(statement)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                parts[name].append(statement)
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                parts[name].append(statement)
+            case ast.Import() | ast.ImportFrom():
+                pass
+            case ast.Expr(value=ast.Constant()):
+                pass  # what it says of itself
+            case _:
+                parts[EFFECTS].append(statement)
+    return parts
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of garbage, of which there is none, and which would run many times."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Names(ast.NodeVisitor):
