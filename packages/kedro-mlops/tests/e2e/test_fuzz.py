@@ -29,7 +29,7 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.json_records import json_records
 
 KEY = "the-key-of-the-fuzz-tests"
-N_REQUESTS, N_CLIENTS = 20_000, 32
+N_REQUESTS, N_CLIENTS = 10_000, 32
 N_WITHOUT_KEY = 1000
 N_EXAMPLES = 60
 # mutations that leave a request right

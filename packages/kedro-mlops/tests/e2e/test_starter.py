@@ -24,9 +24,9 @@ PARTS = {"kubernetes": True, "grafana": True, "replay": True, "notebooks": True}
 FOREIGN = re.compile(r"flight|airport|carrier|departure|kedro-mlops-template", re.I)
 # as people delete them; what only names them stays
 FOLDERS = ["deploy/kubernetes", "deploy/grafana", "notebooks", "src/{}/pipelines/replay"]
+NAMED, NODES = "tests/test_catalog.py tests/test_links.py", "tests/data_engineering/test_nodes.py"
 # promtool takes its time, and asks neither of them
-QUICK = "tests/deploy tests/test_catalog.py tests/test_links.py"
-QUICK += " --ignore tests/deploy/test_prometheus.py"
+QUICK = f"tests/deploy {NAMED} --ignore tests/deploy/test_prometheus.py"
 LONG_NAME = "a project name of 30 characters"[:30].strip()
 
 Make = Callable[..., Path]
@@ -131,12 +131,14 @@ def test_without_data_a_run_says_what_to_type(churn: Project) -> None:
 def test_its_own_tests_pass_and_lint_is_content(churn: Project) -> None:
     churn.must("make lint", timeout=600)
     churn.must("make secrets")
-    churn.must("make test", timeout=900)
+    # they are few: a second process would import as much for half of them
+    churn.must("make test ARGS='--numprocesses 0'", timeout=900)
 
 
 AUTHOR = {
     f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
+SHORT = "modelling: { cross_validation: { folds: 3, more_trials: 1 } }\n"
 # which share of those with such a contract leave
 N_CUSTOMERS, LEAVE = 80, {"monthly": 0.5, "yearly": 0.1}
 
@@ -160,6 +162,8 @@ def test_from_nothing_to_an_answer_by_what_the_readme_says(churn: Project, tmp_p
     keep, adopt, learn, serve, *_ = commands((project.folder / "README.md").read_text())
     shutil.rmtree(project.folder / ".git")
     write_customers(project.folder / "customers.csv")
+    # a person's own settings: what more trials are worth is no matter here
+    (project.folder / "conf/local/parameters.yml").write_text(SHORT)
     began, port = time.monotonic(), free_port()
 
     project.must(keep, **AUTHOR)
@@ -233,9 +237,10 @@ def test_the_example_may_stay_without_replays(new: Make, tmp_path: Path) -> None
     assert not [path for path in named if not path.startswith((".venv", "packages"))]
     assert "replay" not in project.must("kedro registry list")
     is_formatted(project.folder)
-    project.must(
-        f"lint-imports && pytest -q tests/test_contracts.py tests/data_engineering {QUICK}"
-    )
+    # what is deployed is the same with replays and without
+    project.must(f"lint-imports && pytest -q tests/test_contracts.py {NODES} {NAMED}")
+    # the others take longer, and what could go with replays is what they are made of
+    project.must("pytest -q --setup-plan tests/data_engineering")
 
 
 def test_or_by_removing_folders(churn: Project, tmp_path: Path) -> None:
