@@ -8,7 +8,8 @@ times its drift alone; of data engineering, our share of what pandas takes. What
 champions that come while the service runs (``--only swaps``). And what is estimated without labels
 beside what turned out, and intervals (``--only estimates``), and how well few rows are learned
 (``--only quality``), and how a table is profiled that becomes a project (``--only adoption``, with
-``--copies 30`` ten million rows), which need no run.
+``--copies 30`` ten million rows), which need no run. What ten times as many rows take is measured
+only if asked for (``--only growth``).
 """
 
 import argparse
@@ -18,6 +19,7 @@ from benchmarks import (
     data_engineering,
     engine,
     estimates,
+    growth,
     monitoring,
     quality,
     scoring,
@@ -36,7 +38,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--only", choices=PARTS, help="measure just this part")
+    arguments.add_argument("--only", choices=(*PARTS, "growth"), help="measure just this part")
     arguments.add_argument("--copies", type=int, default=10, help="how often the data is repeated")
     arguments.add_argument("--seconds", type=float, default=10, help="length of each load")
     arguments.add_argument("--rounds", type=int, default=3, help="loads of each kind, in turns")
@@ -54,6 +56,8 @@ def main() -> None:
             monitoring.measure(options.copies)
         elif part == "adoption":
             adoption.measure(options.copies)
+        elif part == "growth":
+            growth.measure(options.copies)
         elif part == "estimates":
             estimates.measure()
         elif part == "quality":
