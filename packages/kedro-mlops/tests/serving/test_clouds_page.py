@@ -1,6 +1,7 @@
 """What the page tells to type for clouds: variables, paths and ports that the service knows."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,8 @@ import yaml
 from kedro_mlops.serving.clouds import SAGEMAKER_PORT, routes_of
 from kedro_mlops.serving.paths import INNER, PREDICT, READY
 from kedro_mlops.serving.settings import Settings
-from tests.deploy.metrics import DEPLOY
 
-PAGE = (DEPLOY.parent / "docs/clouds.md").read_text()
+PAGE = (Path(__file__).parents[4] / "docs/clouds.md").read_text()
 # BentoML's
 OTHERS = {"BENTOML_PORT"}
 
