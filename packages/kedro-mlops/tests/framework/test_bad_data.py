@@ -1,5 +1,6 @@
 """Which failures are of the data; with the real errors of engine and libraries."""
 
+import duckdb
 import ibis
 import pandas as pd
 import pytest
@@ -188,6 +189,16 @@ def test_what_is_no_failure_of_the_data_leaves_the_decision_as_it_was(catalog, f
 
     assert catalog.load("retrain_decision") == BEFORE
     assert catalog.load("alerts") == []
+
+
+def test_a_table_for_which_the_engine_may_not_take_enough_memory_is_no_bad_data():
+    node = Node(land, "raw", "landed", namespace=NAMESPACE)
+    error = DatasetError("Failed while loading.")
+    assert as_bad_data(error, node, "raw") is not None
+
+    error.__cause__ = duckdb.OutOfMemoryException("failed to allocate")
+
+    assert as_bad_data(error, node, "raw") is None
 
 
 def test_errors_of_other_pipelines_keep_their_traceback(catalog):

@@ -54,6 +54,19 @@ def test_expected_errors_end_with_their_message_and_the_next_step(
     assert "Traceback" not in result.output
 
 
+def test_an_engine_that_may_not_take_enough_memory_names_what_limits_it() -> None:
+    def fail() -> None:
+        engine = duckdb.connect(config={"memory_limit": "20MB", "temp_directory": ""})
+        engine.sql("SELECT list(i) FROM range(9_000_000) t(i)").fetchall()
+
+    result = CliRunner().invoke(command(fail))
+
+    assert result.exit_code == 1
+    assert "Out of Memory Error: failed to allocate" in result.output
+    assert "`memory_limit` says, in conf/base/globals.yml: raise it" in result.output
+    assert "SET temp_directory" not in result.output
+
+
 def test_errors_that_nobody_expected_keep_their_traceback() -> None:
     bug = ZeroDivisionError("a bug")
 

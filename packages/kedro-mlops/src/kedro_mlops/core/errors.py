@@ -25,6 +25,11 @@ def causes_of(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an engine may not take the memory that it needs; DuckDB need not be imported."""
+    return any(type(cause).__name__ == "OutOfMemoryException" for cause in causes_of(error))
+
+
 def suggestion(name: str, known: Sequence[str]) -> str:
     """What a misspelt name may have meant."""
     close = difflib.get_close_matches(name, known, n=1)

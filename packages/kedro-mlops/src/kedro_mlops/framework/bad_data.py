@@ -6,7 +6,7 @@ from kedro.io import DatasetError
 from kedro.pipeline.node import Node
 from kedro.validation import DataValidationError
 
-from kedro_mlops.core.errors import BadDataError, ProjectError, causes_of
+from kedro_mlops.core.errors import BadDataError, ProjectError, causes_of, is_out_of_memory
 
 # the pipeline that works with what comes from outside
 NAMESPACE = "data_engineering"
@@ -39,7 +39,7 @@ def as_bad_data(
             return cause
     if isinstance(error, DataValidationError):
         return BadDataError(str(error))
-    if node is None or node.namespace != NAMESPACE:
+    if node is None or node.namespace != NAMESPACE or is_out_of_memory(error):
         return None
     if any(isinstance(cause, ProjectError) for cause in causes):
         return None

@@ -20,7 +20,7 @@ from kedro.framework.cli.utils import KedroCliError
 from kedro.io import DatasetError
 from kedro.validation import DataValidationError, ParameterValidationError
 
-from kedro_mlops.core.errors import ProjectError, causes_of
+from kedro_mlops.core.errors import ProjectError, causes_of, is_out_of_memory
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.storage import is_of_store
 from kedro_mlops.core.wording import in_environment
@@ -61,13 +61,24 @@ def explained(
                 if interrupted.is_set() or _is_interrupted(error):
                     click.echo(f"\nStopped. {unchanged}", err=True)
                     sys.exit(INTERRUPTED)
-                if not (isinstance(error, EXPECTED) or is_of_store(error)):
+                if not _is_expected(error):
                     raise
                 logging.getLogger("kedro_mlops.traceback").error("Failed", exc_info=error)
-                said = in_environment(f"{error}{next_step(error)}", _environment())
+                said = in_environment(_in_words(error), _environment())
                 raise click.ClickException(said) from error
 
     return wrapper
+
+
+def _is_expected(error: BaseException) -> bool:
+    return isinstance(error, EXPECTED) or is_of_store(error) or is_out_of_memory(error)
+
+
+def _in_words(error: BaseException) -> str:
+    if is_out_of_memory(error):
+        # what follows in its words is about other ways to use it than ours
+        return f"{str(error).partition(chr(10))[0]}. {_ABOUT_MEMORY}"
+    return f"{error}{next_step(error)}"
 
 
 def tell_kedros_errors() -> None:
@@ -127,6 +138,10 @@ _NEXT_STEPS: dict[type[BaseException], str] = {
 }
 
 
+_ABOUT_MEMORY = (
+    "The engine may take no more than `memory_limit` says, in conf/base/globals.yml: raise it, for "
+    "example to 4GB. Nothing that was in force has changed."
+)
 _ABOUT_STORE = (
     "That is of the store in globals.yml; what was in force there has not changed. See that it is "
     "the right one, that this machine reaches it, and who it takes this machine for: "
