@@ -31,7 +31,7 @@ TOLD = ("flight_counts", "availability", "label_account", "serving_skew", "perfo
 
 
 # which is worth it for tables as small as these
-COMPILED_LITTLE = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+COMPILED_LITTLE = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"}
 READ = """
 import sys
 from typing import Annotated
