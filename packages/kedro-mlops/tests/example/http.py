@@ -73,9 +73,10 @@ class Running:
 
     def send(self, data: bytes) -> bytes:
         """All that is answered to bytes, until the connection is closed or quiet."""
+        is_one = data.count(b" HTTP/1.") == 1
         with self.connect() as connection:
             connection.sendall(data)
-            return read_all(connection)
+            return read_all(connection, after_answer=0.25 if is_one else None)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> "Response":
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -108,15 +109,27 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
-def read_all(connection: socket.socket, quiet_seconds: float = 1.0) -> bytes:
+def read_all(
+    connection: socket.socket, quiet_seconds: float = 1.0, after_answer: float | None = None
+) -> bytes:
+    """All that comes until it is quiet: for how long, may be said for when one answer is whole."""
     connection.settimeout(quiet_seconds)
-    parts = []
+    data = b""
     try:
         while part := connection.recv(65_536):
-            parts.append(part)
+            data += part
+            if after_answer and _is_whole(data):
+                connection.settimeout(after_answer)
     except (TimeoutError, ConnectionResetError):
         pass
-    return b"".join(parts)
+    return data
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether there is a whole answer of known length."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
+    return length is not None and len(body) >= int(length[1])
 
 
 async def inner_app(scope: Any, receive: Any, send: Any) -> None:
