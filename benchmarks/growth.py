@@ -1,7 +1,7 @@
-"""Measures what ten times as many rows take: the raw flights, checked by their contract.
+"""Measures what ten times as many rows take: the raw flights, checked and made into model input.
 
-Each is a process of its own; seconds are those of the processor. With ``--copies 30`` it is ten
-million rows, and a hundred million, whose file takes 0.7 GB of disk and minutes to write.
+Each is a process of its own; seconds are those of the processor, and by the clock. With
+``--copies 30`` it is ten million rows, and a hundred million, whose files take some 10 GB of disk.
 """
 
 import sys
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import ibis
 
+from benchmarks import data_engineering
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.validation import ContractValidator
 
-SOURCE = Path("data/02_intermediate/screened_flights.parquet")
 CONTRACT = "flight_delays.contracts.RawFlights"
 # as conf/base/globals.yml has it
 MEMORY_LIMIT = "1GB"
@@ -25,29 +25,28 @@ def check(folder: Path) -> None:
     ContractValidator(CONTRACT).validate(engine.read_parquet(folder / "raw.parquet"))
 
 
+PARTS = {
+    "contract check": (__name__, check.__name__),
+    "data engineering": ("benchmarks.data_engineering", data_engineering.in_engine.__name__),
+}
+
+
 def measure(copies: int) -> None:
     """Print seconds and peak memory of so many rows, and of ten times as many."""
-    if not SOURCE.exists():
+    if not (data_engineering.SCREENED / "screened_flights.parquet").exists():
         raise SystemExit("There is no data yet: `make run` makes it.")
-    measured = []
-    print()
+    measured: dict[str, list[float]] = {part: [] for part in PARTS}
+    print(f"\n{'':36}{'processor':>18}{'clock':>12}")
     for times in (copies, 10 * copies):
         with tempfile.TemporaryDirectory() as scratch:
-            n_rows = prepare(Path(scratch), times)
-            _, *figures = measure_apart("benchmarks.growth", check.__name__, Path(scratch))
-        measured.append(figures)
-        print(f"check of {n_rows:13,} rows{text((figures[0], figures[1]))}", flush=True)
-    print(f"{'times':27}{measured[1][0] / measured[0][0]:8.1f}")
-
-
-def prepare(folder: Path, copies: int) -> int:
-    """Write the raw flights many times over, each copy with flight numbers of its own."""
-    engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT)
-    engine.raw_sql(
-        f"COPY (SELECT * EXCLUDE (copy) REPLACE (flight + 10000 * copy AS flight) "
-        f"FROM '{SOURCE}', range({copies}) AS copies(copy)) TO '{folder}/raw.parquet'"
-    )
-    return int(engine.read_parquet(folder / "raw.parquet").count().execute())
+            n_rows = data_engineering.prepare(Path(scratch), times)
+            for part, (module, function) in PARTS.items():
+                clock, *figures = measure_apart(module, function, Path(scratch))
+                measured[part].append(figures[0])
+                named = f"{part}, {n_rows:,} rows"
+                print(f"{named:36}{text((figures[0], figures[1]))}{clock:10.1f} s", flush=True)
+    for part, (few, many) in measured.items():
+        print(f"{part}, times {many / few:.1f}")
 
 
 if __name__ == "__main__":
