@@ -248,7 +248,7 @@ def test_production_is_built_by_kustomize(tmp_path: Path) -> None:
     assert url["valueFrom"]["secretKeyRef"]["name"] == kinds["Secret"]["metadata"]["name"]
     assert kinds["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == 3
     release = build(Kubectl(), folder, NEXT)
-    assert release.text.count(f"image: {NEXT}") == 2
+    assert release.text.count(f'"image": "{NEXT}"') == 2
     assert release.namespace == "flight-delays"
     assert release.address == "http://flight-delays"
     assert keep(folder, NEXT)

@@ -543,6 +543,16 @@ def test_what_has_not_won_is_not_promoted(catalog, promoted, models, built, revi
     assert serving(catalog) == "2013-a"
 
 
+def test_what_has_won_and_is_no_model_here_is_told_and_not_promoted(
+    catalog, promoted, built, reviewed, caplog
+):
+    promoted("a")
+    reviewed("promote", challenger="2013-of-another-environment")
+
+    assert promote_winner(catalog) is None
+    assert "2013-of-another-environment has won its trial, and is no model" in caplog.text
+
+
 def test_what_has_won_against_another_champion_or_was_rolled_back_is_not_promoted(
     catalog, promoted, models, stored, built, reviewed
 ):

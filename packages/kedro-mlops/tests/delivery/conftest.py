@@ -17,6 +17,7 @@ from example.cluster import (
     listed,
     pod,
     replicas,
+    running,
 )
 
 from kedro_mlops.delivery.kubectl import Kubectl
@@ -46,6 +47,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         kustomize=[{"says": yaml.safe_dump_all([FRONT, SERVED])}],
         get_replicasets=[listed(before, after, replicas("other", 9, 1, owner="else"))],
         get_pods=[listed(ended, pod("new-1", NEXT, ready=True))],
+        **{"get deployment/parcels": [running(NEXT)]},
         exec=[{"says": "Smoke test passed: it answers.\n"}],
     )
     return found

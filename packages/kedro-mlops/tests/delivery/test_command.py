@@ -74,7 +74,7 @@ def test_a_return_that_fails_has_an_exit_status_of_its_own(
 
     done = ask(overlay, NEXT)
 
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "HAS NOT BEEN SEEN TO END" in done.output
     assert told[0][1]["alerts"][0]["kind"] == "deployment stuck"
 
@@ -101,7 +101,7 @@ def test_a_webhook_that_cannot_be_told_changes_nothing(
 
     done = ask(overlay, NEXT)
 
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "No webhook was told: no credentials" in done.output
 
 
@@ -126,7 +126,7 @@ def test_without_an_image_it_is_the_overlays_own(
 
     ask(overlay)
 
-    assert f"image: {NOW}" in cluster.calls[2][2]
+    assert f'"image": "{NOW}"' in cluster.calls[2][2]
     assert (overlay / "kustomization.yaml").read_text() == text
 
 

@@ -1,8 +1,9 @@
+import copy
 from pathlib import Path
 
 import pytest
 import yaml
-from example.cluster import FRONT, KUSTOMIZATION, NEXT, NOW, SERVED, Cluster
+from example.cluster import FRONT, KUSTOMIZATION, NEXT, NOW, SERVED, TESTED, Cluster
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.delivery.kubectl import Kubectl
@@ -12,7 +13,7 @@ from kedro_mlops.delivery.overlay import Release, build, keep
 def test_the_image_is_that_of_service_and_smoke_test_and_the_cause_is_told(
     release: Release,
 ) -> None:
-    front, served = yaml.safe_load_all(release.text)
+    front, served = yaml.safe_load(release.text)["items"]
 
     pod = served["spec"]["template"]["spec"]
     assert front == FRONT
@@ -34,6 +35,36 @@ def test_without_another_image_it_is_the_one_of_the_overlay(
     cluster: Cluster, overlay: Path
 ) -> None:
     assert build(Kubectl(), overlay, None).image == NOW
+
+
+def test_a_service_of_what_is_elsewhere_is_none_before_the_pods(
+    cluster: Cluster, overlay: Path
+) -> None:
+    elsewhere = {"kind": "Service", "metadata": {"name": "db"}, "spec": {"type": "ExternalName"}}
+    cluster.plays(kustomize=[{"says": yaml.safe_dump_all([elsewhere, FRONT, SERVED])}])
+
+    assert build(Kubectl(), overlay, NEXT).address == "http://parcels:8080"
+
+
+def test_what_kubectl_would_take_for_a_number_stays_text(cluster: Cluster, overlay: Path) -> None:
+    commit = {"kind": "ConfigMap", "metadata": {"name": "of"}, "data": {"commit": "1234e56"}}
+    cluster.plays(kustomize=[{"says": yaml.safe_dump_all([commit, FRONT, SERVED])}])
+
+    assert '"commit": "1234e56"' in build(Kubectl(), overlay, NEXT).text
+
+
+@pytest.mark.parametrize(
+    "before", [[], [{"image": NOW, "command": ["true"]}], [{"image": "other:1", "command": TESTED}]]
+)
+def test_pods_that_would_have_callers_untested_are_refused(
+    cluster: Cluster, overlay: Path, before: list[dict[str, object]]
+) -> None:
+    untested = copy.deepcopy(SERVED)
+    untested["spec"]["template"]["spec"]["initContainers"] = before
+    cluster.plays(kustomize=[{"says": yaml.safe_dump_all([FRONT, untested])}])
+
+    with pytest.raises(ProjectError, match="pods would have callers untested"):
+        build(Kubectl(), overlay, NEXT)
 
 
 @pytest.mark.parametrize(

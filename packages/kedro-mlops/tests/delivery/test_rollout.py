@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from example.cluster import NEXT, NOW, Cluster, listed, pod, replicas
+from example.cluster import NEXT, NOW, Cluster, listed, pod, replicas, running
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.delivery.kubectl import Kubectl
@@ -14,7 +14,8 @@ from kedro_mlops.delivery.rollout import Outcome, Rollout
 
 BUILT, STANDS, LOOKED = "kustomize", "get replicasets", "get pods"
 APPLIED, WAITED, ASKED = "apply", "rollout status", "exec"
-UNDONE = ["rollout undo", "annotate", WAITED, STANDS]
+NEWEST = "get deployment/parcels"
+UNDONE = [NEWEST, "rollout undo", "annotate", WAITED, STANDS]
 BEFORE = [BUILT, STANDS, APPLIED, WAITED]
 LATE = {"fails": "error: timed out waiting for the condition\n"}
 LOST = {"fails": "Unable to connect to the server: dial tcp: i/o timeout\n"}
@@ -163,8 +164,9 @@ def test_what_could_not_be_applied_as_a_whole_is_undone(
 @pytest.mark.parametrize(
     ("plays", "calls"),
     [
-        ({"rollout_undo": [LOST]}, ["rollout undo"]),
-        ({"rollout_status": [{}, LATE]}, UNDONE[:3]),
+        ({NEWEST: [LOST]}, [NEWEST]),
+        ({"rollout_undo": [LOST]}, UNDONE[:2]),
+        ({"rollout_status": [{}, LATE]}, UNDONE[:4]),
         ({"get_replicasets": [listed(replicas(NOW, 3, 2)), LOST]}, UNDONE),
         ({"get_replicasets": [listed(replicas(NOW, 3, 2)), listed()]}, UNDONE),
         (
@@ -260,13 +262,65 @@ def test_who_does_not_wait_for_the_return_is_told_that_it_goes_on(
 def test_the_first_release_of_a_cluster_has_nothing_to_return_to(
     cluster: Cluster, deployed: Callable[[], Outcome]
 ) -> None:
-    cluster.plays(get_replicasets=[listed()], rollout_status=[LATE])
+    failed = listed(pod("new-1", NEXT, ready=False))
+    cluster.plays(get_replicasets=[listed()], get_pods=[failed], rollout_status=[LATE])
 
     outcome = deployed()
 
     assert outcome.status == "returned"
-    assert cluster.asked == [*BEFORE, LOOKED]
+    assert cluster.asked == [*BEFORE, LOOKED, LOOKED]
     assert "Nothing served before" in outcome.said
+
+
+@pytest.mark.parametrize("then", [listed(pod("new-1", NEXT, ready=True)), LOST])
+def test_the_first_release_that_may_have_callers_is_not_said_to_have_none(
+    cluster: Cluster, deployed: Callable[[], Outcome], then: dict[str, str]
+) -> None:
+    ready = listed(pod("new-1", NEXT, ready=True))
+    cluster.plays(get_replicasets=[listed()], exec=[{"fails": "no"}], get_pods=[ready, then])
+
+    outcome = deployed()
+
+    assert outcome.status == "stuck"
+    assert "callers" in outcome.said
+
+
+def test_what_somebody_else_has_deployed_meanwhile_is_not_undone(
+    cluster: Cluster, deployed: Callable[[], Outcome]
+) -> None:
+    other = "registry.test/parcels:3"
+    cluster.plays(get_pods=[listed()], **{NEWEST: [running(other)]})
+
+    outcome = deployed()
+
+    assert outcome.status == "stuck"
+    assert "rollout undo" not in cluster.asked
+    assert f"{other} HAS BEEN DEPLOYED MEANWHILE" in outcome.said
+
+
+def test_where_nothing_was_applied_nothing_is_undone(
+    cluster: Cluster, deployed: Callable[[], Outcome]
+) -> None:
+    cluster.plays(apply=[{"fails": "forbidden"}], **{NEWEST: [running(NOW)]})
+
+    outcome = deployed()
+
+    assert outcome.status == "returned"
+    assert cluster.asked == [BUILT, STANDS, APPLIED, NEWEST, WAITED, STANDS]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no terminals")
+def test_who_was_started_to_outlive_the_terminal_goes_on(
+    cluster: Cluster, deployed: Callable[[], Outcome]
+) -> None:
+    cluster.plays(exec=[{"interrupt": signal.SIGHUP, "then": "goes on"}])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        outcome = deployed()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert outcome.status == "serves"
 
 
 def test_a_release_that_never_got_ready_is_not_what_is_returned_to(

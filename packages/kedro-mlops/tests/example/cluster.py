@@ -22,13 +22,15 @@ with open(folder + "/played") as file:
 play = played[min(n_before, len(played) - 1)]
 if "interrupt" in play:
     os.kill(os.getppid(), play["interrupt"])
-    time.sleep(60)
+    if "then" not in play:
+        time.sleep(60)
 sys.stdout.write(play.get("says", ""))
 sys.stderr.write(play.get("fails", ""))
 sys.exit("fails" in play)
 """
 NOW, NEXT = "registry.test/parcels:1", "registry.test/parcels:2"
 PODS = {"app": "parcels"}
+TESTED = ["python", "-m", "kedro_mlops.serving.smoke_test"]
 SERVED = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -38,7 +40,7 @@ SERVED = {
         "template": {
             "metadata": {"labels": PODS},
             "spec": {
-                "initContainers": [{"name": "smoke-test", "image": NOW}],
+                "initContainers": [{"name": "smoke-test", "image": NOW, "command": TESTED}],
                 "containers": [
                     {"name": "service", "image": NOW},
                     {"name": "beside", "image": "other:1"},
@@ -83,6 +85,12 @@ def pod(name: str, image: str, ready: bool, **status: Any) -> dict[str, Any]:
 
 def listed(*items: dict[str, Any]) -> dict[str, str]:
     return {"says": json.dumps({"items": items})}
+
+
+def running(image: str) -> dict[str, str]:
+    """A Deployment that is to run an image."""
+    template = {"spec": {"containers": [{"image": image}]}}
+    return {"says": json.dumps({"spec": {"template": template}})}
 
 
 @dataclass

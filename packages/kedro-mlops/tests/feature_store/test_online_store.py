@@ -91,3 +91,20 @@ def test_tables_of_the_engine_are_the_same_rows_however_many_go_at_once(
         assert sorted(names) == ["_published", "rates"]
 
     assert len({*hashes}) == 1
+
+
+def test_no_table_is_changed_before_all_are_written(tmp_path: Path) -> None:
+    store, typed = _store(tmp_path / "online.db"), list[str]()
+    store.save({"rates": RATES, "seats": RATES})
+
+    def note(*asked: object) -> None:
+        typed.append(str(asked[2]).split()[0])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    store.save({"rates": RATES, "seats": RATES})
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    # the last one is of what was published
+    *_, last, _ = (number for number, verb in enumerate(typed) if verb == "INSERT")
+    assert typed.count("ALTER") == 2
+    assert typed.index("ALTER") > last

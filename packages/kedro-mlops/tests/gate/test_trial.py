@@ -94,8 +94,10 @@ def test_where_nothing_can_be_compared_the_plan_says_why(
 ) -> None:
     end = pd.Timestamp("2013-04-01")
     learned = earlier.with_record(trained_until=end, evaluated_until=end)
-    plans = plan(None), plan(package), plan(learned)
+    another = earlier.with_record(unit="minutes")
+    plans = plan(None), plan(package), plan(learned), plan(another)
 
-    assert [made.lengths for made in plans] == [{}, {}, {}]
-    for made, why in zip(plans, ("no champion", "same data", "not enough rows"), strict=True):
+    assert [made.lengths for made in plans] == [{}, {}, {}, {}]
+    reasons = ("no champion", "same data", "not enough rows", "another question")
+    for made, why in zip(plans, reasons, strict=True):
         assert why in made.in_words

@@ -110,6 +110,27 @@ def test_promotion_and_rollback_are_taken_and_told(
     assert set(log["variant"]) == {"champion"}
 
 
+def test_a_store_that_does_not_answer_is_asked_again_at_the_next_look(
+    follower, deliveries, second, other, bucket, monkeypatch
+):
+    deliveries.champions = place(f"{bucket}/champion")
+    one, state = follower()
+    look(one)
+    deliveries.promote(second, other)
+
+    def fail(*_):
+        raise TimeoutError("no answer")
+
+    with monkeypatch.context() as while_it_does_not:
+        while_it_does_not.setattr("kedro_mlops.serving.following._read", fail)
+        with pytest.raises(TimeoutError):
+            look(one)
+
+    assert look(one)
+    assert state.served.spec.model_version == other.version
+    assert value(state.metrics.refused) == 0
+
+
 def test_the_same_release_again_changes_nothing(follower, deliveries, first, boosted):
     one, state = follower()
     look(one)

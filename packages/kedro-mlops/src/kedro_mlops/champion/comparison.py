@@ -42,7 +42,10 @@ class Limits:
         if current is None or is_mute(current.estimator) or not catalog.exists(ROWS):
             return None
         contract, table = catalog.load("contract"), catalog.load(ROWS)
-        if not {*current.metadata.features} <= {*table.columns}:
+        known, asked = (chosen.metadata, current.metadata), contract.task.output()
+        if not all(
+            {*each.features} <= {*table.columns} and each.output.answers_as(asked) for each in known
+        ):
             return None  # of a contract that is no more
         rows = _unseen(contract, table, chosen, current)
         if len(rows) < LEAST_ROWS:

@@ -284,7 +284,15 @@ def promote_winner(catalog: Catalog) -> Saved | None:
     beaten = found.champion.model_version if found.champion else None
     if current.version != beaten or found.challenger in current.metadata.withdrawn:
         return None  # it was compared with another champion, or a person has decided since
-    target = find(found.challenger, models(catalog))
+    known = models(catalog)
+    if found.challenger not in {one.version for one in known}:
+        logger.warning(
+            "%s has won its trial, and is no model of this environment any more, so it is not "
+            "promoted here",
+            found.challenger,
+        )
+        return None
+    target = find(found.challenger, known)
     decision = _decided("promote", target, current, " ".join(found.reasons), decided_by=MONITORING)
     _release(catalog, target.package(), decision)
     return champions(catalog)[0]

@@ -243,9 +243,7 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     loop = Loop.of(pipelines)
     with _session(env, params) as session:
         session.run(pipeline_names=_registered(loop.look))
-    if won := history.promote_winner(catalog):
-        click.echo(f"Promoted {won.version}, which has won its trial. The next look is at it.")
-        history.tell_anew(catalog)
+    _promote_winner(catalog)
     if _decided(catalog) != RETRAIN:
         return
     decision = catalog.load("retrain_decision")
@@ -254,6 +252,20 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     with _session(env, {**params, "as_of": as_of}) as session:
         session.run(pipeline_names=_registered(loop.train))
         history.tell_anew(session.load_context().catalog)
+
+
+def _promote_winner(catalog: Any) -> None:
+    """Promote what has won its trial; if that fails, all goes on as before."""
+    from kedro_mlops.champion import history
+
+    try:
+        won = history.promote_winner(catalog)
+    except ProjectError as error:
+        click.echo(f"The challenger that has won its trial is not promoted: {error}", err=True)
+        return
+    if won is not None:
+        click.echo(f"Promoted {won.version}, which has won its trial. The next look is at it.")
+        history.tell_anew(catalog)
 
 
 def _decided(catalog: Any) -> str:

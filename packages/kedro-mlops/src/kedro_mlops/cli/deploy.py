@@ -1,5 +1,6 @@
 """The command ``deploy``: a cluster gets a release, or goes on with the one before."""
 
+import contextlib
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from kedro_mlops.delivery.rollout import Outcome
 
 OVERLAY = Path("deploy/kubernetes/overlays/production")
-RETURNED, STUCK = 1, 2
+# 2 is that of words that were not understood
+RETURNED, STUCK = 1, 3
 described = partial(explained, unchanged="The cluster is as it was, or as it says above.")
 
 
@@ -44,7 +46,7 @@ def deploy(
     IMAGE is REGISTRY/NAME:VERSION or REGISTRY/NAME@DIGEST; without it, the one that the overlay
     names. Each new pod answers rows of which it is known what the model says before it has callers;
     then the service is asked. If anything fails, or is interrupted, the cluster returns to what
-    served before, and the reason is recorded. Exits with 1 then, and with 2 if the return has not
+    served before, and the reason is recorded. Exits with 1 then, and with 3 if the return has not
     been seen to end.
     """
     from kedro_mlops.delivery.kubectl import Kubectl
@@ -57,23 +59,31 @@ def deploy(
     outcome = Rollout(kubectl, release, timeout, click.echo).run()
     if outcome.status != "serves":
         _fail(outcome, release.image, env)
-    click.echo(f"{outcome.said}.")
-    if image and not keep(folder, image):
-        click.echo(f"Name {image} in {overlay}, so that nobody applies the one before.")
-    elif image:
-        click.echo(f"{overlay} names it from now on: commit that.")
+    is_named = keep(folder, image) if image else None
+    _say(f"{outcome.said}.")
+    if is_named is False:
+        _say(f"Name {image} in {overlay}, so that nobody applies the one before.")
+    elif is_named:
+        _say(f"{overlay} names it from now on: commit that.")
 
 
 def _fail(outcome: "Outcome", image: str, env: str | None) -> None:
     said = f"{image} does not serve: {outcome.why}\n{outcome.said}."
-    click.echo(f"Error: {said}", err=True)
+    untold = ""
     try:
         _alert(f"deployment {outcome.status}", said, env)
     except Exception as error:  # noqa: BLE001 - the exit status is what others wait for
-        click.echo(f"No webhook was told: {error}", err=True)
+        untold = f"\nNo webhook was told: {error}"
+    _say(f"Error: {said}{untold}", err=True)
     if outcome.status == "stuck":
         sys.exit(STUCK)
     sys.exit(INTERRUPTED if outcome.is_interrupted else RETURNED)
+
+
+def _say(said: str, err: bool = False) -> None:
+    # whose terminal is gone hears nothing, and all is done the same
+    with contextlib.suppress(OSError):
+        click.echo(said, err=err)
 
 
 def _alert(kind: str, said: str, env: str | None) -> None:

@@ -66,7 +66,10 @@ class Lease:
         if not self._held:
             with self._saying:
                 self._ended.set()
-                self._say(timedelta(0))
+                try:
+                    self._say(timedelta(0))
+                except Exception as error:  # noqa: BLE001 - whatever a driver says; it lapses
+                    logger.warning("%s is not told of the end: %s", self._folder.parent, error)
 
     def _other(self, number: int) -> str | None:
         """Who else is at work, by the newest number."""

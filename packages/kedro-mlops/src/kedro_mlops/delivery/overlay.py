@@ -1,5 +1,6 @@
 """What is applied to a cluster: the manifests of an overlay, with the image of a release."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from .kubectl import Kubectl
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 FILE = "kustomization.yaml"
 HTTP = 80
+# what a pod does before it can have callers
+SMOKE_TEST = ("python", "-m", "kedro_mlops.serving.smoke_test")
 IMAGE = re.compile(
     r"(?P<name>([\w.-]+(:\d+)?/)?[\w./-]+)(:(?P<tag>[\w.-]+)|@(?P<digest>sha256:[0-9a-f]+))"
 )
@@ -64,11 +67,13 @@ def build(kubectl: Kubectl, overlay: Path, image: str | None) -> Release:
     fronts = (
         service
         for service in _of_kind(manifests, "Service")
-        if service["spec"]["selector"].items() <= labels.items()
+        if len(chosen := service["spec"].get("selector", {})) > 0
+        and chosen.items() <= labels.items()
     )
     service = _the_one(fronts, "Service before its pods", overlay)
     [container, *_] = pod["containers"]
     own = container["image"]
+    _refuse_untested(pod, own, overlay)
     image = image or own
     for each in [*pod.get("initContainers", []), *pod["containers"]]:
         if each["image"] == own:
@@ -77,7 +82,8 @@ def build(kubectl: Kubectl, overlay: Path, image: str | None) -> Release:
     selector = spec["selector"]["matchLabels"]
     port = service["spec"]["ports"][0]["port"]
     return Release(
-        text=yaml.safe_dump_all(manifests, sort_keys=False),
+        # of YAML, kubectl takes some texts for numbers that are none here
+        text=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}, default=str),
         namespace=metadata.get("namespace", "default"),
         deployment=metadata["name"],
         image=image,
@@ -85,6 +91,17 @@ def build(kubectl: Kubectl, overlay: Path, image: str | None) -> Release:
         selector=",".join(f"{name}={value}" for name, value in selector.items()),
         address=f"http://{service['metadata']['name']}{'' if port == HTTP else f':{port}'}",
     )
+
+
+def _refuse_untested(pod: dict[str, Any], image: str, overlay: Path) -> None:
+    """Make sure that no pod has callers before it has answered."""
+    before = pod.get("initContainers", [])
+    if not any(one["image"] == image and one.get("command") == [*SMOKE_TEST] for one in before):
+        raise ProjectError(
+            f"In {overlay} no init container runs `{' '.join(SMOKE_TEST)}` by the image of the "
+            "service, so that pods would have callers untested. deploy/kubernetes/base has one "
+            "in projects that are made now."
+        )
 
 
 def keep(overlay: Path, image: str) -> bool:

@@ -5,6 +5,7 @@ manifests: it is so whatever becomes of who has called these steps.
 """
 
 import contextlib
+import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,10 +14,9 @@ from typing import Any, Literal, NamedTuple
 from kedro_mlops.core.errors import ProjectError
 
 from .kubectl import Kubectl, KubectlError
-from .overlay import CHANGE_CAUSE, Release
+from .overlay import CHANGE_CAUSE, SMOKE_TEST, Release
 from .pods import is_ready, of_image, why_not_ready
 
-SMOKE_TEST = ("python", "-m", "kedro_mlops.serving.smoke_test")
 REVISION = "deployment.kubernetes.io/revision"
 RETURN_SECONDS = 300
 MOST_SAID = 400
@@ -111,27 +111,71 @@ class Rollout:
 
     def _return(self, before: Standing | None, why: str) -> Outcome:
         """Go back to what served, wait for it, and leave the reason there."""
-        release, why = self._release, " ".join(why.split())[:MOST_SAID]
-        if before is None:
-            said = f"Nothing served before {release.image}, and no pod that fails has callers"
-            return Outcome("returned", why, f"{said}; mend it, and deploy again")
+        # to go back takes a few requests, and is not interrupted
+        with _answering(signal.SIG_IGN):
+            why = " ".join(why.split())[:MOST_SAID]
+            if before is None:
+                return self._without_way_back(why)
+            stuck = self._go_back(before, why)
+        return stuck or self._wait_for(before, why)
+
+    def _go_back(self, before: Standing, why: str) -> Outcome | None:
+        """Undo the release; what stands, if that cannot be done."""
+        release = self._release
+        self._say(f"{release.image} does not serve: {why}\nReturning to {before.image}")
         try:
-            self._say(f"{release.image} does not serve: {why}\nReturning to {before.image}")
-            # to go back takes a request or two, and is not interrupted
-            with _answering(signal.SIG_IGN):
+            newest = self._newest()
+            if newest not in (release.image, before.image):
+                return Outcome("stuck", why, self._of_somebody_else(newest))
+            # where nothing was applied there is nothing to undo
+            if newest == release.image:
                 self._kubectl.ask(
                     "rollout", "undo", self._named, f"--to-revision={before.revision}"
                 )
                 self._record(f"returned to {before.image}, as {release.image} did not serve: {why}")
-            self._kubectl.wait(release.deployment, RETURN_SECONDS)
+        except Exception as error:  # noqa: BLE001 - it is told what to type
+            return Outcome("stuck", why, self._what_may_stand(before, error))
+        return None
+
+    def _wait_for(self, before: Standing, why: str) -> Outcome:
+        """Wait until what served before does so again."""
+        try:
+            self._kubectl.wait(self._release.deployment, RETURN_SECONDS)
             now = self._standing()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is told what to type
             return Outcome("stuck", why, self._what_may_stand(before, error))
         if now is None or now.image != before.image:
             found = now.image if now else "nothing"
             return Outcome("stuck", why, self._what_may_stand(before, f"{found} serves"))
-        said = f"{before.image} serves, as before; `kubectl rollout history {self._named}` has why"
+        said = (
+            f"{before.image} serves, as before; `kubectl rollout history {self._named}` has why. "
+            "What else is in the overlay stays as it was applied"
+        )
         return Outcome("returned", why, said)
+
+    def _without_way_back(self, why: str) -> Outcome:
+        """Nothing served before: whether the release has callers all the same."""
+        image = self._release.image
+        try:
+            has_callers = any(map(is_ready, self._pods()))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows
+            return Outcome("stuck", why, f"Whether {image} has callers is not known: {error}")
+        if has_callers:
+            said = f"Nothing served before {image}, so it has callers; mend it, and deploy again"
+            return Outcome("stuck", why, said)
+        said = f"Nothing served before {image}, and no pod that fails has callers"
+        return Outcome("returned", why, f"{said}; mend it, and deploy again")
+
+    def _newest(self) -> str:
+        """The image that the cluster is to run."""
+        found = json.loads(self._kubectl.ask("get", self._named, "--output=json"))
+        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def _of_somebody_else(self, image: str) -> str:
+        return (
+            f"{image} HAS BEEN DEPLOYED MEANWHILE by somebody else, so nothing is undone; look: "
+            f"`kubectl rollout history {self._named} --namespace={self._release.namespace}`"
+        )
 
     def _record(self, cause: str) -> None:
         """Leave the reason in the cluster, where it lets us."""
@@ -185,7 +229,9 @@ def _answering(handler: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread is interrupted
         return
-    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+    known = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+    # who was started to ignore one, as by nohup, goes on
+    numbers = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
     before = [signal.signal(number, handler) for number in numbers]
     try:
         yield

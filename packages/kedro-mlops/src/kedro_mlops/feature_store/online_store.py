@@ -53,7 +53,7 @@ class OnlineStoreDataset(AbstractDataset["dict[str, ir.Table | pd.DataFrame]", s
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         with _connected(self._url) as connection:
-            said = [(name, replace(connection, name, rows)) for name, rows in sorted(data.items())]
+            said = replace(connection, data)
             _PUBLISHED.drop(connection, checkfirst=True)
             _PUBLISHED.create(connection)
             connection.execute(_PUBLISHED.insert().values(hash=hash_files(str(said), [])))

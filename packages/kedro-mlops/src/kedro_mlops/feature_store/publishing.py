@@ -3,7 +3,7 @@
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ibis.expr.types as ir
@@ -24,19 +24,33 @@ AS_TEXT = "%Y-%m-%d %H:%M:%S"
 Insert = Callable[[sa.Connection, sa.Table, pa.RecordBatch, bytes], None]
 
 
-def replace(connection: sa.Connection, name: str, rows: "ir.Table | pd.DataFrame") -> str:
-    """Write a table beside the one of its name, and let it take its place.
+def replace(
+    connection: sa.Connection, tables: "Mapping[str, ir.Table | pd.DataFrame]"
+) -> list[tuple[str, str]]:
+    """Write tables beside those of their names, and let them take their places when all are there.
 
-    So a reader waits for no more than the change of names.
+    So readers of PostgreSQL wait for no more than the change of names.
 
     Args:
         connection: In a transaction.
-        name: What the table is called.
-        rows: All of its rows; of a frame, the index is what they are looked up by.
+        tables: All rows, by what a table is called; of a frame, the index is what they are looked
+            up by.
 
     Returns:
-        SHA-256 of its columns and rows.
+        Names, and SHA-256 of columns and rows.
     """
+    written = [(name, *_write(connection, name, rows)) for name, rows in sorted(tables.items())]
+    quoted = connection.dialect.identifier_preparer.quote
+    for name, made, _ in written:
+        sa.Table(name, sa.MetaData()).drop(connection, checkfirst=True)
+        connection.execute(sa.text(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(name)}"))
+    return [(name, digest) for name, _, digest in written]
+
+
+def _write(
+    connection: sa.Connection, name: str, rows: "ir.Table | pd.DataFrame"
+) -> tuple[str, str]:
+    """Write a table by a name that no other has; that name, and the digest."""
     schema, batches = _read(rows)
     token = uuid.uuid4().hex[:8]
     columns = [sa.Column(field.name, _kind(field.type)) for field in schema]
@@ -51,10 +65,7 @@ def replace(connection: sa.Connection, name: str, rows: "ir.Table | pd.DataFrame
     keys = [made.c[key] for key in (ENTITY, DAY) if key in made.c]
     if keys:
         sa.Index(f"ix_{name}_{token}", *keys).create(connection)
-    sa.Table(name, sa.MetaData()).drop(connection, checkfirst=True)
-    quoted = connection.dialect.identifier_preparer.quote
-    connection.execute(sa.text(f"ALTER TABLE {quoted(made.name)} RENAME TO {quoted(name)}"))
-    return digest.hexdigest()
+    return made.name, digest.hexdigest()
 
 
 def _read(rows: "ir.Table | pd.DataFrame") -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:

@@ -97,6 +97,8 @@ def _variance(
         return "There is no champion to try it beside."
     if verdict := without_contest(candidate, incumbent, test):
         return " ".join(verdict.reasons)
+    if not incumbent.metadata.output.answers_as(contract.task.output()):
+        return "The champion answers another question than the contract asks now."
     opponent, unseen = fair_opponent(contract, incumbent, test)
     if unseen.sum() < FEWEST_ROWS or is_mute(opponent):
         return "There are not enough rows on which both models can be compared beforehand."

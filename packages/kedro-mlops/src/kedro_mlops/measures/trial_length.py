@@ -34,10 +34,10 @@ class ChallengerReview(Parameters):
         "where even the lower end of the interval is beyond",
     )
     promote_winner: bool = Field(
-        description="Whether one that is surely better becomes champion; else it is proposed"
+        False, description="Whether one that is surely better becomes champion; else it is proposed"
     )
-    effect: float = Field(gt=0, description="Difference in loss that a trial is to tell")
-    power: float = Field(gt=0, lt=1, description="Probability that it tells one that there is")
+    effect: float = Field(0.01, gt=0, description="Difference in loss that a trial is to tell")
+    power: float = Field(0.8, gt=0, lt=1, description="Probability that it tells one that there is")
     rows_per_day: float | None = Field(
         None, gt=0, description="That are asked for; null: as many as in the test window"
     )

@@ -1,11 +1,16 @@
 """Bentos that are kept on a store, for machines that have not built them."""
 
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .released import bento_folder
+from filelock import FileLock
+
+from kedro_mlops.core.errors import ProjectError
+
+from .released import bento_folder, bentoml_home, models_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -30,20 +35,33 @@ def send(release: str, models: "UPath") -> None:
 
 def fetch(release: str, models: "UPath") -> None:
     """Bring a Bento into this machine's store, if it is not there and is kept."""
-    if bento_folder(release).exists() or not (kept := _file(release, models)).exists():
+    if _is_whole(release) or not (kept := _file(release, models)).exists():
         return
+    # each worker of a service fetches by itself
+    home = bentoml_home()
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / f".{kept.name}.lock"):
+        if not _is_whole(release):
+            logger.info("Fetching %s from %s", release, models)
+            # what was killed has left a half
+            shutil.rmtree(bento_folder(release), ignore_errors=True)
+            _import(kept)
+
+
+def _import(kept: "UPath") -> None:
     import bentoml  # noqa: PLC0415 - heavy
 
-    logger.info("Fetching %s from %s", release, models)
     with tempfile.TemporaryDirectory(prefix="bento-") as scratch:
         packed = Path(scratch) / kept.name
         packed.write_bytes(kept.read_bytes())
-        try:
-            bentoml.import_bento(str(packed))
-        except bentoml.exceptions.BentoMLException:
-            # another process was quicker
-            if not bento_folder(release).exists():
-                raise
+        bentoml.import_bento(str(packed))
+
+
+def _is_whole(release: str) -> bool:
+    try:
+        return all((folder / "model.yaml").exists() for folder in models_of(release))
+    except ProjectError:
+        return False
 
 
 def _file(release: str, models: "UPath") -> "UPath":

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kedro_mlops.contract.places import Places
 from kedro_mlops.core.artefacts import Interval, is_none
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.storage import Place
+from kedro_mlops.core.storage import Place, on_store
 from kedro_mlops.core.wording import some_of_text
 from kedro_mlops.runtime.serving_spec import hash_of
 from kedro_mlops.task.record import LISTED, Class, DecisionRule, TaskName
@@ -132,11 +132,17 @@ def reading(folder: Place) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
+        if on_store(folder) and isinstance(error, OSError) and not _is_missing(error):
+            raise  # of the store, which has not said how the model is
         raise ProjectError(
             f"The model in {folder} cannot be read: {error}. Put the files back as they were "
             "saved, or remove that folder: the version before it then counts; if there is none, "
             "train anew: `kedro run`."
         ) from error
+
+
+def _is_missing(error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 def saved_at(moment: str) -> datetime:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.storage import Place, on_store
+from kedro_mlops.core.storage import Place, is_of_store, on_store
 from kedro_mlops.core.versions import StoreVersions
 from kedro_mlops.models.kept_bentos import fetch
 from kedro_mlops.models.metadata import HASHES, METADATA, Metadata
@@ -113,15 +113,17 @@ class Follower:
         except RefusedError as error:
             self._refuse(release or newest, error.reason, str(error))
         except Exception as error:
+            if on_store(self._champions) and (isinstance(error, OSError) or is_of_store(error)):
+                raise  # it may answer at the next look
             logger.exception("The release %s cannot be looked at", release or newest)
             self._refuse(release or newest, "bug", f"{type(error).__name__}: {error}")
         else:
-            self._refused, self._why = "", ""
+            self._refused, self._why, self._looked_at = "", "", newest
             self._say()
             return found
         finally:
             sys.setswitchinterval(before)
-            self._looked_at = newest
+        self._looked_at = newest
         return None
 
     def take(self, checked: Checked) -> None:

@@ -63,6 +63,11 @@ class Output(ABC):
     classes: Sequence[Class] = ()
     unit: str = ""
 
+    def answers_as(self, other: "Output") -> bool:
+        """Whether both answer the same question, whatever they decide by."""
+        asked = (type(self), list(self.classes), self.unit)
+        return asked == (type(other), list(other.classes), other.unit)
+
     @property
     @abstractmethod
     def decisions(self) -> list[Any]:
