@@ -6,8 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from kedro_mlops.core.errors import ProjectError
 
 from .released import bento_folder, bentoml_home, models_of
@@ -37,6 +35,8 @@ def fetch(release: str, models: "UPath") -> None:
     """Bring a Bento into this machine's store, if it is not there and is kept."""
     if _is_whole(release) or not (kept := _file(release, models)).exists():
         return
+    from filelock import FileLock  # noqa: PLC0415 - a service that follows no store is without
+
     # each worker of a service fetches by itself
     home = bentoml_home()
     home.mkdir(parents=True, exist_ok=True)
