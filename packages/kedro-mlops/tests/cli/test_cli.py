@@ -10,7 +10,10 @@ from click.testing import CliRunner
 from driving.warm_start import run_warm
 from kedro.framework.cli.utils import KedroCliError, _check_module_importable
 
+from kedro_mlops.champion import history
+from kedro_mlops.cli import commands
 from kedro_mlops.cli.commands import run
+from kedro_mlops.core.errors import ProjectError
 
 
 def failed_in(project: Path, output: Path, *typed: str) -> str:
@@ -73,6 +76,19 @@ def test_a_package_that_a_command_of_kedro_needs_is_named_with_the_next_step(
         "Error: no_such_lab is not installed. For this once: "
         "`uv run --with no_such_lab kedro jupyter lab`.\n"
     )
+
+
+def test_a_winner_whose_release_fails_keeps_no_loop_from_its_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Any) -> None:
+        raise ProjectError("It answers otherwise.")
+
+    monkeypatch.setattr(history, "promote_winner", fail)
+
+    commands._promote_winner(catalog=None)
+
+    assert "has won its trial is not promoted: It answers otherwise." in capsys.readouterr().err
 
 
 def test_help_lists_every_command_once(pytestconfig: pytest.Config) -> None:

@@ -58,6 +58,19 @@ def test_what_a_killed_run_has_left_holds_for_a_while_elsewhere_and_not_where_it
     assert take("b").take() is None, "nobody else is at work where a lock says so"
 
 
+def test_a_store_that_does_not_hear_of_the_end_ends_no_run(take, monkeypatch, caplog):
+    lease = take("a")
+    lease.take()
+
+    def fail(_):
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(lease, "_say", fail)
+    lease.release()
+
+    assert "is not told of the end: no answer" in caplog.text
+
+
 def test_of_two_who_take_over_at_once_one_does(take, monkeypatch):
     late, early = take("late"), take("early")
     names_below = leases.names_below

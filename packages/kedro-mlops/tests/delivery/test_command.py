@@ -105,6 +105,34 @@ def test_a_webhook_that_cannot_be_told_changes_nothing(
     assert "No webhook was told: no credentials" in done.output
 
 
+def test_whose_terminal_is_gone_leaves_what_served_before_and_the_webhook_is_told(
+    cluster: Cluster, overlay: Path, told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module.click, "echo", gone)
+    cluster.plays(exec=FAILS)
+
+    done = ask(overlay, NEXT)
+
+    assert done.exit_code == 1
+    assert cluster.asked[-5:-3] == ["get deployment/parcels", "rollout undo"]
+    assert told[0][1]["alerts"][0]["kind"] == "deployment returned"
+
+
+def test_whose_terminal_is_gone_has_the_overlay_name_what_serves(
+    cluster: Cluster, overlay: Path, told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module.click, "echo", gone)
+
+    assert ask(overlay, NEXT).exit_code == 0
+    assert named_by(overlay) == NEXT
+
+
 def test_as_it_is_typed_it_looks_for_the_webhook_and_ends_as_it_should(
     cluster: Cluster, overlay: Path, pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:

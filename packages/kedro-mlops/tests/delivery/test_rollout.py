@@ -8,9 +8,7 @@ import pytest
 from example.cluster import NEXT, NOW, Cluster, listed, pod, replicas, running
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.delivery.kubectl import Kubectl
-from kedro_mlops.delivery.overlay import Release
-from kedro_mlops.delivery.rollout import Outcome, Rollout
+from kedro_mlops.delivery.rollout import Outcome
 
 BUILT, STANDS, LOOKED = "kustomize", "get replicasets", "get pods"
 APPLIED, WAITED, ASKED = "apply", "rollout status", "exec"
@@ -210,20 +208,6 @@ def test_who_is_interrupted_leaves_what_served_before(
     done = [*BEFORE, LOOKED, ASKED]
     assert cluster.asked == [*done[: done.index(verb.replace("_", " ")) + 1], *UNDONE]
     assert "it was interrupted" in cluster.words_of("annotate")
-
-
-def test_whose_terminal_is_gone_leaves_what_served_before(
-    cluster: Cluster, release: Release
-) -> None:
-    def gone(_: str) -> None:
-        raise BrokenPipeError
-
-    cluster.plays(exec=[{"fails": "no"}])
-
-    outcome = Rollout(Kubectl("far"), release, 60, gone).run()
-
-    assert outcome.status == "returned"
-    assert cluster.asked == [*BEFORE, LOOKED, ASKED, *UNDONE]
 
 
 def test_what_nobody_expected_is_undone_too(

@@ -8,10 +8,12 @@ import pytest
 from example.factories import tiny_package, write_bento
 from kedro.io import DatasetError, Version
 
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.storage import place
 from kedro_mlops.core.versions import StoreVersions
 from kedro_mlops.models import datasets, kept_bentos
 from kedro_mlops.models.datasets import ModelPackageDataset
+from kedro_mlops.models.metadata import reading
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.released import bento_folder, model_folder
 
@@ -75,6 +77,13 @@ def test_a_bento_of_which_there_is_a_half_is_fetched_again_once(bucket, monkeypa
     kept_bentos.fetch("bento:v1", models)
 
     assert fetched == [b"packed"]
+
+
+def test_what_a_store_refuses_is_no_damaged_model(bucket):
+    with pytest.raises(PermissionError), reading(place(bucket)):
+        raise PermissionError("Access denied")
+    with pytest.raises(ProjectError, match="cannot be read"), reading(place(bucket)):
+        raise FileNotFoundError("metadata.json")
 
 
 def test_saving_what_is_the_newest_already_adds_nothing(entry, packages):

@@ -56,7 +56,7 @@ def deploy(
     folder = project_folder() / overlay
     kubectl = Kubectl(context)
     release = build(kubectl, folder, image)
-    outcome = Rollout(kubectl, release, timeout, click.echo).run()
+    outcome = Rollout(kubectl, release, timeout, _say).run()
     if outcome.status != "serves":
         _fail(outcome, release.image, env)
     is_named = keep(folder, image) if image else None

@@ -87,7 +87,7 @@ class Lease:
                     if ended.is_set():
                         return
                     self._say(HOLDS)
-                if max(self._numbers()) > self._number:
+                if max(self._numbers(), default=0) > self._number:
                     logger.error(
                         "Another run has begun on %s, since this one was not heard of: what both "
                         "make is mixed. Stop one, and run again.",

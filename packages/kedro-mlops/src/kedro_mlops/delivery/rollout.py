@@ -56,7 +56,7 @@ class Rollout:
         kubectl: Knows the cluster.
         release: What it gets.
         seconds: That it has to be rolled out.
-        say: Tells what is done.
+        say: Tells what is done, if there is somebody to hear it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Rollout:
         self._kubectl = kubectl.within(release.namespace)
         self._release = release
         self._seconds = seconds
-        self._tell = say
+        self._say = say
         self._named = f"deployment/{release.deployment}"
 
     def run(self) -> Outcome:
@@ -183,11 +183,6 @@ class Rollout:
             self._kubectl.ask("annotate", self._named, f"{CHANGE_CAUSE}={cause}", "--overwrite")
         except KubectlError as error:
             self._say(f"The reason is not recorded: {error}")
-
-    def _say(self, said: str) -> None:
-        # whose terminal is gone hears nothing, and the cluster is put right all the same
-        with contextlib.suppress(OSError):
-            self._tell(said)
 
     def _what_may_stand(self, before: Standing, error: object) -> str:
         why = str(error) or INTERRUPTED

@@ -24,7 +24,7 @@ from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .answers import Answer, Answering, answering, told_by
 from .bulk_answers import TableAnswers, answer_rows, mixed
-from .judgement import Judgement, read_object
+from .decision_file import DecisionFile, read_object
 from .metrics import Metrics
 from .model import ServedModel, plain
 from .settings import MODES, Mode
@@ -90,7 +90,7 @@ class Challenger:
         self.mode: Mode = settings.mode
         self._champion = champion.spec
         self._settings = settings
-        self._judgement = Judgement(settings.decision_file)
+        self._decision = DecisionFile(settings.decision_file)
         self._first_not_theirs = settings.share * HASHES
         self._metrics = metrics
         self._answer = answering(challenger)
@@ -231,7 +231,7 @@ class Challenger:
         return f"it takes {1e6 * own:.0f} µs a row, the champion {1e6 * champions:.0f} µs"
 
     def _judged(self) -> str | None:
-        decision = self._judgement.read()
+        decision = self._decision.read()
         if self.version not in decision.get("stopped", []):
             return None
         newest = decision.get("challenger") == self.version

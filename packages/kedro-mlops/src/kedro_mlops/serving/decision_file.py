@@ -10,7 +10,7 @@ from kedro_mlops.core.storage import Place, on_store
 logger = logging.getLogger(__name__)
 
 
-class Judgement:
+class DecisionFile:
     """A JSON object that others write.
 
     A store answers in its own time, so there it is asked beside the requests, and what it said
@@ -30,7 +30,7 @@ class Judgement:
         if self._file is None or not on_store(self._file):
             return read_object(self._file)
         if self._asking is None or not self._asking.is_alive():
-            self._asking = Thread(target=self._ask, name="judgement", daemon=True)
+            self._asking = Thread(target=self._ask, name="challenger decision", daemon=True)
             self._asking.start()
         return self._known
 
