@@ -12,6 +12,8 @@ from driving.asking import predict
 from driving.object_store import ObjectStore
 from driving.project import Loop, Project, free_port
 
+from kedro_mlops.models.released import model_folder, models_of
+
 DATA = "data/stored"
 ENV = "--env stored"
 # layers that last
@@ -44,7 +46,10 @@ def test_what_one_machine_releases_to_a_store_another_serves_and_its_log_comes_b
     release = machine.must(f"kedro champion release {ENV}").strip()
     assert not (machine.folder / DATA / "06_models").exists()
 
-    # when another one, with nothing of BentoML's, serves it
+    # when another one, with the half of a model that a killed fetch has left, serves it
+    [model] = models_of(release, Path(machine.environment["BENTOML_HOME"]))
+    half = shutil.copytree(model, model_folder(f"{model.parent.name}:{model.name}", tmp_path))
+    (half / "model.yaml").unlink()
     other = replace(machine, environment=machine.environment | {"BENTOML_HOME": str(tmp_path)})
     rows = pd.read_parquet(machine.folder / DATA / "05_model_input/test.parquet").head(1)
     port = free_port()

@@ -111,7 +111,7 @@ def test_shares_that_lack_a_class_are_left_out(lives, bootstrap):
         [train[train[columns.label] != rare], train[train[columns.label] == rare].head(1)]
     )
     validation = validation[validation[columns.label] != rare]
-    params = life.params.model_copy(update={"learning_curve": [0.01, 0.999]})
+    params = life.params.model_copy(update={"learning_curve": [0.002, 0.999]})
 
     curve = measure_learning_curve(
         columns, FAMILIES, trained.fitted, train, validation, test, trained.predictions,

@@ -41,8 +41,22 @@ def test_trials_learn_from_some_of_the_rows(windows, modelling_params, bootstrap
         COLUMNS, FAMILIES, *windows, NOTHING, None, params, bootstrap, 0, CODE
     )
 
-    assert learned == [300, 300]
+    # of each class its share, rounded down
+    assert learned == [299, 299]
     assert len(predictions) == len(windows[1])
+
+
+def test_of_a_rare_class_some_rows_are_among_the_few(windows):
+    rows = pd.concat(windows, ignore_index=True)
+    at = np.flatnonzero(rows[COLUMNS.label])
+    rows = rows.drop(index=at[30:])
+
+    few, more = (some_of(COLUMNS, rows, n, 0) for n in (100, 300))
+
+    assert 99 <= len(few) <= 100
+    assert few[COLUMNS.label].sum() >= 20
+    assert few.index.is_monotonic_increasing
+    assert set(few.index) <= set(more.index)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +119,8 @@ def test_the_winner_learns_from_as_many_rows_of_each_window_as_there_are(
         for name, part in zip(sample.n_taken, few_windows, strict=True)
     ]
     rate = len(train) / sample.n_known["train"]
-    assert len(rows[1]) == pytest.approx(sample.n_known["validation"] * rate, abs=1)
+    # of each class rounded down
+    assert len(rows[1]) == pytest.approx(sample.n_known["validation"] * rate, abs=2)
     assert len(rows[1]) < len(validation)
     assert fitted.recorded["n_training_rows"] == sum(map(len, rows))
     assert fitted.recorded["n_known_rows"] == sample.all_drawn_from

@@ -5,7 +5,7 @@ from dataclasses import replace
 from threading import Barrier
 
 import pytest
-from example.factories import tiny_package, write_bento
+from example.factories import tiny_package, write_bento, write_labels, write_spec
 from kedro.io import DatasetError, Version
 
 from kedro_mlops.core.errors import ProjectError
@@ -69,7 +69,7 @@ def test_a_bento_of_which_there_is_a_half_is_fetched_again_once(bucket, monkeypa
         write_bento(tmp_path, "bento:v1", "parcels:v1")
         folder = model_folder("parcels:v1")
         folder.mkdir(parents=True)
-        (folder / "model.yaml").touch()
+        write_labels(folder, write_spec("v1", folder))
 
     monkeypatch.setattr(kept_bentos, "_import", unpack)
 

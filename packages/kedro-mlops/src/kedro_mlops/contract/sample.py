@@ -13,6 +13,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kedro_mlops.core.names import own
 
@@ -61,7 +62,7 @@ def draw(contract: Columns, rows: ir.Table, n_rows: int, seed: int) -> ir.Table:
     n_known = dict(zip(*(counted[name].to_pylist() for name in (CLASS, "n")), strict=True))
     if sum(n_known.values()) <= n_rows:
         return rows.drop(CLASS)
-    quotas = shares_of(n_known, n_rows, min(LEAST_OF_CLASS, n_rows // (2 * len(n_known))))
+    quotas = shares_of(n_known, n_rows, _least_of_class(n_rows, len(n_known)))
     ends = [(of_class, _end(n, n_known[of_class])) for of_class, n in quotas.items()]
     rows = rows.mutate(**{DRAW: digest(rows, contract.keys, str(seed))})
     # most rows are passed by at once: only the others have to be put into an order
@@ -101,10 +102,28 @@ def _end(n: int, n_known: int) -> str:
 
 
 def some_of(contract: Columns, rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """So many of the rows in memory at most, drawn by their keys and in their order."""
+    """So many of the rows in memory at most, drawn by their keys and in their order.
+
+    Of every class its share and a few, as of those that come into memory.
+    """
     if most is None or len(rows) <= most:
         return rows
+    label = rows[contract.label]
+    codes, known = pd.factorize(label if contract.task.classes else label.isna())
+    n_known = dict(enumerate(np.bincount(codes, minlength=len(known)).tolist()))
+    quotas = shares_of(n_known, most, _least_of_class(most, len(known)))
+    drawn = pd.Series(_draws(contract, rows, seed), rows.index)
+    before = drawn.groupby(codes).rank(method="first").to_numpy()
+    return rows[before <= np.array([*quotas.values()])[codes]]
+
+
+def _draws(contract: Columns, rows: pd.DataFrame, seed: int) -> NDArray[np.uint64]:
+    """Of each row in memory, a number that follows from its keys, as good as random."""
     hashes = pd.util.hash_pandas_object(rows[contract.keys], index=False).to_numpy()
     # the seed has to make another order, not another number only
-    drawn = pd.util.hash_array(hashes ^ np.uint64(seed))
-    return rows.iloc[np.sort(np.argsort(drawn, kind="stable")[:most])]
+    return pd.util.hash_array(hashes ^ np.uint64(seed))
+
+
+def _least_of_class(n_rows: int, n_classes: int) -> int:
+    """Rows of a class that has so many; all classes take no more than half of the sample."""
+    return min(LEAST_OF_CLASS, n_rows // (2 * n_classes))

@@ -73,7 +73,7 @@ class Modelling(Splits):
     max_tuning_rows: PositiveInt | None = Field(
         None,
         description="Of the rows in memory, those that a trial learns from at most, drawn by their "
-        "keys; null: all",
+        "keys, of every class its share and a few; null: all",
     )
     learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         default_factory=list,

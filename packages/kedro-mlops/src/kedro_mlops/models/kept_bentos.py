@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kedro_mlops.core.errors import ProjectError
 
-from .released import bento_folder, bentoml_home, models_of
+from .released import bento_folder, bentoml_home, model_folder, models_at, models_of, spec_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -52,16 +52,29 @@ def _import(kept: "UPath") -> None:
     import bentoml  # noqa: PLC0415 - heavy
 
     with tempfile.TemporaryDirectory(prefix="bento-") as scratch:
-        packed = Path(scratch) / kept.name
+        packed, unpacked = Path(scratch) / kept.name, Path(scratch) / "unpacked"
         packed.write_bytes(kept.read_bytes())
-        bentoml.import_bento(str(packed))
+        shutil.unpack_archive(packed, unpacked, "gztar", filter="data")
+        for model in models_at(unpacked):
+            known = model_folder(f"{model.parent.name}:{model.name}")
+            if not _is_right(known):  # BentoML takes a folder that is there for a whole model
+                shutil.rmtree(known, ignore_errors=True)
+        bentoml.import_bento(str(unpacked), "folder")
 
 
 def _is_whole(release: str) -> bool:
     try:
-        return all((folder / "model.yaml").exists() for folder in models_of(release))
+        return all(map(_is_right, models_of(release)))
     except ProjectError:
         return False
+
+
+def _is_right(model: Path) -> bool:
+    try:
+        spec_of(model)
+    except ProjectError:
+        return False
+    return True
 
 
 def _file(release: str, models: "UPath") -> "UPath":
