@@ -119,3 +119,14 @@ def test_a_run_elsewhere_is_refused_and_what_was_locked_here_is_free_again(bucke
     held.release()
     with run_lock.alone_in(Path(tmp_path)):
         assert take("c").take() is None
+
+
+def test_a_machine_of_the_same_name_and_paths_is_another_one(bucket, tmp_path):
+    held = run_lock.take(tmp_path, place(bucket))
+    # given a disk that knows nothing of that run
+    (tmp_path / run_lock.ID).unlink()
+    (tmp_path / run_lock.FILE).unlink()
+
+    with pytest.raises(ProjectError, match="at work in s3://"):
+        run_lock.take(tmp_path, place(bucket))
+    held.release()

@@ -10,6 +10,7 @@ import platform
 import shlex
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from upath import UPath
 
 FILE = "run.lock"
+# made once in each folder
+ID = "run.lock.id"
 # of a command that waits, wherever it takes a lock
 WAIT = "run_lock.wait"
 # how often it is looked whether a store is free
@@ -93,13 +96,21 @@ _leases: dict[str, Lease] = {}
 
 
 def _leased(store: "UPath", data: Path, said: str) -> Lease:
-    where = f"{platform.node()}:{data.resolve()}"
+    where = f"{platform.node()}:{data.resolve()}:{_id_of(data)}"
     lease = _leases.setdefault(f"{store} {where}", Lease(store / FILE, where, said))
     if (other := lease.take()) is not None:
         _wait_or_refuse(str(store), other)
         while lease.take() is not None:
             time.sleep(LOOK_SECONDS)
     return lease
+
+
+def _id_of(data: Path) -> str:
+    """What no folder of another machine is called, whatever name and paths that machine has."""
+    file = data / ID
+    if not file.exists():
+        file.write_text(uuid.uuid4().hex)
+    return file.read_text()
 
 
 def _wait_or_refuse(where: str, other: str) -> None:
