@@ -23,7 +23,9 @@ from kedro.pipeline import Node, Pipeline
 from kedro_datasets.text import TextDataset
 
 from kedro_mlops.champion import history as champions
-from kedro_mlops.champion.history import promote, promote_winner, release_of, roll_back
+from kedro_mlops.champion import moves
+from kedro_mlops.champion.moves import promote, promote_winner, roll_back
+from kedro_mlops.champion.releases import release_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.datasets import HistoryDataset, ModelJSONDataset
 from kedro_mlops.core.errors import ProjectError
@@ -246,11 +248,11 @@ def test_candidates_are_the_models_that_were_trained_each_once_with_its_last_ver
 
 def test_the_card_follows_a_roll_back(catalog, promoted, stored):
     promoted("a", "b")
-    champions.tell_anew(catalog)
+    moves.tell_anew(catalog)
     before = catalog.load("model_card")
 
     roll_back(catalog, None, None)
-    champions.tell_anew(catalog)
+    moves.tell_anew(catalog)
 
     assert "Model card: 2013-b" in before
     assert "Model card: 2013-a" in catalog.load("model_card")
@@ -261,7 +263,7 @@ def test_a_card_that_cannot_be_rendered_does_not_undo_the_move(catalog, promoted
     roll_back(catalog, None, None)
     catalog["params:model_card"] = MemoryDataset({"owner": "only"})
 
-    champions.tell_anew(catalog)
+    moves.tell_anew(catalog)
 
     assert serving(catalog) == "2013-a"
     assert "model_card still tells of the champion before" in caplog.text

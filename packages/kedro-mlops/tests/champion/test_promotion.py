@@ -21,7 +21,7 @@ from kedro.io import DataCatalog, MemoryDataset, Version
 from sklearn.metrics import log_loss
 
 from kedro_mlops.champion import history as champions
-from kedro_mlops.champion import texts
+from kedro_mlops.champion import moves, releases, texts
 from kedro_mlops.champion.comparison import Limits
 from kedro_mlops.champion.promotion import Approval, Environment, alone_in_both, promote_from
 from kedro_mlops.core import run_lock
@@ -134,7 +134,7 @@ def test_a_champion_is_carried_with_its_files_release_and_what_had_made_it_one(t
         exclude=fields
     )
     # it can serve, and what has been decided is told
-    assert champions.release_of(here.catalog) == before.metadata.release
+    assert releases.release_of(here.catalog) == before.metadata.release
     listed = texts.list_history(champions.champions(here.catalog), None, "production")
     assert "From staging: a week went well" in listed
     assert "In staging" in texts.describe(promoted, None, None)
@@ -155,7 +155,7 @@ def test_a_release_in_a_store_of_its_own_is_carried_to_the_last_byte(
     assert files(deliveries.home) == {
         name: content for name, content in files(home).items() if not name.endswith(".pyc")
     }
-    assert champions.release_problem(promoted.metadata) is None
+    assert releases.release_problem(promoted.metadata) is None
 
 
 def test_what_was_promoted_is_rolled_back_and_further_on(there, here, model, deliveries, released):
@@ -163,7 +163,7 @@ def test_what_was_promoted_is_rolled_back_and_further_on(there, here, model, del
     here.catalog.save("champion", replace(model.with_record(version="2012-old", release=old)))
     promote_from(there, here, None, "better", FREE)
 
-    returned = champions.roll_back(here.catalog, None, "it was not")
+    returned = moves.roll_back(here.catalog, None, "it was not")
 
     assert returned.version == "2012-old"
     assert returned.metadata.withdrawn == [model.version]
@@ -372,4 +372,4 @@ def test_whatever_stops_it_leaves_the_champion_that_was_and_it_can_be_done_again
 
     assert champions.champions(here.catalog)[0].version == "2012-old"
     assert promote_from(there, here, None, "better", FREE).version == model.version
-    assert champions.release_of(here.catalog) == "parcels-bento:proven"
+    assert releases.release_of(here.catalog) == "parcels-bento:proven"

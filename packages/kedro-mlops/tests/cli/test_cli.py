@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from driving.warm_start import run_warm
 from kedro.framework.cli.utils import KedroCliError, _check_module_importable
 
-from kedro_mlops.champion import history
+from kedro_mlops.champion import moves
 from kedro_mlops.cli import commands
 from kedro_mlops.cli.commands import run
 from kedro_mlops.core.errors import ProjectError
@@ -84,7 +84,7 @@ def test_a_winner_whose_release_fails_keeps_no_loop_from_its_training(
     def fail(_: Any) -> None:
         raise ProjectError("It answers otherwise.")
 
-    monkeypatch.setattr(history, "promote_winner", fail)
+    monkeypatch.setattr(moves, "promote_winner", fail)
 
     commands._promote_winner(catalog=None)
 

@@ -5,8 +5,6 @@ byte. The champion's record is written last, so whatever stops it leaves the cha
 """
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,24 +25,14 @@ from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import (
     bento_folder,
     bentoml_home,
-    model_folder,
     models_of,
     spec_of,
 )
-from kedro_mlops.release.hashes import COMPILED, folder_hash
 from kedro_mlops.runtime.serving_spec import Field
 
-from .history import (
-    CHAMPION,
-    Catalog,
-    Saved,
-    bring_release,
-    by_person,
-    champions,
-    current_champion,
-    login,
-    release_problem,
-)
+from .history import CHAMPION, Catalog, Saved, champions, current_champion
+from .moves import by_person, login
+from .releases import STAYS, bring_release, carry, check_files, release_problem
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -55,7 +43,6 @@ if TYPE_CHECKING:
 
 # what pods have beside the artefacts of an environment
 STORE_BESIDE = "bentoml"
-STAYS = "Nothing has changed."
 
 
 @dataclass(frozen=True)
@@ -133,12 +120,12 @@ def promote_from(
         chosen = _chosen(source, version)
         bring_release(chosen)
         package, home = chosen.package(), _home_of(chosen.metadata, source)
-        _check_files(chosen.metadata, home)
+        check_files(chosen.metadata, home)
     current = current_champion(target.catalog)
     _refuse_the_same(chosen, current, target)
     _refuse_unapproved(approval, target)
     _check_fit(target.catalog.load("contract"), chosen.metadata, home)
-    _carry(str(chosen.metadata.release), home)
+    carry(str(chosen.metadata.release), home)
     if on_store(models := target.catalog[CHAMPION].folder.parent):
         send(str(chosen.metadata.release), models)
     package = _that_answers(package, chosen)
@@ -254,17 +241,6 @@ def _home_of(metadata: Metadata, source: Environment) -> Path:
     )
 
 
-def _check_files(metadata: Metadata, home: Path) -> None:
-    """Refuse a Bento with other files than those that were proven; its models say so themselves."""
-    folder, proven = bento_folder(str(metadata.release), home), metadata.release_sha256
-    # none is of champions from before it was recorded
-    if proven not in (None, folder_hash(folder)):
-        raise ProjectError(
-            f"The files in {folder} are not those that were proven. {STAYS} Remove it, `bentoml "
-            f"delete {metadata.release}`, and release it again: `kedro run --pipelines=release`."
-        )
-
-
 def _check_fit(contract: Columns, metadata: Metadata, home: Path) -> None:
     """Refuse a release of another contract than this code has, which pipelines would not fit."""
     specs = [spec_of(folder) for folder in models_of(str(metadata.release), home)]
@@ -289,44 +265,3 @@ def _asked(fields: list[Field]) -> dict[str, Field]:
     # as a file says it
     read = msgspec.json.decode(msgspec.json.encode(plain), type=list[Field])
     return {each.name: each for each in read}
-
-
-def _carry(release: str, home: Path) -> None:
-    """Copy a Bento, after its models, into BentoML's store, unless that has it.
-
-    Raises:
-        ProjectError: if it has another one of that name.
-    """
-    if home == bentoml_home():
-        return
-    pairs = [
-        *((folder, model_folder(_tag(folder))) for folder in models_of(release, home)),
-        (bento_folder(release, home), bento_folder(release)),
-    ]
-    for there, here in pairs:
-        if here.exists():
-            if folder_hash(there) != folder_hash(here):
-                raise ProjectError(
-                    f"{here} is another one than {there}, of the same name. {STAYS} Remove it, "
-                    f"`bentoml delete {release}` or `bentoml models delete {_tag(here)}`, and "
-                    "promote again."
-                )
-        else:
-            _copy(there, here)
-
-
-def _copy(there: Path, here: Path) -> None:
-    """Copy a folder, which appears in the store only when it is complete."""
-    # BentoML takes for a version whatever is beside one
-    scratch = bentoml_home() / "tmp"
-    for folder in (scratch, here.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as staging:
-        staged = Path(staging) / here.name
-        shutil.copytree(there, staged, ignore=shutil.ignore_patterns(COMPILED))
-        staged.rename(here)
-
-
-def _tag(folder: Path) -> str:
-    """The name and version of what a store keeps in a folder."""
-    return f"{folder.parent.name}:{folder.name}"

@@ -42,23 +42,23 @@ def _command(function: Callable[..., None]) -> click.Command:
 @_command
 def show(env: str | None) -> None:
     """Say which model serves, since when, on whose decision, and how good it is."""
-    from kedro_mlops.champion import history, texts
+    from kedro_mlops.champion import history, releases, texts
 
     with _opened(env) as (context, catalog):
         current, last = history.champions(catalog)[0], _last_answer(context)
         following = followers(log_folder(context))
-    history.bring_release(current)
-    problem = history.release_problem(current.metadata)
+    releases.bring_release(current)
+    problem = releases.release_problem(current.metadata)
     click.echo(texts.describe(current, problem, last, following))
 
 
 @_command
 def release(env: str | None) -> None:
     """Say which Bento the champion is, and nothing else; for other commands to take."""
-    from kedro_mlops.champion import history
+    from kedro_mlops.champion import releases
 
     with _opened(env) as (_, catalog):
-        click.echo(history.release_of(catalog))
+        click.echo(releases.release_of(catalog))
 
 
 @_command
@@ -91,12 +91,12 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
 
     The model that is left is promoted again only by a person.
     """
-    from kedro_mlops.champion import history
+    from kedro_mlops.champion import moves
 
     start = time.perf_counter()
     with _opened(env, "release", "documentation") as (context, catalog):
         alone = alone_in(*workplace(context))
-        returned = history.roll_back(catalog, version, reason, alone)
+        returned = moves.roll_back(catalog, version, reason, alone)
         _tell_move(context, returned, start, env)
 
 
@@ -124,7 +124,7 @@ def promote(
     With --from, the champion of another environment becomes that of this one, by the release that
     was proven there; nothing is built anew.
     """
-    from kedro_mlops.champion import history
+    from kedro_mlops.champion import moves
 
     if source and reason and not winner:
         _promote_from(source, version, reason, approved_by, env)
@@ -135,8 +135,8 @@ def promote(
     pipelines = "release", "documentation"
     with _opened(env, *pipelines) as (context, catalog), alone_in(*workplace(context)):
         if version and reason:
-            promoted = history.promote(catalog, version, reason)
-        elif (won := history.promote_winner(catalog)) is not None:
+            promoted = moves.promote(catalog, version, reason)
+        elif (won := moves.promote_winner(catalog)) is not None:
             promoted = won
         else:
             click.echo("No challenger is to be promoted. Nothing has changed.")
@@ -204,9 +204,9 @@ def explain(prediction_ids: tuple[str, ...], env: str | None) -> None:
 
 def _tell_move(context: KedroContext, to: "Saved", start: float, env: str | None) -> None:
     """Let everything tell of the champion that a person has just made."""
-    from kedro_mlops.champion import history, texts
+    from kedro_mlops.champion import moves, texts
 
-    history.tell_anew(context.catalog)
+    moves.tell_anew(context.catalog)
     seconds = time.perf_counter() - start
     following = _followed(log_folder(context), str(to.metadata.release))
     click.echo(texts.tell_move(to, seconds, _last_answer(context), env, following))

@@ -148,7 +148,7 @@ run = wait_option(
 @explained
 def serve(host: str, port: int, follow: bool, env: str | None) -> None:
     """Serve the champion's release with BentoML."""
-    from kedro_mlops.champion.history import release_of
+    from kedro_mlops.champion.releases import release_of
     from kedro_mlops.models.released import serving
 
     from .ready import example_request, refuse_if_taken, refuse_to_follow, tell_when_ready
@@ -237,7 +237,7 @@ retrain.params += [option for option in kedro_run.params if option.name == "para
 
 
 def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> None:
-    from kedro_mlops.champion import history
+    from kedro_mlops.champion import history, moves
 
     history.champions(catalog)  # there has to be one
     loop = Loop.of(pipelines)
@@ -251,21 +251,21 @@ def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> No
     click.echo(f"Retraining as of {as_of}.")
     with _session(env, {**params, "as_of": as_of}) as session:
         session.run(pipeline_names=_registered(loop.train))
-        history.tell_anew(session.load_context().catalog)
+        moves.tell_anew(session.load_context().catalog)
 
 
 def _promote_winner(catalog: Any) -> None:
     """Promote what has won its trial; if that fails, all goes on as before."""
-    from kedro_mlops.champion import history
+    from kedro_mlops.champion import moves
 
     try:
-        won = history.promote_winner(catalog)
+        won = moves.promote_winner(catalog)
     except ProjectError as error:
         click.echo(f"The challenger that has won its trial is not promoted: {error}", err=True)
         return
     if won is not None:
         click.echo(f"Promoted {won.version}, which has won its trial. The next look is at it.")
-        history.tell_anew(catalog)
+        moves.tell_anew(catalog)
 
 
 def _decided(catalog: Any) -> str:
