@@ -10,7 +10,7 @@ import pytest
 from example.adopted import adopted, contracts, profiled
 from pydantic import ValidationError
 
-from kedro_mlops.adoption.profile import FEW_VALUES
+from kedro_mlops.adoption.reading import FEW_VALUES
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.validation import RawTableValidator
