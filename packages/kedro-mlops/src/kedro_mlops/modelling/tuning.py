@@ -57,13 +57,7 @@ def tune(
         The winning recipe; one row per trial; the winner's predictions of the rows that decided;
         and the trials, to be known by the next search.
     """
-    for family in params.n_trials:
-        fit = [name for name, family in families.items() if family.learns(contract.task)]
-        if family not in fit:
-            raise ProjectError(
-                f"modelling.n_trials: no family '{family}' of {contract.task.estimator}s. "
-                f"{suggestion(family, fit)}"
-            )
+    _check_families(contract, families, params)
     folds = folds_of(contract, train, validation, test, params.cross_validation)
     parts = [
         replace(part, known=some_of(contract, part.known, params.max_tuning_rows, seed))
@@ -74,9 +68,7 @@ def tune(
     whole, in_time = (
         _identity(search, bootstrap, code, seconds) for seconds in (None, params.max_tuning_seconds)
     )
-    trials = (
-        [] if code.is_uncertain else _known(known_trials, whole) or _known(known_trials, in_time)
-    )
+    trials = [] if code.is_uncertain else _known(known_trials, whole, in_time)
     if not trials:
         where = "out of fold" if folds else "on the validation window"
         trials = choose(contract, families, rows, search.run(), params, bootstrap, where)
@@ -91,17 +83,40 @@ def tune(
         if trial.end and not trial.end.endswith(ALL_MADE):
             logger.info("%s: %s", trial.family_in_words.capitalize(), trial.end)
     logger.info(best.choice)
-    recipe = {
+    predicted = rows[[*contract.row_index, contract.label]].assign(
+        **contract.task.output().named(np.asarray(predictions))
+    )
+    identity = in_time if any(trial.is_cut for trial in trials) else whole
+    table = _table_of(trials, contract.task.loss)
+    return _recipe(best, trials), table, predicted, _remember(trials, identity)
+
+
+def _check_families(contract: Columns, families: Families, params: Modelling) -> None:
+    for family in params.n_trials:
+        fit = [name for name, family in families.items() if family.learns(contract.task)]
+        if family not in fit:
+            raise ProjectError(
+                f"modelling.n_trials: no family '{family}' of {contract.task.estimator}s. "
+                f"{suggestion(family, fit)}"
+            )
+
+
+def _recipe(best: Trial, trials: list[Trial]) -> Hyperparameters:
+    return {
         "family": best.family,
         "hyperparameters": best.hyperparameters,
         "validation_loss": best.loss,
         "n_trials": dict(Counter(trial.family for trial in trials)),
         "choice": best.choice,
     }
-    table = pd.DataFrame(
+
+
+def _table_of(trials: list[Trial], loss: str) -> pd.DataFrame:
+    """One row per trial, as people read them."""
+    return pd.DataFrame(
         {
             "family": trial.family,
-            contract.task.loss: trial.loss,
+            loss: trial.loss,
             "seconds": trial.seconds,
             "end": trial.end,
             "is_pruned": trial.is_pruned,
@@ -109,11 +124,6 @@ def tune(
         }
         for trial in trials
     )
-    predicted = rows[[*contract.row_index, contract.label]].assign(
-        **contract.task.output().named(np.asarray(predictions))
-    )
-    identity = in_time if any(trial.is_cut for trial in trials) else whole
-    return recipe, table, predicted, _remember(trials, identity)
 
 
 def _identity(
@@ -129,11 +139,12 @@ def _identity(
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def _known(trials: pd.DataFrame, search: str) -> list[Trial]:
-    """The trials that are known of a search."""
+def _known(trials: pd.DataFrame, *searches: str) -> list[Trial]:
+    """The trials that are known of the first of some searches that is known."""
     known = trials.reindex(columns=["search", "trial"])
-    found = known.loc[known["search"] == search, "trial"]
-    return [Trial(**json.loads(trial)) for trial in found]
+    found = (known.loc[known["search"] == search, "trial"] for search in searches)
+    first = next((rows for rows in found if not rows.empty), ())
+    return [Trial(**json.loads(trial)) for trial in first]
 
 
 def _as_said_by(
