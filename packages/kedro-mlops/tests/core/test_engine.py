@@ -4,7 +4,7 @@ import tempfile
 import pytest
 from kedro.io import DatasetError
 
-from kedro_mlops.contract.tables import TableDataset
+from kedro_mlops.contract.tables import JoinedDataset, TableDataset
 
 
 def test_who_asks_for_spark_without_it_is_told_how_to_get_it(tmp_path, monkeypatch):
@@ -31,3 +31,27 @@ def test_a_query_that_needs_more_memory_goes_on_in_files_of_its_own(tmp_path, mo
     engine.disconnect()
     assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
     assert not folder.exists()
+
+
+def test_a_join_is_written_in_a_part_of_the_memory_that_the_engine_may_take(tmp_path):
+    connection = {"backend": "duckdb", "database": ":memory:", "memory_limit": "100MiB"}
+    dataset = JoinedDataset(filepath=str(tmp_path / "joined.parquet"), connection=connection)
+    limit = dataset._connection.sql("SELECT current_setting('memory_limit') AS memory")
+
+    dataset.save(limit)
+
+    assert dataset.load().to_pyarrow().to_pylist() == [{"memory": "40.0 MiB"}]
+    assert limit.to_pyarrow().to_pylist() == [{"memory": "100.0 MiB"}]
+
+
+def test_the_engine_may_take_all_of_its_memory_again_where_a_join_has_failed(tmp_path):
+    connection = {"backend": "duckdb", "database": ":memory:", "memory_limit": "100MiB"}
+    dataset = JoinedDataset(filepath=str(tmp_path / "joined.parquet"), connection=connection)
+    engine = dataset._connection
+
+    with pytest.raises(DatasetError, match="no such number"):
+        dataset.save(engine.sql("SELECT error('no such number') AS joined"))
+
+    [(limit,)] = engine.raw_sql("SELECT current_setting('memory_limit')").fetchall()
+    assert limit == "100.0 MiB"
+    assert not (tmp_path / "joined.parquet").exists()

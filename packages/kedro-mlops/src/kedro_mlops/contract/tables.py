@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 
-from kedro_mlops.core.engine import EngineMixin
+from kedro_mlops.core.engine import EngineMixin, in_less_memory, is_spark
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
@@ -20,6 +20,9 @@ from kedro_mlops.core.project import owners_module
 from kedro_mlops.core.storage import place
 
 from .columns import Columns, declared_in
+
+# of a join that is written
+ROWS_A_BATCH = 2**18
 
 
 class TableDataset(EngineMixin, FileDataset):
@@ -106,6 +109,19 @@ class TableDataset(EngineMixin, FileDataset):
         table, path = self.load(), place(f"{self._fs_prefix}{self._get_load_path()}")
         counted = {"rows": int(table.count().to_pyarrow().as_py()), "columns": len(table.columns)}
         return counted | ({"file_size": path.stat().st_size} if path.is_file() else {})
+
+
+class JoinedDataset(TableDataset):
+    """A table that is joined of large ones when it is saved."""
+
+    def save(self, data: ir.Table | pa.RecordBatchReader) -> None:
+        """Write a table, in a part of the memory that the engine may take."""
+        if isinstance(data, pa.RecordBatchReader) or is_spark(data):
+            super().save(data)
+            return
+        with in_less_memory(data):
+            # an engine that writes itself takes longer, and larger files
+            super().save(data.to_pyarrow_batches(chunk_size=ROWS_A_BATCH))
 
 
 @cache

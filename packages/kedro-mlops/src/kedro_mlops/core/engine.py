@@ -2,6 +2,8 @@
 
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ibis
@@ -11,11 +13,33 @@ from kedro_datasets._utils import ConnectionMixin
 DUCKDB, SPARK = "duckdb", "pyspark"
 # of datasets whose entry has none, as it is of kedro-datasets'
 DEFAULT_CONNECTION = {"backend": DUCKDB, "database": ":memory:"}
+# of what DuckDB may take, the part that a join of large tables takes
+SHARE = 0.4
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def is_spark(value: ir.Value) -> bool:
     """Whether Spark will compute an expression."""
     return bool(value.get_backend().name == SPARK)
+
+
+@contextmanager
+def in_less_memory(value: ir.Value | ir.Table) -> Iterator[None]:
+    """Let DuckDB take a part of the memory that it may take, and files for the rest.
+
+    The keys of a join are as many as the rows: it would take all that it may, and be hardly faster.
+    """
+    backend = value.get_backend()
+    if backend.name != DUCKDB:
+        yield
+        return
+    [(limit,)] = backend.raw_sql("SELECT current_setting('memory_limit')").fetchall()
+    number, unit = limit.split()
+    backend.raw_sql(f"SET memory_limit = '{int(float(number) * UNITS[unit] * SHARE)}B'")
+    try:
+        yield
+    finally:
+        backend.raw_sql(f"SET memory_limit = '{limit}'")
 
 
 class EngineMixin(ConnectionMixin):

@@ -16,6 +16,7 @@ from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
+from kedro_mlops.core.engine import in_less_memory
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
@@ -178,7 +179,9 @@ def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict
         repeated=(_[N_LABELS] - 1).sum(where=_[AGREE]),
         contradicting=_[N_LABELS].sum(where=~_[AGREE]),
     )
-    [[counted], [matched]] = (table.to_pyarrow().to_pylist() for table in (found, met))
+    [counted] = found.to_pyarrow().to_pylist()
+    with in_less_memory(predictions):
+        [matched] = met.to_pyarrow().to_pylist()
     n, known = matched["n"], matched["known"]
     account = {"predictions": n, "known": known, "pending": n - known}
     others = counted | {"unknown": matched["unknown"]}
