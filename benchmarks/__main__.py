@@ -9,7 +9,7 @@ champions that come while the service runs (``--only swaps``). And what is estim
 beside what turned out, and intervals (``--only estimates``), and how well few rows are learned
 (``--only quality``), and how a table is profiled that becomes a project (``--only adoption``, with
 ``--copies 30`` ten million rows), which need no run. What ten times as many rows take is measured
-only if asked for (``--only growth``).
+only if asked for (``--only growth``), and so are Delta tables (``--only delta``).
 """
 
 import argparse
@@ -17,6 +17,7 @@ import argparse
 from benchmarks import (
     adoption,
     data_engineering,
+    delta,
     engine,
     estimates,
     growth,
@@ -38,7 +39,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--only", choices=(*PARTS, "growth"), help="measure just this part")
+    arguments.add_argument(
+        "--only", choices=(*PARTS, "delta", "growth"), help="measure just this part"
+    )
     arguments.add_argument("--copies", type=int, default=10, help="how often the data is repeated")
     arguments.add_argument("--seconds", type=float, default=10, help="length of each load")
     arguments.add_argument("--rounds", type=int, default=3, help="loads of each kind, in turns")
@@ -56,6 +59,8 @@ def main() -> None:
             monitoring.measure(options.copies)
         elif part == "adoption":
             adoption.measure(options.copies)
+        elif part == "delta":
+            delta.measure(options.copies)
         elif part == "growth":
             growth.measure(options.copies)
         elif part == "estimates":

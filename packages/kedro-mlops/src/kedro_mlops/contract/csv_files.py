@@ -8,7 +8,6 @@ file, of which the engine reads what it needs, and which ends with the process a
 import codecs
 import lzma
 import re
-import tempfile
 import weakref
 import zipfile
 import zlib
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from itertools import chain
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Any, NamedTuple, Self
 
 import fsspec
@@ -34,7 +33,7 @@ from pyarrow import csv as arrow
 
 from kedro_mlops.core.engine import DEFAULT_CONNECTION, DUCKDB, EngineMixin
 from kedro_mlops.core.errors import BadDataError
-from kedro_mlops.core.parquet import write_batches
+from kedro_mlops.core.parquet import in_scratch_file
 
 from .columns import LINE, ROW
 from .tables import personal_names
@@ -409,15 +408,8 @@ def _in_a_file(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema
 ) -> tuple[pyarrow.dataset.Dataset, Callable[[], None]]:
     """Rows in a file, and what removes it when nobody can read them any more."""
-    scratch = tempfile.TemporaryDirectory(prefix="kedro-text-")
-    try:
-        parquet = Path(scratch.name) / "text.parquet"
-        write_batches(batches, parquet, schema)
-        rows = pyarrow.dataset.dataset(parquet)
-    except BaseException:
-        scratch.cleanup()
-        raise
-    return rows, scratch.cleanup
+    parquet, remove = in_scratch_file(batches, schema)
+    return pyarrow.dataset.dataset(parquet), remove
 
 
 def _among(

@@ -84,9 +84,20 @@ class TableDataset(EngineMixin, FileDataset):
         if self._fs_prefix:
             return ((self._filesystem().ukey(str(self._get_load_path())),),)
         found = [Path(path) for path in glob(str(self._get_load_path()))]  # noqa: PTH207 - absolute
+        self._refuse_delta(found)
         files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
         looks = [(str(file), file.stat()) for file in sorted(files)]
         return tuple((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in looks)
+
+    def _refuse_delta(self, found: list[Path]) -> None:
+        """A Delta table has files with rows that are no longer in it."""
+        for folder in {each for path in found for each in (path, path.parent)}:
+            if self._file_format != "delta" and (folder / "_delta_log").is_dir():
+                raise DatasetError(
+                    f"{folder} is a Delta table, some of whose files may have rows that are no "
+                    "longer in it: say `type: kedro_mlops.contract.delta_tables.DeltaTableDataset` "
+                    "in the catalog, with its folder as `filepath`."
+                )
 
     def preview(self, nrows: int = 5, columns: list[str] | None = None) -> TablePreview:
         """Show the first rows, in the form that kedro-viz reads.

@@ -1,6 +1,7 @@
 """Parquet files that are written in constant memory."""
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -42,3 +43,20 @@ def write_batches(
         if writer is not None and held:
             writer.write_table(pa.Table.from_batches(held))
     return n_rows
+
+
+def in_scratch_file(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> tuple[Path, Callable[[], None]]:
+    """Write batches as a Parquet file below ``TMPDIR``; return it, and what removes it.
+
+    It is removed when the process ends, at the latest.
+    """
+    scratch = tempfile.TemporaryDirectory(prefix="kedro-rows-")
+    try:
+        file = Path(scratch.name) / "rows.parquet"
+        write_batches(batches, file, schema)
+    except BaseException:
+        scratch.cleanup()
+        raise
+    return file, scratch.cleanup

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,26 @@ class Spark(Backend):
     pandas tells other hashes.
     """
 
+    @property
+    def has_delta(self) -> bool:
+        """Whether the session has Delta Lake, as one of Databricks has."""
+        extensions = self._session.conf.get("spark.sql.extensions", None) or ""
+        return "DATABRICKS_RUNTIME_VERSION" in os.environ or "delta" in extensions.lower()
+
+    def read_files(self, files: Sequence[str]) -> ir.Table:
+        """The rows of Parquet files, of which some may lack columns that others have."""
+        name = f"files_{uuid.uuid4().hex}"
+        rows = self._session.read.option("mergeSchema", "true").parquet(*files)
+        rows.createOrReplaceTempView(name)
+        return self.table(name)
+
     def to_parquet(self, expr: ir.Table, /, path: str | Path, **options: Any) -> None:
         """Write a table in the types that it has."""
-        types = expr.schema()
-        naive = [name for name in types if types[name].is_timestamp() and not types[name].timezone]
-        typed = expr.mutate({name: _without_zone(expr[name]) for name in naive}) if naive else expr
-        super().to_parquet(typed, path, **options)
+        super().to_parquet(_typed(expr), path, **options)
+
+    def to_delta(self, expr: ir.Table, /, path: str | Path, **options: Any) -> None:
+        """Write a table in the types that it has, as Delta Lake of the session does."""
+        super().to_delta(_typed(expr), path, **options)
 
     def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
         """Compute, and bring what comes of it into memory."""
@@ -71,6 +86,12 @@ def connect(properties: Mapping[str, Any]) -> Spark:
     Spark.register_options()
     engine: Spark = Spark().connect(builder.getOrCreate())
     return engine
+
+
+def _typed(expr: ir.Table) -> ir.Table:
+    types = expr.schema()
+    naive = [name for name in types if types[name].is_timestamp() and not types[name].timezone]
+    return expr.mutate({name: _without_zone(expr[name]) for name in naive}) if naive else expr
 
 
 @ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]
