@@ -7,6 +7,7 @@ import sqlite3
 import zipfile
 from pathlib import Path
 
+import ibis
 import pandas as pd
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from kedro.io import DataCatalog
 from kedro_mlops.adoption.profile import profile
 from kedro_mlops.adoption.source import Source, open_source, without_credentials
 from kedro_mlops.contract.columns import Contract, column
+from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.validation import RawTableValidator
 from kedro_mlops.core.errors import ProjectError
@@ -146,6 +148,27 @@ def test_a_table_of_a_database_is_read(tmp_path):
         open_source(f"sqlite:///{tmp_path}/shop.db#sale")
     with pytest.raises(ProjectError, match="Say which table"):
         open_source(f"sqlite:///{tmp_path}/shop.db")
+
+
+def test_a_delta_table_is_read_where_it_is(tmp_path, bucket):
+    rows = pd.DataFrame(ROWS, columns=["id", "Größe", "note"]).assign(tags=[["a"]] * 3)
+    project = tmp_path / "project"
+    for where in (tmp_path / "rows", project / "rows", f"{bucket}/lake/rows"):
+        table = DeltaTableDataset(filepath=str(where))
+        # of which the files remain
+        table.save(ibis.memtable(rows.assign(id=0)))
+        table.save(ibis.memtable(rows))
+
+        source = open_source(str(where))
+
+        assert (source.name, source.left_out.keys()) == ("rows", {"tags"})
+        assert read_by_a_project(source) == ROWS
+        assert not source.is_copied(project)
+        place = {project / "rows": "rows", tmp_path / "rows": str(where)}.get(where, "")
+        assert source.place(project) == place
+
+    with pytest.raises(ProjectError, match="no log of one in it"):
+        open_source(f"{bucket}/lake")
 
 
 def test_what_is_secret_is_kept_where_git_does_not_look(tmp_path):

@@ -123,7 +123,7 @@ def profile(source: Source) -> TableProfile:
     table = source.table
     n_rows = int(table.count().to_pyarrow().as_py())
     if not n_rows:
-        raise ProjectError(f"{source.path} has no rows.")
+        raise ProjectError(f"{source.path or source.name} has no rows.")
     some = _some_rows(table, n_rows)
     said = some.to_pyarrow()
     found = verified(table, readings_of(said, source.comma))

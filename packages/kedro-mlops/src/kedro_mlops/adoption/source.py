@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import ibis
@@ -24,6 +24,7 @@ from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text
 from kedro_mlops.contract.parsing import as_table
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.parquet import write_batches
+from kedro_mlops.core.storage import is_url, tells_apart
 
 from .dialect import Dialect, dialect_of
 
@@ -32,7 +33,10 @@ RAW = "data/01_raw"
 CREDENTIALS = "conf/local/credentials.yml"
 PARQUET = {".parquet", ".pq"}
 EXCEL = {".xlsx", ".xlsm"}
-READABLE = "CSV (.csv, .tsv, .txt; also .gz, .bz2, .xz, .zip), Parquet (.parquet), Excel (.xlsx)"
+READABLE = (
+    "CSV (.csv, .tsv, .txt; also .gz, .bz2, .xz, .zip), Parquet (.parquet), Excel (.xlsx), or a "
+    "Delta table"
+)
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,13 @@ class Source:
         name: What it is called: the name of its file, without its ending, or that in its database.
         table: Its rows, read lazily; of CSV files all cells are text, others have types.
         is_text: Whether all of its cells are text.
-        path: The file or folder; of a table in a database there is none.
+        path: The file or folder; of a table in a database or on a store there is none.
         files: Its files.
         comma: Whether a comma stands before fractions, as far as the separator of cells tells.
         left_out: Columns that a contract cannot tell of, each with the reason.
         n_odd_lines: Lines of text that are no rows; the quarantine will keep them.
         credentials: What conf/local/credentials.yml has to say, by name.
+        grows: Whether others go on writing it, so that a copy would be no use.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Source:
     left_out: Mapping[str, str] = field(default_factory=dict)
     n_odd_lines: int = 0
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    grows: bool = False
     _reading: Mapping[str, Any] = field(default_factory=dict)
     _scratch: "tempfile.TemporaryDirectory[str] | None" = field(default=None, repr=False)
 
@@ -76,12 +82,16 @@ class Source:
         """
         if self.path is None:
             return dict(self._reading)
-        where = f"{path}/*.parquet" if self.path.is_dir() and not self.is_text else path
+        is_one = self.is_text or self.grows or not self.path.is_dir()
+        where = path if is_one else f"{path}/*.parquet"
         return {**self._reading, "filepath": where}
 
     def is_copied(self, project: Path) -> bool:
         """Whether the project needs a copy of it, since it is not in its folder."""
-        return self.path is not None and not self.path.is_relative_to(project.resolve())
+        return not (self.path is None or self.grows or self._is_in(project))
+
+    def _is_in(self, project: Path) -> bool:
+        return self.path is not None and self.path.is_relative_to(project.resolve())
 
     def place(self, project: Path) -> str:
         """Where the project has its file or folder, seen from there; of neither, nowhere."""
@@ -89,6 +99,8 @@ class Source:
             return ""
         if self.is_copied(project):
             return f"{RAW}/{self.path.name}"
+        if not self._is_in(project):
+            return self.path.as_posix()
         return self.path.relative_to(project.resolve()).as_posix()
 
     def keep_credentials(self, project: Path) -> None:
@@ -115,11 +127,15 @@ def open_source(data: str) -> Source:
     Args:
         data: The path of a CSV or Parquet file, of a folder of either, or of an Excel workbook
             (``book.xlsx#sheet``); or a table in a database, by the URL that SQLAlchemy has for it:
-            ``postgresql://…#schema.table``.
+            ``postgresql://…#schema.table``; or a Delta table, by its folder or the URL of a store.
 
     Raises:
         ProjectError: if there is no table, or it cannot be read; the message says what to do.
     """
+    if is_url(data) and tells_apart(data):
+        from .lake import open_on_store  # noqa: PLC0415 - nor is a store for many
+
+        return open_on_store(data)
     if re.match(r"[\w+]+://", data):
         from .database import open_database  # noqa: PLC0415 - SQLAlchemy is for few
 
@@ -141,6 +157,10 @@ def open_source(data: str) -> Source:
 
 
 def _opener_of(path: Path) -> Callable[[Path, str], Source]:
+    if (path / "_delta_log").is_dir():
+        from .lake import open_folder  # noqa: PLC0415 - is for few
+
+        return open_folder
     if path.is_dir():
         return _folder
     if path.suffix.lower() in PARQUET or _starts(path, b"PAR1"):
@@ -188,14 +208,14 @@ def _parquet(path: Path, _: str) -> Source:
                 f"{file} has other columns than {files[0].name}, beside it: "
                 f"{differing or 'their order'}."
             )
-    table, left_out = _with_kinds(connect().read_parquet([str(file) for file in files]))
+    table, left_out = with_kinds(connect().read_parquet([str(file) for file in files]))
     reading = {
         "type": "kedro_mlops.contract.tables.TableDataset",
         "file_format": "parquet",
         "connection": {"backend": "duckdb", "database": ":memory:"},
     }
     return Source(
-        _name(path), table, path=path, files=tuple(files), left_out=left_out, _reading=reading
+        name_of(path), table, path=path, files=tuple(files), left_out=left_out, _reading=reading
     )
 
 
@@ -206,7 +226,7 @@ def _schema(file: Path) -> pa.Schema:
         raise ProjectError(f"{file} is no Parquet file, or a damaged one.") from error
 
 
-def _with_kinds(table: ir.Table) -> tuple[ir.Table, dict[str, str]]:
+def with_kinds(table: ir.Table) -> tuple[ir.Table, dict[str, str]]:
     """The columns whose values are of a kind that contracts have; and the others, and why."""
     left_out = {
         name: f"holds values of the type {dtype}, which contracts have no kind for"
@@ -249,7 +269,7 @@ def _text(path: Path, _: str) -> Source:
         )
     reading = {"type": "kedro_mlops.contract.csv_files.CSVTextDataset"}
     return Source(
-        _name(path),
+        name_of(path),
         connect().read_parquet(parquet),
         is_text=True,
         comma=dialect.separator == ";",
@@ -304,11 +324,13 @@ def _workbook(path: Path, sheet: str) -> Source:
     if rows.empty:
         raise ProjectError(f"{path} has no rows in its sheet {sheet or names[0]}.")
     rows.columns = [str(name) for name in rows.columns]
-    table, left_out = _with_kinds(as_table(rows))
+    table, left_out = with_kinds(as_table(rows))
     reading: dict[str, Any] = {"type": "pandas.ExcelDataset"}
     if sheet:
         reading["load_args"] = {"sheet_name": sheet}
-    return Source(_name(path), table, path=path, files=(path,), left_out=left_out, _reading=reading)
+    return Source(
+        name_of(path), table, path=path, files=(path,), left_out=left_out, _reading=reading
+    )
 
 
 def connect() -> Any:
@@ -316,5 +338,6 @@ def connect() -> Any:
     return ibis.duckdb.connect(memory_limit=MEMORY)
 
 
-def _name(path: Path) -> str:
+def name_of(path: PurePath) -> str:
+    """What a table is called, by its file or folder."""
     return path.name.split(".")[0] or path.name

@@ -55,9 +55,9 @@ def adopt(
 ) -> None:
     """Make the project one about the table in DATA.
 
-    DATA is a CSV or Parquet file, a folder of such, an Excel workbook, or a database's URL with
-    #table. What it profiles and decides is shown, a line for each column; then the contracts,
-    catalog, parameters and tests are written.
+    DATA is a CSV or Parquet file, a folder of such, an Excel workbook, a Delta table (its folder,
+    or its URL on a store), or a database's URL with #table. What it profiles and decides is shown,
+    a line for each column; then the contracts, catalog, parameters and tests are written.
     """
     from kedro_mlops.adoption.decisions import Adoption, Asked, decide
     from kedro_mlops.adoption.marks import without_example

@@ -1,0 +1,45 @@
+"""A Delta table, in a folder or on a store, which others go on writing."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import DatasetError
+
+from kedro_mlops.contract.delta_tables import DeltaTableDataset
+from kedro_mlops.core.errors import ProjectError
+
+from .source import MEMORY, Source, name_of, with_kinds
+
+_CONNECTION = {"backend": "duckdb", "database": ":memory:"}
+_READING = {
+    "type": "kedro_mlops.contract.delta_tables.DeltaTableDataset",
+    "connection": _CONNECTION,
+}
+
+
+def open_folder(path: Path, _: str) -> Source:
+    """Find a Delta table in a folder, which the project will read where it is.
+
+    Raises:
+        ProjectError: if it cannot be read.
+    """
+    return _source(str(path), path=path, _reading=_READING)
+
+
+def open_on_store(url: str) -> Source:
+    """Find a Delta table on a store, as the machine's environment says how to open that.
+
+    Raises:
+        ProjectError: if there is none, or it cannot be read.
+    """
+    return _source(url, _reading=_READING | {"filepath": url})
+
+
+def _source(where: str, **known: Any) -> Source:
+    dataset = DeltaTableDataset(filepath=where, connection=_CONNECTION | {"memory_limit": MEMORY})
+    try:
+        table, left_out = with_kinds(dataset.load())
+    except DatasetError as error:
+        raise ProjectError(str(error)) from error
+    name = name_of(PurePosixPath(where))
+    return Source(name, table, grows=True, left_out=left_out, **known)
