@@ -13,7 +13,13 @@ from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
 from kedro_viz.models.flowchart.nodes import GraphNode
 
 from kedro_mlops.contract.columns import Contract, column
-from kedro_mlops.contract.tables import TableDataset, personal_names
+from kedro_mlops.contract.delta_tables import DeltaTableDataset
+from kedro_mlops.contract.tables import (
+    JoinedDataset,
+    NamedTableDataset,
+    TableDataset,
+    personal_names,
+)
 from kedro_mlops.framework import viz_hooks
 from kedro_mlops.framework.viz_hooks import TableStats
 
@@ -102,6 +108,20 @@ def test_a_table_stays_as_it_was_if_its_successor_fails(tmp_path, kind):
     assert [path.name for path in tmp_path.iterdir()] == [f"numbers.{kind}"]
 
 
+def test_a_table_that_the_engine_knows_by_name_is_of_the_same_connection_as_files(tmp_path):
+    connection = {"backend": "duckdb", "database": str(tmp_path / "engine.db")}
+    named = NamedTableDataset(
+        table_name="people", connection=connection, save_args={"materialized": "table"}
+    )
+    file = TableDataset(filepath=str(tmp_path / "people.parquet"), connection=connection)
+
+    named.save(ibis.memtable({"n": [1, 2]}))
+    file.save(named.load())
+
+    assert file.load().to_pandas()["n"].tolist() == [1, 2]
+    assert file.connection is named.connection
+
+
 def _numbers(n_batches, seen, fails_at=None):
     def batches():
         for number in range(n_batches):
@@ -148,10 +168,17 @@ def test_where_kedro_viz_counts_nothing_nothing_is_added(table, tmp_path, monkey
     assert not (tmp_path / ".viz").exists()
 
 
-def test_kedro_tells_of_an_entry_by_the_names_of_its_arguments(tmp_path):
-    table = TableDataset(filepath=str(tmp_path / "table.parquet"))
+@pytest.mark.parametrize(
+    ("dataset", "argument"),
+    [
+        (TableDataset, "filepath"),
+        (JoinedDataset, "filepath"),
+        (DeltaTableDataset, "filepath"),
+        (NamedTableDataset, "table_name"),
+    ],
+)
+def test_kedro_tells_of_an_entry_by_the_names_of_its_arguments(dataset, argument):
+    told = DataCatalog({"table": dataset(**{argument: "rows"})}).to_config()[0]["table"]
 
-    told = DataCatalog({"table": table}).to_config()[0]["table"]
-
-    assert told["filepath"] == str(tmp_path / "table.parquet")
+    assert told[argument] == "rows"
     assert yaml.safe_load(yaml.dump(told)) == told

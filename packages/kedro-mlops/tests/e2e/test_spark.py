@@ -68,6 +68,43 @@ for engine in (ibis.duckdb.connect(), spark):
     failed = table.select({n: p.failed for n, p in told.items()}).to_pandas()
     print(pd.concat([values, failed], axis=1).to_csv(index=False).replace("\\n", ";"))
 """
+LAKE = """
+import sys
+from datetime import datetime
+import ibis
+from kedro_mlops.contract.delta_tables import DeltaTableDataset
+from kedro_mlops.contract.tables import NamedTableDataset
+
+NOON = datetime.fromisoformat("2013-07-15 12:00")
+duckdb = {"backend": "duckdb", "database": ":memory:"}
+spark = {
+    "backend": "pyspark", "spark.master": "local[1]", "spark.ui.enabled": "false",
+    "spark.sql.warehouse.dir": sys.argv[1] + "/warehouse",
+}
+
+def table(name, connection, **args):
+    return DeltaTableDataset(filepath=f"{sys.argv[1]}/{name}", connection=connection, **args)
+
+def rows(dataset):
+    read = dataset.load()
+    told = read.order_by("n").to_pyarrow().to_pylist()
+    types = {name: str(dtype).partition("(")[0] for name, dtype in read.schema().items()}
+    return str((types, [{k: str(v) for k, v in row.items()} for row in told]))
+
+known = NamedTableDataset(
+    table_name="known", connection=spark, save_args={"materialized": "table"}
+)
+made = ibis.memtable({"n": [1, 2, 3], "text": ["a", None, "b"], "at": [NOON, None, NOON]})
+table("plain", duckdb).save(made)
+table("parted", duckdb, save_args={"partition_by": ["text"]}).save(made)
+known.save(table("plain", spark).load().filter(ibis._.n < 3))
+table("made", spark).save(known.load())
+others = table("parted", spark).load().filter(ibis._.n == 3)
+table("made", spark, save_args={"mode": "append"}).save(others)
+for name in ("plain", "parted", "made"):
+    print(rows(table(name, duckdb)))
+    print(rows(table(name, spark)))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +117,7 @@ def environment(sample_loop: Loop) -> str:
     )
     folder = str(project.folder.parent / "spark")
     project.must(
-        "uv sync --quiet --frozen --no-dev --extra spark --no-compile-bytecode",
+        "uv sync --quiet --frozen --no-dev --extra spark --extra delta --no-compile-bytecode",
         timeout=900,
         UV_CACHE_DIR=cache.stdout.strip(),
         UV_PROJECT_ENVIRONMENT=folder,
@@ -132,6 +169,21 @@ def test_spark_reads_text_as_duckdb_does(
     of_duckdb, of_spark = filter(None, said.splitlines())
     assert of_duckdb.count(";") == 5
     assert of_spark == of_duckdb
+
+
+def test_spark_reads_and_writes_delta_tables_as_duckdb_does(
+    environment: str, sample_loop: Loop, tmp_path: Path
+) -> None:
+    (tmp_path / "lake.py").write_text(LAKE)
+
+    said = sample_loop.project.must(
+        f"{environment}/bin/python {tmp_path}/lake.py {tmp_path}", **COMPILED_LITTLE
+    )
+
+    told = [line for line in said.splitlines() if line.startswith("(")]
+    assert len(told) == 6
+    assert told[::2] == told[1::2]
+    assert [line.count("2013-07-15 12:00:00") for line in told[::2]] == [2, 2, 2]
 
 
 def _compare(one: Path, other: Path) -> int:

@@ -223,7 +223,7 @@ class DeltaTableDataset(TableDataset):
         engine = self.connection
         if self._connection_config["backend"] == SPARK:
             return engine.read_files(files)
-        return engine.read_parquet(files, union_by_name=True)
+        return engine.read_parquet(files, union_by_name=True, hive_partitioning=False)
 
     def _copied(self, delta: "DeltaTable", schema: pa.Schema) -> ir.Table:
         from deltalake import QueryBuilder  # noqa: PLC0415 - not always there

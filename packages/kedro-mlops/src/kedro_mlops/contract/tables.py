@@ -11,6 +11,7 @@ import pyarrow as pa
 from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
+from kedro_datasets.ibis import TableDataset as IbisTableDataset
 
 from kedro_mlops.core.engine import EngineMixin, in_less_memory, is_spark
 from kedro_mlops.core.files import new_file
@@ -125,6 +126,8 @@ class TableDataset(EngineMixin, FileDataset):
 class JoinedDataset(TableDataset):
     """A table that is joined of large ones when it is saved."""
 
+    __init__ = FileDataset.__init__.__wrapped__
+
     def save(self, data: ir.Table | pa.RecordBatchReader) -> None:
         """Write a table, in a part of the memory that the engine may take."""
         if isinstance(data, pa.RecordBatchReader) or is_spark(data):
@@ -133,6 +136,15 @@ class JoinedDataset(TableDataset):
         with in_less_memory(data):
             # an engine that writes itself takes longer, and larger files
             super().save(data.to_pyarrow_batches(chunk_size=ROWS_A_BATCH))
+
+
+class NamedTableDataset(EngineMixin, IbisTableDataset):
+    """An ``ibis.TableDataset``: a table that the engine itself knows, by its name.
+
+    It is of the same connection as others, whichever of them is the first to ask for it.
+    """
+
+    __init__ = IbisTableDataset.__init__.__wrapped__
 
 
 @cache
