@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from example.factories import COLUMNS
 
-from kedro_mlops.measures.counted import Counted, see, see_parts
+from kedro_mlops.measures.counted import Counted
 from kedro_mlops.measures.metrics import Bootstrap, Scored, measure
+from kedro_mlops.measures.seen import see, see_parts
 
 BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
 N_ROWS, TIME, Y = 60_000, COLUMNS.event_time, COLUMNS.label
@@ -45,7 +46,7 @@ def rows() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def counted(rows: pd.DataFrame) -> Counted:
     seen = see(COLUMNS, ibis.memtable(rows.sample(frac=1, random_state=0)))
-    assert (len(seen.all), len(seen.known)) == (N_ROWS, rows[Y].notna().sum())
+    assert (seen.n_predictions, len(seen.known)) == (N_ROWS, rows[Y].notna().sum())
     assert isinstance(seen.known, Counted)
     return seen.known
 
@@ -80,10 +81,10 @@ def test_days_that_are_counted_together_say_what_they_say_alone(rows: pd.DataFra
 
     parts = list(see_parts(COLUMNS, table, TIME, ends))
 
-    assert sum(len(part.all) for part in parts) == N_ROWS
+    assert sum(part.n_predictions for part in parts) == N_ROWS
     for (since, until), part in zip(ends, parts, strict=True):
         alone = see(COLUMNS, table.filter(table[TIME] >= since, table[TIME] < until))
-        assert len(part.all) == len(alone.all)
+        assert part.n_predictions == alone.n_predictions
         assert measure(part.known, BOOTSTRAP) == measure(alone.known, BOOTSTRAP)
 
 

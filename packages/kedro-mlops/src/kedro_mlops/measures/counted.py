@@ -7,26 +7,30 @@ cells. A cell is so narrow that ROC AUC and average precision differ by less tha
 and Brier score by less than 1e-5.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Self
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.task.metrics import CALIBRATION_BINS
 from kedro_mlops.task.outputs import Floats
+from kedro_mlops.task.task import Task
 
+from .blocks import Blocks, Ends, block_of, frames_of
 from .metrics import Bootstrap, Scored, draw_blocks, parts_of
 
 # of probabilities, each as wide as the others
 CELLS = 1000 * CALIBRATION_BINS
+# by label, which may not be known, and by decision; of the first ones it is known
+KINDS, LABELLED = 6, 4
 # scores are added up as whole numbers: the sum of fractions depends on the order, which is chance
 UNIT = 2**32
-
-Ends = tuple[pd.Timestamp, pd.Timestamp]
 
 
 @dataclass(frozen=True)
@@ -54,120 +58,101 @@ class Counted(Scored):
             yield drawn @ self.counts
 
 
+def curve_of(contract: Columns, known: ir.Table) -> pd.DataFrame:
+    """The calibration curve of rows with a label."""
+    together = Blocks(pd.Index([0]), np.ones(1))
+    groups = Groups.by(contract, known, ibis.literal(0), together)
+    found = groups.alike(contract.task, np.zeros(1, np.int64))
+    return contract.task.calibration_curve(found.label, found.score, found.times)
+
+
+NOTHING = (np.zeros(0, np.int16), *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64))
+
+
 @dataclass(frozen=True)
-class Seen:
-    """Predictions, some of them with their label.
+class Groups:
+    """Rows of the same block, cell, label and decision; of these there may be millions.
 
     Attributes:
-        all: All of them; of what was decided nothing is said.
-        known: Those whose label is known.
-        rows: They, where they are in memory.
+        place: That of the block.
+        code: The cell, times ``KINDS``, and what of these it is: by label, by decision.
+        n: How many rows.
+        total: The sum of their scores, in units.
     """
 
-    all: Scored
-    known: Scored
-    rows: pd.DataFrame | None = None
+    place: NDArray[np.int16]
+    code: NDArray[np.int32]
+    n: NDArray[np.int32]
+    total: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, contract: Columns, rows: ir.Table, blocks: Blocks) -> Self:
+        """Count rows, of which the label may not be known."""
+        return cls.by(contract, rows, block_of(contract, rows), blocks)
 
-def see(contract: Columns, labelled: ir.Table) -> Seen:
-    """Count predictions, if they are countable and have dates; else bring them into memory.
+    @classmethod
+    def by(cls, contract: Columns, rows: ir.Table, block: ir.Value, blocks: Blocks) -> Self:
+        """Count rows by some other block."""
+        [score, decision] = (rows[told.name] for told in contract.task.output().told)
+        label = rows[contract.label].cast("int32").fill_null(LABELLED // 2)
+        cell = (score * CELLS).floor().cast("int32")
+        groups = rows.group_by(
+            block=block, code=cell * KINDS + label * 2 + decision.cast("int32")
+        ).aggregate(n=rows.count(), total=(score * UNIT).round().cast("int64").sum())
+        parts = [NOTHING]
+        # a frame of all would take several times the memory
+        for found in frames_of(groups):
+            place = blocks.places(found["block"]).astype(np.int16)
+            code, n = (found[name].to_numpy(np.int32) for name in ("code", "n"))
+            parts.append((place, code, n, found["total"].to_numpy(np.int64)))
+        place, code, n, total = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return cls(place, code, n, total)
 
-    Args:
-        contract: What was predicted.
-        labelled: Keys, moment, all that was told, and the label, missing where it is not known.
-    """
-    if _is_countable(contract):
-        return _seen(contract, *_count(contract, labelled))
-    rows: pd.DataFrame = labelled.order_by(contract.keys).to_pandas()
-    known = rows.dropna(subset=[contract.label])
-    return Seen(Scored.of_scores(contract, rows), Scored.of(contract, known), rows)
+    def of_days(
+        self, task: Task, blocks: Blocks, known: Blocks, days: Ends | None
+    ) -> tuple[Counted, Counted]:
+        """Those of some days, or of all: all rows, and those with a label.
 
+        Args:
+            task: What was asked.
+            blocks: Of all rows.
+            known: Of those with a label.
+            days: The first day, and the one after the last.
+        """
+        by_cell = replace(self, code=self.code // KINDS * KINDS)
+        with_label = self.only(self.code % KINDS < LABELLED)
+        here, here_known = (
+            blocks.names.get_indexer(each.of(days).names) for each in (blocks, known)
+        )
+        of_all = replace(by_cell.alike(task, here), decided=None)
+        return of_all, with_label.alike(task, here_known)
 
-def see_parts(
-    contract: Columns, labelled: ir.Table, moment: str, days: Sequence[Ends]
-) -> Iterator[Seen]:
-    """The same of each of some days, which are counted together.
+    def only(self, wanted: NDArray[np.bool_]) -> Self:
+        """Some of them."""
+        return type(self)(*(getattr(self, field.name)[wanted] for field in fields(self)))
 
-    Args:
-        contract: What was predicted.
-        labelled: As ``see`` has it.
-        moment: The column that says of which day a row is.
-        days: The first days, and those after the last ones.
-    """
-    if not _is_countable(contract):
-        for since, until in days:
-            at = labelled[moment]
-            part = labelled.filter(at >= ibis.literal(since), at < ibis.literal(until))
-            yield see(contract, part)
-        return
-    found, *blocks = _count(contract, labelled)
-    for since, until in days:
-        here = found[found["block"].between(since, until, inclusive="left")]
-        parts = [of[(of >= since) & (of < until)] for of in blocks]
-        yield _seen(contract, here, *parts)
-
-
-def _is_countable(contract: Columns) -> bool:
-    return contract.task.countable and contract.has_time
-
-
-def _seen(
-    contract: Columns, found: pd.DataFrame, all_days: pd.DatetimeIndex, known: pd.DatetimeIndex
-) -> Seen:
-    by_label = found.dropna(subset=["label"])
-    return Seen(
-        _alike(contract, found, all_days, ["cell"]),
-        _alike(contract, by_label, known, ["cell", "label", "decision"]),
-    )
-
-
-def _count(
-    contract: Columns, labelled: ir.Table
-) -> tuple[pd.DataFrame, pd.DatetimeIndex, pd.DatetimeIndex]:
-    """Groups of rows that are alike; and the days of all rows, and of those with a label."""
-    [score, decision] = (labelled[told.name] for told in contract.task.output().told)
-    groups = labelled.group_by(
-        block=labelled[contract.event_time].truncate("D"),
-        label=labelled[contract.label],
-        cell=(score * CELLS).floor().cast("int32"),
-        decision=decision.cast("int8"),
-    )
-    total = (score * UNIT).round().cast("int64").sum()
-    found: pd.DataFrame = groups.aggregate(n=labelled.count(), total=total).to_pandas()
-    return found, *_blocks(contract, labelled)
-
-
-def _blocks(contract: Columns, rows: ir.Table) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
-    """Days, in the order in which they would come if rows, or those with a label, were by key."""
-    key = ibis.struct({f"key{i}": rows[name] for i, name in enumerate(contract.keys)})
-    days = rows.group_by(day=rows[contract.event_time].truncate("D")).aggregate(
-        first=key.min(), known=key.min(where=rows[contract.label].notnull())
-    )
-    days = days.cache()
-    ordered = [
-        days.filter(days[name].notnull()).order_by(name).select("day").to_pandas()["day"]
-        for name in ("first", "known")
-    ]
-    return pd.DatetimeIndex(ordered[0]), pd.DatetimeIndex(ordered[1])
-
-
-def _alike(
-    contract: Columns, groups: pd.DataFrame, blocks: pd.DatetimeIndex, by: list[str]
-) -> Counted:
-    """Groups of rows that are alike in some columns, as one each."""
-    merged = groups.groupby(by, sort=True)
-    alike = merged[["n", "total"]].sum().reset_index()
-    counts = np.zeros((len(blocks), len(alike)))
-    places = blocks.get_indexer(pd.DatetimeIndex(groups["block"]))
-    np.add.at(counts, (places, merged.ngroup().to_numpy()), groups["n"].to_numpy(np.float64))
-    nothing = pd.Series(np.nan, index=alike.index)
-    # a mean that was rounded stays in its cell
-    mean = (alike["total"] / alike["n"] / UNIT).clip(lower=alike["cell"] / CELLS)
-    return Counted(
-        contract.task,
-        contract.task.labels(alike.get("label", nothing)),
-        mean.to_numpy(np.float64),
-        nothing,
-        alike["decision"].to_numpy(np.float64) if "decision" in alike else None,
-        counts,
-    )
+    def alike(self, task: Task, places: NDArray[np.int64]) -> Counted:
+        """Those of some blocks, one for all of the same code."""
+        order = np.full(int(max(self.place.max(initial=0), places.max(initial=0))) + 1, -1)
+        order[places] = np.arange(len(places))
+        inside = self.only(order[self.place] >= 0)
+        codes = np.flatnonzero(np.bincount(inside.code, minlength=1))
+        row = np.searchsorted(codes, inside.code)
+        n, total = np.zeros((2, len(codes)), np.int64)
+        np.add.at(n, row, inside.n)
+        np.add.at(total, row, inside.total)
+        at, shape = order[inside.place] * len(codes) + row, (len(places), len(codes))
+        counts = np.bincount(at, inside.n.astype(np.float64), minlength=shape[0] * shape[1])
+        cell, kind = np.divmod(codes, KINDS)
+        label, decision = np.divmod(kind, 2)
+        nothing = pd.Series(np.nan, index=range(len(codes)))
+        # a mean that was rounded stays in its cell
+        mean = np.maximum(total / np.maximum(n, 1) / UNIT, cell / CELLS)
+        return Counted(
+            task,
+            task.labels(pd.Series(label)),
+            mean,
+            nothing,
+            decision.astype(np.float64),
+            np.asarray(counts.reshape(shape), np.float64),
+        )

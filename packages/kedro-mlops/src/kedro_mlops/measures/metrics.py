@@ -7,7 +7,7 @@ weight for every row, and a metric takes all resamples at once; see ``task.metri
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -75,14 +75,59 @@ class Scored:
         """Weights of the rows as they are, and of resamples of their blocks, some at a time."""
         return _parts_of_resamples(self.block, bootstrap)
 
+    def resampled(self, metrics: Metrics, bootstrap: "Bootstrap") -> dict[str, Floats]:
+        """Each metric of the rows as they are, and of each resample."""
+        asked = [(self.score, metrics.of_scores)]
+        if self.decided is not None:
+            asked.append((self.decided, metrics.of_decisions))
+        figures: dict[str, list[Floats]] = {name: [] for _, wanted in asked for name in wanted}
+        for weights in self.resamples(bootstrap):
+            for said, wanted in asked:
+                for name, metric in wanted.items():
+                    figures[name].append(metric(self.label, said, weights))
+        return {name: np.concatenate(parts) for name, parts in figures.items()}
+
+    @property
+    def confusion(self) -> dict[str, int]:
+        """Rows by what they are and what was decided."""
+        assert self.decided is not None
+        return self.task.confusion(self.label, self.decided, self.times)
+
+    @property
+    def varies(self) -> bool:
+        """Whether not all labels are the same."""
+        return len(np.unique(self.label, axis=0)) > 1
+
     @property
     def row_loss(self) -> Floats:
         """The loss of each row, shape (n_rows,)."""
         return self.task.row_loss(self.label, self.score)
 
 
+class Measurable(Protocol):
+    """What metrics are measured on: rows, or what was counted of them."""
+
+    @property
+    def task(self) -> Task:
+        """What the model was asked."""
+
+    def __len__(self) -> int:
+        """Rows."""
+
+    def resampled(self, metrics: Metrics, bootstrap: Bootstrap) -> dict[str, Floats]:
+        """Each metric of the rows as they are, and of each resample."""
+
+    @property
+    def confusion(self) -> dict[str, int]:
+        """Rows by what they are and what was decided."""
+
+    @property
+    def varies(self) -> bool:
+        """Whether not all labels are the same."""
+
+
 def measure(
-    scored: Scored,
+    scored: Measurable,
     bootstrap: Bootstrap,
     metrics: Metrics | None = None,
     more: Metrics = NO_MORE,
@@ -95,17 +140,9 @@ def measure(
     if not len(scored):
         return {}
     metrics = (scored.task.metrics if metrics is None else metrics) | more
-    asked = [(scored.score, metrics.of_scores)]
-    if scored.decided is not None:
-        asked.append((scored.decided, metrics.of_decisions))
-    resampled: dict[str, list[Floats]] = {name: [] for _, wanted in asked for name in wanted}
-    for weights in scored.resamples(bootstrap):
-        for said, wanted in asked:
-            for name, metric in wanted.items():
-                resampled[name].append(metric(scored.label, said, weights))
     intervals = {
-        name: percentile_interval(np.concatenate(figures), bootstrap)
-        for name, figures in resampled.items()
+        name: percentile_interval(figures, bootstrap)
+        for name, figures in scored.resampled(metrics, bootstrap).items()
     }
     return {name: interval for name, interval in intervals.items() if interval.is_finite}
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kedro_mlops.core.artefacts import Artefact, CheckResult, Interval, is_empty
+from kedro_mlops.core.artefacts import Artefact, CheckResult, Interval, is_empty, is_none
 from kedro_mlops.measures.evaluation import Table
 from kedro_mlops.models.metadata import Lineage
 
@@ -79,6 +79,8 @@ class Performance(Artefact):
         reference: On these.
         groups: The rates of every group of every protected column, with intervals.
         fairness: How far they lie apart, and whether that is within the gate's limits.
+        n_drawn: Rows, drawn by their keys, that stand for all in what does not follow from counts:
+            losses that a model expects, metrics of the owner's, groups. None where all are counted.
     """
 
     model: Watched
@@ -99,3 +101,4 @@ class Performance(Artefact):
     reference: dict[str, Interval]
     groups: Table = Field(default_factory=list, exclude_if=is_empty)
     fairness: list[CheckResult] = Field(default_factory=list, exclude_if=is_empty)
+    n_drawn: int | None = Field(None, exclude_if=is_none)

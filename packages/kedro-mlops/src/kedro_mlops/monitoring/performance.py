@@ -1,10 +1,8 @@
 """How the champion does: on the labels that are known, and by estimate where they are not yet."""
 
-from dataclasses import replace
 from typing import Any
 
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
@@ -12,15 +10,9 @@ from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import listed, names_in
-from kedro_mlops.measures.counted import Seen, see, see_parts
 from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
-from kedro_mlops.measures.metrics import (
-    Bootstrap,
-    Scored,
-    columns_of,
-    flatten,
-    measure,
-)
+from kedro_mlops.measures.metrics import Bootstrap, Measurable, columns_of, flatten, measure
+from kedro_mlops.measures.seen import Expectation, Seen, n_drawn, see, see_parts, some_of
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.task.metrics import NO_MORE, Metrics
 
@@ -54,18 +46,16 @@ def measure_performance(
     relation between what is known of a row and its label is what it was on the test window: it
     sees rows that are harder, and not a world that has changed.
     """
-    seen = see(contract, labelled)
-    known, n_predictions = seen.known, len(seen.all)
+    seen = see(contract, labelled, _expectation(champion))
+    known, n_predictions = seen.known, seen.n_predictions
     # a part of the gate's parameters, which Kedro types only where it types the whole
     limits = FairnessLimits.model_validate(fairness)
     learned = _learned_from_these(champion, as_of)
     unknown_because = learned or _too_few(known, n_predictions, params)
     can_estimate = not learned and n_predictions >= params.min_labelled_rows
     task, metadata = contract.task, champion.metadata
-    estimated = _estimate(contract, seen, champion, bootstrap) if can_estimate else {}
+    estimated = _estimate(seen, bootstrap) if can_estimate else {}
     rows = _compared(contract, labelled)
-    assert known.decided is not None
-    confusion = task.confusion(known.label, known.decided, known.times)
     return Performance(
         model=Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
         first_day=f"{as_of.moment:%Y-%m-%d}",
@@ -79,12 +69,13 @@ def measure_performance(
         loss=task.loss,
         listed=task.listed,
         metrics={} if unknown_because else measure(known, bootstrap, more=more),
-        confusion={} if unknown_because else confusion,
+        confusion={} if unknown_because else known.confusion,
         estimated=estimated,
         tested_on=metadata.tested_on,
         reference=metadata.metrics,
         groups=[] if unknown_because else measure_groups(contract, rows, bootstrap),
         fairness=[] if unknown_because else fairness_checks(contract, rows, limits, bootstrap),
+        n_drawn=n_drawn(contract, n_predictions, more),
     )
 
 
@@ -105,16 +96,17 @@ def measure_windows(
     rows, task = [], contract.task
     parts = list(drift.groupby(["window_start", "window_end"], sort=True))
     ends = [(pd.Timestamp(str(start)), pd.Timestamp(str(end))) for (start, end), _ in parts]
-    all_seen = see_parts(contract, labelled, timeline_of(contract).moment, ends)
+    moment = timeline_of(contract).moment
+    all_seen = see_parts(contract, labelled, moment, ends, _expectation(champion))
     for ((start, end), part), seen in zip(parts, all_seen, strict=True):
-        known, n_predictions = seen.known, len(seen.all)
+        known, n_predictions = seen.known, seen.n_predictions
         drifted = part[part["drifted"]]
         beyond = drifted["kind"].value_counts()
         # its figures on rows that it has learned from would flatter it
         learned = pd.Timestamp(str(start)) < champion.metadata.trained_until
         figures = {}
         if not learned:
-            estimated = _estimate(contract, seen, champion, bootstrap)
+            estimated = _estimate(seen, bootstrap)
             realised = measure(known, bootstrap, task.main_metrics)
             figures = flatten(realised) | flatten(estimated, "estimated_")
         rows.append(
@@ -151,7 +143,7 @@ def _learned_from_these(champion: ModelPackage, as_of: AsOf) -> str | None:
     )
 
 
-def _too_few(known: Scored, n_predictions: int, params: Monitoring) -> str | None:
+def _too_few(known: Measurable, n_predictions: int, params: Monitoring) -> str | None:
     needed = params.min_labelled_rows
     if len(known) < needed:
         return (
@@ -164,7 +156,7 @@ def _too_few(known: Scored, n_predictions: int, params: Monitoring) -> str | Non
             f"Not enough data to judge performance: {coverage:.1%} of the predictions have their "
             f"label, {params.min_label_coverage:.0%} are needed."
         )
-    if len(np.unique(known.label, axis=0)) < 2:
+    if not known.varies:
         return "Not enough data to judge performance: all labels are the same."
     return None
 
@@ -173,16 +165,14 @@ def _compared(contract: Columns, labelled: ir.Table) -> pd.DataFrame:
     """Rows whose label is known, if some of their groups are to be compared."""
     if not contract.protected:
         return pd.DataFrame()
-    known = labelled.filter(labelled[contract.label].notnull())
-    rows: pd.DataFrame = known.order_by(contract.keys).to_pandas()
-    return rows
+    return some_of(contract, labelled.filter(labelled[contract.label].notnull()))
 
 
-def _estimate(
-    contract: Columns, seen: Seen, champion: ModelPackage, bootstrap: Bootstrap
-) -> dict[str, Interval]:
+def _expectation(champion: ModelPackage) -> Expectation:
+    return Expectation(champion.reference.calibration, champion.expected_losses)
+
+
+def _estimate(seen: Seen, bootstrap: Bootstrap) -> dict[str, Interval]:
     """What metrics are to be expected, whatever the labels are."""
-    task, scored = contract.task, seen.all
-    losses = None if seen.rows is None else champion.expected_losses(seen.rows)
-    expected = task.expected(scored.score, champion.reference.calibration, losses)
-    return measure(replace(scored, label=expected), bootstrap, task.estimated_metrics)
+    expected = seen.expected()
+    return measure(expected, bootstrap, expected.task.estimated_metrics)

@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures.cells import cells
-from kedro_mlops.measures.counted import see
 from kedro_mlops.measures.drift_profile import bin_labels
 from kedro_mlops.measures.grids import EdgeGrid
+from kedro_mlops.measures.seen import calibration_curve
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.reporting import charts
 from kedro_mlops.reporting.pages import render_page
@@ -29,10 +29,9 @@ def draw_monitoring(
 ) -> list[go.Figure]:
     """Pictures of the horizon: performance by window, calibration, score, drift."""
     task, metrics = contract.task, champion.metadata.metrics
-    known = see(contract, labelled).known
     return [
         charts.performance(windows, metrics[task.loss], champion.metadata.tested_on, task.loss),
-        charts.calibration(task.calibration_curve(known.label, known.score, known.times)),
+        charts.calibration(calibration_curve(contract, labelled)),
         _draw_scores(labelled, champion),
         charts.drift(_newest(drift)),
     ]

@@ -124,7 +124,6 @@ class Binary(Task):
     # shares that are flagged: of all rows, of the positives, of the negatives
     rates = ("selection_rate", "true_positive_rate", "false_positive_rate")
     baseline = "base_rate"
-    countable = True
 
     @staticmethod
     def fits(label: "Column") -> bool:

@@ -57,7 +57,11 @@ def divided(numerator: Floats, denominator: Floats) -> Floats:
 
 def roc_auc(y: Floats, p: Floats, weights: Floats) -> Floats:
     """Area under the ROC curve; nan where a resample has only one class."""
-    positives, negatives = cumulated(y, p, weights)
+    return area_under(*cumulated(y, p, weights))
+
+
+def area_under(positives: Floats, negatives: Floats) -> Floats:
+    """Area under the ROC curve of what is at or above each score, from none to all."""
     area = np.asarray(np.trapezoid(positives, negatives, axis=1))
     return divided(area, positives[:, -1] * negatives[:, -1])
 

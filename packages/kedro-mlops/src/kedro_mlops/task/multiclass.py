@@ -25,6 +25,8 @@ from .task import MIN_ROWS, Calibration, Costs, Task
 if TYPE_CHECKING:
     from kedro_mlops.contract.columns import Column
 
+    from .tally import Tally
+
 SMALLEST = np.finfo(np.float64).eps
 
 
@@ -43,9 +45,15 @@ def one_vs_rest_auc(y: Floats, p: Floats, weights: Floats) -> Floats:
 
     Of those classes that a resample has; nan where it has only one.
     """
-    areas = np.array([roc_auc(y[:, i], p[:, i], weights) for i in range(y.shape[1])])
-    known = np.isfinite(areas)
-    return divided(np.where(known, areas, 0).sum(axis=0), known.sum(axis=0))
+    return mean_of_classes(
+        np.array([roc_auc(y[:, i], p[:, i], weights) for i in range(y.shape[1])])
+    )
+
+
+def mean_of_classes(figures: Floats) -> Floats:
+    """The mean of those that there are, of shape (n_classes, n_resamples)."""
+    known = np.isfinite(figures)
+    return divided(np.where(known, figures, 0).sum(axis=0), known.sum(axis=0))
 
 
 def top_calibration_error(y: Floats, p: Floats, weights: Floats) -> Floats:
@@ -115,6 +123,12 @@ class Multiclass(Task):
         # columns of the engine's tables are not told from each other by capitals
         if len({value.lower() for value in texts}) < len({*texts}):
             yield f"has values that differ by capitals alone: {[*classes]}"
+
+    def tally(self) -> "Tally":
+        """See ``ClassTally``."""
+        from .class_tally import ClassTally  # noqa: PLC0415 - which is made of this module
+
+        return ClassTally(self)
 
     def labels(self, values: pd.Series) -> Floats:
         """1 for the class that it is, 0 for the others, shape (n_rows, n_classes)."""

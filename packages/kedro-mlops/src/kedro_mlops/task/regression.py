@@ -15,6 +15,8 @@ from .task import MIN_ROWS, Calibration, Costs, Task
 if TYPE_CHECKING:
     from kedro_mlops.contract.columns import Column
 
+    from .tally import Tally
+
 CURVE_BINS = 10
 # share of a square that is left of it by rounding
 ROUNDED = 1e-12
@@ -136,6 +138,12 @@ class Regression(Task):
     def baseline(self) -> str:
         """The median has the lowest absolute errors, the mean the lowest squared ones."""
         return "median" if self.loss == "mean_absolute_error" else "mean"
+
+    def tally(self) -> "Tally":
+        """See ``NumberTally``."""
+        from .number_tally import NumberTally  # noqa: PLC0415 - which is made of this module
+
+        return NumberTally(self)
 
     def labels(self, values: pd.Series) -> Floats:
         """The numbers."""

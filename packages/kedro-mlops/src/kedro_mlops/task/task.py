@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     # whose rooms are above this one
     from kedro_mlops.contract.columns import Column, Role
 
+    from .tally import Tally
+
 # rows of a class, or of numbers, fewer than which say nothing of a part of the rows
 MIN_ROWS = 10
 
@@ -68,8 +70,6 @@ class Task(ABC):
         estimated_metrics: Those that are right on average where labels are expected ones.
         priced: The costs that its decisions have.
         estimates_loss: Whether expected labels need a model of the loss.
-        countable: Whether rows of the same label and decision, and of nearly the same score, are
-            alike to the metrics.
         label: The column of the label.
         classes: Its values, in the order of their codes; of two, the positive is last.
         unit: Of a number.
@@ -84,7 +84,6 @@ class Task(ABC):
     estimated_metrics: ClassVar[Metrics]
     priced: ClassVar[tuple[str, ...]]
     estimates_loss: ClassVar[bool] = False
-    countable: ClassVar[bool] = False
 
     label: str
     classes: tuple[Class, ...] = ()
@@ -140,6 +139,10 @@ class Task(ABC):
                 f"costs.{foreign[0]} is not a cost of a {self.name} task, which '{self.label}' "
                 f"declares; it has {' and '.join(self.priced) or 'none: say `costs: {}`'}."
             )
+
+    def tally(self) -> "Tally | None":
+        """How rows are counted where they are; none where few cells of the score tell all of it."""
+        return None
 
     @abstractmethod
     def labels(self, values: pd.Series) -> Floats:
