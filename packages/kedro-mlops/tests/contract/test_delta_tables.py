@@ -4,7 +4,7 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from itertools import count
 from pathlib import Path
@@ -24,6 +24,8 @@ from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.tables import TableDataset
+from kedro_mlops.core.delta import Feed
+from kedro_mlops.core.errors import ProjectError
 
 NOON = datetime.fromisoformat("2013-07-15 12:00")
 # the digits of the text by which a log says which rows of a file are gone
@@ -168,6 +170,27 @@ dataset.save(pa.RecordBatchReader.from_batches(schema, batches()))
     assert _read(table) == [*range(5)]
 
 
+def test_who_asks_the_engine_meanwhile_makes_no_version_of_some_rows(
+    table: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = TableDataset(filepath=str(tmp_path / "many.parquet"))
+    many.save(ibis.range(500_000).unnest().name("n").as_table())
+    rows = many.load()
+    table.save(_numbers(3, []))
+    cast = Feed.of
+
+    def asking(feed: Feed, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        for batch in cast(feed, batches):
+            yield batch
+            rows.count().to_pyarrow()
+
+    monkeypatch.setattr(Feed, "of", asking)
+    with pytest.raises(DatasetError, match="asked for something else meanwhile"):
+        table.save(rows)
+
+    assert _read(table) == [0, 1, 2]
+
+
 def test_who_wants_no_more_stops_the_writing(
     table: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,7 +326,7 @@ def test_without_the_extra_a_person_is_told_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "deltalake", None)
 
-    with pytest.raises(DatasetError, match="uv sync --frozen --extra delta"):
+    with pytest.raises(ProjectError, match=r"^A table .* `uv sync --frozen --extra delta`"):
         table.load()
 
 

@@ -5,33 +5,28 @@ partitions, deletion vectors and mapped columns among it, is resolved by delta-r
 what it does not know: then the rows go once, in constant memory, into a Parquet file.
 """
 
-import glob
-import hashlib
-import json
 import logging
-import os
-import re
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.dataset
+import pyarrow.parquet as pq
 from kedro.io import DatasetError
 from pydantic import Field, ValidationError
 
+from kedro_mlops.core.delta import Feed, in_words, library, plain_files, state_of, storage_options
 from kedro_mlops.core.engine import SPARK, is_spark
-from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.parquet import in_scratch_file
 from kedro_mlops.core.time_params import Parameters
 
+from .batches import batches_of
 from .tables import TableDataset
 
 if TYPE_CHECKING:
@@ -41,19 +36,6 @@ logger = logging.getLogger(__name__)
 
 # rows that are handed over at once, and those of a row group, by which DuckDB works in parallel
 BATCH, GROUP = 100_000, 122_880
-# what a reader has to know of without seeing other rows in the files than they have
-PLAIN = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
-# what else it raises, besides its `DeltaError`
-ITS_OWN = {"Exception", "PanicException"}
-# options of stores, as fsspec and delta-rs call them
-OPTIONS = {
-    "key": "aws_access_key_id",
-    "secret": "aws_secret_access_key",  # pragma: allowlist secret
-    "token": "aws_session_token",
-    "endpoint_url": "aws_endpoint_url",
-    "region_name": "aws_region",
-}
-
 
 Args = TypeVar("Args", bound=Parameters)
 
@@ -74,32 +56,6 @@ class SaveArgs(Parameters):
 
     mode: Literal["overwrite", "append"] = "overwrite"
     partition_by: list[str] | None = None
-
-
-class Feed:
-    """Batches for delta-rs, which tells in words of its own of what fails in them.
-
-    Attributes:
-        failed: What that was.
-        stopped: Set if nobody wants them any more; no version is made of them then.
-    """
-
-    def __init__(self) -> None:
-        self.failed: list[Exception] = []
-        self.stopped = Event()
-
-    def of(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        """The same batches, as long as somebody wants them."""
-        try:
-            for batch in batches:
-                if self.stopped.is_set():
-                    raise InterruptedError
-                # DuckDB has a type of its own for a literal, which would be read as the declared
-                yield batch.cast(batches.schema)
-        except Exception as error:
-            if not self.stopped.is_set():
-                self.failed.append(error)
-            raise
 
 
 class DeltaTableDataset(TableDataset):
@@ -152,8 +108,8 @@ class DeltaTableDataset(TableDataset):
         if self._is_sparks():
             return self.connection.read_delta(self._url, **_as_spark_reads(self._load))
         delta = self._opened()
-        if self._table is None or self._state != _state(delta):
-            self._state, self._table = _state(delta), self._read(delta)
+        if self._table is None or self._state != state_of(delta):
+            self._state, self._table = state_of(delta), self._read(delta)
             logger.info("%s: version %d", self._url, delta.version())
         return self._table
 
@@ -168,8 +124,8 @@ class DeltaTableDataset(TableDataset):
         if self._is_sparks():
             self._save_by_spark(data)
             return
-        deltalake, feed = _library(), Feed()
-        with ExitStack() as open_files, _in_words(self._url, "written", feed.failed):
+        deltalake, feed = library(), Feed()
+        with ExitStack() as open_files, in_words(self._url, "written", feed.failed):
             # delta-rs would hear of Ctrl-C when it is done; a thread of its own can be waited for
             writer = open_files.enter_context(ThreadPoolExecutor(1))
             open_files.callback(feed.stopped.set)
@@ -187,7 +143,7 @@ class DeltaTableDataset(TableDataset):
 
     def fingerprint(self) -> str:
         """What it holds: the table, its version and the files of that; nothing if there is none."""
-        return _state(self._opened()) if self._exists() else ""
+        return state_of(self._opened()) if self._exists() else ""
 
     def stats(self) -> dict[str, int]:
         """Count rows and columns, by the names of kedro-viz."""
@@ -195,8 +151,8 @@ class DeltaTableDataset(TableDataset):
         return {"rows": int(table.count().to_pyarrow().as_py()), "columns": len(table.columns)}
 
     def _opened(self) -> "DeltaTable":
-        deltalake = _library()
-        with _in_words(self._url, "read"):
+        deltalake = library()
+        with in_words(self._url, "read"):
             if not deltalake.DeltaTable.is_deltatable(self._url, self._options()):
                 raise DatasetError(
                     f"{self._url} is no Delta table: there is no log of one in it. Check the "
@@ -212,7 +168,7 @@ class DeltaTableDataset(TableDataset):
 
     def _read(self, delta: "DeltaTable") -> ir.Table:
         schema = pa.schema(delta.schema().to_arrow())
-        files = _plain_files(delta, self._url)
+        files = plain_files(delta, self._url)
         if files and not self._fs_prefix:
             table = self._of_files(files)
             if _types(table.schema()) == _types(ibis.Schema.from_pyarrow(schema)):
@@ -228,7 +184,7 @@ class DeltaTableDataset(TableDataset):
     def _copied(self, delta: "DeltaTable", schema: pa.Schema) -> ir.Table:
         from deltalake import QueryBuilder  # noqa: PLC0415 - not always there
 
-        with _in_words(self._url, "read"):
+        with in_words(self._url, "read"):
             # by one thread, so that rows are in the same order each time
             reading = QueryBuilder({"datafusion.execution.target_partitions": "1"})
             rows = reading.register("t", delta).execute("SELECT * FROM t")
@@ -244,12 +200,15 @@ class DeltaTableDataset(TableDataset):
         if isinstance(data, pa.RecordBatchReader):
             return data
         if not is_spark(data):
-            return self.connection.to_pyarrow_batches(data, chunk_size=BATCH)
+            return pa.RecordBatchReader.from_batches(
+                data.schema().to_pyarrow(), batches_of(data, BATCH)
+            )
         # it would bring all rows into memory
         scratch = open_files.enter_context(TemporaryDirectory(prefix="table-"))
         self.connection.to_parquet(data, f"{scratch}/rows")
-        rows = pyarrow.dataset.dataset(f"{scratch}/rows")
-        return rows.scanner(batch_size=BATCH, batch_readahead=2, fragment_readahead=1).to_reader()
+        files = [pq.ParquetFile(file) for file in sorted(Path(scratch).glob("rows/*.parquet"))]
+        read = (file.iter_batches(BATCH, use_threads=False) for file in files)
+        return pa.RecordBatchReader.from_batches(files[0].schema_arrow, chain.from_iterable(read))
 
     def _is_sparks(self) -> bool:
         return self._connection_config["backend"] == SPARK and bool(self.connection.has_delta)
@@ -266,7 +225,7 @@ class DeltaTableDataset(TableDataset):
         return storage_options(self._fs_prefix.removesuffix("://"), self._credentials)
 
     def _exists(self) -> bool:
-        return bool(_library().DeltaTable.is_deltatable(self._url, self._options()))
+        return bool(library().DeltaTable.is_deltatable(self._url, self._options()))
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -274,25 +233,6 @@ class DeltaTableDataset(TableDataset):
             "load_args": self._load.model_dump(),
             "save_args": self._save.model_dump(),
         }
-
-
-def storage_options(protocol: str, given: Mapping[str, Any]) -> dict[str, str]:
-    """The options of a store, as delta-rs has them.
-
-    Args:
-        protocol: Of its URL; of a folder it is empty.
-        given: In addition to those by which fsspec opens such a store.
-    """
-    if not protocol:
-        return {}
-    from fsspec.config import conf  # noqa: PLC0415
-
-    known = dict(conf.get(protocol, {}))
-    known |= known.pop("client_kwargs", {})
-    told = {name: known.get(name) for name in OPTIONS} | dict(given)
-    options = {OPTIONS.get(name, name.lower()): str(told[name]) for name in told if told[name]}
-    endpoint = options.get("aws_endpoint_url", os.environ.get("AWS_ENDPOINT_URL", ""))
-    return options | ({"aws_allow_http": "true"} if endpoint.startswith("http:") else {})
 
 
 def _checked(kind: type[Args], name: str, given: dict[str, Any] | None, url: str) -> Args:
@@ -308,70 +248,6 @@ def _checked(kind: type[Args], name: str, given: dict[str, Any] | None, url: str
         raise DatasetError(
             f"{url} is a Delta table, whose {name} may have {known}. {wrong}."
         ) from error
-
-
-def _library() -> Any:
-    try:
-        import deltalake  # noqa: PLC0415 - not always there
-    except ImportError as error:
-        raise ProjectError(
-            "A table of the catalog is a Delta table, and what reads them is not installed: "
-            "`uv sync --frozen --extra delta`."
-        ) from error
-    return deltalake
-
-
-@contextmanager
-def _in_words(url: str, what: str, failed: Iterable[Exception] = ()) -> Iterator[None]:
-    """Errors of delta-rs in one line each, without its own stack; those before it as they are."""
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
-
-    try:
-        yield
-        return
-    except BaseException as raised:  # noqa: BLE001 - a panic of Rust is no Exception
-        error = raised
-    for before in failed:
-        raise before
-    if not (isinstance(error, DeltaError | OSError) or type(error).__name__ in ITS_OWN):
-        raise error
-    raise DatasetError(f"{url} cannot be {what}: {_in_a_line(error)}.") from error
-
-
-def _in_a_line(error: BaseException) -> str:
-    """What an error says, without colours, and without the stack of another language."""
-    said = re.sub(r"\x1b\[[\d;]*m|↳", "", str(error))
-    return " ".join(re.split(r"\n\s*\d+: ", said)[0].split()).rstrip(".")
-
-
-def _state(delta: "DeltaTable") -> str:
-    """What tells a version from all others, also from those of a table that was in its place."""
-    said = [delta.metadata().id, delta.version(), sorted(delta.file_uris())]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-
-def _plain_files(delta: "DeltaTable", folder: str) -> list[str]:
-    """The files of a version that have its rows and no others; of another version there are none.
-
-    They are in the order in which they were added.
-    """
-    protocol = delta.protocol()
-    features = set(protocol.reader_features or ())
-    if protocol.min_reader_version not in (1, 3) or not features <= PLAIN:
-        return []
-    if delta.metadata().partition_columns:
-        return []
-    added = pa.table(delta.get_add_actions()).select(["modification_time", "path"]).to_pylist()
-    files = [
-        f"{folder}/{file['path']}"
-        for file in sorted(added, key=lambda file: (file["modification_time"], file["path"]))
-    ]
-    return files if all(map(_is_plain_name, files)) else []
-
-
-def _is_plain_name(file: str) -> bool:
-    """Whether an engine finds a file by its name, in which it may look for a pattern."""
-    return not glob.has_magic(file) and Path(file).is_file()
 
 
 def _types(schema: ibis.Schema) -> dict[str, Any]:
