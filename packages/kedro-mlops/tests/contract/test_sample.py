@@ -7,7 +7,7 @@ from example.factories import COLUMNS
 from example.history import N_DAYS
 from example.undated import LOANS, READINGS, loans, readings
 
-from kedro_mlops.contract.sample import LEAST_OF_CLASS, draw, shares_of, some_of
+from kedro_mlops.contract.sample import LEAST_OF_CLASS, about, draw, shares_of, some_of
 from kedro_mlops.contract.timeline import LEAST_OF_WINDOW, Splits, timeline_of
 from kedro_mlops.core.time_params import AsOf
 
@@ -96,6 +96,16 @@ def test_shares_of_parts_are_so_many_in_all_at_most(n_known, n_rows, n_least, ex
 
     assert found == expected
     assert n_rows - len(n_known) < sum(found.values()) <= n_rows
+
+
+def test_about_so_many_rows_are_drawn_by_columns_and_keep_their_order(rows):
+    numbered = ibis.memtable(rows.assign(number=np.arange(len(rows))))
+
+    some = about(numbered, COLUMNS.keys, 1000).to_pandas()["number"].tolist()
+
+    assert 1000 <= len(some) < 1300
+    assert some == sorted(some)
+    assert about(numbered, COLUMNS.keys, len(rows)) is numbered
 
 
 def test_rows_in_memory_are_drawn_by_their_keys_and_keep_their_order(rows):

@@ -23,6 +23,7 @@ from flight_delays.contracts import (
 from kedro_mlops.contract.availability import prove_availability
 from kedro_mlops.contract.columns import ENTITY, Columns
 from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.sample import about
 from kedro_mlops.contract.screening_account import TableAccount
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
@@ -36,6 +37,8 @@ DAILY_FEATURES = {
     "destination_features": "destination",
 }
 INPUTS = Columns.of(Inputs)
+# of two weeks: what no input may know, a part of them shows as well as all
+PROVING_FLIGHTS = 500_000
 
 Screened = tuple[ir.Table, ir.Table, TableAccount]
 
@@ -68,13 +71,11 @@ def screen_planes(raw: pd.DataFrame) -> Screened:
 
 def land_flights(raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngineering) -> ir.Table:
     """Name the columns, and keep the flights scheduled until the end of the horizon."""
-    flights = raw.select(**derive_flight(raw), departure_hour_utc=raw.time_hour.cast("timestamp"))
-    _check_as_of(flights, as_of)
-    flights = flights.filter(_.scheduled_departure < ibis.literal(as_of.after(horizon.days)))
+    _check_as_of(raw, as_of)
+    raw = raw.filter(_day(raw) < ibis.literal(as_of.after(horizon.days).date()))
     if params.history_days is not None:
-        start = as_of.before(params.history_days)
-        flights = flights.filter(_.scheduled_departure >= ibis.literal(start))
-    return flights
+        raw = raw.filter(_day(raw) >= ibis.literal(as_of.before(params.history_days).date()))
+    return raw.select(**derive_flight(raw), departure_hour_utc=raw.time_hour)
 
 
 def derive_flight(raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
@@ -94,14 +95,15 @@ def derive_flight(raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
 
 
 def _scheduled_departure(raw: Mapping[str, ir.Value]) -> ir.TimestampValue:
-    day = ibis.date(raw["year"], raw["month"], raw["day"]).cast("timestamp")
-    return day + (raw["hour"] * 60 + raw["minute"]).as_interval("m")
+    return _day(raw).cast("timestamp") + (raw["hour"] * 60 + raw["minute"]).as_interval("m")
 
 
-def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:
-    days = flights.aggregate(
-        first=_.scheduled_departure.min().date(), last=_.scheduled_departure.max().date()
-    )
+def _day(raw: Mapping[str, ir.Value]) -> ir.DateValue:
+    return ibis.date(raw["year"], raw["month"], raw["day"])
+
+
+def _check_as_of(raw: ir.Table, as_of: AsOf) -> None:
+    days = raw.aggregate(first=_day(raw).min(), last=_day(raw).max())
     [found] = days.to_pyarrow().to_pylist()
     next_day = found["last"] + pd.Timedelta(days=1)
     if not found["first"] < as_of.root <= next_day:
@@ -114,7 +116,7 @@ def _check_as_of(flights: ir.Table, as_of: AsOf) -> None:
 
 def land_weather(raw: ir.Table) -> ir.Table:
     """Name the columns; one row per airport and hour."""
-    hourly = raw.group_by("origin", departure_hour_utc=_.time_hour.cast("timestamp"))
+    hourly = raw.group_by("origin", departure_hour_utc=_.time_hour)
     return hourly.aggregate(
         temperature_f=_.temp.mean(),
         dew_point_f=_.dewp.mean(),
@@ -191,9 +193,11 @@ def check_availability(
 ) -> dict[str, Any]:
     """Prove, by the flights of one day, that no input depends on what is known only afterwards."""
     day = _newest_day(raw, as_of)
-    first, last = ibis.literal(day.before(2 * WINDOW_DAYS)), ibis.literal(day.after(1))
-    departure = _scheduled_departure(raw)
-    recent = raw.filter(departure >= first, departure < last).cache()
+    first, last = day.before(2 * WINDOW_DAYS), day.after(1)
+    # the engine skips the parts of a file that are of other months
+    near = raw.year.isin([first.year, last.year]) & raw.month.isin([first.month, last.month])
+    recent = raw.filter(near & (_day(raw) >= first.date()) & (_day(raw) < last.date()))
+    recent = about(recent, [*Columns.of(RawFlights).unique], PROVING_FLIGHTS).cache()
     later = _scheduled_departure(recent) >= ibis.literal(day.moment)
     build = partial(_inputs_of_day, weather=weather, planes=planes, day=day, params=params)
     hidden = Columns.of(RawFlights).hindsight
@@ -202,8 +206,7 @@ def check_availability(
 
 def _newest_day(raw: ir.Table, as_of: AsOf) -> AsOf:
     """The as-of day; or the last one before it that has flights."""
-    days = _scheduled_departure(raw).date()
-    newest = raw.filter(days <= ibis.literal(as_of.root)).select(day=days).day.max()
+    newest = raw.filter(_day(raw) <= ibis.literal(as_of.root)).select(day=_day(raw)).day.max()
     return AsOf(newest.to_pyarrow().as_py())
 
 

@@ -64,11 +64,13 @@ class Parsed:
         typed: The values, missing where there is none of that type.
         given: Whether the source has a value.
         failed: Whether it has one that is not of the declared type.
+        may_fail: Whether any could; none does in a source that has the type.
     """
 
     typed: ir.Column
     given: ir.BooleanValue
     failed: ir.BooleanValue
+    may_fail: bool = True
 
 
 def as_table(raw: pd.DataFrame | ir.Table) -> ir.Table:
@@ -93,6 +95,8 @@ def parse(column: Column, source: ir.Column) -> Parsed:
     if typed is None:
         typed = ibis.null(column.engine_type)
     given = source.notnull()
+    if typed.op() == source.op():
+        return Parsed(typed, given, ibis.literal(False), may_fail=False)
     return Parsed(typed, given, given & typed.isnull())
 
 

@@ -18,6 +18,7 @@ from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import Parameters
 
+from . import proved
 from .columns import LINE, ROW, Columns
 from .parsing import Parsed, as_named, parse
 from .repeated import repeated_keys
@@ -27,6 +28,7 @@ from .rules import (
     column_rules,
     count_bad,
     count_broken,
+    count_rows,
     key_rule,
     moment_rules,
     shown,
@@ -103,6 +105,7 @@ def screen(
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
         valid = numbered.anti_join(repeated, ROW).select(columns.names)
+    proved.note_kept(valid, columns)
     n_quarantined = n_bad + n_repeated
     account = TableAccount(
         contract=columns.name,
@@ -179,14 +182,12 @@ def _broken(
         short = {name: replace(parsed[name], typed=read[name], failed=read[_failed(name)])
                  for name in part}  # fmt: skip
         rules = list(_rules(columns.only(*part), short, read))
-        asked = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
-        [found] = read.aggregate(**asked, read=read.count()).to_pyarrow().to_pylist()
-        n_read = int(found["read"])
-        counted |= {(r.columns, r.name): int(found[str(i)]) for i, r in enumerate(rules)}
+        n_read, counts = count_rows(read, rules)
+        counted |= {(r.columns, r.name): n for r, n in zip(rules, counts, strict=True)}
     some = {name for (names, _), n_rows in counted.items() if n_rows for name in names}
     rules = list(_rules(columns.only(*some), parsed, source))
-    counts = [(rule, counted[rule.columns, rule.name]) for rule in rules]
-    return n_read, [(rule, n_rows) for rule, n_rows in counts if n_rows]
+    found = [(rule, counted[rule.columns, rule.name]) for rule in rules]
+    return n_read, [(rule, n_rows) for rule, n_rows in found if n_rows]
 
 
 def _parts(columns: Columns) -> Iterator[list[str]]:
@@ -210,13 +211,15 @@ def _rules(columns: Columns, parsed: dict[str, Parsed], source: ir.Table) -> Ite
 
 def _cell_rules(columns: Columns, parsed: dict[str, Parsed]) -> Iterator[Rule]:
     for column in columns.all:
-        kind = "a whole number" if column.integer else column.kind
-        yield Rule((column.name,), f"is {kind}", parsed[column.name].failed)
+        if parsed[column.name].may_fail:
+            kind = "a whole number" if column.integer else column.kind
+            yield Rule((column.name,), f"is {kind}", parsed[column.name].failed)
     typed = {name: found.typed for name, found in parsed.items()}
     asked = list(column_rules(columns, typed))
     for rule in asked:
         # what could not be parsed is no longer there, which is not the source's fault
-        yield rule.unless(parsed[rule.columns[0]].failed)
+        found = parsed[rule.columns[0]]
+        yield rule.unless(found.failed) if found.may_fail else rule
     for rule in moment_rules(columns, typed):
         yield rule.unless(ibis.or_(*(r.broken for r in asked if r.columns[0] in rule.columns)))
 
@@ -235,13 +238,14 @@ def _derived_rules(
     asked = {rule.broken.op() for rule in column_rules(columns, typed)}
     for rule in column_rules(derived.only(*made), made):
         if rule.broken.op() not in asked:
-            yield Rule(rule.columns, rule.name, _if_fine(broken, rule.broken))
+            yield _if_fine(broken, rule)
 
 
-def _if_fine(broken: list[tuple[Rule, int]], asked: ir.BooleanValue) -> ir.BooleanValue:
+def _if_fine(broken: list[tuple[Rule, int]], asked: Rule) -> Rule:
     if not broken:
         return asked
-    return any_of([rule.broken for rule, _ in broken]).ifelse(False, asked)
+    is_bad = any_of([rule.broken for rule, _ in broken])
+    return replace(asked, broken=is_bad.ifelse(False, asked.broken), proof=None)
 
 
 def _failed(name: str) -> str:

@@ -11,7 +11,15 @@ import ibis.expr.types as ir
 from kedro_mlops.core.engine import is_spark
 from kedro_mlops.runtime.checks import CHECKS
 
-from .columns import FINITE, LINE, REAL_MOMENT, Columns, is_real_moment
+from .columns import FINITE, LINE, REAL_MOMENT, Columns, is_real_moment, is_usual_moment
+from .extremes import (
+    BOUNDS,
+    Proof,
+    Summary,
+    that_all_are_finite,
+    that_all_keep,
+    that_none_is_missing,
+)
 
 # expressions of one query; an engine plans many times as many in much more than many times the time
 TOGETHER = 300
@@ -19,11 +27,27 @@ TOGETHER = 300
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule on one column or several; ``broken`` is true for rows that break it, never null."""
+    """One rule on one column or several.
+
+    Attributes:
+        columns: What it is about.
+        name: What it is called.
+        broken: True for rows that break it, never null.
+        proof: What may prove that no row does, without asking each.
+        usual: True for rows of which it is plain that they keep it, so that few others are asked.
+    """
 
     columns: tuple[str, ...]
     name: str
     broken: ir.BooleanValue
+    proof: Proof | None = None
+    usual: ir.BooleanValue | None = None
+
+    @property
+    def n_broken(self) -> ir.Scalar:
+        """The rows that break it."""
+        is_broken = self.broken if self.usual is None else self.usual.ifelse(False, self.broken)
+        return is_broken.sum().fill_null(0)
 
     @property
     def column(self) -> str:
@@ -39,15 +63,18 @@ def column_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
     """What the contract asks of the values of each column, one by one."""
     in_spark = any(is_spark(value) for value in islice(values.values(), 1))
     for column in columns.all:
-        found = without_nan(values[column.name])
+        found, about = without_nan(values[column.name]), (column.name,)
         if not column.nullable:
-            yield Rule((column.name,), "not_nullable", found.isnull())
+            yield Rule(about, "not_nullable", found.isnull(), that_none_is_missing(found))
         # what is missing is for `nullable` to judge
         if column.finite:
-            yield Rule((column.name,), FINITE, found.cast("float64").isinf().fill_null(False))
+            is_infinite = found.cast("float64").isinf().fill_null(False)
+            yield Rule(about, FINITE, is_infinite, that_all_are_finite(found))
         for name, limit in column.checks.items():
             keeps = _keeps(name, found, limit, in_spark)
-            yield Rule((column.name,), f"{CHECKS[name].pandera}({limit})", ~keeps.fill_null(True))
+            proof = that_all_keep(found, CHECKS[name].value(limit)) if name in BOUNDS else None
+            said = f"{CHECKS[name].pandera}({limit})"
+            yield Rule(about, said, ~keeps.fill_null(True), proof)
 
 
 def _keeps(name: str, values: ir.Column, limit: Any, in_spark: bool) -> ir.BooleanValue:
@@ -84,8 +111,10 @@ def moment_rules(columns: Columns, values: Mapping[str, ir.Column]) -> Iterator[
     for names in columns.moments:
         if not values.keys() >= set(names):
             continue  # some are personal, and left out
-        is_real = is_real_moment(*(values[name] for name in names))
-        yield Rule(names, REAL_MOMENT, ~is_real.fill_null(True))
+        parts = [values[name] for name in names]
+        is_real = is_real_moment(*parts)
+        usual = is_usual_moment(*parts)
+        yield Rule(names, REAL_MOMENT, ~is_real.fill_null(True), usual=usual)
 
 
 def key_rule(key: Sequence[str]) -> str:
@@ -110,9 +139,24 @@ def any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
 
 def count_broken(table: ir.Table, rules: Sequence[Rule]) -> list[tuple[Rule, int]]:
     """The rules that rows break, and by how many."""
-    asked = {str(i): rule.broken.sum().fill_null(0) for i, rule in enumerate(rules)}
-    found = aggregated(table, asked)
-    return [(rule, int(found[str(i)])) for i, rule in enumerate(rules) if found[str(i)]]
+    _, counts = count_rows(table, rules)
+    return [(rule, n_rows) for rule, n_rows in zip(rules, counts, strict=True) if n_rows]
+
+
+def count_rows(table: ir.Table, rules: Sequence[Rule]) -> tuple[int, list[int]]:
+    """The rows there are, and for each rule those that break it.
+
+    Of a rule with a proof rows are asked only where that fails.
+    """
+    n_broken = {str(i): rule.n_broken for i, rule in enumerate(rules)}
+    proofs = {str(i): rule.proof for i, rule in enumerate(rules) if rule.proof}
+    summary = Summary.of(proofs.values(), table)
+    asked = {name: broken for name, broken in n_broken.items() if name not in proofs}
+    found = aggregated(table, summary.asked | asked)
+    doubtful = [name for name, proof in proofs.items() if not summary.proves(proof, found)]
+    if doubtful:
+        found |= aggregated(table, {name: n_broken[name] for name in doubtful})
+    return int(found["rows"]), [int(found.get(name, 0)) for name in n_broken]
 
 
 def count_bad(table: ir.Table, broken: Sequence[tuple[Rule, int]]) -> int:

@@ -75,6 +75,12 @@ def draw(contract: Columns, rows: ir.Table, n_rows: int, seed: int) -> ir.Table:
     return drawn.drop(CLASS, DRAW, BEFORE)
 
 
+def about(rows: ir.Table, names: list[str], n_rows: int) -> ir.Table:
+    """So many rows, or a few more, drawn by columns and in their order; all, if there are not."""
+    n_known = int(rows.count().to_pyarrow().as_py())
+    return rows if n_known <= n_rows else rows.filter(digest(rows, names) < _end(n_rows, n_known))
+
+
 def _class_of(contract: Columns, rows: ir.Table) -> ir.IntegerValue:
     """The code of the class; numbers are all of one."""
     label = rows[contract.label]

@@ -4,6 +4,7 @@ import tempfile
 from functools import cache
 from glob import glob
 from pathlib import Path
+from weakref import WeakMethod
 
 import ibis
 import ibis.expr.types as ir
@@ -20,10 +21,14 @@ from kedro_mlops.core.parquet import write_batches
 from kedro_mlops.core.project import owners_module
 from kedro_mlops.core.storage import place
 
+from . import proved
 from .columns import Columns, declared_in
 
 # of a join that is written
 ROWS_A_BATCH = 2**18
+# by which what is read may be other than what was written
+RESHAPING = {"partition_by", "columns"}
+Files = tuple[tuple[str | int, ...], ...]
 
 
 class TableDataset(EngineMixin, FileDataset):
@@ -33,8 +38,10 @@ class TableDataset(EngineMixin, FileDataset):
     has passed it need not look again.
     """
 
-    _files: tuple[tuple[str | int, ...], ...] = ()
+    _files: Files = ()
     _table: ir.Table | None = None
+    # the contract that what was written is known to keep, and the files that were written
+    _proof: tuple[Columns, Files] | None = None
 
     # the plain function, of whose arguments Kedro knows the names when it tells of an entry
     __init__ = FileDataset.__init__.__wrapped__
@@ -45,7 +52,13 @@ class TableDataset(EngineMixin, FileDataset):
         The file appears when it is whole. Batches for anything else than a Parquet file are
         brought together before.
         """
-        self._table = None
+        self._table = self._proof = None
+        self._write(data)
+        if isinstance(data, ir.Table) and self._has_just_that():
+            kept = proved.kept_now(data)
+            self._proof = (kept, self._look()) if kept else None
+
+    def _write(self, data: ir.Table | pa.RecordBatchReader) -> None:
         if self._fs_prefix:
             self._send(data)
         elif not isinstance(data, pa.RecordBatchReader):
@@ -55,6 +68,16 @@ class TableDataset(EngineMixin, FileDataset):
                 write_batches(data, file, data.schema)
         else:
             super().save(ibis.memtable(data.read_all()))
+
+    def _has_just_that(self) -> bool:
+        """Whether reading gives the rows that were written, all of them and no others."""
+        asked = self._save_args
+        if self._file_format != "parquet" or self._version or self._load_args:
+            return False
+        if RESHAPING & asked.keys():
+            return False
+        replaced = asked.get("overwrite") is True or asked.get("mode") == "overwrite"
+        return bool(self._fs_prefix) or replaced or Path(str(self._get_load_path())).is_file()
 
     def _send(self, data: ir.Table | pa.RecordBatchReader) -> None:
         """Write a table beside, and let a store have it when it is whole."""
@@ -71,6 +94,10 @@ class TableDataset(EngineMixin, FileDataset):
         files = self._look()
         if self._table is None or files != self._files:
             self._files, self._table = files, self._fetched() if self._fs_prefix else super().load()
+            look = WeakMethod(self._look)
+            proved.note_source(self._table, lambda: (it := look()) is not None and it() == files)
+            if self._proof and self._proof[1] == files:
+                proved.note_kept(self._table, self._proof[0])
         return self._table
 
     def _fetched(self) -> ir.Table:
@@ -80,7 +107,7 @@ class TableDataset(EngineMixin, FileDataset):
         reader = getattr(self.connection, f"read_{self._file_format}")
         return reader(f"{self._scratch.name}/*", table_name=self._table_name, **self._load_args)
 
-    def _look(self) -> tuple[tuple[str | int, ...], ...]:
+    def _look(self) -> Files:
         """Name, number, size and time of change of every file; of a store, what it tells apart."""
         if self._fs_prefix:
             return ((self._filesystem().ukey(str(self._get_load_path())),),)

@@ -35,12 +35,11 @@ def trailing_means(
         ``entity``, ``day``, ``n_rows``, and their ``mean``, missing where there are none.
     """
     known = rows.select(
-        entity=rows[by],
-        day=rows[known_at].truncate("D") + ibis.interval(days=1),
-        value=rows[of].cast("float64"),
+        entity=rows[by], day=rows[known_at].cast("date"), value=rows[of].cast("float64")
     ).drop_null()
+    daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), total=_.value.sum())
     # a few rows of each entity, which are read several times
-    daily = known.group_by(ENTITY, DAY).aggregate(n=_.count(), total=_.value.sum()).cache()
+    daily = daily.mutate(day=_.day.cast("timestamp") + ibis.interval(days=1)).cache()
     window = ibis.window(group_by=ENTITY, order_by=DAY, preceding=n_days - 1, following=0)
     summed = (
         _entity_days(daily, last_day)

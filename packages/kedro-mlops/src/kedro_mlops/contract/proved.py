@@ -1,0 +1,45 @@
+"""What this process has proved of tables, so that who reads what it has just written may trust it.
+
+A proof is of what an expression gives, and holds for a file that is written from it as long as the
+files that it reads, and then this one, are as they were. In doubt there is none.
+"""
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+from .columns import Columns
+
+_unchanged: "WeakKeyDictionary[ops.Node, Callable[[], bool]]" = WeakKeyDictionary()
+_kept: "WeakKeyDictionary[ops.Node, Columns]" = WeakKeyDictionary()
+
+
+def note_source(table: ir.Table, unchanged: Callable[[], bool]) -> None:
+    """Note a table of files, and what tells whether they are as they were when it was made."""
+    _unchanged[table.op()] = unchanged
+
+
+def note_kept(table: ir.Table, contract: Columns) -> None:
+    """Note that all rows of a table keep a contract, and that no two have the same key."""
+    _kept[table.op()] = contract
+
+
+def is_kept(table: ir.Table, contract: Columns) -> bool:
+    """Whether that is known."""
+    return _kept.get(table.op()) == contract
+
+
+def kept_now(table: ir.Table) -> Columns | None:
+    """The contract that is known to be kept, if all that the table is made of is as it was."""
+    contract = _kept.get(table.op())
+    if contract is None or not all(map(_is_as_it_was, table.op().find(ops.PhysicalTable))):
+        return None
+    return contract
+
+
+def _is_as_it_was(source: ops.Node) -> bool:
+    if isinstance(source, ops.InMemoryTable):
+        return True
+    return source in _unchanged and _unchanged[source]()

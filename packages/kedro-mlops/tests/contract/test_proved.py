@@ -1,0 +1,132 @@
+"""A table that this run has proved and written is trusted; in doubt its rows are asked."""
+
+import ibis
+import pytest
+from kedro.io.core import Version
+from kedro.validation import DataValidationError
+
+from kedro_mlops.contract import validation
+from kedro_mlops.contract.columns import Contract, column
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.tables import TableDataset
+from kedro_mlops.contract.validation import ContractValidator
+
+
+class Parcel(Contract):
+    number: int = column("Number")
+    weight: float = column("Weight, kg", gt=0)
+
+    class Config:
+        unique = ("number",)
+
+
+class LightParcel(Parcel):
+    weight: float = column("Weight, kg", gt=0, lt=2)
+
+
+GOOD = ibis.memtable({"number": [1, 2, 3], "weight": [1.0, 2.0, 3.0]})
+BAD = ibis.memtable({"number": [1, 1], "weight": [-1.0, 2.0]})
+WORSE = ibis.memtable({"number": [1, 2, 3], "weight": [1.0, 2.0, -3.0]})
+
+
+@pytest.fixture
+def raw(tmp_path):
+    dataset = TableDataset(filepath=str(tmp_path / "raw.parquet"))
+    dataset.save(GOOD.union(BAD))
+    return dataset
+
+
+@pytest.fixture
+def screened(tmp_path):
+    return TableDataset(filepath=str(tmp_path / "screened.parquet"))
+
+
+def validate(table, contract="Parcel"):
+    return ContractValidator(f"{__name__}.{contract}").validate(table)
+
+
+def test_rows_that_were_screened_and_written_are_not_asked_again(raw, screened, monkeypatch):
+    monkeypatch.setattr(validation, "_row_failures", None)
+    valid, _, account = screen(raw.load(), Parcel)
+
+    screened.save(valid)
+
+    assert validate(screened.load()).count().execute() == account.n_valid == 3
+
+
+def test_another_contract_asks_them(raw, screened):
+    screened.save(screen(raw.load(), Parcel)[0])
+
+    with pytest.raises(DataValidationError, match=r"less_than\(2\)"):
+        validate(screened.load(), "LightParcel")
+
+
+def test_what_another_has_written_meanwhile_is_asked(raw, screened, tmp_path):
+    screened.save(screen(raw.load(), Parcel)[0])
+    ibis.duckdb.connect().to_parquet(WORSE, tmp_path / "screened.parquet")
+
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(screened.load())
+
+
+def test_what_is_made_of_screened_rows_is_asked(raw, screened):
+    valid, _, _ = screen(raw.load(), Parcel)
+
+    screened.save(valid.mutate(weight=-ibis._.weight))
+
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(screened.load())
+
+
+@pytest.mark.parametrize("source", ["a file", "memory"])
+def test_a_source_that_is_replaced_before_its_rows_are_written_proves_nothing(
+    raw, screened, tmp_path, source
+):
+    raw.save(GOOD)
+    valid, _, _ = screen(raw.load() if source == "a file" else GOOD, Parcel)
+    ibis.duckdb.connect().to_parquet(WORSE, tmp_path / "raw.parquet")
+
+    screened.save(valid)
+
+    if source == "memory":
+        assert validate(screened.load()).count().execute() == 3
+        return
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(screened.load())
+
+
+def test_a_table_that_is_read_of_what_nobody_watches_proves_nothing(screened, tmp_path):
+    engine, file = screened.connection, tmp_path / "unwatched.parquet"
+    engine.to_parquet(GOOD, file)
+    valid, _, _ = screen(engine.read_parquet(file), Parcel)
+    engine.to_parquet(WORSE, file)
+
+    screened.save(valid)
+
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(screened.load())
+
+
+def test_a_folder_that_keeps_the_files_of_others_is_asked(raw, tmp_path):
+    (folder := tmp_path / "screened").mkdir()
+    ibis.duckdb.connect().to_parquet(BAD, folder / "old.parquet")
+    save_args = {"per_thread_output": True, "overwrite_or_ignore": True}
+    screened = TableDataset(filepath=str(folder / "*.parquet"), save_args=save_args)
+    screened._get_save_path = lambda: folder
+
+    screened.save(screen(raw.load(), Parcel)[0])
+
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(screened.load())
+
+
+@pytest.mark.filterwarnings("ignore:Save version")
+def test_a_version_that_is_read_is_not_the_one_that_was_written(raw, tmp_path):
+    of_old = TableDataset(filepath=str(tmp_path / "t.parquet"), version=Version("old", "old"))
+    of_old.save(WORSE)
+    mixed = TableDataset(filepath=str(tmp_path / "t.parquet"), version=Version("old", "new"))
+
+    mixed.save(screen(raw.load(), Parcel)[0])
+
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(mixed.load())
