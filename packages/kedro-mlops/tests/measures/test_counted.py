@@ -6,11 +6,12 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from example.factories import COLUMNS
+from example.factories import COLUMNS, protected
 
 from kedro_mlops.measures.counted import Counted
+from kedro_mlops.measures.fairness import rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Scored, measure
-from kedro_mlops.measures.seen import see, see_parts
+from kedro_mlops.measures.seen import see, see_groups, see_parts
 
 BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
 N_ROWS, TIME, Y = 60_000, COLUMNS.event_time, COLUMNS.label
@@ -110,3 +111,26 @@ def test_rows_that_are_alike_are_one(rows: pd.DataFrame) -> None:
     assert len(thrice.label) == len(once.label) < len(rows)
     one, other = (measure(scored, BOOTSTRAP)["log_loss"].value for scored in (once, thrice))
     assert one == pytest.approx(other, abs=1e-12)
+
+
+def test_groups_are_compared_as_their_rows_say(rows: pd.DataFrame) -> None:
+    van = np.random.default_rng(2).choice(["large", "small", None], N_ROWS)
+    told = rows.assign(van=van)
+    known = told.dropna(subset=[Y])
+
+    [ours] = see_groups(protected(COLUMNS, "van"), ibis.memtable(told), BOOTSTRAP).values()
+    theirs = rates_by_group(Scored.of(COLUMNS, known), known["van"], BOOTSTRAP)
+
+    assert (ours.groups, ours.n_rows.tolist()) == (theirs.groups, theirs.n_rows.tolist())
+    assert ours.rates.keys() == theirs.rates.keys()
+    for rate, figures in theirs.rates.items():
+        np.testing.assert_allclose(ours.rates[rate], figures, atol=1e-12)
+
+
+def test_what_was_counted_of_a_table_is_not_told_of_another(rows: pd.DataFrame) -> None:
+    turned = rows.assign(**{Y: 1 - rows[Y]})
+
+    one, other = (see(COLUMNS, ibis.memtable(each)).known for each in (rows, turned))
+
+    areas = [measure(known, BOOTSTRAP)["roc_auc"].value for known in (one, other)]
+    assert sum(areas) == pytest.approx(1, abs=1e-9)

@@ -7,13 +7,22 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from example.factories import protected
 from example.tasks import ASKED
 from example.undated import LOANS
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.measures import seen as seen_module
+from kedro_mlops.measures.fairness import rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Measurable, Scored, measure
-from kedro_mlops.measures.seen import Expectation, calibration_curve, see, see_parts
+from kedro_mlops.measures.seen import (
+    Expectation,
+    calibration_curve,
+    n_drawn,
+    see,
+    see_groups,
+    see_parts,
+)
 from kedro_mlops.task.metrics import Metrics, weighted_mean
 from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.record import DecisionRule
@@ -196,6 +205,31 @@ def test_a_metric_that_an_owner_has_put_in_the_place_of_one_of_the_task_is_the_o
     found = measure(tallied, BOOTSTRAP, Metrics({task.loss: other}))
 
     assert found[task.loss].value == 7
+
+
+def test_groups_are_compared_as_their_rows_say(world: World) -> None:
+    contract, rng = protected(world.contract, "van"), np.random.default_rng(2)
+    vans = rng.choice(["large", "small", None], N_ROWS, p=[0.6, 0.3, 0.1])
+    rows = world.rows.assign(van=vans)
+    known = rows.dropna(subset=[contract.label])
+
+    [ours] = see_groups(contract, ibis.memtable(rows), BOOTSTRAP).values()
+    theirs = rates_by_group(Scored.of(contract, known), known["van"], BOOTSTRAP)
+
+    assert (ours.groups, ours.n_blocks) == (["large", "small"], theirs.n_blocks)
+    assert ours.n_rows.tolist() == theirs.n_rows.tolist()
+    assert ours.rates.keys() == theirs.rates.keys()
+    for rate, figures in theirs.rates.items():
+        np.testing.assert_allclose(ours.rates[rate], figures, rtol=1e-8, atol=1e-8)
+
+
+def test_many_rows_are_said_to_stand_for_all_where_not_all_is_counted(world: World) -> None:
+    task, more = world.contract.task, Metrics({"own": weighted_mean})
+
+    assert n_drawn(world.contract, 200_000, more) is None
+    assert n_drawn(world.contract, 200_001, more) == 200_000
+    # the model of the loss reads rows
+    assert (n_drawn(world.contract, 200_001, Metrics()) is None) == bool(task.classes)
 
 
 def test_rows_without_a_date_are_drawn_in_parts_that_tell_as_much() -> None:

@@ -10,7 +10,6 @@ from example.factories import protected, tiny_package
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
-from kedro_mlops.measures import seen
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.findings import Performance
@@ -97,20 +96,6 @@ def test_groups_of_protected_columns_are_compared_within_the_limits_of_the_gate(
     assert len(found.fairness) == 3
     assert all(check.passed == (flagged == "alike") for check in found.fairness)
     assert Performance.model_validate_json(found.model_dump_json()) == found
-
-
-def test_groups_of_many_rows_are_compared_by_some_and_it_is_said_of_how_many(
-    judge: Callable[..., Performance], calibrated: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(seen, "MOST_ROWS", 1000)
-    rows = calibrated.assign(van=np.where(calibrated.index % 3 == 0, "small", "large"))
-
-    found = judge(rows, protected(COLUMNS, "van"))
-
-    assert found.n_drawn == 1000
-    assert 990 < sum(row["n_rows"] for row in found.groups) <= 1000
-    assert found.n_labelled == len(rows)
-    assert judge(rows).n_drawn is None
 
 
 def test_groups_are_not_compared_where_performance_is_unknown(

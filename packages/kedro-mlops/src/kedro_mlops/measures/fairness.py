@@ -111,10 +111,16 @@ def measure_groups(
         Rows with ``protected``, ``group``, ``n_rows`` and the task's rates, the largest groups
         first; no figures of a rate that is not defined.
     """
+    return table_of_groups(contract, _of_columns(contract, predictions, bootstrap), bootstrap)
+
+
+def table_of_groups(
+    contract: Columns, by_column: Mapping[str, GroupRates], bootstrap: Bootstrap
+) -> list[dict[str, Any]]:
+    """The same, of rates that are known."""
     rows: list[dict[str, Any]] = []
     columns = ["protected", "group", "n_rows", *columns_of(contract.task.rates)]
-    for column in contract.protected:
-        found = rates_by_group(Scored.of(contract, predictions), predictions[column], bootstrap)
+    for column, found in by_column.items():
         for i in np.argsort(-found.n_rows, kind="stable"):
             intervals = {
                 rate: percentile_interval(values[:, i], bootstrap)
@@ -151,15 +157,27 @@ def fairness_checks(
 
     The lower end of the interval is judged: groups that are treated alike differ by chance.
     """
-    found = {
+    return judge_groups(_of_columns(contract, predictions, bootstrap), limits, bootstrap)
+
+
+def judge_groups(
+    by_column: Mapping[str, GroupRates], limits: FairnessLimits, bootstrap: Bootstrap
+) -> list[CheckResult]:
+    """The same, of rates that are known."""
+    return [
+        _fairness_check(name, rate, rates, limits, bootstrap)
+        for name, rates in by_column.items()
+        for rate in limits.max_difference
+    ]
+
+
+def _of_columns(
+    contract: Columns, predictions: pd.DataFrame, bootstrap: Bootstrap
+) -> dict[str, GroupRates]:
+    return {
         name: rates_by_group(Scored.of(contract, predictions), predictions[name], bootstrap)
         for name in contract.protected
     }
-    return [
-        _fairness_check(name, rate, rates, limits, bootstrap)
-        for name, rates in found.items()
-        for rate in limits.max_difference
-    ]
 
 
 def _fairness_check(

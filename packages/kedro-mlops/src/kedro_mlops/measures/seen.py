@@ -11,15 +11,16 @@ import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.sample import draw
-from kedro_mlops.task.metrics import Metrics
+from kedro_mlops.task.metrics import Metrics, divided
 from kedro_mlops.task.outputs import Floats
-from kedro_mlops.task.tally import Sums, Tally
+from kedro_mlops.task.tally import Asked, ByCell, Sums, Tally
 from kedro_mlops.task.task import Calibration
 
 from .blocks import Blocks, Ends, block_of, blocks_of
 from .counted import Groups, curve_of
+from .fairness import GroupRates
 from .kept import KEPT, Found
-from .metrics import Measurable, Scored
+from .metrics import Bootstrap, Measurable, Scored, draw_blocks
 from .tallied import Tallied, add_up
 
 # of a window, that come into memory where something does not follow from what is counted
@@ -91,17 +92,44 @@ def see_parts(
     return (see(contract, part, expectation) for part in parts)
 
 
-def some_of(contract: Columns, rows: ir.Table) -> pd.DataFrame:
-    """Rows in memory, in the order of their keys; of many, some that are drawn by these."""
-    drawn = draw(contract, rows, MOST_ROWS, seed=0)
-    found: pd.DataFrame = drawn.order_by(contract.keys).to_pandas()
-    return found
+def see_groups(
+    contract: Columns, labelled: ir.Table, bootstrap: Bootstrap
+) -> dict[str, GroupRates]:
+    """The rates of the groups of every protected column, of rows with a label; see ``fairness``."""
+    rows = _with_label(contract, labelled)
+    _, known = _blocks(contract, labelled)
+    return {
+        name: _rates(contract, rows.filter(rows[name].notnull()), name, known, bootstrap)
+        for name in contract.protected
+    }
+
+
+def _rates(
+    contract: Columns, rows: ir.Table, name: str, known: Blocks, bootstrap: Bootstrap
+) -> GroupRates:
+    rates = contract.task.rate_parts(rows)
+    parts = {rate: part for rate, (part, _) in rates.items()}
+    parts |= {f"of {rate}": of for rate, (_, of) in rates.items() if of is not None}
+    asked = Asked(by_cell={name: ByCell(rows[name], parts=parts)})
+    found = add_up(rows, asked, block_of(contract, rows), known).cells[name]
+    weights = draw_blocks(len(known.names), bootstrap)
+    return GroupRates(
+        [str(group) for group in found.names],
+        found.n.sum(axis=0).astype(np.int64),
+        len(known.names),
+        {
+            rate: divided(
+                weights @ found.sums[rate], weights @ found.sums.get(f"of {rate}", found.n)
+            )
+            for rate in rates
+        },
+    )
 
 
 def n_drawn(contract: Columns, n_rows: int, more: Metrics) -> int | None:
     """How many rows stand for all where something does not follow from counts, if it does not."""
     task = contract.task
-    asked = task.estimates_loss or contract.protected or (task.tally() and more.names)
+    asked = task.estimates_loss or (task.tally() and more.names)
     return MOST_ROWS if asked and n_rows > MOST_ROWS else None
 
 
@@ -117,17 +145,19 @@ def calibration_curve(contract: Columns, labelled: ir.Table) -> pd.DataFrame:
 def _see(
     contract: Columns, labelled: ir.Table, days: Sequence[Ends | None], expectation: Expectation
 ) -> Iterator[Seen]:
-    kept = partial(KEPT.get, contract, labelled)
-    tally = contract.task.tally()
-    blocks, known = kept("blocks", partial(blocks_of, contract, labelled))
+    tally, (blocks, known) = contract.task.tally(), _blocks(contract, labelled)
     if tally is not None:
         counting = _Counting(contract, labelled, tally, blocks, known, expectation)
         yield from map(counting.of, days)
         return
-    groups = kept("groups", partial(Groups.of, contract, labelled, blocks))
+    groups = KEPT.get(contract, labelled, "groups", partial(Groups.of, contract, labelled, blocks))
     for ends in days:
         of_all, of_known = groups.of_days(contract.task, blocks, known, ends)
         yield Seen(len(of_all), of_known, partial(_with_expected, of_all, expectation))
+
+
+def _blocks(contract: Columns, labelled: ir.Table) -> tuple[Blocks, Blocks]:
+    return KEPT.get(contract, labelled, "blocks", partial(blocks_of, contract, labelled))
 
 
 @dataclass(frozen=True)
@@ -178,7 +208,8 @@ class _Counting:
             rows = _with_label(contract, rows)
         if days is not None:
             rows = _of_days(rows, contract.event_time, days)
-        drawn = some_of(contract, rows)
+        # of many, some that are drawn by their keys
+        drawn: pd.DataFrame = draw(contract, rows, MOST_ROWS, 0).order_by(contract.keys).to_pandas()
         if with_label:
             return Scored.of(contract, drawn)
         return _with_expected(Scored.of_scores(contract, drawn), self.expectation, drawn)

@@ -86,17 +86,19 @@ def add_up(rows: ir.Table, asked: Asked, block: ir.Value, blocks: Blocks) -> Sum
 
 def _by_cell(rows: ir.Table, asked: ByCell, block: ir.Value, blocks: Blocks) -> Cells:
     n_cells, low, high = asked.n_cells, NOWHERE, NOWHERE
-    number = _numbered
+    number, names = _numbered, pd.RangeIndex(n_cells or 0)
     if n_cells is None:
-        ends = asked.ends if asked.ends is not None else asked.cell
-        named = rows.group_by(**{CELL: asked.cell}).aggregate(low=ends.min(), high=ends.max())
+        ends = {"low": asked.ends.min(), "high": asked.ends.max()} if asked.ends is not None else {}
+        named = rows.group_by(**{CELL: asked.cell}).aggregate(**{N: rows.count(), **ends})
         found: pd.DataFrame = named.order_by(CELL).to_pandas()
-        low, high = (found[end].to_numpy(np.float64) for end in ("low", "high"))
-        n_cells, number = len(found), pd.Index(found[CELL]).get_indexer
+        if ends:
+            low, high = (found[end].to_numpy(np.float64) for end in ends)
+        names = pd.Index(found[CELL])
+        n_cells, number = len(names), names.get_indexer
     shape = len(blocks.names), n_cells
     by = {BLOCK: block, CELL: asked.cell}
     sums = _added(rows, asked.parts, by, (blocks.places, number), shape)
-    return Cells(sums.pop(N), sums, low, high)
+    return Cells(names, sums.pop(N), sums, low, high)
 
 
 def _added(

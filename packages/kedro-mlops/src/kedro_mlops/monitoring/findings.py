@@ -80,7 +80,7 @@ class Performance(Artefact):
         groups: The rates of every group of every protected column, with intervals.
         fairness: How far they lie apart, and whether that is within the gate's limits.
         n_drawn: Rows, drawn by their keys, that stand for all in what does not follow from counts:
-            losses that a model expects, metrics of the owner's, groups. None where all are counted.
+            losses that a model expects, and metrics of the owner's. None where all are counted.
     """
 
     model: Watched

@@ -10,9 +10,9 @@ from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import listed, names_in
-from kedro_mlops.measures.fairness import FairnessLimits, fairness_checks, measure_groups
+from kedro_mlops.measures.fairness import FairnessLimits, judge_groups, table_of_groups
 from kedro_mlops.measures.metrics import Bootstrap, Measurable, columns_of, flatten, measure
-from kedro_mlops.measures.seen import Expectation, Seen, n_drawn, see, see_parts, some_of
+from kedro_mlops.measures.seen import Expectation, Seen, n_drawn, see, see_groups, see_parts
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.task.metrics import NO_MORE, Metrics
 
@@ -55,7 +55,7 @@ def measure_performance(
     can_estimate = not learned and n_predictions >= params.min_labelled_rows
     task, metadata = contract.task, champion.metadata
     estimated = _estimate(seen, bootstrap) if can_estimate else {}
-    rows = _compared(contract, labelled)
+    groups = {} if unknown_because else see_groups(contract, labelled, bootstrap)
     return Performance(
         model=Watched(**metadata.model_dump(mode="json", include={*Watched.model_fields})),
         first_day=f"{as_of.moment:%Y-%m-%d}",
@@ -73,8 +73,8 @@ def measure_performance(
         estimated=estimated,
         tested_on=metadata.tested_on,
         reference=metadata.metrics,
-        groups=[] if unknown_because else measure_groups(contract, rows, bootstrap),
-        fairness=[] if unknown_because else fairness_checks(contract, rows, limits, bootstrap),
+        groups=table_of_groups(contract, groups, bootstrap),
+        fairness=judge_groups(groups, limits, bootstrap),
         n_drawn=n_drawn(contract, n_predictions, more),
     )
 
@@ -159,13 +159,6 @@ def _too_few(known: Measurable, n_predictions: int, params: Monitoring) -> str |
     if not known.varies:
         return "Not enough data to judge performance: all labels are the same."
     return None
-
-
-def _compared(contract: Columns, labelled: ir.Table) -> pd.DataFrame:
-    """Rows whose label is known, if some of their groups are to be compared."""
-    if not contract.protected:
-        return pd.DataFrame()
-    return some_of(contract, labelled.filter(labelled[contract.label].notnull()))
 
 
 def _expectation(champion: ModelPackage) -> Expectation:

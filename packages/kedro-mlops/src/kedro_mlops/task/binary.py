@@ -21,7 +21,11 @@ from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from kedro_mlops.contract.columns import Column
+
+    from .tally import Part
 
 # scores of exactly 0 or 1 have no logit
 MARGIN = 1e-9
@@ -241,6 +245,17 @@ class Binary(Task):
         of = (np.ones(len(labels)), labels, 1 - labels)
         return {
             rate: (decided * counted, counted) for rate, counted in zip(self.rates, of, strict=True)
+        }
+
+    def rate_parts(self, rows: "ir.Table") -> "dict[str, tuple[Part, Part | None]]":
+        """Likewise."""
+        from .tally import Part  # noqa: PLC0415 - which is made of tasks
+
+        flagged, label = rows[DECISION].cast("int64"), rows[self.label].cast("int64")
+        counted = (None, label, 1 - label)
+        return {
+            rate: (Part(flagged if of is None else flagged * of), None if of is None else Part(of))
+            for rate, of in zip(self.rates, counted, strict=True)
         }
 
 

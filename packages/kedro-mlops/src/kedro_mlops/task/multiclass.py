@@ -23,9 +23,11 @@ from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from kedro_mlops.contract.columns import Column
 
-    from .tally import Tally
+    from .tally import Part, Tally
 
 SMALLEST = np.finfo(np.float64).eps
 
@@ -239,6 +241,14 @@ class Multiclass(Task):
     ) -> dict[str, tuple[Floats, Floats]]:
         """Those whose class is not taken, of all."""
         return {"error_rate": (1 - (labels * decided).sum(axis=1), np.ones(len(labels)))}
+
+    def rate_parts(self, rows: "ir.Table") -> "dict[str, tuple[Part, Part | None]]":
+        """Likewise."""
+        from .tally import Part  # noqa: PLC0415 - which is made of tasks
+
+        codes = ((value, code) for code, value in enumerate(self.classes))
+        wrong = rows[self.label] != rows[PREDICTION].cases(*codes)
+        return {"error_rate": (Part(wrong.cast("int64")), None)}
 
     def _matrix(self, costs: Costs) -> Floats:
         """What it costs to say a class (column) where another is true (row)."""

@@ -13,9 +13,11 @@ from .record import DecisionRule
 from .task import MIN_ROWS, Calibration, Costs, Task
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from kedro_mlops.contract.columns import Column
 
-    from .tally import Tally
+    from .tally import Part, Tally
 
 CURVE_BINS = 10
 # share of a square that is left of it by rounding
@@ -236,3 +238,13 @@ class Regression(Task):
         return dict(
             zip(self.rates, ((np.abs(labels - scores), one), (scores - labels, one)), strict=True)
         )
+
+    def rate_parts(self, rows: "ir.Table") -> "dict[str, tuple[Part, Part | None]]":
+        """Likewise."""
+        from .number_tally import NumberTally  # noqa: PLC0415 - which is made of this module
+
+        parts = NumberTally(self).known(rows).parts
+        return {
+            "mean_absolute_error": (parts["absolute"], None),
+            "mean_error": (parts["error"], None),
+        }

@@ -60,7 +60,7 @@ class ByCell:
         ends: The number whose least and greatest in each cell are looked for.
     """
 
-    cell: "ir.IntegerValue"
+    cell: "ir.Value"
     n_cells: int | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     ends: "ir.NumericValue | None" = None
@@ -79,11 +79,13 @@ class Cells:
     """Rows by the cell that they lie in, ascending, and by block or resample.
 
     Attributes:
+        names: What the cells are called.
         n: Shape (n_blocks, n_cells), as the sums.
         low: The least number in each cell, shape (n_cells,), if it was looked for.
         high: The greatest.
     """
 
+    names: pd.Index
     n: Floats
     sums: Mapping[str, Floats]
     low: Floats

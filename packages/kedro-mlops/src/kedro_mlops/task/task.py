@@ -17,10 +17,12 @@ from .outputs import OUTPUTS, Floats, Output
 from .record import LISTED, Class, DecisionRule, TaskName
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     # whose rooms are above this one
     from kedro_mlops.contract.columns import Column, Role
 
-    from .tally import Tally
+    from .tally import Part, Tally
 
 # rows of a class, or of numbers, fewer than which say nothing of a part of the rows
 MIN_ROWS = 10
@@ -235,6 +237,10 @@ class Task(ABC):
         self, labels: Floats, scores: Floats, decided: Floats
     ) -> dict[str, tuple[Floats, Floats]]:
         """By rate, what it counts in each row, and of what: it is the sum of one by the other."""
+
+    @abstractmethod
+    def rate_parts(self, rows: "ir.Table") -> "dict[str, tuple[Part, Part | None]]":
+        """The same as an engine adds it up, of rows with a label; of all, where nothing is said."""
 
     def cost_metric(self, costs: Costs) -> dict[str, Metric]:
         """What decisions cost on average, as a metric, if they are priced."""
