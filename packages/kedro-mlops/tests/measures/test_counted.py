@@ -11,7 +11,7 @@ from example.factories import COLUMNS, protected
 from kedro_mlops.measures.counted import Counted
 from kedro_mlops.measures.fairness import rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Scored, measure
-from kedro_mlops.measures.seen import see, see_groups, see_parts
+from kedro_mlops.measures.seen import calibration_curve, see, see_groups, see_parts
 
 BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
 N_ROWS, TIME, Y = 60_000, COLUMNS.event_time, COLUMNS.label
@@ -100,6 +100,7 @@ def test_confusion_and_calibration_are_those_of_the_rows(
         known.label, known.decided
     )
     pd.testing.assert_frame_equal(curve, task.calibration_curve(known.label, known.score))
+    pd.testing.assert_frame_equal(calibration_curve(COLUMNS, ibis.memtable(rows)), curve)
 
 
 def test_rows_that_are_alike_are_one(rows: pd.DataFrame) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -58,14 +57,6 @@ class Counted(Scored):
             yield drawn @ self.counts
 
 
-def curve_of(contract: Columns, known: ir.Table) -> pd.DataFrame:
-    """The calibration curve of rows with a label."""
-    together = Blocks(pd.Index([0]), np.ones(1))
-    groups = Groups.by(contract, known, ibis.literal(0), together)
-    found = groups.alike(contract.task, np.zeros(1, np.int64))
-    return contract.task.calibration_curve(found.label, found.score, found.times)
-
-
 NOTHING = (np.zeros(0, np.int16), *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64))
 
 
@@ -88,16 +79,11 @@ class Groups:
     @classmethod
     def of(cls, contract: Columns, rows: ir.Table, blocks: Blocks) -> Self:
         """Count rows, of which the label may not be known."""
-        return cls.by(contract, rows, block_of(contract, rows), blocks)
-
-    @classmethod
-    def by(cls, contract: Columns, rows: ir.Table, block: ir.Value, blocks: Blocks) -> Self:
-        """Count rows by some other block."""
         [score, decision] = (rows[told.name] for told in contract.task.output().told)
         label = rows[contract.label].cast("int32").fill_null(LABELLED // 2)
         cell = (score * CELLS).floor().cast("int32")
         groups = rows.group_by(
-            block=block, code=cell * KINDS + label * 2 + decision.cast("int32")
+            block=block_of(contract, rows), code=cell * KINDS + label * 2 + decision.cast("int32")
         ).aggregate(n=rows.count(), total=(score * UNIT).round().cast("int64").sum())
         parts = [NOTHING]
         # a frame of all would take several times the memory

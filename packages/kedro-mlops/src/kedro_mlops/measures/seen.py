@@ -17,7 +17,7 @@ from kedro_mlops.task.tally import Asked, ByCell, Sums, Tally
 from kedro_mlops.task.task import Calibration
 
 from .blocks import Blocks, Ends, block_of, blocks_of
-from .counted import Groups, curve_of
+from .counted import Groups
 from .fairness import GroupRates
 from .kept import KEPT, Found
 from .metrics import Bootstrap, Measurable, Scored, draw_blocks
@@ -137,7 +137,9 @@ def calibration_curve(contract: Columns, labelled: ir.Table) -> pd.DataFrame:
     """What was predicted and observed where the label is known; see ``Task.calibration_curve``."""
     tally, rows = contract.task.tally(), _with_label(contract, labelled)
     if tally is None:
-        return curve_of(contract, rows)
+        groups, (blocks, known) = _groups(contract, labelled), _blocks(contract, labelled)
+        _, found = groups.of_days(contract.task, blocks, known, None)
+        return contract.task.calibration_curve(found.label, found.score, found.times)
     together = Blocks(pd.Index([0]), np.zeros(1))
     return tally.calibration_curve(add_up(rows, tally.curve(rows), ibis.literal(0), together))
 
@@ -154,6 +156,11 @@ def _see(
     for ends in days:
         of_all, of_known = groups.of_days(contract.task, blocks, known, ends)
         yield Seen(len(of_all), of_known, partial(_with_expected, of_all, expectation))
+
+
+def _groups(contract: Columns, labelled: ir.Table) -> Groups:
+    blocks, _ = _blocks(contract, labelled)
+    return KEPT.get(contract, labelled, "groups", partial(Groups.of, contract, labelled, blocks))
 
 
 def _blocks(contract: Columns, labelled: ir.Table) -> tuple[Blocks, Blocks]:
