@@ -5,7 +5,7 @@ import pytest
 from kedro.io.core import Version
 from kedro.validation import DataValidationError
 
-from kedro_mlops.contract import validation
+from kedro_mlops.contract import proved, validation
 from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.tables import TableDataset
@@ -130,3 +130,15 @@ def test_a_version_that_is_read_is_not_the_one_that_was_written(raw, tmp_path):
 
     with pytest.raises(DataValidationError, match="greater_than"):
         validate(mixed.load())
+
+
+def test_a_table_of_the_same_rows_is_as_it_was_as_long_as_the_other_is(raw):
+    same = ibis.duckdb.connect().read_parquet(raw._filepath)
+    assert not proved.kept_now(screen(same, Parcel)[0])
+
+    proved.note_same(same, raw.load())
+
+    valid, _, _ = screen(same, Parcel)
+    assert proved.kept_now(valid)
+    raw.save(GOOD)
+    assert not proved.kept_now(valid)

@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import driving
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
@@ -32,42 +34,7 @@ TOLD = ("flight_counts", "availability", "label_account", "serving_skew", "perfo
 
 # which is worth it for tables as small as these
 COMPILED_LITTLE = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"}
-READ = """
-import sys
-from typing import Annotated
-import ibis, pandas as pd
-from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.contract.parsing import parse
-from kedro_mlops.core.spark import connect
-
-class Told(Contract):
-    said: pd.Timestamp = column("", format="%d.%m.%Y %H:%M")
-    zoned: Annotated[pd.DatetimeTZDtype, "us", "UTC"] = column("", format="%Y-%m-%d %H:%M:%S %z")
-    plain: Annotated[pd.DatetimeTZDtype, "us", "UTC"] = column("")
-    counted: pd.Timestamp = column("", format="epoch_s")
-    share: float = column("", symbol="%", decimal=",")
-    cost: float = column("", symbol="$", thousands=",")
-    whole: int = column("")
-    true: pd.BooleanDtype = column("")
-
-pd.DataFrame({
-    "said": ["05.01.2013 07:03", "32.01.2013 00:00", "", None],
-    "zoned": ["2013-01-05 10:11:12 +0200", "2013-01-05", "NA", None],
-    "plain": ["2013-01-05T10:11:12+05:00", "2013-01-05 10:11", "0000-01-01", "x"],
-    "counted": ["1357000000", "1357000000.5", "x", None],
-    "share": ["12,5 %", "3%", "4.5 %", "nan"],
-    "cost": ["$1,200.50", "-3", "1,2", "x"],
-    "whole": ["1", "1.0", "1.5", "99999999999"],
-    "true": ["true", "0", "yes", "1"],
-}).to_parquet(sys.argv[1])
-spark = connect({"spark.master": "local[1]", "spark.ui.enabled": "false"})
-for engine in (ibis.duckdb.connect(), spark):
-    table = engine.read_parquet(sys.argv[1])
-    told = {c.name: parse(c, table[c.name]) for c in Columns.of(Told).all}
-    values = table.select({n: p.typed for n, p in told.items()}).to_pandas()
-    failed = table.select({n: p.failed for n, p in told.items()}).to_pandas()
-    print(pd.concat([values, failed], axis=1).to_csv(index=False).replace("\\n", ";"))
-"""
+BOTH = Path(driving.__file__).parent / "both_engines.py"
 LAKE = """
 import sys
 from datetime import datetime
@@ -158,16 +125,22 @@ def test_spark_makes_of_the_rows_what_duckdb_does(on_spark: Path, sample_loop: L
     assert _candidates(on_spark) == _candidates(of_duckdb)
 
 
-def test_spark_reads_text_as_duckdb_does(
-    environment: str, sample_loop: Loop, tmp_path: Path
-) -> None:
-    (tmp_path / "read.py").write_text(READ)
-    command = f"{environment}/bin/python {tmp_path}/read.py {tmp_path}/told.parquet"
+@pytest.fixture(scope="module")
+def both(
+    environment: str, sample_loop: Loop, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """What DuckDB and a server of Spark Connect make of the same files."""
+    command = f"{environment}/bin/python {BOTH} {tmp_path_factory.mktemp('both')}"
+    # tested, it takes a port that is free
+    server = {"SPARK_REMOTE": "local[2]", "SPARK_TESTING": "1"}
+    said = sample_loop.project.must(command, **server, **COMPILED_LITTLE)
+    return json.loads(said.splitlines()[-1])
 
-    said = sample_loop.project.must(command, **COMPILED_LITTLE)
 
-    of_duckdb, of_spark = filter(None, said.splitlines())
-    assert of_duckdb.count(";") == 5
+def test_spark_reads_text_as_duckdb_does(both: dict[str, Any]) -> None:
+    of_duckdb, of_spark = both["text"]
+
+    assert len(of_duckdb.splitlines()) == 5
     assert of_spark == of_duckdb
 
 
@@ -184,6 +157,35 @@ def test_spark_reads_and_writes_delta_tables_as_duckdb_does(
     assert len(told) == 6
     assert told[::2] == told[1::2]
     assert [line.count("2013-07-15 12:00:00") for line in told[::2]] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("files", ["folder", "glob", "listed"])
+def test_rows_of_files_have_the_numbers_on_spark_that_they_have_on_duckdb(
+    both: dict[str, Any], files: str
+) -> None:
+    of_duckdb, of_spark = both["screened"][files]
+
+    assert of_duckdb["account"]["n_quarantined"] == 47
+    assert of_spark == of_duckdb
+    once, again = of_spark["quarantined"]
+    assert again == once
+
+
+def test_rows_that_are_of_no_files_have_numbers_of_their_own(both: dict[str, Any]) -> None:
+    found = both["of no files"]
+
+    once, again = found["quarantined"]
+    assert again == once
+    assert found["account"]["n_quarantined"] == len(set(found["rows"])) == 36
+
+
+def test_no_step_of_screening_moves_all_rows_to_one_task(both: dict[str, Any]) -> None:
+    assert both["counted one by one"]
+    assert both["to one task"] == []
+
+
+def test_rows_come_from_spark_some_at_a_time_and_in_their_order(both: dict[str, Any]) -> None:
+    assert both["batches"] == {"most": 400, "in order": True, "rows": 3000, "as told": True}
 
 
 def _compare(one: Path, other: Path) -> int:

@@ -35,6 +35,7 @@ from kedro_mlops.core.engine import DEFAULT_CONNECTION, DUCKDB, EngineMixin
 from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.core.parquet import in_scratch_file
 
+from . import proved
 from .columns import LINE, ROW
 from .tables import personal_names
 
@@ -388,6 +389,7 @@ def _as_file(parts: Sequence[CSVTextDataset], engine: ibis.BaseBackend) -> ir.Ta
     rows, remove = _in_a_file(_numbered(batches), schema.append(pa.field(ROW, pa.int64())))
     table = engine.read_parquet(rows.files[0])
     weakref.finalize(table.op(), remove)
+    proved.note_source(table, lambda: True)  # nobody else knows the file
     return _without_empty_lines(table, rows)
 
 

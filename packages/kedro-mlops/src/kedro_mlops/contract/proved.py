@@ -21,6 +21,13 @@ def note_source(table: ir.Table, unchanged: Callable[[], bool]) -> None:
     _unchanged[table.op()] = unchanged
 
 
+def note_same(table: ir.Table, source: ir.Table) -> None:
+    """Note that a table has the rows of another, and is as it was as long as that one is."""
+    if source.op() in _unchanged:
+        for read in table.op().find(ops.PhysicalTable):
+            _unchanged[read] = _unchanged[source.op()]
+
+
 def note_kept(table: ir.Table, contract: Columns) -> None:
     """Note that all rows of a table keep a contract, and that no two have the same key."""
     _kept[table.op()] = contract

@@ -14,13 +14,15 @@ import pandera.pandas as pa
 from ibis import _
 from pydantic import Field
 
+from kedro_mlops.core.engine import is_spark
 from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import Parameters
 
 from . import proved
 from .columns import LINE, ROW, Columns
-from .parsing import Parsed, as_named, parse
+from .numbering import WHERE, located, numbered, where
+from .parsing import Parsed, as_named, as_table, parse
 from .repeated import repeated_keys
 from .rules import (
     Rule,
@@ -69,7 +71,7 @@ def screen(
         and of each broken rule the number of rows and examples, worst first.
     """
     columns = Columns.of(contract)
-    source = as_named(raw, columns)
+    source = as_named(located(as_table(raw)), columns)
     parsed = {c.name: parse(c, source[c.name]) for c in columns.all}
     typed = {name: found.typed for name, found in parsed.items()}
     n_read, broken = _broken(source, columns, parsed)
@@ -77,12 +79,11 @@ def screen(
     if derived:
         more = _derived_rules(columns, typed, Columns.of(derived), made, broken)
         broken += count_broken(source, list(more))
-    n_bad = count_bad(source, broken)
-    said = {name: source[name] for name in source.columns if name != ROW}
+    said = {name: source[name] for name in source.columns if name not in WHERE}
     values = {**made, **said}
-    number = source[ROW] if ROW in source.columns else ibis.row_number() + 1
     judged = source.select(
-        {ROW: number, _RECORD: ibis.struct(said)}
+        where(source)
+        | {_RECORD: ibis.struct(said)}
         | typed
         | {_flag(i): rule.broken for i, (rule, _) in enumerate(broken)}
         | {
@@ -90,8 +91,12 @@ def screen(
             for i, (rule, _) in enumerate(broken)
         }
     )
+    judged = numbered(judged, source)
+    is_bad = any_of([judged[_flag(i)] for i in range(len(broken))])
+    bad = _held(judged.filter(is_bad)) if broken else judged
+    n_bad = _count_rows(bad) if broken and is_spark(bad) else count_bad(source, broken)
     reasons = [
-        _reasons(judged.filter(judged[_flag(i)]), rule, judged[_value(i)])
+        _reasons(bad.filter(bad[_flag(i)]), rule, bad[_value(i)])
         for i, (rule, _) in enumerate(broken)
     ]
     # without the numbers of the rows, which would keep the engine from working in parallel
@@ -99,12 +104,12 @@ def screen(
     valid = good.select(typed)
     _, n_repeated = repeated_keys(valid, columns.unique)
     if n_repeated:
-        numbered = judged.filter(~any_of([judged[_flag(i)] for i in range(len(broken))]))
-        repeated = _repeated(numbered, columns.unique)
+        kept = judged.filter(~is_bad)
+        repeated = _held(_repeated(kept, columns.unique))
         rule = Rule(columns.unique, key_rule(columns.unique), ibis.literal(True))
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
-        valid = numbered.anti_join(repeated, ROW).select(columns.names)
+        valid = kept.anti_join(repeated, ROW).select(columns.names)
     proved.note_kept(valid, columns)
     n_quarantined = n_bad + n_repeated
     account = TableAccount(
@@ -246,6 +251,15 @@ def _if_fine(broken: list[tuple[Rule, int]], asked: Rule) -> Rule:
         return asked
     is_bad = any_of([rule.broken for rule, _ in broken])
     return replace(asked, broken=is_bad.ifelse(False, asked.broken), proof=None)
+
+
+def _count_rows(rows: ir.Table) -> int:
+    return int(rows.count().to_pyarrow().as_py())
+
+
+def _held(rows: ir.Table) -> ir.Table:
+    """Rows that several queries ask for, of which Spark would walk the table for each."""
+    return rows.cache() if is_spark(rows) else rows
 
 
 def _failed(name: str) -> str:

@@ -18,7 +18,7 @@ SHARE = 0.4
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-def is_spark(value: ir.Value) -> bool:
+def is_spark(value: ir.Expr) -> bool:
     """Whether Spark will compute an expression."""
     return bool(value.get_backend().name == SPARK)
 
