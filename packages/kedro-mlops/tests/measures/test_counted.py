@@ -12,6 +12,8 @@ from kedro_mlops.measures.counted import Counted
 from kedro_mlops.measures.fairness import rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Scored, measure
 from kedro_mlops.measures.seen import calibration_curve, see, see_groups, see_parts
+from kedro_mlops.task.metrics import Metrics
+from kedro_mlops.task.outputs import Floats
 
 BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
 N_ROWS, TIME, Y = 60_000, COLUMNS.event_time, COLUMNS.label
@@ -135,3 +137,17 @@ def test_what_was_counted_of_a_table_is_not_told_of_another(rows: pd.DataFrame) 
 
     areas = [measure(known, BOOTSTRAP)["roc_auc"].value for known in (one, other)]
     assert sum(areas) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_metric_of_the_owners_is_that_of_the_rows(rows: pd.DataFrame, counted: Counted) -> None:
+    def top_tenth(labels: Floats, scores: Floats, weights: Floats) -> Floats:
+        top = scores >= np.quantile(scores, 0.9)
+        return np.asarray((weights @ (labels * top)) / (weights @ top))
+
+    asked = COLUMNS.task.metrics | Metrics({"top_tenth": top_tenth})
+    known = Scored.of(COLUMNS, rows.dropna(subset=[Y]))
+
+    found, expected = (measure(scored, BOOTSTRAP, asked) for scored in (counted, known))
+
+    assert found["top_tenth"] == expected["top_tenth"]
+    assert found.keys() == expected.keys()

@@ -7,7 +7,7 @@ cells. A cell is so narrow that ROC AUC and average precision differ by less tha
 and Brier score by less than 1e-5.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
@@ -17,12 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.task.metrics import CALIBRATION_BINS
+from kedro_mlops.task.metrics import CALIBRATION_BINS, Metrics
 from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.task import Task
 
 from .blocks import Blocks, Ends, block_of, frames_of
-from .metrics import Bootstrap, Scored, draw_blocks, parts_of
+from .metrics import Bootstrap, Scored, draw_blocks, own_and_others, parts_of
 
 # of probabilities, each as wide as the others
 CELLS = 1000 * CALIBRATION_BINS
@@ -38,9 +38,11 @@ class Counted(Scored):
 
     Attributes:
         counts: Of each block, how many each stands for, shape (n_blocks, n_rows).
+        rows: Brings the rows themselves into memory, or as many as have room there.
     """
 
     counts: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    rows: Callable[[], Scored] | None = None
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -55,6 +57,14 @@ class Counted(Scored):
         n_blocks, n_rows = self.counts.shape
         for drawn in parts_of(draw_blocks(n_blocks, bootstrap), n_rows):
             yield drawn @ self.counts
+
+    def resampled(self, metrics: Metrics, bootstrap: Bootstrap) -> dict[str, Floats]:
+        """Each metric; one that is not the task's own may ask for more than weights of rows."""
+        if self.rows is None:
+            return super().resampled(metrics, bootstrap)
+        own, others = own_and_others(self.task, metrics)
+        figures = super().resampled(own, bootstrap)
+        return figures | (self.rows().resampled(others, bootstrap) if others.names else {})
 
 
 NOTHING = (np.zeros(0, np.int16), *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64))

@@ -126,6 +126,21 @@ class Measurable(Protocol):
         """Whether not all labels are the same."""
 
 
+def own_and_others(task: Task, metrics: Metrics) -> tuple[Metrics, Metrics]:
+    """Those that are the task's own, and those that somebody has added, or put in their place."""
+    own = {**task.metrics.of_scores, **task.metrics.of_decisions}
+
+    def some(wanted: bool) -> Metrics:
+        return Metrics(
+            *(
+                {name: each for name, each in of.items() if (own.get(name) is each) == wanted}
+                for of in (metrics.of_scores, metrics.of_decisions)
+            )
+        )
+
+    return some(True), some(False)
+
+
 def measure(
     scored: Measurable,
     bootstrap: Bootstrap,

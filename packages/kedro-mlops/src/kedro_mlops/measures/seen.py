@@ -128,8 +128,7 @@ def _rates(
 
 def n_drawn(contract: Columns, n_rows: int, more: Metrics) -> int | None:
     """How many rows stand for all where something does not follow from counts, if it does not."""
-    task = contract.task
-    asked = task.estimates_loss or (task.tally() and more.names)
+    asked = contract.task.estimates_loss or more.names
     return MOST_ROWS if asked and n_rows > MOST_ROWS else None
 
 
@@ -155,6 +154,7 @@ def _see(
     groups = KEPT.get(contract, labelled, "groups", partial(Groups.of, contract, labelled, blocks))
     for ends in days:
         of_all, of_known = groups.of_days(contract.task, blocks, known, ends)
+        of_known = replace(of_known, rows=partial(_known_rows, contract, labelled, ends))
         yield Seen(len(of_all), of_known, partial(_with_expected, of_all, expectation))
 
 
@@ -210,16 +210,25 @@ class _Counting:
 
     def _rows(self, days: Ends | None, *, with_label: bool) -> Scored:
         """Some of them in memory, with the label that is known, or with the one expected."""
-        contract, rows = self.contract, self.labelled
+        contract = self.contract
         if with_label:
-            rows = _with_label(contract, rows)
-        if days is not None:
-            rows = _of_days(rows, contract.event_time, days)
-        # of many, some that are drawn by their keys
-        drawn: pd.DataFrame = draw(contract, rows, MOST_ROWS, 0).order_by(contract.keys).to_pandas()
-        if with_label:
-            return Scored.of(contract, drawn)
+            return Scored.of(
+                contract, _rows_of(contract, _with_label(contract, self.labelled), days)
+            )
+        drawn = _rows_of(contract, self.labelled, days)
         return _with_expected(Scored.of_scores(contract, drawn), self.expectation, drawn)
+
+
+def _known_rows(contract: Columns, labelled: ir.Table, days: Ends | None) -> Scored:
+    return Scored.of(contract, _rows_of(contract, _with_label(contract, labelled), days))
+
+
+def _rows_of(contract: Columns, rows: ir.Table, days: Ends | None) -> pd.DataFrame:
+    """Those of some days in memory; of many, some that are drawn by their keys."""
+    if days is not None:
+        rows = _of_days(rows, contract.event_time, days)
+    found: pd.DataFrame = draw(contract, rows, MOST_ROWS, 0).order_by(contract.keys).to_pandas()
+    return found
 
 
 def _with_expected(

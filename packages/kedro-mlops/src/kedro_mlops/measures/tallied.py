@@ -15,7 +15,7 @@ from kedro_mlops.task.tally import Asked, ByCell, Cells, Part, Sums, Tally
 from kedro_mlops.task.task import Task
 
 from .blocks import Blocks, frames_of
-from .metrics import Bootstrap, Scored, draw_blocks
+from .metrics import Bootstrap, Scored, draw_blocks, own_and_others
 
 BLOCK, CELL, N = "block", "cell", "n"
 NOWHERE = np.zeros(0)
@@ -47,8 +47,8 @@ class Tallied:
         """
         weights = draw_blocks(len(self.counted.n), bootstrap)
         counted = self.counted.weighed(weights)
-        follow, others = self._sides(metrics)
-        figures = {name: self.tally.formulas[name](counted) for name in follow}
+        own, others = own_and_others(self.task, metrics)
+        figures = {name: self.tally.formulas[name](counted) for name in own.names}
         if others.names:
             figures |= self.rows().resampled(others, bootstrap)
         return {name: figures[name] for name in metrics.names}
@@ -62,19 +62,6 @@ class Tallied:
     def varies(self) -> bool:
         """Whether not all labels are the same."""
         return self.tally.varies(self.counted)
-
-    def _sides(self, metrics: Metrics) -> tuple[list[str], Metrics]:
-        """The metrics that follow from what was counted, and the others."""
-        own = {**self.task.metrics.of_scores, **self.task.metrics.of_decisions}
-        asked = {**metrics.of_scores, **metrics.of_decisions}
-        follow = [
-            name for name in asked if name in self.tally.formulas and asked[name] is own[name]
-        ]
-        others = Metrics(
-            {name: one for name, one in metrics.of_scores.items() if name not in follow},
-            {name: one for name, one in metrics.of_decisions.items() if name not in follow},
-        )
-        return follow, others
 
 
 def add_up(rows: ir.Table, asked: Asked, block: ir.Value, blocks: Blocks) -> Sums:
