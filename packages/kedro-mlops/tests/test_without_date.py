@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.factories import decided, screened
-from example.scoring import scored
+from example.scoring import labelled_rows, scored
 from example.trained import CODE, model
 from example.undated import (
     HOMES,
@@ -48,7 +48,6 @@ from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.nodes import (
     Monitoring,
     count_new_labels,
-    join_labels,
     measure_quality,
     measure_skew,
     take_predictions,
@@ -123,7 +122,7 @@ def walk(
     moments = (AS_OF, HORIZON)
     predictions = scored(contract, logged, champion, table, *moments).cache()
     passed = take_predictions(contract, predictions, champion, *moments)
-    labelled, account = join_labels(contract, passed, table, *moments)
+    labelled, account = labelled_rows(contract, passed, table, *moments)
     new_labels = count_new_labels(contract, table, champion, *moments)
     drift = measure_drift(contract, passed, champion, *moments, WINDOW, watching)
     skew = measure_skew(contract, predictions, table, champion, watching)

@@ -28,3 +28,17 @@ def test_a_question_in_between_is_an_error_and_no_end_of_the_rows(table):
 
     with pytest.raises(ProjectError, match=r"Of 2,000,000 rows [\d,]+ were read"):
         list(batches)
+
+
+def test_literals_have_the_types_that_are_declared(table):
+    told = table.limit(3).mutate(small=ibis.literal(1, "int8"), large=ibis.literal(2, "int64"))
+
+    [batch] = batches_of(told, 10)
+
+    assert batch.schema == told.schema().to_pyarrow()
+    assert batch["large"].to_pylist() == [2, 2, 2]
+
+
+def test_fewer_rows_than_are_expected_are_an_error(table):
+    with pytest.raises(ProjectError, match="Of 4 rows 3 were read"):
+        list(batches_of(table.limit(3), 10, expected=4))

@@ -15,7 +15,6 @@ from kedro_viz.models.flowchart.nodes import GraphNode
 from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.tables import (
-    JoinedDataset,
     NamedTableDataset,
     TableDataset,
     personal_names,
@@ -172,7 +171,6 @@ def test_where_kedro_viz_counts_nothing_nothing_is_added(table, tmp_path, monkey
     ("dataset", "argument"),
     [
         (TableDataset, "filepath"),
-        (JoinedDataset, "filepath"),
         (DeltaTableDataset, "filepath"),
         (NamedTableDataset, "table_name"),
     ],

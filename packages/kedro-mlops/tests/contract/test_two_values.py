@@ -9,6 +9,7 @@ import pytest
 from example.contracts import Inputs
 from example.factories import COLUMNS, decided
 from example.history import History
+from example.scoring import labelled_rows
 from example.trained import CODE, Trained, model
 
 from kedro_mlops.contract.columns import Columns, column
@@ -21,7 +22,7 @@ from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling.evaluation import evaluate_slices, measure_single_features
 from kedro_mlops.modelling.nodes import Modelling, split_windows
 from kedro_mlops.models.decision import Decision
-from kedro_mlops.monitoring.nodes import Monitoring, join_labels
+from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.performance import measure_performance
 from kedro_mlops.task.task import Costs
 
@@ -149,7 +150,7 @@ def test_monitoring_joins_and_measures_it_as_one(
     twice = table.union(table.filter(table.depot == "WEST").mutate(late=~table.late)).cache()
 
     def watched(contract: Columns, rows: ir.Table) -> tuple[pd.DataFrame, Any, Any]:
-        labelled, account = join_labels(contract, ibis.memtable(scored), rows, as_of, horizon)
+        labelled, account = labelled_rows(contract, ibis.memtable(scored), rows, as_of, horizon)
         performance = measure_performance(
             contract, labelled, account, 0, champion, as_of, horizon, params, bootstrap,
             parameters["gate"]["fairness"],

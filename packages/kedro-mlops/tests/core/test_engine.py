@@ -1,10 +1,12 @@
 import sys
 import tempfile
 
+import ibis
 import pytest
 from kedro.io import DatasetError
 
-from kedro_mlops.contract.tables import JoinedDataset, TableDataset
+from kedro_mlops.contract.tables import TableDataset
+from kedro_mlops.core.engine import in_less_memory
 
 
 def test_who_asks_for_spark_without_it_is_told_how_to_get_it(tmp_path, monkeypatch):
@@ -33,25 +35,12 @@ def test_a_query_that_needs_more_memory_goes_on_in_files_of_its_own(tmp_path, mo
     assert not folder.exists()
 
 
-def test_a_join_is_written_in_a_part_of_the_memory_that_the_engine_may_take(tmp_path):
-    connection = {"backend": "duckdb", "database": ":memory:", "memory_limit": "100MiB"}
-    dataset = JoinedDataset(filepath=str(tmp_path / "joined.parquet"), connection=connection)
-    limit = dataset._connection.sql("SELECT current_setting('memory_limit') AS memory")
+def test_a_join_takes_a_part_of_the_memory_that_the_engine_may_take():
+    engine = ibis.duckdb.connect(memory_limit="100MiB")
+    limit = engine.sql("SELECT current_setting('memory_limit') AS memory")
 
-    dataset.save(limit)
+    with pytest.raises(ZeroDivisionError), in_less_memory(limit):
+        assert limit.to_pyarrow().to_pylist() == [{"memory": "40.0 MiB"}]
+        raise ZeroDivisionError
 
-    assert dataset.load().to_pyarrow().to_pylist() == [{"memory": "40.0 MiB"}]
     assert limit.to_pyarrow().to_pylist() == [{"memory": "100.0 MiB"}]
-
-
-def test_the_engine_may_take_all_of_its_memory_again_where_a_join_has_failed(tmp_path):
-    connection = {"backend": "duckdb", "database": ":memory:", "memory_limit": "100MiB"}
-    dataset = JoinedDataset(filepath=str(tmp_path / "joined.parquet"), connection=connection)
-    engine = dataset._connection
-
-    with pytest.raises(DatasetError, match="no such number"):
-        dataset.save(engine.sql("SELECT error('no such number') AS joined"))
-
-    [(limit,)] = engine.raw_sql("SELECT current_setting('memory_limit')").fetchall()
-    assert limit == "100.0 MiB"
-    assert not (tmp_path / "joined.parquet").exists()

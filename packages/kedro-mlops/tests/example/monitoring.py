@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from example.scoring import labelled_rows
 from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.monitoring.alerts import raise_alerts
 from kedro_mlops.monitoring.challenger_review import judge_challenger
@@ -9,7 +10,6 @@ from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.nodes import (
     count_new_labels,
     ingest,
-    join_labels,
     measure_quality,
     measure_skew,
     take_predictions,
@@ -37,7 +37,7 @@ def monitoring_pipeline() -> Pipeline:
                 "scored_horizon",
             ),
             Node(
-                join_labels,
+                labelled_rows,
                 ["contract", "scored_horizon", "model_input", *MOMENTS],
                 ["labelled_predictions", "label_account"],
             ),

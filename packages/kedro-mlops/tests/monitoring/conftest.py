@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from example.factories import COLUMNS, LOGGED, screened, skew_of
 from example.history import History
-from example.scoring import scored
+from example.scoring import labelled_rows, scored
 
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.metrics import Bootstrap
@@ -16,7 +16,7 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Performance, Quality
-from kedro_mlops.monitoring.nodes import Monitoring, join_labels, measure_quality
+from kedro_mlops.monitoring.nodes import Monitoring, measure_quality
 from kedro_mlops.monitoring.performance import measure_performance
 from kedro_mlops.monitoring.triggers import Retraining
 
@@ -53,7 +53,7 @@ def predictions(package: ModelPackage, history: History, as_of: AsOf, horizon: H
 def joined(
     predictions: ir.Table, history: History, as_of: AsOf, horizon: Horizon
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    labelled, account = join_labels(COLUMNS, predictions, history.model_input, as_of, horizon)
+    labelled, account = labelled_rows(COLUMNS, predictions, history.model_input, as_of, horizon)
     return labelled.order_by(COLUMNS.keys).to_pandas(), account
 
 

@@ -9,6 +9,7 @@ import pytest
 from example.contracts import Inputs, Observation
 from example.factories import screened, skew_of, with_compared
 from example.history import History
+from example.scoring import labelled_rows
 from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns
@@ -22,7 +23,6 @@ from kedro_mlops.monitoring.nodes import (
     Drift,
     Monitoring,
     count_new_labels,
-    join_labels,
     measure_quality,
     measure_skew,
     take_predictions,
@@ -53,7 +53,7 @@ def after(history: History, as_of: AsOf, n: int) -> ir.Table:
 
 def joined_rows(contract: Columns, *asked: Any) -> tuple[pd.DataFrame, dict[str, int]]:
     """What ``join_labels`` gives, the rows in memory, ordered by key."""
-    labelled, account = join_labels(contract, *asked)
+    labelled, account = labelled_rows(contract, *asked)
     return labelled.order_by(contract.keys).to_pandas(), account
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example.factories import observations, screened, skew_of
-from example.scoring import scored
+from example.scoring import labelled_rows, scored
 from example.tasks import AS_OF, HORIZON, WINDOW, Life
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,7 +20,7 @@ from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_cha
 from kedro_mlops.monitoring.decisions import RetrainDecision
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Performance, Quality
-from kedro_mlops.monitoring.nodes import Monitoring, count_new_labels, join_labels, measure_quality
+from kedro_mlops.monitoring.nodes import Monitoring, count_new_labels, measure_quality
 from kedro_mlops.monitoring.performance import measure_performance, measure_windows
 from kedro_mlops.monitoring.prometheus_text import expose
 from kedro_mlops.monitoring.report import draw_monitoring, render_report
@@ -68,7 +68,7 @@ class Watch:
         asked = AS_OF, HORIZON
         model_input = ibis.memtable(rows)
         predictions = scored(columns, self.life.logged, champion, model_input, *asked)
-        labelled, account = join_labels(columns, predictions, model_input, *asked)
+        labelled, account = labelled_rows(columns, predictions, model_input, *asked)
         new = count_new_labels(columns, model_input, champion, *asked)
         drift = measure_drift(columns, predictions, champion, *asked, WINDOW, self.params)
         quality = measure_quality(

@@ -9,22 +9,31 @@ import pyarrow as pa
 from kedro_mlops.core.errors import ProjectError
 
 
-def batches_of(table: ir.Table, n_rows: int) -> Iterator[pa.RecordBatch]:
+def batches_of(
+    table: ir.Table, n_rows: int, expected: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Batches of at most so many rows, in the order of the table.
 
     Until the last was taken nothing else may be asked of the engine: it gives up what it is
     reading, as if that were all.
 
+    Args:
+        table: Of any engine.
+        n_rows: Of a batch.
+        expected: Rows that there are; counted if not given, for which a join is made once more.
+
     Raises:
         ProjectError: if it did.
     """
-    expected = int(table.count().to_pyarrow().as_py())
+    if expected is None:
+        expected = int(table.count().to_pyarrow().as_py())
     # what is forgotten later is dropped by a question to the engine
     gc.collect()
-    read = 0
+    read, schema = 0, table.schema().to_pyarrow()
     for batch in table.to_pyarrow_batches(chunk_size=n_rows):
         read += batch.num_rows
-        yield batch
+        # DuckDB has a type of its own for a literal, which would be read as the declared one
+        yield batch if batch.schema.equals(schema) else batch.cast(schema)
     if read != expected:
         raise ProjectError(
             f"Of {expected:,} rows {read:,} were read: the engine was asked for something else "

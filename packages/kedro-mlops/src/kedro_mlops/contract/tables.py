@@ -14,7 +14,7 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 from kedro_datasets.ibis import TableDataset as IbisTableDataset
 
-from kedro_mlops.core.engine import EngineMixin, in_less_memory, is_spark
+from kedro_mlops.core.engine import EngineMixin
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
@@ -22,9 +22,10 @@ from kedro_mlops.core.project import owners_module
 from kedro_mlops.core.storage import place
 
 from . import proved
+from .batches import batches_of
 from .columns import Columns, declared_in
 
-# of a join that is written
+# of what is sent to a store
 ROWS_A_BATCH = 2**18
 # by which what is read may be other than what was written
 RESHAPING = {"partition_by", "columns"}
@@ -83,10 +84,12 @@ class TableDataset(EngineMixin, FileDataset):
         """Write a table beside, and let a store have it when it is whole."""
         if self._file_format != "parquet":
             raise DatasetError("A table on a store is a Parquet file: let `file_format` say so.")
-        batches = data if isinstance(data, pa.RecordBatchReader) else data.to_pyarrow_batches()
         with tempfile.TemporaryDirectory(prefix="table-") as scratch:
             file = Path(scratch) / "table.parquet"
-            write_batches(batches, file, batches.schema)
+            if isinstance(data, pa.RecordBatchReader):
+                write_batches(data, file, data.schema)
+            else:
+                write_batches(batches_of(data, ROWS_A_BATCH), file, data.schema().to_pyarrow())
             self._filesystem().put_file(str(file), str(self._get_save_path()))
 
     def load(self) -> ir.Table:
@@ -148,21 +151,6 @@ class TableDataset(EngineMixin, FileDataset):
         table, path = self.load(), place(f"{self._fs_prefix}{self._get_load_path()}")
         counted = {"rows": int(table.count().to_pyarrow().as_py()), "columns": len(table.columns)}
         return counted | ({"file_size": path.stat().st_size} if path.is_file() else {})
-
-
-class JoinedDataset(TableDataset):
-    """A table that is joined of large ones when it is saved."""
-
-    __init__ = FileDataset.__init__.__wrapped__
-
-    def save(self, data: ir.Table | pa.RecordBatchReader) -> None:
-        """Write a table, in a part of the memory that the engine may take."""
-        if isinstance(data, pa.RecordBatchReader) or is_spark(data):
-            super().save(data)
-            return
-        with in_less_memory(data):
-            # an engine that writes itself takes longer, and larger files
-            super().save(data.to_pyarrow_batches(chunk_size=ROWS_A_BATCH))
 
 
 class NamedTableDataset(EngineMixin, IbisTableDataset):

@@ -1,22 +1,24 @@
 """Watching the champion: the labels that came in, what it was served with, and the data it met."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal, get_args
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 from pydantic import Field
 
+from kedro_mlops.contract.batches import batches_of
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.repeated import repeated_keys
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
-from kedro_mlops.core.engine import in_less_memory
+from kedro_mlops.core.engine import in_less_memory, is_spark
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
@@ -27,6 +29,8 @@ from kedro_mlops.prediction_log.parts import Part, Taken, take
 from .findings import Answered, ColumnSkew, Quality, Skew
 
 CHAMPION = "champion"
+# of labelled predictions, as they are read
+ROWS_A_BATCH = 2**18
 # columns of labels by key, beside those of the contract
 N_LABELS, AGREE, N_LATER = map(own, ("labels", "agree", "later labels"))
 PREDICTED = own("predicted")
@@ -104,7 +108,7 @@ def take_predictions(
 
 def join_labels(
     contract: Columns, predictions: ir.Table, model_input: ir.Table, as_of: AsOf, horizon: Horizon
-) -> tuple[ir.Table, dict[str, int]]:
+) -> tuple[ir.Table | pa.RecordBatchReader, dict[str, int]]:
     """Join the predictions with the labels known at the end of the horizon.
 
     A label that came twice counts once; labels that contradict each other count as none.
@@ -112,7 +116,8 @@ def join_labels(
     Returns:
         Moment, segments and all that is told of every prediction, its label, missing where
         it is not known, and protected columns, those that are not logged with the label; also the
-        model's inputs, if the loss is estimated by them; and an
+        model's inputs, if the loss is estimated by them. They are joined as they are read, which
+        can be done once. And an
         account of the labels: those that are ``known``, ``pending`` predictions without one, and
         labels that came ``later``, on another day than the event's, that are ``repeated``,
         ``contradicting`` or of ``unknown`` predictions.
@@ -128,7 +133,17 @@ def join_labels(
     read = contract.features if contract.task.estimates_loss else []
     kept = dict.fromkeys([*contract.row_index, moment, *compared, *read, *told, contract.label])
     labelled = joined.select(*kept).mutate({contract.label: _[contract.label].cast("float64")})
-    return labelled, _account(contract, by_key, predictions)
+    account = _account(contract, by_key, predictions)
+    if is_spark(labelled):
+        return labelled, account
+    rows = _joined(labelled, account["predictions"])
+    return pa.RecordBatchReader.from_batches(labelled.schema().to_pyarrow(), rows), account
+
+
+def _joined(labelled: ir.Table, n_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows, as an engine gives them in less memory, time and space than it takes to write."""
+    with in_less_memory(labelled):
+        yield from batches_of(labelled, ROWS_A_BATCH, n_rows)
 
 
 def known_labels(
