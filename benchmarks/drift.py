@@ -17,6 +17,7 @@ import pandas as pd
 
 from flight_delays.contracts import Observation
 
+from benchmarks.engines import connect, write_rows
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.timeline import windows_back
@@ -81,7 +82,7 @@ def _drift(folder: Path, name: str) -> None:
 
 
 def _rows(folder: Path, name: str) -> ir.Table:
-    return ibis.duckdb.connect().read_parquet(folder / f"{name}.parquet")
+    return connect().read_parquet(folder / f"{name}.parquet")
 
 
 def measure(folder: Path, copies: int) -> None:
@@ -112,18 +113,15 @@ def measure(folder: Path, copies: int) -> None:
 
 def prepare(folder: Path, copies: int) -> int:
     """Write the rows that are watched many times over, with a score, and the reference."""
-    connection = ibis.duckdb.connect()
+    connection = connect()
     connection.raw_sql("SELECT setseed(0.5)")
     columns = ", ".join([*NUMERIC[:-1], *CATEGORIES, MOMENT])
     later = f"{MOMENT} >= TIMESTAMP '{TRAINED_UNTIL}' AND {MOMENT} < TIMESTAMP '{END}'"
     scored = f"SELECT {columns}, random() AS {SCORE} FROM '{DATA}'"
-    [(n_later,)] = connection.raw_sql(f"SELECT count(*) FROM '{DATA}' WHERE {later}").fetchall()
     n_rows = copies * ROWS_A_COPY
     for name, n in (("watched", n_rows), ("few", min(n_rows, EVIDENTLY_ROWS))):
-        connection.raw_sql(
-            f"COPY ({scored}, range({n // n_later + 1}) WHERE {later} LIMIT {n}) "
-            f"TO '{folder / name}.parquet'"
-        )
+        query = f"{scored}, {{copies}} WHERE {later}"
+        write_rows(connection, query, n, folder / f"{name}.parquet")
     known = f"{folder}/known.parquet"
     connection.raw_sql(f"COPY ({scored} WHERE {MOMENT} < '{TRAINED_UNTIL}') TO '{known}'")
     table = connection.read_parquet(known)

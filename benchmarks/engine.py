@@ -17,6 +17,7 @@ from flight_delays.contracts import Observation, RawFlights
 from flight_delays.pipelines.data_engineering.nodes import daily_features
 
 from benchmarks import drift
+from benchmarks.engines import connect
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.quarantine import screen
@@ -30,9 +31,7 @@ LAST_DAY = pd.Timestamp("2013-08-01")
 
 
 def validate_in_engine(folder: Path) -> None:
-    ContractValidator(CONTRACT).validate(
-        ibis.duckdb.connect().read_parquet(folder / "rows.parquet")
-    )
+    ContractValidator(CONTRACT).validate(connect().read_parquet(folder / "rows.parquet"))
 
 
 def validate_in_pandas(folder: Path) -> None:
@@ -43,7 +42,7 @@ def validate_in_pandas(folder: Path) -> None:
 
 
 def quarantine_in_engine(folder: Path) -> None:
-    raw = ibis.duckdb.connect().read_parquet(folder / "raw.parquet")
+    raw = connect().read_parquet(folder / "raw.parquet")
     valid, quarantined, _ = screen(raw, RawFlights)
     valid.to_parquet(folder / "valid.parquet")
     quarantined.to_parquet(folder / "quarantined.parquet")
@@ -90,7 +89,7 @@ def scan(folder: Path) -> None:
 
 def write_unseen(folder: Path) -> None:
     """The raw rows, whatever they are."""
-    raw = ibis.duckdb.connect().read_parquet(folder / "raw.parquet")
+    raw = connect().read_parquet(folder / "raw.parquet")
     raw.to_parquet(folder / "unseen.parquet")
 
 
@@ -134,14 +133,20 @@ def repeat_data(folder: Path, copies: int) -> int:
             f"FROM '{DATA / source}.parquet', range({copies}) AS copies(copy)) "
             f"TO '{folder / name}.parquet'"
         )
-    # a third of the raw rows with a distance that no flight has
+    repeat_bad_rows(folder, copies)
+    return int(connection.read_parquet(folder / "rows.parquet").count().execute())
+
+
+def repeat_bad_rows(folder: Path, copies: int) -> int:
+    """Write the raw rows many times over, a third of them with a distance that no flight has."""
+    connection = connect()
     connection.raw_sql(
         f"COPY (SELECT * REPLACE (flight + 10000 * copy AS flight, "
         f"if(flight % 3 = 0, -distance, distance) AS distance) "
         f"FROM '{DATA}/02_intermediate/screened_flights.parquet', range({copies}) AS copies(copy)) "
         f"TO '{folder}/raw.parquet'"
     )
-    return int(connection.read_parquet(folder / "rows.parquet").count().execute())
+    return int(connection.read_parquet(folder / "raw.parquet").count().to_pyarrow().as_py())
 
 
 if __name__ == "__main__":

@@ -1,52 +1,90 @@
-"""Measures what ten times as many rows take: the raw flights, checked and made into model input.
+"""Measures what ten times as many rows take: data engineering, and what is asked of large tables.
 
 Each is a process of its own; seconds are those of the processor, and by the clock. With
-``--copies 30`` it is ten million rows, and a hundred million, whose files take some 10 GB of disk.
+``--copies 30`` it is ten million rows, and a hundred million. What a part reads is written before,
+and removed after it: at most some 5 GB of disk.
 """
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import ibis
-
-from benchmarks import data_engineering
+from benchmarks import data_engineering, drift, engine, scoring
+from benchmarks.engines import connect
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.validation import ContractValidator
 
 CONTRACT = "flight_delays.contracts.RawFlights"
-# as conf/base/globals.yml has it
-MEMORY_LIMIT = "1GB"
 
 
 def check(folder: Path) -> None:
     """All rules, and that the key is unique."""
-    engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT)
-    ContractValidator(CONTRACT).validate(engine.read_parquet(folder / "raw.parquet"))
+    ContractValidator(CONTRACT).validate(connect().read_parquet(folder / "raw.parquet"))
 
 
-PARTS = {
-    "contract check": (__name__, check.__name__),
-    "data engineering": ("benchmarks.data_engineering", data_engineering.in_engine.__name__),
-}
+class Part(NamedTuple):
+    """What reads the same rows.
+
+    Attributes:
+        prepare: Writes them into a folder, so many times over, and says how many these are.
+        measured: Functions that take the folder, and their modules, by what they are called.
+    """
+
+    prepare: Callable[[Path, int], int]
+    measured: dict[str, tuple[str, Callable[[Path], None]]]
+
+
+PARTS = [
+    Part(
+        data_engineering.prepare,
+        {
+            "contract check": (__name__, check),
+            "data engineering": ("benchmarks.data_engineering", data_engineering.in_engine),
+        },
+    ),
+    Part(
+        engine.repeat_bad_rows,
+        {"quarantine, a third bad": ("benchmarks.engine", engine.quarantine_in_engine)},
+    ),
+    Part(
+        drift.prepare,
+        {
+            "reference profile": ("benchmarks.drift", drift.reference),
+            "drift, 4 windows": ("benchmarks.drift", drift.drift),
+        },
+    ),
+    Part(
+        lambda folder, copies: scoring.repeat_rows(folder, copies * scoring.ROWS_A_COPY),
+        {"batch scoring": ("benchmarks.scoring", scoring.in_batches)},
+    ),
+]
 
 
 def measure(copies: int) -> None:
     """Print seconds and peak memory of so many rows, and of ten times as many."""
-    if not (data_engineering.SCREENED / "screened_flights.parquet").exists():
-        raise SystemExit("There is no data yet: `make run` makes it.")
-    measured: dict[str, list[float]] = {part: [] for part in PARTS}
-    print(f"\n{'':36}{'processor':>18}{'clock':>12}")
-    for times in (copies, 10 * copies):
-        with tempfile.TemporaryDirectory() as scratch:
-            n_rows = data_engineering.prepare(Path(scratch), times)
-            for part, (module, function) in PARTS.items():
-                clock, *figures = measure_apart(module, function, Path(scratch))
-                measured[part].append(figures[0])
-                named = f"{part}, {n_rows:,} rows"
-                print(f"{named:36}{text((figures[0], figures[1]))}{clock:10.1f} s", flush=True)
-    for part, (few, many) in measured.items():
-        print(f"{part}, times {many / few:.1f}")
+    if not (scoring.DATA.exists() and scoring.CHAMPION.exists()):
+        raise SystemExit("There is no champion yet: `make run` makes one.")
+    print(f"\n{'':42}{'processor':>18}{'clock':>12}")
+    for part in PARTS:
+        few, many = (_measured(part, times) for times in (copies, 10 * copies))
+        for name in part.measured:
+            seconds, memory = (many[name][i] / few[name][i] for i in range(2))
+            print(f"{name}: times {seconds:.1f}, and {memory:.1f} of the memory", flush=True)
+
+
+def _measured(part: Part, copies: int) -> dict[str, tuple[float, float]]:
+    """Seconds and peak memory by name, printed as they come."""
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        n_rows = part.prepare(Path(scratch), copies)
+        for name, (module, function) in part.measured.items():
+            clock, *figures = measure_apart(module, function.__name__, Path(scratch))
+            found[name] = figures[0], figures[1]
+            said = f"{name}, {n_rows:,} rows"
+            print(f"{said:42}{text(found[name])}{clock:10.1f} s", flush=True)
+    return found
 
 
 if __name__ == "__main__":

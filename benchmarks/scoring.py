@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import ibis
 import pandas as pd
 
 from flight_delays.contracts import Observation, Prediction
 
+from benchmarks.engines import connect, write_rows
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.tables import TableDataset
@@ -24,13 +24,14 @@ from kedro_mlops.scoring.nodes import score
 
 DATA, CHAMPION = Path("data/05_model_input/model_input.parquet"), Path("data/06_models/champion")
 ROWS_A_COPY = 336_776
+ANOTHER = "flight_number + 10000 * copy"
 CONTRACT, LOGGED = Columns.of(Observation), Columns.of(Prediction).without_personal()
 AS_OF, HORIZON = AsOf("2013-01-01"), Horizon(days=365)
 
 
 def in_batches(folder: Path) -> None:
     """As the project does it."""
-    rows = ibis.duckdb.connect().read_parquet(folder / "rows.parquet")
+    rows = connect().read_parquet(folder / "rows.parquet")
     predictions = score(CONTRACT, LOGGED, champion(), rows, AS_OF, HORIZON)
     TableDataset(filepath=str(folder / "ours.parquet")).save(predictions)
 
@@ -74,13 +75,8 @@ def measure(copies: int) -> None:
 
 def repeat_rows(folder: Path, n_rows: int) -> int:
     """Write so many rows; each copy has flight numbers of its own."""
-    connection = ibis.duckdb.connect()
-    [(n_known,)] = connection.raw_sql(f"SELECT count(*) FROM '{DATA}'").fetchall()
-    connection.raw_sql(
-        f"COPY (SELECT * REPLACE (flight_number + 10000 * copy AS flight_number) FROM '{DATA}', "
-        f"range({n_rows // n_known + 1}) AS copies(copy) LIMIT {n_rows}) "
-        f"TO '{folder}/rows.parquet'"
-    )
+    query = f"SELECT * REPLACE ({ANOTHER} AS flight_number) FROM '{DATA}', {{copies}}"
+    write_rows(connect(), query, n_rows, folder / "rows.parquet")
     return n_rows
 
 

@@ -25,7 +25,7 @@ class LightParcel(Parcel):
 
 
 GOOD = ibis.memtable({"number": [1, 2, 3], "weight": [1.0, 2.0, 3.0]})
-BAD = ibis.memtable({"number": [1, 1], "weight": [-1.0, 2.0]})
+BAD = ibis.memtable({"number": [1], "weight": [-1.0]})
 WORSE = ibis.memtable({"number": [1, 2, 3], "weight": [1.0, 2.0, -3.0]})
 
 
@@ -37,6 +37,12 @@ def raw(tmp_path):
 
 
 @pytest.fixture
+def unasked(monkeypatch):
+    """Rows that nobody can ask."""
+    monkeypatch.setattr(validation, "_row_failures", None)
+
+
+@pytest.fixture
 def screened(tmp_path):
     return TableDataset(filepath=str(tmp_path / "screened.parquet"))
 
@@ -45,13 +51,33 @@ def validate(table, contract="Parcel"):
     return ContractValidator(f"{__name__}.{contract}").validate(table)
 
 
-def test_rows_that_were_screened_and_written_are_not_asked_again(raw, screened, monkeypatch):
-    monkeypatch.setattr(validation, "_row_failures", None)
-    valid, _, account = screen(raw.load(), Parcel)
+@pytest.mark.parametrize("source", ["a file", "memory", "text"])
+def test_rows_that_were_screened_and_written_are_not_asked_again(raw, screened, unasked, source):
+    text = GOOD.union(BAD).cast({"number": "string", "weight": "string"}).to_pandas()
+    given = {"a file": raw.load(), "memory": GOOD.union(BAD).to_pandas(), "text": text}[source]
+    valid, _, account = screen(given, Parcel)
 
     screened.save(valid)
 
     assert validate(screened.load()).count().execute() == account.n_valid == 3
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda raw: raw.limit(3),
+        lambda raw: raw.distinct(on="number"),
+        lambda raw: raw.mutate(weight=raw.weight + 10 + ibis.random()),
+        lambda raw: raw.mutate(weight=ibis.row_number() + 1.0),
+        lambda raw: raw.alias("those").sql("SELECT * FROM those"),
+    ],
+)
+def test_rows_that_may_be_others_when_they_are_asked_again_are_asked(raw, screened, unasked, made):
+    raw.save(GOOD)
+    screened.save(screen(made(raw.load()), Parcel)[0])
+
+    with pytest.raises(TypeError):
+        validate(screened.load())
 
 
 def test_another_contract_asks_them(raw, screened):

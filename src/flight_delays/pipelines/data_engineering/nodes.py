@@ -37,6 +37,8 @@ DAILY_FEATURES = {
     "destination_features": "destination",
 }
 INPUTS = Columns.of(Inputs)
+# Spark forgets of what it reads that it has a zone
+UTC = "timestamp('UTC')"
 # of two weeks: what no input may know, a part of them shows as well as all
 PROVING_FLIGHTS = 500_000
 
@@ -75,7 +77,7 @@ def land_flights(raw: ir.Table, as_of: AsOf, horizon: Horizon, params: DataEngin
     raw = raw.filter(_day(raw) < ibis.literal(as_of.after(horizon.days).date()))
     if params.history_days is not None:
         raw = raw.filter(_day(raw) >= ibis.literal(as_of.before(params.history_days).date()))
-    return raw.select(**derive_flight(raw), departure_hour_utc=raw.time_hour)
+    return raw.select(**derive_flight(raw), departure_hour_utc=raw.time_hour.cast(UTC))
 
 
 def derive_flight(raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
@@ -116,7 +118,7 @@ def _check_as_of(raw: ir.Table, as_of: AsOf) -> None:
 
 def land_weather(raw: ir.Table) -> ir.Table:
     """Name the columns; one row per airport and hour."""
-    hourly = raw.group_by("origin", departure_hour_utc=_.time_hour)
+    hourly = raw.group_by("origin", departure_hour_utc=_.time_hour.cast(UTC))
     return hourly.aggregate(
         temperature_f=_.temp.mean(),
         dew_point_f=_.dewp.mean(),

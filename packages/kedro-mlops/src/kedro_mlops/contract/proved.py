@@ -9,9 +9,12 @@ from weakref import WeakKeyDictionary
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+from ibis.expr.operations.udf import InputType
 
 from .columns import Columns
 
+# what gives the same rows of the same rows, however often it is computed
+_PLAIN = (ops.Project, ops.Filter, ops.DropColumns)
 _unchanged: "WeakKeyDictionary[ops.Node, Callable[[], bool]]" = WeakKeyDictionary()
 _kept: "WeakKeyDictionary[ops.Node, Columns]" = WeakKeyDictionary()
 
@@ -41,12 +44,20 @@ def is_kept(table: ir.Table, contract: Columns) -> bool:
 def kept_now(table: ir.Table) -> Columns | None:
     """The contract that is known to be kept, if all that the table is made of is as it was."""
     contract = _kept.get(table.op())
-    if contract is None or not all(map(_is_as_it_was, table.op().find(ops.PhysicalTable))):
+    made_of = [node for node in table.op().find(ops.Relation) if not isinstance(node, _PLAIN)]
+    if contract is None or not all(map(_is_as_it_was, made_of)):
         return None
-    return contract
+    by_chance = table.op().find((ops.Impure, ops.WindowFunction))
+    return contract if all(map(_is_of_the_engine, by_chance)) else None
 
 
 def _is_as_it_was(source: ops.Node) -> bool:
     if isinstance(source, ops.InMemoryTable):
         return True
     return source in _unchanged and _unchanged[source]()
+
+
+def _is_of_the_engine(function: ops.Node) -> bool:
+    """Whether it is one of the functions that contracts are read by."""
+    is_udf = isinstance(function, ops.ScalarUDF)
+    return is_udf and function.__input_type__ is InputType.BUILTIN

@@ -110,7 +110,8 @@ def screen(
         reasons.append(_reasons(repeated, rule, _text(repeated[name] for name in columns.unique)))
         broken.append((rule, n_repeated))
         valid = kept.anti_join(repeated, ROW).select(columns.names)
-    proved.note_kept(valid, columns)
+    else:
+        proved.note_kept(valid, columns)
     n_quarantined = n_bad + n_repeated
     account = TableAccount(
         contract=columns.name,

@@ -18,7 +18,7 @@ from .batches import batches_of
 
 _ROWS, _KEY = own("rows"), own("key")
 # hashes that are in memory at once, beyond which they go into files, each with those of some values
-HELD = 2**24
+HELD = 2**22
 N_FILES = 64
 A_BATCH = 2**20
 # keys that are looked for among the rows, beyond which all are counted

@@ -1,0 +1,35 @@
+"""The engine as the project has it, of which measured functions ask, and tables of many rows."""
+
+import tempfile
+from pathlib import Path
+
+import ibis
+import yaml
+
+
+def connect() -> ibis.BaseBackend:
+    """A connection that takes as much memory as tables of the project may."""
+    told = yaml.safe_load(Path("conf/base/globals.yml").read_text())["tables"]["connection"]
+    scratch = f"{tempfile.gettempdir()}/kedro-tables-measured"
+    return ibis.duckdb.connect(memory_limit=told["memory_limit"], temp_directory=scratch)
+
+
+def write_rows(engine: ibis.BaseBackend, query: str, n_rows: int, file: Path) -> None:
+    """Write so many rows of a query, piece by piece, as often as that takes.
+
+    Args:
+        engine: That of ``connect``.
+        query: Has ``{copies}`` among its tables, whose column ``copy`` is the number of the copy.
+        n_rows: Rows to write.
+        file: The Parquet file.
+    """
+
+    def copies(first: int, end: int) -> str:
+        return query.format(copies=f"range({first}, {end}) AS copies(copy)")
+
+    [(n_known,)] = engine.raw_sql(f"SELECT count(*) FROM ({copies(0, 1)})").fetchall()
+    n_whole, rest = divmod(n_rows, n_known)
+    engine.raw_sql(
+        f"COPY ({copies(0, n_whole)} UNION ALL ({copies(n_whole, n_whole + 1)} LIMIT {rest})) "
+        f"TO '{file}'"
+    )
