@@ -53,6 +53,22 @@ class Spark(Backend):
         extensions = self._session.conf.get("spark.sql.extensions", None) or ""
         return "DATABRICKS_RUNTIME_VERSION" in os.environ or "delta" in extensions.lower()
 
+    def get_schema(
+        self, table_name: str, *, catalog: str | None = None, database: str | None = None
+    ) -> ibis.Schema:
+        """The types of a table, of which moments in the session's zone, UTC, say so."""
+        types = super().get_schema(table_name, catalog=catalog, database=database)
+        path = ".".join(f"`{part}`" for part in (catalog, database, table_name) if part)
+        zoned = {
+            field.name: "timestamp('UTC')"
+            for field in self._session.table(path).schema
+            if field.dataType.typeName() == "timestamp"
+        }
+        return ibis.schema({**types, **zoned})
+
+    def _create_cached_table(self, name: str, expr: ir.Table) -> ir.Table:
+        return super()._create_cached_table(name, _typed(expr))
+
     def read_parquet(
         self, path: str | Path, /, *, table_name: str | None = None, **options: Any
     ) -> ir.Table:
