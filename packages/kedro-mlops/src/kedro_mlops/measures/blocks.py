@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from kedro_mlops.contract.batches import batches_of
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.sample import digest
 from kedro_mlops.core.engine import in_less_memory
@@ -87,5 +88,6 @@ def _blocks(found: pd.DataFrame) -> Blocks:
 def frames_of(groups: ir.Table) -> Iterator[pd.DataFrame]:
     """Groups, of which there may be millions, some after the others."""
     with in_less_memory(groups):
-        for batch in groups.to_pyarrow_batches(chunk_size=GROUPS_AT_ONCE):
+        # so that it is known how many there are
+        for batch in batches_of(groups.cache(), GROUPS_AT_ONCE):
             yield batch.to_pandas()
