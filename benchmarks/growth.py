@@ -1,8 +1,8 @@
-"""Measures what ten times as many rows take: data engineering, and what is asked of large tables.
+"""Measures what ten times as many rows take, of all that is asked of large tables.
 
 Each is a process of its own; seconds are those of the processor, and by the clock. With
 ``--copies 30`` it is ten million rows, and a hundred million. What a part reads is written before,
-and removed after it: at most some 5 GB of disk.
+and removed after it: at most some 10 GB of disk.
 """
 
 import sys
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import data_engineering, drift, engine, scoring
+from benchmarks import data_engineering, drift, engine, monitoring, scoring
 from benchmarks.engines import connect
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.validation import ContractValidator
@@ -58,6 +58,13 @@ PARTS = [
     Part(
         lambda folder, copies: scoring.repeat_rows(folder, copies * scoring.ROWS_A_COPY),
         {"batch scoring": ("benchmarks.scoring", scoring.in_batches)},
+    ),
+    Part(
+        lambda folder, copies: monitoring.prepare(folder, copies * scoring.ROWS_A_COPY),
+        {
+            "drift of predictions": ("benchmarks.monitoring", monitoring.drift_alone),
+            "monitoring": ("benchmarks.monitoring", monitoring.whole),
+        },
     ),
 ]
 
