@@ -146,6 +146,41 @@ def test_a_folder_that_keeps_the_files_of_others_is_asked(raw, tmp_path):
         validate(screened.load())
 
 
+def test_a_name_that_another_table_may_have_next_proves_nothing(raw, tmp_path):
+    raw = TableDataset(filepath=raw._filepath, table_name="raw")
+    valid, _, _ = screen(raw.load(), Parcel)
+    screened = TableDataset(filepath=str(tmp_path / "screened.parquet"), table_name="screened")
+    screened.save(valid)
+    validator = ContractValidator(f"{__name__}.Parcel")
+    validator.validate(screened.load())
+
+    for name in ("raw", "screened"):
+        ibis.duckdb.connect().to_parquet(WORSE, tmp_path / f"{name}.parquet")
+
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validator.validate(screened.load())
+    raw.load()
+    assert not proved.kept_now(valid)
+
+
+@pytest.mark.parametrize(
+    ("save_args", "is_trusted"),
+    [
+        ({"use_tmp_file": True, "compression": "zstd", "row_group_size": 10_000}, True),
+        ({"partition_by": "number", "overwrite": True}, False),
+        ({"PARTITION_BY": "number", "overwrite": True}, False),
+    ],
+)
+def test_what_is_read_in_another_way_than_it_was_written_is_asked(
+    raw, tmp_path, save_args, is_trusted
+):
+    screened = TableDataset(filepath=str(tmp_path / "screened"), save_args=save_args)
+
+    screened.save(screen(raw.load(), Parcel)[0])
+
+    assert (screened._proof is not None) is is_trusted
+
+
 @pytest.mark.filterwarnings("ignore:Save version")
 def test_a_version_that_is_read_is_not_the_one_that_was_written(raw, tmp_path):
     of_old = TableDataset(filepath=str(tmp_path / "t.parquet"), version=Version("old", "old"))

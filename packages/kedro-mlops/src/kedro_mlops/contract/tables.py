@@ -27,8 +27,8 @@ from .columns import Columns, declared_in
 
 # of what is sent to a store
 ROWS_A_BATCH = 2**18
-# by which what is read may be other than what was written
-RESHAPING = {"partition_by", "columns"}
+# with others, what is read may be other than what was written
+PLAIN = {"compression", "compression_level", "mode", "overwrite", "row_group_size", "use_tmp_file"}
 Files = tuple[tuple[str | int, ...], ...]
 
 
@@ -75,7 +75,7 @@ class TableDataset(EngineMixin, FileDataset):
         asked = self._save_args
         if self._file_format != "parquet" or self._version or self._load_args:
             return False
-        if RESHAPING & asked.keys():
+        if not asked.keys() <= PLAIN:
             return False
         replaced = asked.get("overwrite") is True or asked.get("mode") == "overwrite"
         return bool(self._fs_prefix) or replaced or Path(str(self._get_load_path())).is_file()
@@ -97,11 +97,17 @@ class TableDataset(EngineMixin, FileDataset):
         files = self._look()
         if self._table is None or files != self._files:
             self._files, self._table = files, self._fetched() if self._fs_prefix else super().load()
-            look = WeakMethod(self._look)
-            proved.note_source(self._table, lambda: (it := look()) is not None and it() == files)
-            if self._proof and self._proof[1] == files:
-                proved.note_kept(self._table, self._proof[0])
+            self._note(self._table, files)
         return self._table
+
+    def _note(self, table: ir.Table, files: Files) -> None:
+        """Say what is known of a table, unless it has a name that another may have next."""
+        if self._table_name is not None:
+            return
+        look = WeakMethod(self._look)
+        proved.note_source(table, lambda: (it := look()) is not None and it() == files)
+        if self._proof and self._proof[1] == files:
+            proved.note_kept(table, self._proof[0])
 
     def _fetched(self) -> ir.Table:
         # for as long as this dataset, which gives the same table as long as it is the same
