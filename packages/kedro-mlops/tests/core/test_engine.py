@@ -35,6 +35,19 @@ def test_a_query_that_needs_more_memory_goes_on_in_files_of_its_own(tmp_path, mo
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("limit", ["1GB", "1.4GiB", "15.6GiB"])
+def test_joins_one_after_the_other_leave_the_engine_its_memory(limit):
+    engine = ibis.duckdb.connect(memory_limit=limit)
+    memory = engine.sql("SELECT current_setting('memory_limit') AS memory")
+    before = memory.to_pyarrow().to_pylist()
+
+    for _ in range(3):
+        with in_less_memory(memory):
+            pass
+
+    assert memory.to_pyarrow().to_pylist() == before
+
+
 def test_a_join_takes_a_part_of_the_memory_that_the_engine_may_take():
     engine = ibis.duckdb.connect(memory_limit="100MiB")
     limit = engine.sql("SELECT current_setting('memory_limit') AS memory")

@@ -1,5 +1,6 @@
 """The engine that computes a dataset's tables, as its ``connection`` in the catalog says."""
 
+import math
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -35,15 +36,18 @@ def in_less_memory(value: ir.Value | ir.Table) -> Iterator[None]:
         return
     from duckdb import OutOfMemoryException  # noqa: PLC0415 - not asked where Spark is
 
-    [(limit,)] = backend.raw_sql("SELECT current_setting('memory_limit')").fetchall()
-    number, unit = limit.split()
+    [(said,)] = backend.raw_sql("SELECT current_setting('memory_limit')").fetchall()
+    number, unit = said.split()
+    # it says a tenth less each time, unless what it is told is of whole units of the next smaller
+    step = max(UNITS[unit] // 1024, 1)
+    limit = math.ceil(float(number) * UNITS[unit] / step) * step
     # where it holds more already, and has no files, it refuses
     with suppress(OutOfMemoryException):
-        backend.raw_sql(f"SET memory_limit = '{int(float(number) * UNITS[unit] * SHARE)}B'")
+        backend.raw_sql(f"SET memory_limit = '{int(limit * SHARE)}B'")
     try:
         yield
     finally:
-        backend.raw_sql(f"SET memory_limit = '{limit}'")
+        backend.raw_sql(f"SET memory_limit = '{limit}B'")
 
 
 class EngineMixin(ConnectionMixin):
