@@ -24,7 +24,7 @@ from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.tables import TableDataset
-from kedro_mlops.core.delta import Feed
+from kedro_mlops.core.delta import Feed, storage_options
 from kedro_mlops.core.errors import ProjectError
 
 NOON = datetime.fromisoformat("2013-07-15 12:00")
@@ -354,6 +354,21 @@ def test_a_table_lives_on_a_store(object_stores: ObjectStore, bucket: str) -> No
     assert table.load().to_pyarrow().to_pydict() == {"n": [3]}
     assert known.fingerprint() == table.fingerprint()
     assert object_stores.options["secret"] not in str(known)
+
+
+def test_options_of_a_stores_client_are_options_of_the_store() -> None:
+    given = {"key": "k", "client_kwargs": {"endpoint_url": "http://store", "region_name": "here"}}
+
+    assert (
+        storage_options("s3", given).items()
+        >= {
+            "aws_access_key_id": "k",
+            "aws_endpoint_url": "http://store",
+            "aws_region": "here",
+            "aws_allow_http": "true",
+        }.items()
+    )
+    assert "client_kwargs" not in storage_options("s3", given)
 
 
 def _read(table: DeltaTableDataset) -> list[int]:

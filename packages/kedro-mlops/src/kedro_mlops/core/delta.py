@@ -74,12 +74,16 @@ def storage_options(protocol: str, given: Mapping[str, Any]) -> dict[str, str]:
         return {}
     from fsspec.config import conf  # noqa: PLC0415
 
-    known = dict(conf.get(protocol, {}))
-    known |= known.pop("client_kwargs", {})
-    told = {name: known.get(name) for name in OPTIONS} | dict(given)
+    known, told = _flat(conf.get(protocol, {})), _flat(given)
+    told = {name: known.get(name) for name in OPTIONS} | told
     options = {OPTIONS.get(name, name.lower()): str(told[name]) for name in told if told[name]}
     endpoint = options.get("aws_endpoint_url", os.environ.get("AWS_ENDPOINT_URL", ""))
     return options | ({"aws_allow_http": "true"} if endpoint.startswith("http:") else {})
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of fsspec, some of which may be among those of its client."""
+    return {**options, **(options.get("client_kwargs") or {})} | {"client_kwargs": None}
 
 
 def library() -> Any:
