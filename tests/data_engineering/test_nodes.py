@@ -436,6 +436,16 @@ def test_a_day_without_flights_is_replaced_by_the_last_one_that_had_some(
     assert found["day"] == str(scheduled(raw_flights).max().date()) == "2013-04-30"
 
 
+def test_a_window_of_several_months_is_proven_with_all_their_flights(
+    available, raw_flights, as_of, monkeypatch
+):
+    monkeypatch.setattr(nodes, "WINDOW_DAYS", 45)
+    monkeypatch.setattr(nodes, "prove_availability", lambda recent, *_: {"n": recent.count()})
+
+    known = scheduled(raw_flights).between(as_of.before(90), as_of.after(1), inclusive="left")
+    assert check_availability(*available)["n"].execute() == known.sum()
+
+
 def assemble_with(name, told):
     """A way to assemble the inputs in which one of them tells what only the end will show."""
 

@@ -197,7 +197,8 @@ def check_availability(
     day = _newest_day(raw, as_of)
     first, last = day.before(2 * WINDOW_DAYS), day.after(1)
     # the engine skips the parts of a file that are of other months
-    near = raw.year.isin([first.year, last.year]) & raw.month.isin([first.month, last.month])
+    days = pd.date_range(first, last)
+    near = raw.year.isin({*days.year.tolist()}) & raw.month.isin({*days.month.tolist()})
     recent = raw.filter(near & (_day(raw) >= first.date()) & (_day(raw) < last.date()))
     recent = about(recent, [*Columns.of(RawFlights).unique], PROVING_FLIGHTS).cache()
     later = _scheduled_departure(recent) >= ibis.literal(day.moment)
