@@ -312,11 +312,13 @@ def test_arguments_that_make_no_sense_are_refused(
         DeltaTableDataset(filepath=str(folder), **args).load()
 
 
-def test_its_files_are_not_taken_for_a_table(table: Any, folder: Path) -> None:
+@pytest.mark.parametrize("save_args", [{}, {"partition_by": ["n"]}])
+def test_its_files_are_not_taken_for_a_table(folder: Path, save_args: dict[str, Any]) -> None:
+    table = DeltaTableDataset(filepath=str(folder), save_args=save_args)
     for _ in range(2):
-        table.save(ibis.memtable({"n": [1]}))
+        table.save(ibis.memtable({"n": [1], "m": [2]}))
 
-    for path in (folder, folder / "*.parquet"):
+    for path in (folder, folder / "**/*.parquet"):
         with pytest.raises(DatasetError, match=r"is a Delta table.*DeltaTableDataset"):
             TableDataset(filepath=str(path)).load()
 

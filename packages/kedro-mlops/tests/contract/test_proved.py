@@ -24,6 +24,11 @@ class LightParcel(Parcel):
     weight: float = column("Weight, kg", gt=0, lt=2)
 
 
+@ibis.udf.scalar.builtin
+def random() -> float:
+    """The engine's own."""
+
+
 GOOD = ibis.memtable({"number": [1, 2, 3], "weight": [1.0, 2.0, 3.0]})
 BAD = ibis.memtable({"number": [1], "weight": [-1.0]})
 WORSE = ibis.memtable({"number": [1, 2, 3], "weight": [1.0, 2.0, -3.0]})
@@ -68,6 +73,7 @@ def test_rows_that_were_screened_and_written_are_not_asked_again(raw, screened, 
         lambda raw: raw.limit(3),
         lambda raw: raw.distinct(on="number"),
         lambda raw: raw.mutate(weight=raw.weight + 10 + ibis.random()),
+        lambda raw: raw.mutate(weight=raw.weight + 10 + random()),
         lambda raw: raw.mutate(weight=ibis.row_number() + 1.0),
         lambda raw: raw.alias("those").sql("SELECT * FROM those"),
     ],
@@ -117,6 +123,19 @@ def test_a_source_that_is_replaced_before_its_rows_are_written_proves_nothing(
     if source == "memory":
         assert validate(screened.load()).count().execute() == 3
         return
+    with pytest.raises(DataValidationError, match="greater_than"):
+        validate(screened.load())
+
+
+def test_files_in_folders_at_any_depth_are_watched(screened, tmp_path):
+    (deep := tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    ibis.duckdb.connect().to_parquet(GOOD, deep / "raw.parquet")
+    raw = TableDataset(filepath=f"{tmp_path}/a/**/*.parquet")
+    valid, _, _ = screen(raw.load(), Parcel)
+    ibis.duckdb.connect().to_parquet(WORSE, deep / "raw.parquet")
+
+    screened.save(valid)
+
     with pytest.raises(DataValidationError, match="greater_than"):
         validate(screened.load())
 

@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
-from ibis.expr.operations.udf import InputType
 
 from .columns import Columns
 
@@ -48,7 +47,7 @@ def kept_now(table: ir.Table) -> Columns | None:
     if contract is None or not all(map(_is_as_it_was, made_of)):
         return None
     by_chance = table.op().find((ops.Impure, ops.WindowFunction))
-    return contract if all(map(_is_of_the_engine, by_chance)) else None
+    return contract if all(map(_is_of_contracts, by_chance)) else None
 
 
 def _is_as_it_was(source: ops.Node) -> bool:
@@ -57,7 +56,6 @@ def _is_as_it_was(source: ops.Node) -> bool:
     return source in _unchanged and _unchanged[source]()
 
 
-def _is_of_the_engine(function: ops.Node) -> bool:
-    """Whether it is one of the functions that contracts are read by."""
-    is_udf = isinstance(function, ops.ScalarUDF)
-    return is_udf and function.__input_type__ is InputType.BUILTIN
+def _is_of_contracts(function: ops.Node) -> bool:
+    """Whether it is one of the functions that contracts are read by; others may be by chance."""
+    return isinstance(function, ops.ScalarUDF) and function.__module__.startswith(f"{__package__}.")

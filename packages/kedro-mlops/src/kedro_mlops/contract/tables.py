@@ -120,7 +120,8 @@ class TableDataset(EngineMixin, FileDataset):
         """Name, number, size and time of change of every file; of a store, what it tells apart."""
         if self._fs_prefix:
             return ((self._filesystem().ukey(str(self._get_load_path())),),)
-        found = [Path(path) for path in glob(str(self._get_load_path()))]  # noqa: PTH207 - absolute
+        pattern = str(self._get_load_path())
+        found = [Path(path) for path in glob(pattern, recursive=True)]  # noqa: PTH207 - absolute
         self._refuse_delta(found)
         files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
         looks = [(str(file), file.stat()) for file in sorted(files)]
@@ -128,7 +129,7 @@ class TableDataset(EngineMixin, FileDataset):
 
     def _refuse_delta(self, found: list[Path]) -> None:
         """A Delta table has files with rows that are no longer in it."""
-        for folder in {each for path in found for each in (path, path.parent)}:
+        for folder in {each for path in found for each in (path, *path.parents)}:
             if self._file_format != "delta" and (folder / "_delta_log").is_dir():
                 raise DatasetError(
                     f"{folder} is a Delta table, some of whose files may have rows that are no "
