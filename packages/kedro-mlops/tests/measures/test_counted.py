@@ -67,6 +67,24 @@ def test_metrics_and_their_intervals_are_those_of_the_rows(
         assert dict(found[name]) == pytest.approx(dict(interval), rel=0, abs=within), name
 
 
+def test_rare_positives_are_told_apart_as_by_rows(rows: pd.DataFrame) -> None:
+    rng = np.random.default_rng(2)
+    scores = np.minimum(1e-3 * np.exp(rng.normal(0, 1.2, N_ROWS)), 1)
+    # surely not, surely, and next to either
+    scores[:40] = np.tile([0, 1, 1e-300, 1 - 1e-12], 10)
+    labels = (rng.random(N_ROWS) < scores).astype(float)
+    labels[::1000] = 1
+    rare = rows.assign(probability=scores, decision=scores >= 0.01, **{Y: labels})
+    metrics = Metrics({name: COLUMNS.task.metrics.of_scores[name] for name in WITHIN})
+
+    expected = measure(Scored.of(COLUMNS, rare), BOOTSTRAP, metrics)
+    found = measure(see(COLUMNS, ibis.memtable(rare)).known, BOOTSTRAP, metrics)
+
+    # where a row lies in its cell is chance, of which few positives have more
+    for name, within in (WITHIN | {"roc_auc": 3e-4}).items():
+        assert dict(found[name]) == pytest.approx(dict(expected[name]), rel=0, abs=within), name
+
+
 def test_the_same_rows_in_another_order_give_the_same_figures(
     rows: pd.DataFrame, counted: Counted
 ) -> None:

@@ -12,6 +12,7 @@ from example.tasks import ASKED
 from example.undated import LOANS
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.measures import metrics as metrics_module
 from kedro_mlops.measures import seen as seen_module
 from kedro_mlops.measures.fairness import rates_by_group
 from kedro_mlops.measures.metrics import Bootstrap, Measurable, Scored, measure
@@ -26,6 +27,7 @@ from kedro_mlops.measures.seen import (
 from kedro_mlops.task.metrics import Metrics, weighted_mean
 from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.record import DecisionRule
+from kedro_mlops.task.tally import Sums
 from kedro_mlops.task.task import Calibration
 
 BOOTSTRAP = Bootstrap(n_resamples=40, confidence=0.9, seed=1)
@@ -139,6 +141,52 @@ def test_confusion_and_calibration_are_those_of_the_rows(world: World, tallied: 
     columns = ["predicted", "observed"]
     pd.testing.assert_frame_equal(ours[columns], theirs[columns], **within)
     assert ours["n_rows"].tolist() == pytest.approx(theirs["n_rows"].tolist(), rel=0.01)
+
+
+OTHER_NUMBERS = {
+    "an even number of rows": ([5.0, 5.0, 7.0, 8.0], [6.0, 8.0, 9.0, 9.0]),
+    "one label is a typing error": ([5.0, 9.0, 7.0, 1e11], [6.0, 8.0, 9.0, 9.0]),
+    "all are far from 0": ([1.7345678e9, 1.7345688e9], [1.7345679e9, 1.7345685e9]),
+    "a day of one label": ([0.3, 0.3, 0.3, 0.3, 7.0, 8e4], [0.2, 0.4, 0.4, 0.5, 9.0, 9.0]),
+    "hardly any error": ([0.0, 7.0], [1e-300, 7.0]),
+    "one row": ([5.0], [6.0]),
+}
+
+
+@pytest.mark.parametrize("said", OTHER_NUMBERS.values(), ids=OTHER_NUMBERS)
+def test_numbers_of_all_sizes_say_what_rows_say(said: tuple[list[float], list[float]]) -> None:
+    contract = Columns.of(ASKED["number"][0])
+    label, scores = map(np.array, said)
+    moments = pd.Timestamp("2013-04-01") + pd.to_timedelta(np.arange(len(label)) // 4, "D")
+    keys = {name: range(len(label)) for name in contract.keys if name != contract.event_time}
+    output = contract.task.output(DecisionRule(margin=1)).of_rows(scores)
+    rows = pd.DataFrame({**keys, contract.event_time: moments, **output, contract.label: label})
+    world = World(contract, rows)
+
+    known = see(contract, world.table).known
+
+    compare(known, world.known)
+    assert known.varies == world.known.varies
+    ends = [(day, day + pd.Timedelta(days=1)) for day in moments.unique()]
+    parts = see_parts(contract, world.table, contract.event_time, ends)
+    for (since, until), part in zip(ends, parts, strict=True):
+        inside = replace(world, rows=rows[(moments >= since) & (moments < until)])
+        compare(part.known, inside.known)
+
+
+def test_of_many_classes_some_resamples_are_weighed_at_once(
+    world: World, tallied: Measurable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = measure(tallied, BOOTSTRAP)
+    monkeypatch.setattr(metrics_module, "MOST_WEIGHTS", 20_000)
+    wide = []
+    weighed = Sums.weighed
+    monkeypatch.setattr(Sums, "weighed", lambda *of: wide.append(len(of[1])) or weighed(*of))
+
+    for name, interval in measure(tallied, BOOTSTRAP).items():
+        assert dict(interval) == pytest.approx(dict(together[name]), rel=1e-12), name
+    assert sum(wide) == BOOTSTRAP.n_resamples + 1
+    assert max(wide) < 10
 
 
 def test_labels_that_are_all_the_same_do_not_vary(world: World, tallied: Measurable) -> None:

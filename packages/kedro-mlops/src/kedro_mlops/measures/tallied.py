@@ -15,7 +15,7 @@ from kedro_mlops.task.tally import Asked, ByCell, Cells, Part, Sums, Tally
 from kedro_mlops.task.task import Task
 
 from .blocks import Blocks, frames_of
-from .metrics import Bootstrap, Scored, draw_blocks, own_and_others
+from .metrics import Bootstrap, Scored, draw_blocks, own_and_others, parts_of
 
 BLOCK, CELL, N = "block", "cell", "n"
 NOWHERE = np.zeros(0)
@@ -45,10 +45,13 @@ class Tallied:
 
         One that does not follow from what was counted is that of the rows in memory.
         """
-        weights = draw_blocks(len(self.counted.n), bootstrap)
-        counted = self.counted.weighed(weights)
         own, others = own_and_others(self.task, metrics)
-        figures = {name: self.tally.formulas[name](counted) for name in own.names}
+        parts: dict[str, list[Floats]] = {name: [] for name in own.names}
+        for weights in parts_of(draw_blocks(len(self.counted.n), bootstrap), self.counted.width):
+            counted = self.counted.weighed(weights)
+            for name, found in parts.items():
+                found.append(self.tally.formulas[name](counted))
+        figures = {name: np.concatenate(found) for name, found in parts.items()}
         if others.names:
             figures |= self.rows().resampled(others, bootstrap)
         return {name: figures[name] for name in metrics.names}

@@ -7,8 +7,8 @@ import pandas as pd
 
 from .metrics import divided, mean_by_bin
 from .outputs import PREDICTION, Floats
-from .regression import CURVE_BINS, Regression
-from .tally import Asked, ByCell, Part, Sums, Tally
+from .regression import CURVE_BINS, ROUNDED, Regression
+from .tally import Asked, ByCell, Cells, Part, Sums, Tally
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -19,8 +19,6 @@ PER_OCTAVE = 2048
 ZERO = -(2**30)
 # of numbers whose squares are numbers, too; beyond, there is no telling them apart
 MOST = 1e100
-# share of a square that is left of it by rounding
-ROUNDED = 1e-9
 ERRORS, SCORES = "errors", "scores"
 
 
@@ -109,7 +107,7 @@ class NumberTally(Tally):
         if found["mean"] is None:
             return 0.0, {"label": 0.0, "error": 0.0, "width": 0.0}
         # what depends on the order of rows is far behind
-        middle = float(f"{found['mean']:.3g}")
+        middle = float(f"{found['mean']:.6g}")
         if found["least"] == found["most"]:
             middle = found["least"]
         furthest = max(abs(found[end] - middle) for end in ("least", "most"))
@@ -123,17 +121,20 @@ def _octaves(sizes: "ir.NumericValue") -> "ir.IntegerValue":
 
 
 def _median_error(counted: Sums) -> Floats:
-    """Where half of the rows are; those of a cell are as far from each other."""
+    """Half of the rows are not further off; of an even number, between the two in the middle."""
     found = counted.cells[ERRORS]
     below = np.cumsum(found.n, axis=1)
     half = below[:, -1] / 2
-    cell = (below < half[:, None]).sum(axis=1)
+    middle = [_at(found, below, place) for place in (np.ceil(half), np.floor(half) + 1)]
+    return np.asarray(np.mean(middle, axis=0))
+
+
+def _at(found: Cells, below: Floats, place: Floats) -> Floats:
+    """The error of the row at a place, from 1 on; those of a cell are as far from each other."""
+    cell = (below < place[:, None]).sum(axis=1)
     n, until = (np.take_along_axis(of, cell[:, None], axis=1)[:, 0] for of in (found.n, below))
-    # of an even number, between the two in the middle
-    before = half - 0.5 - (until - n)
-    share = np.clip(divided(before, n - 1), 0, 1)
-    at = np.where(n > 1, share, 0.5)
-    return np.asarray(found.low[cell] + at * (found.high[cell] - found.low[cell]))
+    share = np.where(n > 1, divided(place - 1 - (until - n), n - 1), 0.5)
+    return np.asarray(found.low[cell] + share * (found.high[cell] - found.low[cell]))
 
 
 def _variance(counted: Sums) -> Floats:

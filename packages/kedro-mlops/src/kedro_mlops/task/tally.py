@@ -20,8 +20,12 @@ from .task import Calibration
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-# units, as a power of two, of the most that a row adds to a sum: of 2**27 rows a day it is a number
-BITS = 36
+# units, as a power of two, of the most that a row adds to a sum: small numbers beside a huge one
+# are not lost, and of 2**46 rows it is a number of ``WHOLE``
+BITS = 80
+WHOLE = "decimal(38, 0)"
+# a power of two that can be divided by
+SMALLEST_UNIT = -1000
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ class Part:
     @property
     def unit(self) -> float:
         """A power of two."""
-        return float(2.0 ** (math.ceil(math.log2(self.most or 1)) - BITS))
+        return float(2.0 ** max(math.ceil(math.log2(self.most or 1)) - BITS, SMALLEST_UNIT))
 
     @property
     def units(self) -> "ir.NumericValue":
         """So many of them."""
-        return (self.value * (1 / self.unit)).round().cast("int64").sum()
+        found: ir.NumericValue = (self.value * (1 / self.unit)).cast(WHOLE)
+        return found.sum().cast("float64")
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,12 @@ class Sums:
     n: Floats
     sums: Mapping[str, Floats]
     cells: Mapping[str, Cells]
+
+    @property
+    def width(self) -> int:
+        """Numbers of a block, or of a resample."""
+        of_cells = [len(found.names) * (1 + len(found.sums)) for found in self.cells.values()]
+        return 1 + len(self.sums) + sum(of_cells)
 
     def mean(self, name: str) -> Floats:
         """By row."""
