@@ -169,6 +169,9 @@ def test_a_delta_table_is_read_where_it_is(tmp_path, bucket):
 
     with pytest.raises(ProjectError, match="no log of one in it"):
         open_source(f"{bucket}/lake")
+    DeltaTableDataset(filepath=f"{bucket}/nested").save(ibis.memtable(rows[["tags"]]))
+    with pytest.raises(ProjectError, match="no columns that a contract can tell of"):
+        open_source(f"{bucket}/nested")
 
 
 def test_what_is_secret_is_kept_where_git_does_not_look(tmp_path):

@@ -41,5 +41,7 @@ def _source(where: str, **known: Any) -> Source:
         table, left_out = with_kinds(dataset.load())
     except DatasetError as error:
         raise ProjectError(str(error)) from error
+    if not table.columns:
+        raise ProjectError(f"{where} has no columns that a contract can tell of.")
     name = name_of(PurePosixPath(where))
     return Source(name, table, grows=True, left_out=left_out, **known)
