@@ -96,7 +96,7 @@ def parse(column: Column, source: ir.Column) -> Parsed:
         typed = ibis.null(column.engine_type)
     given = source.notnull()
     if typed.op() == source.op():
-        return Parsed(typed, given, ibis.literal(False), may_fail=False)
+        return Parsed(typed, given, given & False, may_fail=False)
     return Parsed(typed, given, given & typed.isnull())
 
 
