@@ -1,6 +1,7 @@
 """Delta tables, written and read by the catalog, and those that others have written."""
 
 import json
+import resource
 import struct
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ibis
@@ -20,6 +22,7 @@ from deltalake.schema import PrimitiveType
 from driving.object_store import ObjectStore
 from kedro.io import DataCatalog, DatasetError
 
+from kedro_mlops.contract import delta_tables
 from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.quarantine import screen
@@ -356,6 +359,28 @@ def test_a_table_lives_on_a_store(object_stores: ObjectStore, bucket: str) -> No
     assert table.load().to_pyarrow().to_pydict() == {"n": [3]}
     assert known.fingerprint() == table.fingerprint()
     assert object_stores.options["secret"] not in str(known)
+
+
+def test_more_files_are_written_of_than_may_be_open_at_once(
+    table: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_parts(_: Any, path: str) -> None:
+        Path(path).mkdir()
+        for number in range(200):
+            pq.write_table(pa.table({"n": [number]}), f"{path}/part-{number:05}.parquet")
+
+    monkeypatch.setattr(delta_tables, "is_spark", lambda _: True)
+    monkeypatch.setattr(DeltaTableDataset, "connection", SimpleNamespace(to_parquet=in_parts))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = len([*Path("/dev/fd").iterdir()]) + 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, soft), hard))
+    try:
+        table.save(ibis.memtable({"n": [1]}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    written = DeltaTable(str(folder)).to_pyarrow_table()
+    assert sorted(written["n"].to_pylist()) == [*range(200)]
 
 
 def test_options_of_a_stores_client_are_options_of_the_store() -> None:

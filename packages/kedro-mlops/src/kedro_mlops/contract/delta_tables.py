@@ -7,9 +7,9 @@ what it does not know: then the rows go once, in constant memory, into a Parquet
 
 import logging
 import weakref
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -126,10 +126,11 @@ class DeltaTableDataset(TableDataset):
             return
         deltalake, feed = library(), Feed()
         with ExitStack() as open_files, in_words(self._url, "written", feed.failed):
+            # first, so that its files are there until the writer has ended
+            batches = self._batches(data, open_files)
             # delta-rs would hear of Ctrl-C when it is done; a thread of its own can be waited for
             writer = open_files.enter_context(ThreadPoolExecutor(1))
             open_files.callback(feed.stopped.set)
-            batches = self._batches(data, open_files)
             written = writer.submit(
                 deltalake.write_deltalake,
                 self._url,
@@ -203,12 +204,11 @@ class DeltaTableDataset(TableDataset):
             return pa.RecordBatchReader.from_batches(
                 data.schema().to_pyarrow(), batches_of(data, BATCH)
             )
-        # it would bring all rows into memory
+        # as its batches come, too, for which it would compute all once more to count them
         scratch = open_files.enter_context(TemporaryDirectory(prefix="table-"))
         self.connection.to_parquet(data, f"{scratch}/rows")
-        files = [pq.ParquetFile(file) for file in sorted(Path(scratch).glob("rows/*.parquet"))]
-        read = (file.iter_batches(BATCH, use_threads=False) for file in files)
-        return pa.RecordBatchReader.from_batches(files[0].schema_arrow, chain.from_iterable(read))
+        files = sorted(Path(scratch).glob("rows/*.parquet"))
+        return pa.RecordBatchReader.from_batches(pq.read_schema(files[0]), _rows_of(files))
 
     def _is_sparks(self) -> bool:
         return self._connection_config["backend"] == SPARK and bool(self.connection.has_delta)
@@ -248,6 +248,13 @@ def _checked(kind: type[Args], name: str, given: dict[str, Any] | None, url: str
         raise DatasetError(
             f"{url} is a Delta table, whose {name} may have {known}. {wrong}."
         ) from error
+
+
+def _rows_of(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    """The rows of Parquet files one after the other; there may be more than a process may open."""
+    for file in files:
+        with pq.ParquetFile(file) as opened:
+            yield from opened.iter_batches(BATCH, use_threads=False)
 
 
 def _types(schema: ibis.Schema) -> dict[str, Any]:
