@@ -48,7 +48,9 @@ def digest(rows: ir.Table, names: list[str], *more: str) -> ir.StringValue:
     return text.hexdigest("md5")
 
 
-def draw(contract: Columns, rows: ir.Table, n_rows: int, seed: int) -> ir.Table:
+def draw(
+    contract: Columns, rows: ir.Table, n_rows: int, seed: int, *, by_class: bool = True
+) -> ir.Table:
     """So many labelled rows, of every class its share and a few; all, if there are no more.
 
     Args:
@@ -56,8 +58,10 @@ def draw(contract: Columns, rows: ir.Table, n_rows: int, seed: int) -> ir.Table:
         rows: In any order, which is lost.
         n_rows: Rows to draw.
         seed: Another one draws others.
+        by_class: Whether classes are told apart; if not, a rare one has what falls to it, and
+            figures of the rows are those of all.
     """
-    rows = rows.mutate(**{CLASS: _class_of(contract, rows)})
+    rows = rows.mutate(**{CLASS: _class_of(contract, rows) if by_class else ibis.literal(0)})
     counted = rows.group_by(CLASS).aggregate(n=rows.count()).order_by(CLASS).to_pyarrow()
     n_known = dict(zip(*(counted[name].to_pylist() for name in (CLASS, "n")), strict=True))
     if sum(n_known.values()) <= n_rows:

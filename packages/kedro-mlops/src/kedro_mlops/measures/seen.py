@@ -151,7 +151,7 @@ def _see(
         counting = _Counting(contract, labelled, tally, blocks, known, expectation)
         yield from map(counting.of, days)
         return
-    groups = KEPT.get(contract, labelled, "groups", partial(Groups.of, contract, labelled, blocks))
+    groups = _groups(contract, labelled)
     for ends in days:
         of_all, of_known = groups.of_days(contract.task, blocks, known, ends)
         of_known = replace(of_known, rows=partial(_known_rows, contract, labelled, ends))
@@ -212,9 +212,7 @@ class _Counting:
         """Some of them in memory, with the label that is known, or with the one expected."""
         contract = self.contract
         if with_label:
-            return Scored.of(
-                contract, _rows_of(contract, _with_label(contract, self.labelled), days)
-            )
+            return _known_rows(contract, self.labelled, days)
         drawn = _rows_of(contract, self.labelled, days)
         return _with_expected(Scored.of_scores(contract, drawn), self.expectation, drawn)
 
@@ -227,7 +225,8 @@ def _rows_of(contract: Columns, rows: ir.Table, days: Ends | None) -> pd.DataFra
     """Those of some days in memory; of many, some that are drawn by their keys."""
     if days is not None:
         rows = _of_days(rows, contract.event_time, days)
-    found: pd.DataFrame = draw(contract, rows, MOST_ROWS, 0).order_by(contract.keys).to_pandas()
+    drawn = draw(contract, rows, MOST_ROWS, 0, by_class=False)
+    found: pd.DataFrame = drawn.order_by(contract.keys).to_pandas()
     return found
 
 
