@@ -1,7 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -17,6 +19,7 @@ from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring import nodes
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Quality, Skew
 from kedro_mlops.monitoring.nodes import (
@@ -560,3 +563,25 @@ def test_before_anything_is_served_there_is_no_skew(
     skew = measure_skew(COLUMNS, nothing, history.model_input, package, params)
 
     assert (skew.n_served, skew.n_compared, skew.share) == (0, 0, 0)
+
+
+def test_labels_that_do_not_join_in_a_part_of_the_memory_join_in_all_of_it(
+    predictions: ir.Table,
+    history: History,
+    as_of: AsOf,
+    horizon: Horizon,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = COLUMNS, predictions, history.model_input, as_of, horizon
+    expected, counted = joined_rows(*asked)
+
+    @contextmanager
+    def too_little(_: ir.Table) -> Iterator[None]:
+        yield
+        raise duckdb.OutOfMemoryException
+
+    monkeypatch.setattr(nodes, "in_less_memory", too_little)
+    labelled, account = joined_rows(*asked)
+
+    assert account == counted
+    pd.testing.assert_frame_equal(labelled, expected)

@@ -1,9 +1,11 @@
 """Watching the champion: the labels that came in, what it was served with, and the data it met."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Literal, get_args
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -133,16 +135,16 @@ def join_labels(
     read = contract.features if contract.task.estimates_loss else []
     kept = dict.fromkeys([*contract.row_index, moment, *compared, *read, *told, contract.label])
     labelled = joined.select(*kept).mutate({contract.label: _[contract.label].cast("float64")})
-    account = _account(contract, by_key, predictions)
+    account, fits = _account(contract, by_key, predictions)
     if is_spark(labelled):
         return labelled, account
-    rows = _joined(labelled, account["predictions"])
+    rows = _joined(labelled, account["predictions"], fits)
     return pa.RecordBatchReader.from_batches(labelled.schema().to_pyarrow(), rows), account
 
 
-def _joined(labelled: ir.Table, n_rows: int) -> Iterator[pa.RecordBatch]:
+def _joined(labelled: ir.Table, n_rows: int, fits: bool) -> Iterator[pa.RecordBatch]:
     """The rows, as an engine gives them in less memory, time and space than it takes to write."""
-    with in_less_memory(labelled):
+    with in_less_memory(labelled) if fits else nullcontext():
         yield from batches_of(labelled, ROWS_A_BATCH, n_rows)
 
 
@@ -180,7 +182,10 @@ def known_labels(
     return by_key.mutate(agreed).cache()
 
 
-def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict[str, int]:
+def _account(
+    contract: Columns, by_key: ir.Table, predictions: ir.Table
+) -> tuple[dict[str, int], bool]:
+    """What came of the labels, and whether a part of the memory was enough to join them."""
     predicted = predictions.select(*contract.keys, **{PREDICTED: ibis.literal(value=True)})
     labels = by_key.select(*contract.keys, contract.label)
     # a constant of the other side would be one of all rows
@@ -195,12 +200,17 @@ def _account(contract: Columns, by_key: ir.Table, predictions: ir.Table) -> dict
         contradicting=_[N_LABELS].sum(where=~_[AGREE]),
     )
     [counted] = found.to_pyarrow().to_pylist()
-    with in_less_memory(predictions):
+    fits = True
+    try:
+        with in_less_memory(predictions):
+            [matched] = met.to_pyarrow().to_pylist()
+    except duckdb.OutOfMemoryException:  # a hundred million rows have that many parts
+        fits = False
         [matched] = met.to_pyarrow().to_pylist()
     n, known = matched["n"], matched["known"]
     account = {"predictions": n, "known": known, "pending": n - known}
     others = counted | {"unknown": matched["unknown"]}
-    return account | {name: int(count or 0) for name, count in others.items()}
+    return account | {name: int(count or 0) for name, count in others.items()}, fits
 
 
 def count_new_labels(
