@@ -11,14 +11,13 @@ from pathlib import Path
 import ibis.expr.types as ir
 
 from benchmarks import data_engineering
+from benchmarks.engines import connection
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.tables import TableDataset
 from kedro_mlops.contract.validation import ContractValidator
 
 CONTRACT = "flight_delays.contracts.RawFlights"
-# as conf/base/globals.yml has it
-CONNECTION = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GB"}
 
 
 def write_delta(folder: Path) -> None:
@@ -33,7 +32,7 @@ def write_partitions(folder: Path) -> None:
 def write_parquet(folder: Path) -> None:
     file = str(folder / "written.parquet")
     save_args = {"use_tmp_file": True}
-    TableDataset(filepath=file, connection=CONNECTION, save_args=save_args).save(
+    TableDataset(filepath=file, connection=connection(), save_args=save_args).save(
         _rows(folder, "raw.parquet")
     )
 
@@ -51,11 +50,11 @@ def check_parquet(folder: Path) -> None:
 
 
 def _delta(folder: Path, name: str, **args: object) -> DeltaTableDataset:
-    return DeltaTableDataset(filepath=str(folder / name), connection=CONNECTION, **args)
+    return DeltaTableDataset(filepath=str(folder / name), connection=connection(), **args)
 
 
 def _rows(folder: Path, name: str) -> ir.Table:
-    return TableDataset(filepath=str(folder / name), connection=CONNECTION).load()
+    return TableDataset(filepath=str(folder / name), connection=connection()).load()
 
 
 def measure(copies: int) -> None:

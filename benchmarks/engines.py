@@ -7,11 +7,18 @@ import ibis
 import yaml
 
 
+def connection() -> dict[str, str]:
+    """What computes tables, as entries of the catalog say it."""
+    told: dict[str, str] = yaml.safe_load(Path("conf/base/globals.yml").read_text())["tables"][
+        "connection"
+    ]
+    return told
+
+
 def connect() -> ibis.BaseBackend:
     """A connection that takes as much memory as tables of the project may."""
-    told = yaml.safe_load(Path("conf/base/globals.yml").read_text())["tables"]["connection"]
     scratch = f"{tempfile.gettempdir()}/kedro-tables-measured"
-    return ibis.duckdb.connect(memory_limit=told["memory_limit"], temp_directory=scratch)
+    return ibis.duckdb.connect(memory_limit=connection()["memory_limit"], temp_directory=scratch)
 
 
 def write_rows(engine: ibis.BaseBackend, query: str, n_rows: int, file: Path) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-import ibis
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from benchmarks.engines import connect
 from benchmarks.processes import measure_apart, measure_here
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.measures.metrics import Bootstrap, measure
@@ -23,8 +23,6 @@ from kedro_mlops.task.task import Calibration
 
 DAYS = pd.date_range("2013-01-01", periods=5, freq="53D")
 BOOTSTRAP = Bootstrap(n_resamples=200, confidence=0.9, seed=0)
-# as conf/base/globals.yml has it
-MEMORY_LIMIT = "1GB"
 # numbers between 0 and 1, as if at random, which depend on the row alone
 CHANCE = "(hash(key + {0}) % 1000000007) / 1000000007.0"
 FIRST, SECOND, THIRD = (CHANCE.format(salt * 1_000_000_007) for salt in (1, 2, 3))
@@ -114,7 +112,7 @@ def prepare(folder: Path, n_rows: int, name: str) -> None:
         f"{SAID[name]} FROM range({n_rows})".replace("(key", "(range")
     )
     known = "SELECT * REPLACE (CASE WHEN key % 30 > 0 THEN label::double END AS label) FROM rows"
-    engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT)
+    engine = connect()
     engine.raw_sql(f"COPY (WITH rows AS ({rows}) {known}) TO '{folder}/{name}.parquet'")
 
 
@@ -125,7 +123,7 @@ def apart(name: str, folder: Path) -> tuple[float, float]:
 
 
 def _watch(contract: Columns, file: Path, expectation: Expectation) -> None:
-    engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT)
+    engine = connect()
     labelled, task = engine.read_parquet(file), contract.task
     whole = see(contract, labelled, expectation)
     measure(whole.known, BOOTSTRAP)

@@ -20,6 +20,7 @@ import yaml
 from deltalake import DeltaTable, Field, write_deltalake
 from deltalake.schema import PrimitiveType
 from driving.object_store import ObjectStore
+from example.batches import numbers_in_batches
 from kedro.io import DataCatalog, DatasetError
 
 from kedro_mlops.contract import delta_tables
@@ -129,7 +130,7 @@ def test_a_preview_hides_what_is_nested(table: Any, monkeypatch: pytest.MonkeyPa
 def test_batches_are_written_as_they_come_and_files_are_read_in_their_order(table: Any) -> None:
     seen: list[int] = []
 
-    table.save(_numbers(4, seen))
+    table.save(numbers_in_batches(4, seen))
     for number in range(10, 22):
         write_deltalake(table._url, pa.table({"n": [number, -number]}), mode="append")
 
@@ -139,10 +140,10 @@ def test_batches_are_written_as_they_come_and_files_are_read_in_their_order(tabl
 
 
 def test_the_last_version_stays_if_its_successor_fails(table: Any, folder: Path) -> None:
-    table.save(_numbers(3, []))
+    table.save(numbers_in_batches(3, []))
 
     with pytest.raises(DatasetError, match="no more") as failed:
-        table.save(_numbers(5, [], fails_at=4))
+        table.save(numbers_in_batches(5, [], fails_at=4))
     with pytest.raises(DatasetError, match="Time64") as untyped:
         table.save(ibis.memtable({"n": [1]}).mutate(time=ibis.time(1, 2, 3)))
 
@@ -153,7 +154,7 @@ def test_the_last_version_stays_if_its_successor_fails(table: Any, folder: Path)
 
 
 def test_the_last_version_stays_if_who_writes_the_next_is_killed(table: Any, folder: Path) -> None:
-    table.save(_numbers(3, []))
+    table.save(numbers_in_batches(3, []))
     code = f"""
 import os, signal, pyarrow as pa
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
@@ -169,7 +170,7 @@ dataset.save(pa.RecordBatchReader.from_batches(schema, batches()))
 
     assert done.returncode == -9
     assert _read(table) == [0, 1, 2]
-    table.save(_numbers(5, []))
+    table.save(numbers_in_batches(5, []))
     assert _read(table) == [*range(5)]
 
 
@@ -179,7 +180,7 @@ def test_who_asks_the_engine_meanwhile_makes_no_version_of_some_rows(
     many = TableDataset(filepath=str(tmp_path / "many.parquet"))
     many.save(ibis.range(500_000).unnest().name("n").as_table())
     rows = many.load()
-    table.save(_numbers(3, []))
+    table.save(numbers_in_batches(3, []))
     cast = Feed.of
 
     def asking(feed: Feed, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -200,7 +201,7 @@ def test_who_wants_no_more_stops_the_writing(
     def interrupted(_: Any) -> None:
         raise KeyboardInterrupt
 
-    table.save(_numbers(3, []))
+    table.save(numbers_in_batches(3, []))
     monkeypatch.setattr("concurrent.futures._base.Future.result", interrupted)
 
     endless = (pa.record_batch({"n": [number]}) for number in count())
@@ -400,17 +401,6 @@ def test_options_of_a_stores_client_are_options_of_the_store() -> None:
 
 def _read(table: DeltaTableDataset) -> list[int]:
     return sorted(table.load().to_pyarrow()["n"].to_pylist())
-
-
-def _numbers(n_batches: int, seen: list[int], fails_at: int | None = None) -> pa.RecordBatchReader:
-    def batches():
-        for number in range(n_batches):
-            if number == fails_at:
-                raise ValueError("no more")
-            seen.append(number)
-            yield pa.record_batch({"n": [number]})
-
-    return pa.RecordBatchReader.from_batches(pa.schema({"n": pa.int64()}), batches())
 
 
 def _edit_log(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
-import pyarrow as pa
 import pytest
 import yaml
 from example import contracts
+from example.batches import numbers_in_batches
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
@@ -63,7 +63,7 @@ def test_batches_are_written_as_they_come(tmp_path):
     dataset = TableDataset(filepath=str(tmp_path / "numbers.parquet"))
     seen = []
 
-    dataset.save(_numbers(3, seen))
+    dataset.save(numbers_in_batches(3, seen))
 
     assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
     assert seen == [0, 1, 2]
@@ -74,7 +74,7 @@ def test_a_table_on_a_store_is_fetched_when_it_has_changed(bucket, monkeypatch):
     again = TableDataset(filepath=f"{bucket}/data/numbers.parquet")
     assert not dataset.exists()
 
-    for rows in (_numbers(3, []), ibis.memtable({"n": [7, 8]})):
+    for rows in (numbers_in_batches(3, []), ibis.memtable({"n": [7, 8]})):
         dataset.save(rows)
         numbers = again.load()
         assert again.load() is numbers
@@ -87,10 +87,10 @@ def test_a_table_on_a_store_is_fetched_when_it_has_changed(bucket, monkeypatch):
 
 def test_a_table_on_a_store_stays_as_it_was_if_its_successor_fails(bucket):
     dataset = TableDataset(filepath=f"{bucket}/numbers.parquet")
-    dataset.save(_numbers(3, []))
+    dataset.save(numbers_in_batches(3, []))
 
     with pytest.raises(DatasetError, match="no more"):
-        dataset.save(_numbers(5, [], fails_at=4))
+        dataset.save(numbers_in_batches(5, [], fails_at=4))
 
     assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
 
@@ -98,10 +98,10 @@ def test_a_table_on_a_store_stays_as_it_was_if_its_successor_fails(bucket):
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_a_table_stays_as_it_was_if_its_successor_fails(tmp_path, kind):
     dataset = TableDataset(filepath=str(tmp_path / f"numbers.{kind}"), file_format=kind)
-    dataset.save(_numbers(3, []))
+    dataset.save(numbers_in_batches(3, []))
 
     with pytest.raises(DatasetError, match="no more"):
-        dataset.save(_numbers(5, [], fails_at=4))
+        dataset.save(numbers_in_batches(5, [], fails_at=4))
 
     assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
     assert [path.name for path in tmp_path.iterdir()] == [f"numbers.{kind}"]
@@ -119,17 +119,6 @@ def test_a_table_that_the_engine_knows_by_name_is_of_the_same_connection_as_file
 
     assert file.load().to_pandas()["n"].tolist() == [1, 2]
     assert file.connection is named.connection
-
-
-def _numbers(n_batches, seen, fails_at=None):
-    def batches():
-        for number in range(n_batches):
-            if number == fails_at:
-                raise ValueError("no more")
-            seen.append(number)
-            yield pa.record_batch({"n": [number]})
-
-    return pa.RecordBatchReader.from_batches(pa.schema({"n": pa.int64()}), batches())
 
 
 def test_kedro_viz_shows_the_preview_as_a_table(table):

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
+from kedro_mlops.core import engine
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring import nodes
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Quality, Skew
 from kedro_mlops.monitoring.nodes import (
@@ -580,7 +580,7 @@ def test_labels_that_do_not_join_in_a_part_of_the_memory_join_in_all_of_it(
         yield
         raise duckdb.OutOfMemoryException
 
-    monkeypatch.setattr(nodes, "in_less_memory", too_little)
+    monkeypatch.setattr(engine, "in_less_memory", too_little)
     labelled, account = joined_rows(*asked)
 
     assert account == counted

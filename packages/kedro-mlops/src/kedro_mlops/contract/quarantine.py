@@ -79,19 +79,7 @@ def screen(
     if derived:
         more = _derived_rules(columns, typed, Columns.of(derived), made, broken)
         broken += count_broken(source, list(more))
-    said = {name: source[name] for name in source.columns if name not in WHERE}
-    values = {**made, **said}
-    judged = source.select(
-        where(source)
-        | {_RECORD: ibis.struct(said)}
-        | typed
-        | {_flag(i): rule.broken for i, (rule, _) in enumerate(broken)}
-        | {
-            _value(i): rule.broken.ifelse(_text(values[name] for name in rule.columns), ibis.null())
-            for i, (rule, _) in enumerate(broken)
-        }
-    )
-    judged = numbered(judged, source)
+    judged = _judged(source, typed, made, [rule for rule, _ in broken])
     is_bad = any_of([judged[_flag(i)] for i in range(len(broken))])
     bad = _held(judged.filter(is_bad)) if broken else judged
     n_bad = _count_rows(bad) if broken and is_spark(bad) else count_bad(source, broken)
@@ -113,16 +101,35 @@ def screen(
     else:
         proved.note_kept(valid, columns)
     n_quarantined = n_bad + n_repeated
-    account = TableAccount(
+    account = _account(columns, n_read, n_quarantined, _worst_first(broken, reasons, columns))
+    nothing = _reasons(judged.limit(0), Rule((), "", ibis.literal(True)), ibis.literal(""))
+    return valid, _one_after_the_other(reasons or [nothing]), account
+
+
+def _judged(
+    source: ir.Table, typed: dict[str, ir.Value], made: dict[str, ir.Value], rules: Sequence[Rule]
+) -> ir.Table:
+    """The rows with their numbers, typed and as they are said, and which rules each breaks."""
+    said = {name: source[name] for name in source.columns if name not in WHERE}
+    values = {**made, **said}
+    judged = where(source) | {_RECORD: ibis.struct(said)} | typed
+    for i, rule in enumerate(rules):
+        value = _text(values[name] for name in rule.columns)
+        judged |= {_flag(i): rule.broken, _value(i): rule.broken.ifelse(value, ibis.null())}
+    return numbered(source.select(judged), source)
+
+
+def _account(
+    columns: Columns, n_read: int, n_quarantined: int, rules: list[BrokenRule]
+) -> TableAccount:
+    return TableAccount(
         contract=columns.name,
         n_read=n_read,
         n_valid=n_read - n_quarantined,
         n_quarantined=n_quarantined,
         share=n_quarantined / max(n_read, 1),
-        rules=_worst_first(broken, reasons, columns),
+        rules=rules,
     )
-    nothing = _reasons(judged.limit(0), Rule((), "", ibis.literal(True)), ibis.literal(""))
-    return valid, _one_after_the_other(reasons or [nothing]), account
 
 
 class Screening(Parameters):

@@ -55,8 +55,7 @@ class Feed:
             for batch in batches:
                 if self.stopped.is_set():
                     raise InterruptedError
-                # DuckDB has a type of its own for a literal, which would be read as the declared
-                yield batch.cast(batches.schema)
+                yield batch
         except Exception as error:
             if not self.stopped.is_set():
                 self.failed.append(error)

@@ -9,7 +9,10 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from kedro_datasets._utils import ConnectionMixin
+
+from .errors import is_out_of_memory
 
 DUCKDB, SPARK = "duckdb", "pyspark"
 # of datasets whose entry has none, as it is of kedro-datasets'
@@ -48,6 +51,17 @@ def in_less_memory(value: ir.Value | ir.Table) -> Iterator[None]:
         yield
     finally:
         backend.raw_sql(f"SET memory_limit = '{limit}B'")
+
+
+def asked_in_less_memory(table: ir.Table) -> tuple[pa.Table, bool]:
+    """The rows of a table, and whether a part of the memory was enough to compute them."""
+    try:
+        with in_less_memory(table):
+            return table.to_pyarrow(), True
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    return table.to_pyarrow(), False
 
 
 class EngineMixin(ConnectionMixin):

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Literal, get_args
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -20,7 +19,7 @@ from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
 from kedro_mlops.contract.timeline import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
-from kedro_mlops.core.engine import in_less_memory, is_spark
+from kedro_mlops.core.engine import asked_in_less_memory, in_less_memory, is_spark
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon, Parameters
@@ -200,13 +199,8 @@ def _account(
         contradicting=_[N_LABELS].sum(where=~_[AGREE]),
     )
     [counted] = found.to_pyarrow().to_pylist()
-    fits = True
-    try:
-        with in_less_memory(predictions):
-            [matched] = met.to_pyarrow().to_pylist()
-    except duckdb.OutOfMemoryException:  # a hundred million rows have that many parts
-        fits = False
-        [matched] = met.to_pyarrow().to_pylist()
+    joined, fits = asked_in_less_memory(met)
+    [matched] = joined.to_pylist()
     n, known = matched["n"], matched["known"]
     account = {"predictions": n, "known": known, "pending": n - known}
     others = counted | {"unknown": matched["unknown"]}
