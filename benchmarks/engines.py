@@ -1,10 +1,11 @@
 """The engine as the project has it, of which measured functions ask, and tables of many rows."""
 
-import tempfile
 from pathlib import Path
 
 import ibis
 import yaml
+
+from kedro_mlops.core.engine import connect_duckdb
 
 
 def connection() -> dict[str, str]:
@@ -17,8 +18,7 @@ def connection() -> dict[str, str]:
 
 def connect() -> ibis.BaseBackend:
     """A connection that takes as much memory as tables of the project may."""
-    scratch = f"{tempfile.gettempdir()}/kedro-tables-measured"
-    return ibis.duckdb.connect(memory_limit=connection()["memory_limit"], temp_directory=scratch)
+    return connect_duckdb(memory_limit=connection()["memory_limit"])
 
 
 def write_rows(engine: ibis.BaseBackend, query: str, n_rows: int, file: Path) -> None:
@@ -34,6 +34,8 @@ def write_rows(engine: ibis.BaseBackend, query: str, n_rows: int, file: Path) ->
     def copies(first: int, end: int) -> str:
         return query.format(copies=f"range({first}, {end}) AS copies(copy)")
 
+    # else it keeps what comes too early, ten times as much as it writes
+    engine.raw_sql("SET preserve_insertion_order = false")
     [(n_known,)] = engine.raw_sql(f"SELECT count(*) FROM ({copies(0, 1)})").fetchall()
     n_whole, rest = divmod(n_rows, n_known)
     engine.raw_sql(

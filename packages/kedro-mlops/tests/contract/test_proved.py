@@ -222,3 +222,26 @@ def test_a_table_of_the_same_rows_is_as_it_was_as_long_as_the_other_is(raw):
     assert proved.kept_now(valid)
     raw.save(GOOD)
     assert not proved.kept_now(valid)
+
+
+def test_a_file_whose_rows_were_asked_has_no_key_twice_until_it_changes(tmp_path):
+    dataset = TableDataset(filepath=str(tmp_path / "table.parquet"))
+    dataset.save(GOOD)
+    table = dataset.load()
+    assert not proved.is_unique(table, ["number"])
+
+    validate(table)
+
+    assert proved.is_unique(table, ["number"])
+    assert proved.is_unique(table, ["weight", "number"])
+    assert not proved.is_unique(table, ["weight"])
+    ibis.duckdb.connect().to_parquet(GOOD.union(GOOD), tmp_path / "table.parquet")
+    assert not proved.is_unique(table, ["number"])
+
+
+def test_of_rows_that_are_in_no_file_nothing_is_known_by_having_asked_them():
+    table = ibis.duckdb.connect().create_table("parcels", GOOD.to_pyarrow())
+
+    validate(table)
+
+    assert not proved.is_unique(table, ["number"])

@@ -35,6 +35,24 @@ def test_a_query_that_needs_more_memory_goes_on_in_files_of_its_own(tmp_path, mo
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"), [({}, False), ({"enable_external_file_cache": True}, True)]
+)
+def test_what_is_read_of_files_is_not_kept_in_memory_unless_an_entry_says_so(tmp_path, told, kept):
+    ibis.memtable({"n": range(100_000)}).to_parquet(tmp_path / "table.parquet")
+    connection = {"backend": "duckdb", "database": ":memory:", **told}
+    table = TableDataset(filepath=str(tmp_path / "table.parquet"), connection=connection).load()
+
+    assert table.n.sum().execute() == sum(range(100_000))
+
+    [(n_bytes,)] = (
+        table.get_backend()
+        .raw_sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag LIKE 'EXTERNAL%'")
+        .fetchall()
+    )
+    assert (n_bytes > 0) == kept
+
+
 @pytest.mark.parametrize("limit", ["1GB", "1.4GiB", "15.6GiB"])
 def test_joins_one_after_the_other_leave_the_engine_its_memory(limit):
     engine = ibis.duckdb.connect(memory_limit=limit)

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,10 +17,13 @@ from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
+from kedro_mlops.contract.tables import TableDataset
+from kedro_mlops.contract.validation import ContractValidator
 from kedro_mlops.core import engine
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.models.package import ModelPackage
+from kedro_mlops.monitoring import nodes
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Quality, Skew
 from kedro_mlops.monitoring.nodes import (
@@ -563,6 +567,30 @@ def test_before_anything_is_served_there_is_no_skew(
     skew = measure_skew(COLUMNS, nothing, history.model_input, package, params)
 
     assert (skew.n_served, skew.n_compared, skew.share) == (0, 0, 0)
+
+
+def test_keys_that_the_contract_check_has_asked_are_not_asked_again(
+    predictions: ir.Table,
+    history: History,
+    as_of: AsOf,
+    horizon: Horizon,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    dataset = TableDataset(filepath=str(tmp_path / "model_input.parquet"))
+    dataset.save(history.model_input.to_pyarrow().to_reader())
+    model_input = dataset.load()
+    labels = dataset.connection.read_parquet(dataset._filepath)
+    predicted = dataset.connection.create_table("predicted", predictions.to_pyarrow())
+    asked = COLUMNS, predicted, model_input, as_of, horizon
+    expected, counted = joined_rows(COLUMNS, predicted, labels, as_of, horizon)
+
+    ContractValidator("example.contracts.Observation").validate(model_input)
+    monkeypatch.setattr(nodes, "repeated_keys", None)
+    labelled, account = joined_rows(*asked)
+
+    assert account == counted
+    pd.testing.assert_frame_equal(labelled, expected)
 
 
 def test_labels_that_do_not_join_in_a_part_of_the_memory_join_in_all_of_it(

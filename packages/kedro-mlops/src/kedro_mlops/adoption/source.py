@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ import yaml
 
 from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text_file
 from kedro_mlops.contract.parsing import as_table
+from kedro_mlops.core.engine import connect_duckdb
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.parquet import write_batches
 from kedro_mlops.core.storage import is_url, tells_apart
@@ -335,7 +335,7 @@ def _workbook(path: Path, sheet: str) -> Source:
 
 def connect() -> Any:
     """An engine of its own, which takes no more memory however large a table is."""
-    return ibis.duckdb.connect(memory_limit=MEMORY)
+    return connect_duckdb(memory_limit=MEMORY)
 
 
 def name_of(path: PurePath) -> str:

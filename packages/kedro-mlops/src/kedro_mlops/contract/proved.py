@@ -4,7 +4,7 @@ A proof is of what an expression gives, and holds for a file that is written fro
 files that it reads, and then this one, are as they were. In doubt there is none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import ibis.expr.operations as ops
@@ -35,6 +35,12 @@ def note_kept(table: ir.Table, contract: Columns) -> None:
     _kept[table.op()] = contract
 
 
+def note_checked(table: ir.Table, contract: Columns) -> None:
+    """Note the same of a table of files whose rows were asked; others may be changed any time."""
+    if table.op() in _unchanged:
+        note_kept(table, contract)
+
+
 def is_kept(table: ir.Table, contract: Columns) -> bool:
     """Whether that is known."""
     return _kept.get(table.op()) == contract
@@ -48,6 +54,12 @@ def kept_now(table: ir.Table) -> Columns | None:
         return None
     by_chance = table.op().find((ops.Impure, ops.WindowFunction))
     return contract if all(map(_is_of_contracts, by_chance)) else None
+
+
+def is_unique(table: ir.Table, key: Sequence[str]) -> bool:
+    """Whether it is known that no two rows have the same key, and nothing has changed since."""
+    kept = kept_now(table)
+    return kept is not None and bool(kept.unique) and {*kept.unique} <= {*key}
 
 
 def _is_as_it_was(source: ops.Node) -> bool:

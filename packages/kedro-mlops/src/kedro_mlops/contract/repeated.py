@@ -15,6 +15,7 @@ from kedro_mlops.core.engine import is_spark
 from kedro_mlops.core.names import own
 
 from .batches import batches_of
+from .key_hashes import hash_of
 
 _ROWS, _KEY = own("rows"), own("key")
 # hashes that are in memory at once, beyond which they go into files, each with those of some values
@@ -46,14 +47,14 @@ def repeated_keys(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
         # many machines count what one would have to read
         hashed = table.mutate(xxhash64(said).name(_KEY))
         return _count(table, key) if _count(hashed, [_KEY])[0] else (0, 0)
-    hashed = table.mutate(said.hash().name(_KEY))
+    hashed = table.mutate(hash_of(said).name(_KEY))
     batches = batches_of(hashed.select(_KEY), A_BATCH)
-    several = _several(np.asarray(batch.column(0)) for batch in batches)
+    several = _several(np.asarray(batch.column(0)).view(np.int64) for batch in batches)
     if several is None:
         return _count(table, key)
     if not len(several):
         return 0, 0
-    return _count(hashed.semi_join(ibis.memtable({_KEY: several}), _KEY), key)
+    return _count(hashed.semi_join(ibis.memtable({_KEY: several.view(np.uint64)}), _KEY), key)
 
 
 def _count(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:

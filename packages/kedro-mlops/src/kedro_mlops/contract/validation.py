@@ -100,6 +100,7 @@ class ContractValidator:
         _raise_for(self._path, _structure_failures(table, self._columns, self._refused))
         if not proved.is_kept(table, self._columns):
             _raise_for(self._path, _row_failures(table, self._columns))
+            proved.note_checked(table, self._columns)
         self._passed = table
         return table
 

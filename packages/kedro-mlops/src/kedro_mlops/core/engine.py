@@ -64,6 +64,21 @@ def asked_in_less_memory(table: ir.Table) -> tuple[pa.Table, bool]:
     return table.to_pyarrow(), False
 
 
+def connect_duckdb(**config: Any) -> ibis.BaseBackend:
+    """Connect to DuckDB, whose memory does not grow with the files that it reads.
+
+    Args:
+        config: Arguments of ``ibis.duckdb.connect``, before what is set here.
+    """
+    kept: dict[str, Any] = {
+        # made when a query needs it, and removed with the connection
+        "temp_directory": f"{tempfile.gettempdir()}/kedro-tables-{uuid.uuid4().hex}",
+        # the operating system keeps what was read as well, and gives it up for others
+        "enable_external_file_cache": False,
+    }
+    return ibis.duckdb.connect(**(kept | config))
+
+
 class EngineMixin(ConnectionMixin):
     """Connects a dataset of Ibis; those of one ``connection`` share it.
 
@@ -77,9 +92,8 @@ class EngineMixin(ConnectionMixin):
     def _connect(self) -> ibis.BaseBackend:
         config: dict[str, Any] = dict(self._connection_config)
         backend = config.pop("backend")
-        if backend == DUCKDB and "temp_directory" not in config:
-            # it makes the folder when a query needs one, and removes it
-            config["temp_directory"] = f"{tempfile.gettempdir()}/kedro-tables-{uuid.uuid4().hex}"
+        if backend == DUCKDB:
+            return connect_duckdb(**config)
         if backend != SPARK:
             return getattr(ibis, backend).connect(**config)
         from .spark import connect  # noqa: PLC0415 - not always there

@@ -12,8 +12,10 @@ import pyarrow as pa
 from ibis import _
 from pydantic import Field
 
+from kedro_mlops.contract import proved
 from kedro_mlops.contract.batches import batches_of
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.key_hashes import by_hashes
 from kedro_mlops.contract.repeated import repeated_keys
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
@@ -127,7 +129,8 @@ def join_labels(
     if not contract.has_time:
         # the others are those that models learn from
         by_key = by_key.semi_join(predictions, contract.keys).cache()
-    joined = predictions.left_join(by_key, contract.keys, rname=own("{name}"))
+    predicted, labels, key = by_hashes(predictions, by_key, contract.keys)
+    joined = predicted.left_join(labels, key, rname=own("{name}"))
     compared = [*contract.segments, *contract.protected]
     told = [each.name for each in contract.task.output().told]
     moment = timeline_of(contract).moment
@@ -162,7 +165,9 @@ def known_labels(
     """
     timeline = timeline_of(contract)
     labels = contract.outcomes(timeline.labelled(model_input, as_of, horizon))
-    if repeated_keys(labels, contract.keys) == (0, 0):
+    if proved.is_unique(model_input, contract.keys) or not any(
+        repeated_keys(labels, contract.keys)
+    ):
         # groups would be as many as the rows, and in memory
         alone = {N_LABELS: ibis.literal(1, "int64"), AGREE: ibis.literal(value=True)}
         later = timeline.came_later(labels).cast("int64")
@@ -185,10 +190,11 @@ def _account(
     contract: Columns, by_key: ir.Table, predictions: ir.Table
 ) -> tuple[dict[str, int], bool]:
     """What came of the labels, and whether a part of the memory was enough to join them."""
-    predicted = predictions.select(*contract.keys, **{PREDICTED: ibis.literal(value=True)})
+    predictions = predictions.select(*contract.keys, **{PREDICTED: ibis.literal(value=True)})
     labels = by_key.select(*contract.keys, contract.label)
+    labels, predicted, key = by_hashes(labels, predictions, contract.keys)
     # a constant of the other side would be one of all rows
-    met = labels.outer_join(predicted, contract.keys, rname=own("{name}")).aggregate(
+    met = labels.outer_join(predicted, key, rname=own("{name}")).aggregate(
         n=_[PREDICTED].count(),
         known=_[contract.label].count(where=_[PREDICTED].notnull()),
         unknown=_.count(where=_[PREDICTED].isnull()),
