@@ -15,15 +15,15 @@ def test_a_table_is_counted_once_and_another_one_anew() -> None:
     for table, name in ((one, "n"), (one, "n"), (one, "sum"), (same_rows, "n"), (one, "n")):
         kept.get(COLUMNS, table, name, lambda name=name: counted.append(name))
 
-    assert counted == ["n", "sum", "n", "n"]
+    assert counted == ["n", "sum", "n"]
 
 
 def test_nothing_is_kept_of_a_table_that_nobody_has() -> None:
     kept, table = Kept(), ibis.table({"a": "int64"}, name="rows")
     kept.get(COLUMNS, table, "n", lambda: 7)
-    assert kept._found
+    assert kept._by_id
 
     del table
     gc.collect()
 
-    assert not kept._found
+    assert not kept._by_id

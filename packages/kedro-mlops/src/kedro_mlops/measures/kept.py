@@ -1,12 +1,12 @@
-"""What was counted of a table, kept for whoever asks for the same next: several nodes do.
+"""What was counted of tables, kept for whoever asks for the same next: several nodes do.
 
 A dataset gives the same table as long as its files are what they were; another table is counted
-anew, and the last one is forgotten, as it is when nobody has it any more.
+anew. What was counted is forgotten when nobody has the table any more.
 """
 
 from collections.abc import Callable, Hashable
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import ReferenceType, ref
 
 import ibis.expr.types as ir
@@ -16,12 +16,18 @@ from kedro_mlops.contract.columns import Columns
 Found = TypeVar("Found")
 
 
+class _OfTable(NamedTuple):
+    table: ReferenceType[ir.Table]
+    contract: Columns
+    found: dict[Hashable, Any]
+
+
 class Kept:
-    """What was found of one table."""
+    """What was found of tables that somebody has."""
 
     def __init__(self) -> None:
-        self._of: tuple[ReferenceType[ir.Table], Columns] | None = None
-        self._found = dict[Hashable, Any]()
+        # equal tables are not the same: files may have changed between them
+        self._by_id = dict[int, _OfTable]()
         self._lock = RLock()
 
     def get(
@@ -29,17 +35,18 @@ class Kept:
     ) -> Found:
         """What is called so, found now if it was not before."""
         with self._lock:
-            if self._of is None or self._of[0]() is not table or self._of[1] != contract:
-                self._of, self._found = (ref(table, self._forget), contract), {}
-            if name not in self._found:
-                self._found[name] = find()
-            found: Found = self._found[name]
+            of = self._by_id.get(id(table))
+            if of is None or of.table() is not table or of.contract != contract:
+                of = _OfTable(ref(table, self._forget), contract, {})
+                self._by_id[id(table)] = of
+            if name not in of.found:
+                of.found[name] = find()
+            found: Found = of.found[name]
             return found
 
     def _forget(self, table: ReferenceType[ir.Table]) -> None:
         with self._lock:
-            if self._of is not None and self._of[0] is table:
-                self._of, self._found = None, {}
+            self._by_id = {key: of for key, of in self._by_id.items() if of.table is not table}
 
 
 KEPT = Kept()
