@@ -18,14 +18,14 @@ from .batches import batches_of
 from .key_hashes import hash_of
 
 _ROWS, _KEY = own("rows"), own("key")
-# hashes that are in memory at once, beyond which they go into files, each with those of some values
+# hashes that are in memory at once; more go into files, each with those that begin alike
 HELD = 2**22
-N_FILES = 64
+FILE_BITS = 6
 A_BATCH = 2**20
 # keys that are looked for among the rows, beyond which all are counted
 LOOKED_FOR = 2**20
 
-Hashes = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -49,12 +49,12 @@ def repeated_keys(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
         return _count(table, key) if _count(hashed, [_KEY])[0] else (0, 0)
     hashed = table.mutate(hash_of(said).name(_KEY))
     batches = batches_of(hashed.select(_KEY), A_BATCH)
-    several = _several(np.asarray(batch.column(0)).view(np.int64) for batch in batches)
+    several = _several(np.asarray(batch.column(0)) for batch in batches)
     if several is None:
         return _count(table, key)
     if not len(several):
         return 0, 0
-    return _count(hashed.semi_join(ibis.memtable({_KEY: several.view(np.uint64)}), _KEY), key)
+    return _count(hashed.semi_join(ibis.memtable({_KEY: several}), _KEY), key)
 
 
 def _count(table: ir.Table, key: Sequence[str]) -> tuple[int, int]:
@@ -79,7 +79,7 @@ def _several(batches: Iterable[Hashes]) -> Hashes | None:
 
 def _parts(batches: Iterator[Hashes]) -> Iterator[Hashes]:
     """All hashes, those that are equal in one part."""
-    held, n_held = [np.empty(0, np.int64)], 0
+    held, n_held = [np.empty(0, np.uint64)], 0
     for hashes in batches:
         held.append(hashes)
         n_held += len(hashes)
@@ -90,15 +90,16 @@ def _parts(batches: Iterator[Hashes]) -> Iterator[Hashes]:
 
 
 def _in_files(batches: Iterable[Hashes]) -> Iterator[Hashes]:
-    ends = np.linspace(-(2**63), 2**63, N_FILES + 1)[1:-1].astype(np.int64)
     with tempfile.TemporaryDirectory(prefix="kedro-keys-") as scratch:
-        paths = [Path(scratch) / str(number) for number in range(N_FILES)]
+        paths = [Path(scratch) / str(number) for number in range(2**FILE_BITS)]
         with ExitStack() as opened:
             files = [opened.enter_context(path.open("wb")) for path in paths]
             for hashes in batches:
-                ordered = np.sort(hashes)
-                parts = np.split(ordered, np.searchsorted(ordered, ends))
-                for part, file in zip(parts, files, strict=True):
+                # bytes are put into order in a fourth of the time that hashes take
+                number = (hashes >> np.uint64(64 - FILE_BITS)).astype(np.uint8)
+                ordered = hashes[np.argsort(number, kind="stable")]
+                ends = np.cumsum(np.bincount(number, minlength=len(files)))[:-1]
+                for part, file in zip(np.split(ordered, ends), files, strict=True):
                     part.tofile(file)
         for path in paths:
-            yield np.fromfile(path, np.int64)
+            yield np.fromfile(path, np.uint64)
