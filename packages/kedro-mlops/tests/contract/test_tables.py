@@ -1,8 +1,12 @@
 import json
 from pathlib import Path
 
+import duckdb
 import ibis
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from example import contracts
@@ -12,6 +16,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro_viz.models.flowchart.node_metadata import DataNodeMetadata
 from kedro_viz.models.flowchart.nodes import GraphNode
 
+from kedro_mlops.contract.batches import batches_of
 from kedro_mlops.contract.columns import Contract, column
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.contract.tables import (
@@ -67,6 +72,52 @@ def test_batches_are_written_as_they_come(tmp_path):
 
     assert dataset.load().to_pandas()["n"].tolist() == [0, 1, 2]
     assert seen == [0, 1, 2]
+
+
+def wide(folder, n_columns, n_rows):
+    """A file whose rows all come at once."""
+    numbers = pa.array(np.arange(n_rows, dtype="float64") % 1000)
+    file = folder / "wide.parquet"
+    columns = {f"c{i}": numbers for i in range(n_columns)}
+    pq.write_table(pa.table(columns), file, row_group_size=n_rows)
+    return file
+
+
+def test_of_a_wide_table_fewer_rows_are_written_and_read_at_once(tmp_path):
+    read = TableDataset(filepath=str(wide(tmp_path, 600, 20_000))).load()
+    record = ibis.struct({name: read[name] for name in read.columns})
+    datasets = [TableDataset(filepath=str(tmp_path / f"{name}.parquet")) for name in "abc"]
+
+    for dataset, data in zip(
+        datasets, (read, read.select(record=record), read[["c0"]]), strict=True
+    ):
+        dataset.save(data)
+
+    metadata = [pq.read_metadata(tmp_path / f"{name}.parquet") for name in "abc"]
+    groups = [
+        [found.row_group(i).num_rows for i in range(found.num_row_groups)] for found in metadata
+    ]
+    assert groups == [[8192, 8192, 3616], [8192, 8192, 3616], [20_000]]
+    assert max(batch.num_rows for batch in batches_of(read, 2**18)) == 2**22 // 600
+
+
+def test_what_has_no_room_in_its_order_is_written_in_any(table, monkeypatch):
+    engine, rows = table.connection, table.load().cache()
+    write = engine.to_parquet
+
+    def ordered():
+        return engine.raw_sql("SELECT current_setting('preserve_insertion_order')").fetchall()
+
+    def with_little_room(*asked, **more):
+        if ordered() == [(True,)]:
+            raise duckdb.OutOfMemoryException
+        write(*asked, **more)
+
+    monkeypatch.setattr(engine, "to_parquet", with_little_room)
+    table.save(rows.filter(rows.n > 1))
+
+    assert table.load().n.to_pyarrow().to_pylist() == [1.5, *range(2, 8)]
+    assert ordered() == [(True,)]
 
 
 def test_a_table_on_a_store_is_fetched_when_it_has_changed(bucket, monkeypatch):

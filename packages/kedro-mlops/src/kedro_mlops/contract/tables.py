@@ -14,7 +14,8 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 from kedro_datasets.ibis import TableDataset as IbisTableDataset
 
-from kedro_mlops.core.engine import EngineMixin
+from kedro_mlops.core.engine import DUCKDB, EngineMixin, in_any_order
+from kedro_mlops.core.errors import is_out_of_memory
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
@@ -22,14 +23,24 @@ from kedro_mlops.core.project import owners_module
 from kedro_mlops.core.storage import place
 
 from . import proved
-from .batches import batches_of
+from .batches import batches_of, n_values
 from .columns import Columns, declared_in
 
 # of what is sent to a store
 ROWS_A_BATCH = 2**18
+# of a Parquet file, as DuckDB has them where tables are not wide, and in what steps
+ROWS_A_GROUP, STEP = 122_880, 2_048
+# numbers and texts of such rows, for each of which a thread needs some ten bytes
+CELLS_A_GROUP = 40 * ROWS_A_GROUP
 # with others, what is read may be other than what was written
 PLAIN = {"compression", "compression_level", "mode", "overwrite", "row_group_size", "use_tmp_file"}
 Files = tuple[tuple[str | int, ...], ...]
+
+
+def _row_groups(data: ir.Table) -> dict[str, int]:
+    """How many rows of a wide table are written at once, so that they have room in memory."""
+    n_rows = CELLS_A_GROUP // max(n_values(data.schema()), 1) // STEP * STEP
+    return {"row_group_size": max(n_rows, STEP)} if n_rows < ROWS_A_GROUP else {}
 
 
 class TableDataset(EngineMixin, FileDataset):
@@ -63,12 +74,26 @@ class TableDataset(EngineMixin, FileDataset):
         if self._fs_prefix:
             self._send(data)
         elif not isinstance(data, pa.RecordBatchReader):
-            super().save(data)
+            self._write_by_engine(data)
         elif self._file_format == "parquet":
             with new_file(Path(str(self._get_save_path()))) as file:
                 write_batches(data, file, data.schema)
         else:
             super().save(ibis.memtable(data.read_all()))
+
+    def _write_by_engine(self, data: ir.Table) -> None:
+        path = Path(str(self._get_save_path()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write, asked = getattr(self.connection, f"to_{self._file_format}"), self._save_args
+        if self._connection_config["backend"] == DUCKDB and self._file_format == "parquet":
+            asked = _row_groups(data) | asked
+        try:
+            write(data, str(path), **asked)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            with in_any_order(self.connection):
+                write(data, str(path), **asked)
 
     def _has_just_that(self) -> bool:
         """Whether reading gives the rows that were written, all of them and no others."""

@@ -64,6 +64,16 @@ def asked_in_less_memory(table: ir.Table) -> tuple[pa.Table, bool]:
     return table.to_pyarrow(), False
 
 
+@contextmanager
+def in_any_order(backend: ibis.BaseBackend) -> Iterator[None]:
+    """Let DuckDB write rows as they come: else it holds what comes before its turn."""
+    backend.raw_sql("SET preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        backend.raw_sql("RESET preserve_insertion_order")
+
+
 def connect_duckdb(**config: Any) -> ibis.BaseBackend:
     """Connect to DuckDB, whose memory does not grow with the files that it reads.
 
