@@ -48,6 +48,33 @@ def test_a_key_that_lacks_a_part_is_equal_to_none(place):
     assert found[0] != found[0]
 
 
+@pytest.mark.parametrize(
+    ("n", "values"),
+    [
+        ("DECIMAL(20, 2)", ["0.00", "-0.01"]),
+        ("HUGEINT", ["0", "-1"]),
+        ("ENUM('0', '-1')", ["'0'", "'-1'"]),
+        (
+            "UUID",
+            [f"'{digit * 8}-{digit * 4}-{digit * 4}-{digit * 4}-{digit * 12}'" for digit in "0f"],
+        ),
+    ],
+)
+def test_keys_whose_hashes_may_deceive_are_joined_by_themselves(n, values):
+    engine = ibis.duckdb.connect()
+    one, other = (
+        engine.sql(
+            f"SELECT n::{n} AS n, i::BIGINT AS {side} "
+            f"FROM (VALUES ({values[0]}, 0), ({values[1]}, 1)) AS rows(n, i)"
+        )
+        for side in ("left", "right")
+    )
+
+    one, other, by = by_hashes(one, other, ["n"])
+
+    assert by == ["n"]
+
+
 def test_keys_of_other_types_are_joined_by_themselves():
     narrow = table_of(KEYS[:1], {**SCHEMA, "n": "int16"}, right=[7])
 

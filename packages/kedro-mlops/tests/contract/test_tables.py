@@ -24,6 +24,7 @@ from kedro_mlops.contract.tables import (
     TableDataset,
     personal_names,
 )
+from kedro_mlops.core.engine import keeps_order
 from kedro_mlops.framework import viz_hooks
 from kedro_mlops.framework.viz_hooks import TableStats
 
@@ -101,23 +102,48 @@ def test_of_a_wide_table_fewer_rows_are_written_and_read_at_once(tmp_path):
     assert max(batch.num_rows for batch in batches_of(read, 2**18)) == 2**22 // 600
 
 
-def test_what_has_no_room_in_its_order_is_written_in_any(table, monkeypatch):
-    engine, rows = table.connection, table.load().cache()
+@pytest.fixture
+def little_room(table, monkeypatch):
+    """Room for what comes in any order; how often it was written in its own."""
+    engine, asked = table.connection, list[str]()
     write = engine.to_parquet
 
-    def ordered():
-        return engine.raw_sql("SELECT current_setting('preserve_insertion_order')").fetchall()
-
-    def with_little_room(*asked, **more):
-        if ordered() == [(True,)]:
+    def with_little_room(data, path, **more):
+        if keeps_order(engine):
+            asked.append(path)
             raise duckdb.OutOfMemoryException
-        write(*asked, **more)
+        write(data, path, **more)
 
     monkeypatch.setattr(engine, "to_parquet", with_little_room)
+    return asked
+
+
+def test_what_has_no_room_in_its_order_is_written_in_any(table, little_room):
+    rows = table.load().cache()
+
     table.save(rows.filter(rows.n > 1))
 
     assert table.load().n.to_pyarrow().to_pylist() == [1.5, *range(2, 8)]
-    assert ordered() == [(True,)]
+    assert keeps_order(table.connection)
+
+
+def test_what_is_written_as_several_files_is_not_written_twice(table, little_room):
+    rows = table.load().cache()
+    table._save_args["partition_by"] = "n"
+
+    with pytest.raises(DatasetError):
+        table.save(rows)
+
+    assert len(little_room) == 1
+
+
+def test_how_many_rows_are_written_at_once_may_be_said(tmp_path):
+    read = TableDataset(filepath=str(wide(tmp_path, 60, 10_000))).load()
+    file = tmp_path / "said.parquet"
+
+    TableDataset(filepath=str(file), save_args={"ROW_GROUP_SIZE": 2048}).save(read)
+
+    assert pq.read_metadata(file).row_group(0).num_rows == 2048
 
 
 def test_a_table_on_a_store_is_fetched_when_it_has_changed(bucket, monkeypatch):

@@ -19,6 +19,11 @@ from kedro_mlops.core.names import own
 HASHES = [own("key hash"), own("second key hash")]
 # before text, so that other parts of it are hashed together
 MARK = "="
+# DuckDB's; others are hashed as their halves together, or by their place in a list
+TYPES = {
+    "VARCHAR", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT",
+    "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE",
+}  # fmt: skip
 
 
 @ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]
@@ -27,18 +32,31 @@ def hash_of(key) -> dt.uint64:  # type: ignore[no-untyped-def]
     raise NotImplementedError
 
 
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def typeof(value) -> str:  # type: ignore[no-untyped-def]
+    """DuckDB's own type, of which Ibis knows less."""
+    raise NotImplementedError
+
+
 def by_hashes(
     one: ir.Table, other: ir.Table, key: Sequence[str]
 ) -> tuple[ir.Table, ir.Table, list[str]]:
     """Two tables, and the columns to join them by in place of their key.
 
-    That is the key itself on Spark, whose machines share the rows, and where its types differ,
-    whose hashes would.
+    That is the key itself on Spark, whose machines share the rows, and where values that are equal
+    may have other hashes, or others the same.
     """
-    types = [table.select(*key).schema() for table in (one, other)]
-    if is_spark(one) or types[0] != types[1]:
+    if is_spark(one) or not _are_hashed_alike(one, other, key):
         return one, other, list(key)
     return _hashed(one, key), _hashed(other, key), HASHES
+
+
+def _are_hashed_alike(one: ir.Table, other: ir.Table, key: Sequence[str]) -> bool:
+    types, others = (
+        table.select({name: typeof(table[name]) for name in key}).limit(1).to_pyarrow().to_pylist()
+        for table in (one, other)
+    )
+    return bool(types) and types == others and TYPES.issuperset(types[0].values())
 
 
 def _hashed(table: ir.Table, key: Sequence[str]) -> ir.Table:

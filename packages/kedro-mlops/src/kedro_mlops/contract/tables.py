@@ -14,7 +14,7 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 from kedro_datasets.ibis import TableDataset as IbisTableDataset
 
-from kedro_mlops.core.engine import DUCKDB, EngineMixin, in_any_order
+from kedro_mlops.core.engine import DUCKDB, EngineMixin, in_any_order, keeps_order
 from kedro_mlops.core.errors import is_out_of_memory
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
@@ -85,12 +85,19 @@ class TableDataset(EngineMixin, FileDataset):
         path = Path(str(self._get_save_path()))
         path.parent.mkdir(parents=True, exist_ok=True)
         write, asked = getattr(self.connection, f"to_{self._file_format}"), self._save_args
-        if self._connection_config["backend"] == DUCKDB and self._file_format == "parquet":
+        named = {name.lower() for name in asked}
+        is_one_file = self._file_format == "parquet" and named <= PLAIN
+        if (
+            is_one_file
+            and "row_group_size" not in named
+            and self._connection_config["backend"] == DUCKDB
+        ):
             asked = _row_groups(data) | asked
         try:
             write(data, str(path), **asked)
         except Exception as error:
-            if not is_out_of_memory(error):
+            again = is_one_file and is_out_of_memory(error) and keeps_order(self.connection)
+            if not again:
                 raise
             with in_any_order(self.connection):
                 write(data, str(path), **asked)

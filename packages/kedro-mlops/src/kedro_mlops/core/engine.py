@@ -64,14 +64,20 @@ def asked_in_less_memory(table: ir.Table) -> tuple[pa.Table, bool]:
     return table.to_pyarrow(), False
 
 
+def keeps_order(backend: ibis.BaseBackend) -> bool:
+    """Whether DuckDB writes rows in their order, and holds what comes before its turn."""
+    [(kept,)] = backend.raw_sql("SELECT current_setting('preserve_insertion_order')").fetchall()
+    return bool(kept)
+
+
 @contextmanager
 def in_any_order(backend: ibis.BaseBackend) -> Iterator[None]:
-    """Let DuckDB write rows as they come: else it holds what comes before its turn."""
+    """Let DuckDB, which keeps the order of rows, write them as they come."""
     backend.raw_sql("SET preserve_insertion_order = false")
     try:
         yield
     finally:
-        backend.raw_sql("RESET preserve_insertion_order")
+        backend.raw_sql("SET preserve_insertion_order = true")
 
 
 def connect_duckdb(**config: Any) -> ibis.BaseBackend:

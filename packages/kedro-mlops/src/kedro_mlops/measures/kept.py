@@ -5,6 +5,7 @@ anew. What was counted is forgotten when nobody has the table any more.
 """
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 from weakref import ReferenceType, ref
@@ -37,16 +38,17 @@ class Kept:
         with self._lock:
             of = self._by_id.get(id(table))
             if of is None or of.table() is not table or of.contract != contract:
-                of = _OfTable(ref(table, self._forget), contract, {})
-                self._by_id[id(table)] = of
+                forget = partial(self._forget, id(table))
+                of = self._by_id[id(table)] = _OfTable(ref(table, forget), contract, {})
             if name not in of.found:
                 of.found[name] = find()
             found: Found = of.found[name]
             return found
 
-    def _forget(self, table: ReferenceType[ir.Table]) -> None:
+    def _forget(self, number: int, table: ReferenceType[ir.Table]) -> None:
         with self._lock:
-            self._by_id = {key: of for key, of in self._by_id.items() if of.table is not table}
+            if number in self._by_id and self._by_id[number].table is table:
+                del self._by_id[number]
 
 
 KEPT = Kept()
