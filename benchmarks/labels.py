@@ -7,7 +7,7 @@ them without labels, and the calibration curve. The rows are drawn at random, of
 
 import sys
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +128,7 @@ def _watch(contract: Columns, file: Path, expectation: Expectation) -> None:
     whole = see(contract, labelled, expectation)
     measure(whole.known, BOOTSTRAP)
     windows = see_parts(contract, labelled, "at", [*pairwise(DAYS)], expectation)
-    for part in (whole, *windows):
+    for part in chain([whole], windows):
         measure(part.known, BOOTSTRAP, task.main_metrics)
         measure(part.expected(), BOOTSTRAP, task.estimated_metrics)
     calibration_curve(contract, labelled)
