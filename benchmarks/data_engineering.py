@@ -32,7 +32,7 @@ from flight_delays.pipelines.data_engineering.nodes import (
 )
 
 from benchmarks import flights_in_pandas
-from benchmarks.engines import connect
+from benchmarks.engines import ROWS_A_COPY, connect, write_rows
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.time_params import AsOf, Horizon
@@ -124,13 +124,12 @@ def _compare(folder: Path, functions: dict[str, Callable[[Path], None]]) -> None
 def prepare(folder: Path, copies: int) -> int:
     """Write the raw flights many times over, and the configuration that reads them."""
     connection = connect()
-    # else it keeps what comes too early, ten times as much as it writes
-    connection.raw_sql("SET preserve_insertion_order = false")
-    connection.raw_sql(
-        f"COPY (SELECT * EXCLUDE (copy) REPLACE (flight + 10000 * copy AS flight) "
-        f"FROM '{SCREENED}/screened_flights.parquet', range({copies}) AS copies(copy)) "
-        f"TO '{folder}/raw.parquet'"
+    query = (
+        "SELECT * EXCLUDE (copy) REPLACE (flight + 10000 * copy AS flight) "
+        f"FROM '{SCREENED}/screened_flights.parquet', {{copies}}"
     )
+    n_rows = copies * ROWS_A_COPY
+    write_rows(connection, query, n_rows, folder / "raw.parquet")
     connection.raw_sql(
         f"COPY (SELECT 'E' || i // 10 AS entity, TIMESTAMP '2013-01-01' + to_days((i % 10)::INT) "
         f"AS day, i % 97 AS flights_7d, if(i % 13 = 0, NULL, i % 1000 / 1000) AS late_rate_7d "
@@ -146,7 +145,7 @@ def prepare(folder: Path, copies: int) -> int:
     }
     (folder / "conf/local").mkdir(exist_ok=True)
     (folder / "conf/local/catalog_raw.yml").write_text(yaml.safe_dump({"raw_flights": source}))
-    return int(connection.read_parquet(folder / "raw.parquet").count().execute())
+    return n_rows
 
 
 def _same(folder: Path) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from flight_delays.contracts import Observation
 
-from benchmarks.engines import connect, write_rows
+from benchmarks.engines import ROWS_A_COPY, connect, write_rows
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.timeline import windows_back
@@ -26,7 +26,6 @@ from kedro_mlops.measures.drift_reference import Profile
 from kedro_mlops.measures.tally import tally_windows
 
 DATA = Path("data/05_model_input/model_input.parquet")
-ROWS_A_COPY = 336_776
 CONTRACT = Columns.of(Observation)
 MOMENT, SCORE = CONTRACT.event_time, "probability"
 NUMERIC = [*CONTRACT.features_of_kind("numeric"), SCORE]

@@ -7,6 +7,9 @@ import yaml
 
 from kedro_mlops.core.engine import connect_duckdb
 
+# flights of a year
+ROWS_A_COPY = 336_776
+
 
 def connection() -> dict[str, str]:
     """What computes tables, as entries of the catalog say it."""

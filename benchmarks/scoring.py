@@ -13,7 +13,7 @@ import pandas as pd
 
 from flight_delays.contracts import Observation, Prediction
 
-from benchmarks.engines import connect, write_rows
+from benchmarks.engines import ROWS_A_COPY, connect, write_rows
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.tables import TableDataset
@@ -23,7 +23,6 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.scoring.nodes import score
 
 DATA, CHAMPION = Path("data/05_model_input/model_input.parquet"), Path("data/06_models/champion")
-ROWS_A_COPY = 336_776
 ANOTHER = "flight_number + 10000 * copy"
 CONTRACT, LOGGED = Columns.of(Observation), Columns.of(Prediction).without_personal()
 AS_OF, HORIZON = AsOf("2013-01-01"), Horizon(days=365)

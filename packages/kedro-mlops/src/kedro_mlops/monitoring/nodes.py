@@ -129,15 +129,15 @@ def join_labels(
     if not contract.has_time:
         # the others are those that models learn from
         by_key = by_key.semi_join(predictions, contract.keys).cache()
-    predicted, labels, key = by_hashes(predictions, by_key, contract.keys)
-    joined = predicted.left_join(labels, key, rname=own("{name}"))
+    predictions, by_key, key = by_hashes(predictions, by_key, contract.keys)
+    joined = predictions.left_join(by_key, key, rname=own("{name}"))
     compared = [*contract.segments, *contract.protected]
     told = [each.name for each in contract.task.output().told]
     moment = timeline_of(contract).moment
     read = contract.features if contract.task.estimates_loss else []
     kept = dict.fromkeys([*contract.row_index, moment, *compared, *read, *told, contract.label])
     labelled = joined.select(*kept).mutate({contract.label: _[contract.label].cast("float64")})
-    account, fits = _account(contract, by_key, predictions)
+    account, fits = _account(contract.label, by_key, predictions, key)
     if is_spark(labelled):
         return labelled, account
     rows = _joined(labelled, account["predictions"], fits)
@@ -187,16 +187,15 @@ def known_labels(
 
 
 def _account(
-    contract: Columns, by_key: ir.Table, predictions: ir.Table
+    label: str, by_key: ir.Table, predictions: ir.Table, key: list[str]
 ) -> tuple[dict[str, int], bool]:
     """What came of the labels, and whether a part of the memory was enough to join them."""
-    predictions = predictions.select(*contract.keys, **{PREDICTED: ibis.literal(value=True)})
-    labels = by_key.select(*contract.keys, contract.label)
-    labels, predicted, key = by_hashes(labels, predictions, contract.keys)
+    predicted = predictions.select(*key, **{PREDICTED: ibis.literal(value=True)})
+    labels = by_key.select(*key, label)
     # a constant of the other side would be one of all rows
     met = labels.outer_join(predicted, key, rname=own("{name}")).aggregate(
         n=_[PREDICTED].count(),
-        known=_[contract.label].count(where=_[PREDICTED].notnull()),
+        known=_[label].count(where=_[PREDICTED].notnull()),
         unknown=_.count(where=_[PREDICTED].isnull()),
     )
     found = by_key.aggregate(
