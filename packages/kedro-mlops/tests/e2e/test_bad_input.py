@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import zipfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from driving.project import Loop, Project, Running, versions
+from driving.project import HOST, Loop, Project, Running, versions
 from driving.raw_tables import LAST_DAY, QUARTER, some_flights
 
 INTERRUPTED = 130
@@ -343,10 +344,20 @@ def test_what_is_mistyped_is_named_with_what_was_meant(
     trial.refuses(f"kedro {typed}", *words)
 
 
-def test_serving_before_there_is_a_champion_says_how_to_get_one(trial: Trial) -> None:
+def test_serving_before_there_is_a_champion_says_how_to_get_one_whatever_the_port(
+    trial: Trial,
+) -> None:
     env = trial.project.with_environment("nothing", NO_CHAMPION)
 
-    trial.refuses(f"kedro serve --env {env}", "no champion yet", "make run")
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        trial.refuses(f"kedro serve --env {env} --port {port}", "no champion yet", "make run")
+
+
+def test_serving_on_a_port_that_is_taken_says_what_else_to_do(trial: Trial) -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        trial.refuses(f"kedro serve --env trial --port {port}", f"port {port}", f"{port + 1}")
 
 
 # a full disk; a limit on the size of files stands for it

@@ -153,7 +153,6 @@ def serve(host: str, port: int, follow: bool, env: str | None) -> None:
 
     from .ready import example_request, refuse_if_taken, refuse_to_follow, tell_when_ready
 
-    refuse_if_taken(host, port)
     with settings.SESSION_CLASS.create(env=env) as session:
         context = session.load_context()
         release = release_of(context.catalog)
@@ -166,6 +165,8 @@ def serve(host: str, port: int, follow: bool, env: str | None) -> None:
             }
         command, environment = serving(release, host, port, **told)
         example = _example_row(context.catalog.load("contract"))
+    # last: without a champion, another port is of no use
+    refuse_if_taken(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(f"Starting {release}; what is in it: `bentoml get {release}`")
     asked = example_request(url, example)
