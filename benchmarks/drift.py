@@ -20,7 +20,7 @@ from flight_delays.contracts import Observation
 from benchmarks.engines import ROWS_A_COPY, connect, write_rows
 from benchmarks.processes import measure_apart, measure_here, text
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import windows_back
+from kedro_mlops.contract.dated import windows_back
 from kedro_mlops.measures.drift_profile import compare, profile
 from kedro_mlops.measures.drift_reference import Profile
 from kedro_mlops.measures.tally import tally_windows

@@ -25,7 +25,7 @@ from example.undated import (
 )
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import Undated
+from kedro_mlops.contract.undated import Undated
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.documentation.nodes import ModelCard, render_card

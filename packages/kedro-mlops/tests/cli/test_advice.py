@@ -15,7 +15,7 @@ from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.quarantine import admit
 from kedro_mlops.contract.rules import column_rules
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
-from kedro_mlops.contract.timeline import Splits
+from kedro_mlops.contract.splits import Splits
 from kedro_mlops.core.errors import BadDataError, ContractError, ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.export.fields import fields_of

@@ -47,7 +47,7 @@ from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.contract.quarantine import screen
-from kedro_mlops.contract.timeline import Splits
+from kedro_mlops.contract.splits import Splits
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.prediction_log.writer import PredictionLog
 from kedro_mlops.runtime.field_types import request_model

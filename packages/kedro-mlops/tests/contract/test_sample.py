@@ -7,8 +7,10 @@ from example.factories import COLUMNS
 from example.history import N_DAYS
 from example.undated import LOANS, READINGS, loans, readings
 
+from kedro_mlops.contract.dated import LEAST_OF_WINDOW
 from kedro_mlops.contract.sample import LEAST_OF_CLASS, about, draw, shares_of, some_of
-from kedro_mlops.contract.timeline import LEAST_OF_WINDOW, Splits, timeline_of
+from kedro_mlops.contract.splits import Splits
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.time_params import AsOf
 
 AS_OF = AsOf("2013-04-01")

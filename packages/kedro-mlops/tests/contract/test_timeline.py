@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kedro_mlops.contract.columns import Columns, Contract, Lookup, column
-from kedro_mlops.contract.timeline import Dated, Splits, Undated, timeline_of
+from kedro_mlops.contract.dated import Dated
+from kedro_mlops.contract.splits import Splits
+from kedro_mlops.contract.timelines import timeline_of
+from kedro_mlops.contract.undated import Undated
 from kedro_mlops.core.errors import ContractError
 from kedro_mlops.core.time_params import AsOf, Horizon
 

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from example.contracts import Inputs, Observation, Prediction
 from kedro_mlops.contract.columns import Column, Columns, Role
+from kedro_mlops.contract.dated import windows_back
 from kedro_mlops.contract.screening_account import ScreeningAccount, TableAccount
-from kedro_mlops.contract.timeline import windows_back
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.fields import fields_of

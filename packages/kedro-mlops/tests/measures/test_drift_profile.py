@@ -6,7 +6,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from kedro_mlops.contract.timeline import windows_back
+from kedro_mlops.contract.dated import windows_back
 from kedro_mlops.measures.drift_profile import (
     MEASURES,
     N_BINS,

@@ -9,7 +9,7 @@ from example.contracts import Observation
 from example.factories import COLUMNS, tiny_package
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import windows_back
+from kedro_mlops.contract.dated import windows_back
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.drift_profile import profile
 from kedro_mlops.measures.drift_reference import Reference

@@ -7,7 +7,7 @@ import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.sample import digest
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.gate.checks import compare
 from kedro_mlops.measures.metrics import Bootstrap, Scored

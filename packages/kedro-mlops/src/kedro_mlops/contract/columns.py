@@ -6,8 +6,7 @@ module about running models needs to name a column.
 """
 
 import inspect
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
@@ -25,19 +24,12 @@ from kedro_mlops.runtime import serving_spec
 from kedro_mlops.runtime.checks import CHECKS
 from kedro_mlops.runtime.kinds import Kind, Types, types_of
 from kedro_mlops.task.record import Class, TaskName
-from kedro_mlops.task.task import Loss, Task, misplaced
+from kedro_mlops.task.task import Loss, Task
 from kedro_mlops.task.tasks import TASKS
 
-from .names import (
-    LOGGED,
-    alike_but_for_case,
-    folded,
-    members_of,
-    misnamed,
-    misnamed_members,
-    strangers,
-    taken_by_log,
-)
+from .contradictions import contradictions, contradictions_together
+from .moments import is_real_moment
+from .names import members_of, misnamed, misnamed_members, strangers
 
 if TYPE_CHECKING:
     # a service reads contracts, too, and has no Ibis
@@ -52,9 +44,6 @@ Unseen = Literal["reject", "accept"]
 
 FINITE = "is_finite"
 REAL_MOMENT = "is_real_moment"
-# what may stand in a number that is text, before its fraction and between groups of digits
-DECIMALS, THOUSANDS = (".", ","), (",", ".", " ", "'")
-IS_SYMBOL = re.compile(r"[^\W\d]+|[^\w\s+\-.,']+")
 # what stands for no value in text, unless a contract says otherwise
 MISSING = ("", "NA")
 # the column of lines of a source that are no rows of its table
@@ -89,30 +78,6 @@ def real_moment(*names: str) -> Any:
         return is_real_moment(*(rows[name] for name in names))
 
     return pa.dataframe_check(name=REAL_MOMENT, statistics={"columns": names})(check)
-
-
-def is_real_moment(year: Any, month: Any, day: Any, *time: Any) -> Any:
-    """Whether there are such moments, given as columns of pandas or of Ibis.
-
-    Told by arithmetic, since an engine may stop at a moment that there is not.
-    """
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    last = day.between(29, 31) & (
-        ((day <= 29) & leap) | ((day <= 30) & (month != 2)) | month.isin([1, 3, 5, 7, 8, 10, 12])
-    )
-    return _within(year, month, *time) & (day.between(1, 28) | last)
-
-
-def is_usual_moment(year: Any, month: Any, day: Any, *time: Any) -> Any:
-    """Whether there are such moments in every month of every year."""
-    return day.between(1, 28) & _within(year, month, *time)
-
-
-def _within(year: Any, month: Any, *time: Any) -> Any:
-    within = year.between(1, 9999) & month.between(1, 12)
-    for part, most in zip(time, (23, 59, 59), strict=False):
-        within &= part.between(0, most)
-    return within
 
 
 @dataclass(frozen=True)
@@ -355,7 +320,7 @@ class Columns:
     @property
     def has_time(self) -> bool:
         """Whether a row is about a moment."""
-        return bool(self._named("event_time"))
+        return bool(self.named("event_time"))
 
     @property
     def event_time(self) -> str:
@@ -365,17 +330,17 @@ class Columns:
     @property
     def group(self) -> str | None:
         """What rows have in common that belong together, if they have no date."""
-        return next(iter(self._named("group")), None)
+        return next(iter(self.named("group")), None)
 
     @property
     def ordered_by(self) -> list[str]:
         """What says where a row belongs: its moment, or else its group, or else its keys."""
-        return self._named("event_time") or self._named("group") or self.keys
+        return self.named("event_time") or self.named("group") or self.keys
 
     @property
     def row_index(self) -> list[str]:
         """What identifies a row, and its moment and its group, which may be among that."""
-        return list(dict.fromkeys([*self.keys, *self._named("event_time", "group")]))
+        return list(dict.fromkeys([*self.keys, *self.named("event_time", "group")]))
 
     @property
     def label(self) -> str:
@@ -517,11 +482,12 @@ class Columns:
     def _those(self, wanted: Callable[[Role], object]) -> Self:
         return replace(self, all=tuple(c for c in self.all if wanted(c.role)))
 
-    def _named(self, *roles: str) -> list[str]:
+    def named(self, *roles: str) -> list[str]:
+        """The columns that play a role, of one role after the other."""
         return [c.name for role in roles for c in self.all if getattr(c.role, role)]
 
     def _only(self, role: str) -> str:
-        found = self._named(role)
+        found = self.named(role)
         if len(found) != 1:
             raise ContractError(f"The contract needs one column with `{role}`, it has {found}.")
         return found[0]
@@ -551,7 +517,7 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
     for misnaming in misnamed(members, called):
         raise ContractError(f"{contract.__name__} in contracts.py {misnaming}.")
     for column in columns:
-        for contradiction in _contradictions(column, called):
+        for contradiction in contradictions(column, called):
             raise ContractError(
                 f"{contract.__name__}.{column.name} in contracts.py {contradiction}."
             )
@@ -564,7 +530,7 @@ def _columns_of(contract: type[pa.DataFrameModel]) -> tuple[Column, ...]:
         raise ContractError(f"{contract.__name__} checks the whole table; check columns instead.")
     for strange in strangers([*_unique(schema), *chain(*_moments(schema))], called):
         raise ContractError(f"{contract.__name__} in contracts.py {strange}.")
-    for contradiction in _contradictions_together(Columns(columns)):
+    for contradiction in contradictions_together(Columns(columns)):
         raise ContractError(f"{contract.__name__} in contracts.py {contradiction}.")
     return columns
 
@@ -607,135 +573,6 @@ def _limit(check: pa.Check) -> tuple[str, Any]:
     if check.name == "str_length" and given.keys() != {"max_value"}:
         return f"str_length by {', '.join(given)}", None
     return str(check.name), next(iter(given.values()), None)
-
-
-def _contradictions(column: Column, called: dict[str, str]) -> Iterator[str]:
-    """What is said of a column that contradicts itself, or what is said of others.
-
-    Args:
-        column: The column.
-        called: What columns are called, by their Python names.
-    """
-    role = column.role
-    exposing = ("feature", "segment", "key", "group", "label", "protected")
-    exposed = [name for name in exposing if getattr(role, name)]
-    yield from _contradictions_in_spelling(column)
-    if role.personal and exposed:
-        yield (
-            f"is personal data and {exposed[0]}: it would reach the model, its log or a report; "
-            "derive a column that is not personal, or look values up by it"
-        )
-    if role.protected and role.label:
-        yield "is the label and protected: groups are compared by what happened to them"
-    elif role.protected and column.kind not in ("categorical", "boolean"):
-        yield f"is {column.kind} and protected: bin it first, since groups are text or boolean"
-    yield from _misassigned(column)
-    if role.group and role.label:
-        yield "is the label and a group: which rows belong together is known before"
-    yield from _misread(column)
-    if role.feature and (role.label or role.label_time):
-        yield "is the label and a feature: the model would be told the answer"
-    for name in column.checks:
-        if name not in CHECKS:
-            known = ", ".join(CHECKS)
-            yield f"has the check '{name}', which is not made everywhere; use one of {known}"
-        elif CHECKS[name].array is None and column.kind != "categorical":
-            yield f"is {column.kind}, and `{name}` is for text"
-    for strange in strangers([role.lookup.by] if role.lookup else [], called):
-        yield f"is looked up, and {strange}"
-    if role.label in TASKS:
-        yield from TASKS[role.label].contradictions(column)
-    elif role.label is not None:
-        yield f"says label={role.label!r}: use one of {', '.join(TASKS)}"
-    else:
-        yield from misplaced(role)
-
-
-def _misassigned(column: Column) -> Iterator[str]:
-    """What is said of a key that the service may assign that contradicts it."""
-    role = column.role
-    if not role.assigned:
-        return
-    if not (role.key and column.kind == "categorical"):
-        yield "says `assigned`, which is for a `key` that is text: it takes the prediction's id"
-    if column.nullable:
-        yield "says `assigned` and `nullable`: rows to learn from have it; callers may leave it out"
-    others = ("feature", "segment", "protected", "lookup")
-    for said in (*(name for name in others if getattr(role, name)), *column.checks):
-        yield f"says `assigned` and `{said}`: nothing follows from the id of a prediction"
-
-
-def _misread(column: Column) -> Iterator[str]:
-    """What is said of how a model reads a column that contradicts itself."""
-    role = column.role
-    for name in ("by_target", "text"):
-        if getattr(role, name) and not (role.feature and column.kind == "categorical"):
-            yield f"says `{name}`, which is for features that are text"
-    if role.by_target and role.text:
-        yield "is text and has categories: leave `text` or `by_target` out"
-
-
-def _contradictions_together(columns: Columns) -> Iterator[str]:
-    yield from _contradictions_in_time(columns)
-    if not columns._named("label"):
-        return
-    told = [each.name for each in columns.task.output().told]
-    taken = {folded(name) for name in (*LOGGED, *told)}
-    yield from (taken_by_log(name) for name in columns.names if folded(name) in taken)
-    for alike in alike_but_for_case([column.asked_as for column in columns.sent]):
-        yield f"has {alike}, by `source_name`, of which the source has one: call them otherwise"
-
-
-def _contradictions_in_spelling(column: Column) -> Iterator[str]:
-    """What is said of how text spells its values that cannot be."""
-    role = column.role
-    if role.format is not None and column.kind != "datetime":
-        yield f"is {column.kind}, and `format` is for moments"
-    if (role.decimal != "." or role.thousands) and column.kind != "numeric":
-        yield f"is {column.kind}, and `decimal` and `thousands` are for numbers"
-    if role.symbol is not None and column.kind != "numeric":
-        yield f"is {column.kind}, and `symbol` is for numbers"
-    if role.symbol is not None and not IS_SYMBOL.fullmatch(role.symbol):
-        yield f"says symbol={role.symbol!r}: use a sign or letters, as the source has them"
-    if role.decimal not in DECIMALS:
-        yield f"says decimal={role.decimal!r}: use one of {' '.join(DECIMALS)}"
-    if role.thousands not in (None, *THOUSANDS) or role.thousands == role.decimal:
-        yield (
-            f"says thousands={role.thousands!r}: use what is not its `decimal`, of "
-            f"{', '.join(map(repr, THOUSANDS))}"
-        )
-
-
-def _contradictions_in_time(columns: Columns) -> Iterator[str]:
-    """What is said of when rows are, and of which belong together, that contradicts itself."""
-    dated, grouped = columns.has_time, columns._named("group")
-    learned_from = columns.keys and columns._named("label")
-    if learned_from and dated != bool(columns._named("label_time")):
-        there, lacking = ("event_time", "label_time") if dated else ("label_time", "event_time")
-        yield (
-            f"has a column with `{there}` and none with `{lacking}`: declare both, or, for rows "
-            "without a date, neither; a label that is known at once is known at the `event_time`"
-        )
-    if dated and grouped:
-        yield (
-            f"has an `event_time`, and '{grouped[0]}' with `group`: rows that have a date are "
-            "split by it, and drawn by days; leave one of the two out"
-        )
-    if len(grouped) > 1:
-        yield f"has several columns with `group`, {', '.join(grouped)}: derive one from them"
-    daily = [c.name for c in columns.looked_up if c.role.lookup and c.role.lookup.daily]
-    if daily and not dated:
-        yield (
-            f"looks '{daily[0]}' up by the day of the row, and has no `event_time`: say "
-            "`daily=False` in its Lookup, of a table with one row per entity"
-        )
-    if not dated:
-        for column in (columns[name] for name in columns.ordered_by if learned_from):
-            if column.nullable or (column.kind == "numeric" and not column.integer):
-                yield (
-                    f"has no `event_time`, and tells rows apart by '{column.name}', which may be "
-                    "missing or a fraction: use what is neither, by `key` or `group`"
-                )
 
 
 def _kind(dtype: DataType) -> Kind:

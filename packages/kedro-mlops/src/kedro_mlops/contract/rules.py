@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from kedro_mlops.core.engine import is_spark
 from kedro_mlops.runtime.checks import CHECKS
 
-from .columns import FINITE, LINE, REAL_MOMENT, Columns, is_real_moment, is_usual_moment
+from .columns import FINITE, LINE, REAL_MOMENT, Columns
 from .extremes import (
     BOUNDS,
     Proof,
@@ -20,6 +20,7 @@ from .extremes import (
     that_all_keep,
     that_none_is_missing,
 )
+from .moments import is_real_moment, is_usual_moment
 
 # expressions of one query; an engine plans many times as many in much more than many times the time
 TOGETHER = 300

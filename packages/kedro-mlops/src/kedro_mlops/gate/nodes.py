@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError, suggestion
 from kedro_mlops.core.json_records import hash_rows

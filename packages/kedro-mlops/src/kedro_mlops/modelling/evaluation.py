@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.screening_account import ScreeningAccount
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.threads import one_thread

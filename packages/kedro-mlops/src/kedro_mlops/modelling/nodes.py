@@ -14,9 +14,11 @@ from pydantic import Field, PositiveInt, TypeAdapter, model_validator
 from sklearn.pipeline import Pipeline
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.contract.dated import LEAST_OF_WINDOW
 from kedro_mlops.contract.folds import Folds
 from kedro_mlops.contract.sample import draw
-from kedro_mlops.contract.timeline import LEAST_OF_WINDOW, Side, Splits, timeline_of
+from kedro_mlops.contract.splits import Side, Splits
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.threads import one_thread

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.folds import NO_FOLDS, Folds
 from kedro_mlops.contract.sample import some_of
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.evaluation import RowSample
 from kedro_mlops.models.folded import in_order

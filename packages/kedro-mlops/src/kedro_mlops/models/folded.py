@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.contract.folds import Folds
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.task.outputs import Floats, Output
 
 from .package import Model, scores_of

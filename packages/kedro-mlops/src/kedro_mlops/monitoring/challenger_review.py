@@ -10,7 +10,8 @@ import pandas as pd
 from ibis import _
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import timeline_of, within
+from kedro_mlops.contract.dated import within
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import interval_text, metric_name

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.measures.drift_profile import MEASURES, compare
 from kedro_mlops.measures.drift_reference import Profile

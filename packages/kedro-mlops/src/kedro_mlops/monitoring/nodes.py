@@ -19,7 +19,7 @@ from kedro_mlops.contract.key_hashes import by_hashes
 from kedro_mlops.contract.repeated import repeated_keys
 from kedro_mlops.contract.screening_account import ScreeningAccount
 from kedro_mlops.contract.table_diff import differences
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.engine import asked_in_less_memory, in_less_memory, is_spark
 from kedro_mlops.core.errors import ProjectError

@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.artefacts import Interval
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.core.wording import listed, names_in

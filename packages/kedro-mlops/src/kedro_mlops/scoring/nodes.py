@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from kedro_mlops.contract.batches import batches_of
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.contract.timeline import timeline_of
+from kedro_mlops.contract.timelines import timeline_of
 from kedro_mlops.core.names import own
 from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.models.package import ModelPackage
