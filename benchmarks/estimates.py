@@ -9,7 +9,7 @@ from sklearn import datasets
 from sklearn.pipeline import Pipeline
 
 from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.modelling.nodes import fit, fit_loss_estimate
+from kedro_mlops.modelling.fitting import fit, fit_loss_estimate
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import scores_of
 from kedro_mlops.task.outputs import Floats

@@ -20,7 +20,9 @@ from sklearn.model_selection import RandomizedSearchCV
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.core.time_params import AsOf
 from kedro_mlops.measures.metrics import Bootstrap
-from kedro_mlops.modelling.nodes import CodeVersion, Modelling, fit_winner, split_windows
+from kedro_mlops.modelling.fitting import fit_winner
+from kedro_mlops.modelling.nodes import split_windows
+from kedro_mlops.modelling.parameters import CodeVersion, Modelling
 from kedro_mlops.modelling.tuning import tune
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import scores_of

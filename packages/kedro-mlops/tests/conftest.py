@@ -25,6 +25,7 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.runtime.serving_spec import ServingSpec
@@ -56,7 +57,7 @@ def parameters() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def modelling_params(parameters: dict[str, Any]) -> modelling.Modelling:
+def modelling_params(parameters: dict[str, Any]) -> Modelling:
     small = {
         "validation_days": 14,
         "test_days": 14,
@@ -64,7 +65,7 @@ def modelling_params(parameters: dict[str, Any]) -> modelling.Modelling:
         "n_trials": {"logistic_regression": 4},
         "importance": {"n_rows": 300, "n_repeats": 2},
     }
-    return modelling.Modelling(**(parameters["modelling"] | small))
+    return Modelling(**(parameters["modelling"] | small))
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +84,7 @@ def history() -> History:
 
 
 @pytest.fixture(scope="session")
-def windows(
-    history: History, as_of: AsOf, modelling_params: modelling.Modelling
-) -> list[pd.DataFrame]:
+def windows(history: History, as_of: AsOf, modelling_params: Modelling) -> list[pd.DataFrame]:
     """Train, validation and test."""
     return modelling.split_windows(COLUMNS, history.model_input, as_of, modelling_params)
 
@@ -96,7 +95,7 @@ def trained(
     windows: list[pd.DataFrame],
     as_of: AsOf,
     window: Window,
-    modelling_params: modelling.Modelling,
+    modelling_params: Modelling,
     bootstrap: Bootstrap,
     costs: Costs,
 ) -> Trained:
@@ -105,7 +104,7 @@ def trained(
 
 
 @pytest.fixture(scope="session")
-def lives(modelling_params: modelling.Modelling, bootstrap: Bootstrap) -> Callable[[str], Life]:
+def lives(modelling_params: Modelling, bootstrap: Bootstrap) -> Callable[[str], Life]:
     """Asks the example otherwise, once each: pytest keeps only the last of a fixture's values."""
     return cache(partial(live, params=modelling_params, bootstrap=bootstrap, costs=Costs()))
 

@@ -40,7 +40,9 @@ from kedro_mlops.modelling.evaluation import (
     measure_footprint,
     measure_single_features,
 )
-from kedro_mlops.modelling.nodes import Modelling, fit_winner, split_windows
+from kedro_mlops.modelling.fitting import fit_winner
+from kedro_mlops.modelling.nodes import split_windows
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage, scores_of
 from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_challenger

@@ -1,7 +1,7 @@
 import pytest
 
 from kedro_mlops.adoption.learning import LEAST_ROWS, MAX_ROWS, modelling_for
-from kedro_mlops.modelling.nodes import Modelling
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.task.tasks import TASKS
 

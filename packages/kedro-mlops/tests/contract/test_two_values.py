@@ -20,7 +20,8 @@ from kedro_mlops.gate.nodes import Gate, check_candidate, judge
 from kedro_mlops.measures.evaluation import Footprint
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling.evaluation import evaluate_slices, measure_single_features
-from kedro_mlops.modelling.nodes import Modelling, split_windows
+from kedro_mlops.modelling.nodes import split_windows
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.monitoring.nodes import Monitoring
 from kedro_mlops.monitoring.performance import measure_performance

@@ -13,6 +13,8 @@ from example.trained import Trained, model
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.modelling.fitting import fit
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage, content_hash
 from kedro_mlops.prediction_log.contract import PredictionColumns
@@ -99,7 +101,7 @@ class Life:
     logged: Columns
     rows: pd.DataFrame
     windows: list[pd.DataFrame]
-    params: modelling.Modelling
+    params: Modelling
     trained: Trained
 
     @property
@@ -121,7 +123,7 @@ class Life:
         """The candidate, with a model of a family in the place of its own."""
         family = FAMILIES[name]
         found = family.default | hyperparameters
-        estimator = modelling.fit(self.columns, family, found, SEED, *self.windows[:2])
+        estimator = fit(self.columns, family, found, SEED, *self.windows[:2])
         package = replace(self.candidate, estimator=estimator)
         return package.with_record(
             family=name,
@@ -131,7 +133,7 @@ class Life:
         )
 
 
-def live(asked: str, params: modelling.Modelling, **stages: Any) -> Life:
+def live(asked: str, params: Modelling, **stages: Any) -> Life:
     """Through the modelling nodes, from rows to a candidate."""
     columns, logged = (Columns.of(contract) for contract in ASKED[asked])
     rows = observations(N_ROWS, N_DAYS, SEED, columns)

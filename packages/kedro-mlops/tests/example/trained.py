@@ -12,12 +12,14 @@ from kedro_mlops.core.time_params import AsOf, Window
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import evaluation, tuning
 from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.modelling.fitting import Fitted, fit_winner
 from kedro_mlops.modelling.learning_curve import measure_learning_curve
+from kedro_mlops.modelling.parameters import CodeVersion, Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.task.task import Costs
 
-CODE = modelling.CodeVersion(git_commit="0" * 40, lock_hash="1" * 64)
+CODE = CodeVersion(git_commit="0" * 40, lock_hash="1" * 64)
 SCREENING = screened(("Raw", 1200, 7))
 
 
@@ -29,7 +31,7 @@ class Trained:
     trials: pd.DataFrame
     validation_predictions: pd.DataFrame
     predictions: pd.DataFrame
-    fitted: modelling.Fitted
+    fitted: Fitted
     packaged: dict[str, Any]
     candidate: ModelPackage
 
@@ -39,7 +41,7 @@ def model(
     windows: list[pd.DataFrame],
     as_of: AsOf,
     window: Window,
-    modelling_params: modelling.Modelling,
+    modelling_params: Modelling,
     bootstrap: Bootstrap,
     costs: Costs,
     columns: Columns = COLUMNS,
@@ -60,9 +62,7 @@ def model(
         seed,
         CODE,
     )
-    fitted = modelling.fit_winner(
-        columns, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE
-    )
+    fitted = fit_winner(columns, FAMILIES, *windows, recipe, None, modelling_params, seed, CODE)
     rule = modelling.choose_rule(columns, tuned, costs)
     predictions = evaluation.predict_test(columns, fitted, train, validation, test, rule, seed)
     metrics = evaluation.evaluate(columns, predictions, bootstrap)

@@ -11,7 +11,7 @@ from kedro_mlops.gate.behaviour import Behaviour, check_behaviour, read_suite
 from kedro_mlops.gate.nodes import Gate, check_candidate, judge, read_limits
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import evaluation
-from kedro_mlops.modelling.nodes import fit
+from kedro_mlops.modelling.fitting import fit
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage

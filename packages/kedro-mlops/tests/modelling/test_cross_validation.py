@@ -22,7 +22,9 @@ from kedro_mlops.gate.checks import SliceLimits
 from kedro_mlops.gate.nodes import judge
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import evaluation
-from kedro_mlops.modelling.nodes import CrossValidation, Modelling, fit_winner, split_windows
+from kedro_mlops.modelling.fitting import fit_winner
+from kedro_mlops.modelling.nodes import split_windows
+from kedro_mlops.modelling.parameters import CrossValidation, Modelling
 from kedro_mlops.modelling.tuning import tune
 from kedro_mlops.models.families import FAMILIES, Families, Family
 from kedro_mlops.models.folded import Folded, scores_of_rows

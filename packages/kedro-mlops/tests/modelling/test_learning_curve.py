@@ -10,8 +10,8 @@ from example.factories import COLUMNS
 from kedro_mlops.measures.evaluation import RowSample, worth_of_more_rows
 from kedro_mlops.measures.metrics import Scored
 from kedro_mlops.modelling import learning_curve
+from kedro_mlops.modelling.fitting import fit
 from kedro_mlops.modelling.learning_curve import measure_learning_curve
-from kedro_mlops.modelling.nodes import fit
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import scores_of
 from kedro_mlops.reporting import charts

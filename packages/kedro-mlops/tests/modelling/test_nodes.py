@@ -13,16 +13,15 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.json_records import hash_rows
 from kedro_mlops.core.time_params import AsOf
-from kedro_mlops.modelling import nodes
+from kedro_mlops.modelling import fitting
+from kedro_mlops.modelling.fitting import fit, fit_winner
 from kedro_mlops.modelling.nodes import (
-    Modelling,
     choose_rule,
-    fit,
-    fit_winner,
     package_candidate,
     profile_reference,
     split_windows,
 )
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import Unloadable, content_hash, dump_estimator, scores_of
 from kedro_mlops.task.record import DecisionRule
@@ -124,13 +123,13 @@ def test_the_measured_model_has_not_learned_from_the_test_window(
 @pytest.fixture
 def fits(monkeypatch):
     """The number of rows of each fit, as they are made."""
-    made, once = [], nodes.fit
+    made, once = [], fitting.fit
 
     def counted(contract, family, hyperparameters, seed, *windows):
         made.append(sum(map(len, windows)))
         return once(contract, family, hyperparameters, seed, *windows)
 
-    monkeypatch.setattr(nodes, "fit", counted)
+    monkeypatch.setattr(fitting, "fit", counted)
     return made
 
 

@@ -18,7 +18,9 @@ from kedro_mlops.core.time_params import AsOf
 from kedro_mlops.measures.metrics import Scored
 from kedro_mlops.modelling import search as searching
 from kedro_mlops.modelling.evaluation import evaluate, predict_test
-from kedro_mlops.modelling.nodes import Modelling, count_rows, fit, fit_winner, split_windows
+from kedro_mlops.modelling.fitting import fit, fit_winner
+from kedro_mlops.modelling.nodes import count_rows, split_windows
+from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.modelling.tuning import tune
 from kedro_mlops.models.families import FAMILIES, MANY_COEFFICIENTS
 

@@ -15,6 +15,8 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.modelling import evaluation, tuning
 from kedro_mlops.modelling import nodes as modelling
+from kedro_mlops.modelling.fitting import Fitted, fit_winner
+from kedro_mlops.modelling.parameters import CodeVersion
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.metadata import LOSS_ESTIMATE
@@ -263,10 +265,10 @@ class Below:
 
 
 def test_the_same_rows_are_fitted_once(life: Life) -> None:
-    code = modelling.CodeVersion(git_commit="c0ffee", lock_hash="10c4")
+    code = CodeVersion(git_commit="c0ffee", lock_hash="10c4")
 
-    def fitted(known: ModelPackage | None) -> modelling.Fitted:
-        return modelling.fit_winner(
+    def fitted(known: ModelPackage | None) -> Fitted:
+        return fit_winner(
             life.columns, FAMILIES, *life.windows, life.trained.recipe, known, life.params, SEED,
             code,
         )  # fmt: skip

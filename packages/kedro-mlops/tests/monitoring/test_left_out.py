@@ -15,7 +15,8 @@ from kedro_mlops.export.serving_form import export
 from kedro_mlops.framework.summary import summarise
 from kedro_mlops.gate.behaviour import Behaviour, check_behaviour
 from kedro_mlops.gate.checks import leakage_checks
-from kedro_mlops.modelling import evaluation, nodes
+from kedro_mlops.modelling import evaluation
+from kedro_mlops.modelling.fitting import fit
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage, scores_of
 from kedro_mlops.models.preprocessing import informative, left_out
@@ -129,7 +130,7 @@ def test_every_family_is_fitted_without_it_and_answers_whatever_comes(family, ch
     rows = windows[0].head(600)
     dead = rows.assign(**change).astype(rows.dtypes)
 
-    fitted = nodes.fit(COLUMNS, FAMILIES[family], FAMILIES[family].default, 0, dead)
+    fitted = fit(COLUMNS, FAMILIES[family], FAMILIES[family].default, 0, dead)
 
     alive, gone = (scores_of(COLUMNS.task.output(), fitted, given[X]) for given in (rows, dead))
     assert np.isfinite(alive).all()

@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_in
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
-from kedro_mlops.modelling.nodes import fit
+from kedro_mlops.modelling.fitting import fit
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.monitoring.nodes import ingest
 from kedro_mlops.prediction_log.datasets import ServedPredictionsDataset, read_log

@@ -13,7 +13,7 @@ from example.undated import LOANS, LOGGED_LOANS, UNEMPLOYMENT, loans
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset
-from kedro_mlops.modelling.nodes import fit
+from kedro_mlops.modelling.fitting import fit
 from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving.problem_details import ARROW, JSON

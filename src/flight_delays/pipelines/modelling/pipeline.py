@@ -13,11 +13,11 @@ from kedro_mlops.modelling.evaluation import (
     measure_single_features,
     predict_test,
 )
+from kedro_mlops.modelling.fitting import fit_winner
 from kedro_mlops.modelling.learning_curve import measure_learning_curve
 from kedro_mlops.modelling.nodes import (
     choose_rule,
     count_rows,
-    fit_winner,
     package_candidate,
     profile_reference,
     split_windows,

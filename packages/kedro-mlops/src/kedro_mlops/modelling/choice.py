@@ -10,7 +10,7 @@ from kedro_mlops.core.wording import interval_text, metric_name
 from kedro_mlops.measures.metrics import Bootstrap, Scored, paired_difference
 from kedro_mlops.models.families import Families
 
-from .nodes import Modelling
+from .parameters import Modelling
 from .search import Trial
 
 

@@ -48,7 +48,8 @@ from kedro_mlops.task.outputs import Floats
 from kedro_mlops.task.record import DecisionRule
 from kedro_mlops.task.task import Costs
 
-from .nodes import Fitted, Modelling
+from .fitting import Fitted
+from .parameters import Modelling
 from .parts import Part, alike, by_parts, folds_of, parts_by
 
 TREE = "shallow_tree"

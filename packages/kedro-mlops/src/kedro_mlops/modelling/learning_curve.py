@@ -19,7 +19,8 @@ from kedro_mlops.models.families import Families, Hyperparameters
 from kedro_mlops.models.package import scores_of
 from kedro_mlops.task.outputs import Floats
 
-from .nodes import Fitted, Modelling, fit
+from .fitting import Fitted, fit
+from .parameters import Modelling
 from .parts import Part, alike, by_parts, parts_by
 
 logger = logging.getLogger(__name__)

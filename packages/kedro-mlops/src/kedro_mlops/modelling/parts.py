@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,7 @@ from kedro_mlops.measures.evaluation import RowSample
 from kedro_mlops.models.folded import in_order
 from kedro_mlops.task.outputs import Floats
 
-if TYPE_CHECKING:
-    from .nodes import CrossValidation
+from .parameters import CrossValidation
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def folds_of(
     train: pd.DataFrame,
     validation: pd.DataFrame,
     test: pd.DataFrame,
-    params: "CrossValidation | None",
+    params: CrossValidation | None,
 ) -> Folds | None:
     """The folds of the test rows, if there are none to validate."""
     if params is None or not validation.empty:

@@ -19,7 +19,8 @@ from kedro_mlops.models.package import scores_of
 from kedro_mlops.runtime.serving_spec import hash_of
 from kedro_mlops.task.task import Task
 
-from .nodes import Modelling, fit
+from .fitting import fit
+from .parameters import Modelling
 from .parts import Part
 
 logger = logging.getLogger(__name__)

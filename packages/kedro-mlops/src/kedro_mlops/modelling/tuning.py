@@ -21,7 +21,7 @@ from kedro_mlops.models.families import Families, Hyperparameters
 from kedro_mlops.runtime.serving_spec import hash_of
 
 from .choice import choose
-from .nodes import CodeVersion, Modelling
+from .parameters import CodeVersion, Modelling
 from .parts import folds_of, parts_to_tune
 from .search import ALL_MADE, Search, Trial
 
