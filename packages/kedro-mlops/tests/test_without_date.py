@@ -47,16 +47,13 @@ from kedro_mlops.models.families import FAMILIES
 from kedro_mlops.models.package import ModelPackage, scores_of
 from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_challenger
 from kedro_mlops.monitoring.drift import measure_drift
-from kedro_mlops.monitoring.nodes import (
-    Monitoring,
-    count_new_labels,
-    measure_quality,
-    measure_skew,
-    take_predictions,
-)
+from kedro_mlops.monitoring.labels import count_new_labels
+from kedro_mlops.monitoring.nodes import measure_quality, take_predictions
+from kedro_mlops.monitoring.parameters import Monitoring
 from kedro_mlops.monitoring.performance import measure_performance, measure_windows
 from kedro_mlops.monitoring.prometheus_text import expose
 from kedro_mlops.monitoring.report import draw_monitoring, render_report
+from kedro_mlops.monitoring.skew import measure_skew
 from kedro_mlops.monitoring.triggers import Retraining, decide
 from kedro_mlops.replay import driver
 from kedro_mlops.task.task import Costs

@@ -44,7 +44,8 @@ from kedro_mlops.documentation.nodes import ModelCard, render_card, render_dicti
 from kedro_mlops.modelling.evaluation import evaluate_slices
 from kedro_mlops.modelling.nodes import profile_reference
 from kedro_mlops.monitoring.drift import measure_drift
-from kedro_mlops.monitoring.nodes import DISTANCES, Drift, Monitoring, measure_skew
+from kedro_mlops.monitoring.parameters import DISTANCES, Drift, Monitoring
+from kedro_mlops.monitoring.skew import measure_skew
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.contract.splits import Splits

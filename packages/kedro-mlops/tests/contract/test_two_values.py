@@ -23,7 +23,7 @@ from kedro_mlops.modelling.evaluation import evaluate_slices, measure_single_fea
 from kedro_mlops.modelling.nodes import split_windows
 from kedro_mlops.modelling.parameters import Modelling
 from kedro_mlops.models.decision import Decision
-from kedro_mlops.monitoring.nodes import Monitoring
+from kedro_mlops.monitoring.parameters import Monitoring
 from kedro_mlops.monitoring.performance import measure_performance
 from kedro_mlops.task.task import Costs
 

@@ -7,16 +7,12 @@ from kedro_mlops.framework.pipelines import named_pipeline
 from kedro_mlops.monitoring.alerts import raise_alerts
 from kedro_mlops.monitoring.challenger_review import judge_challenger
 from kedro_mlops.monitoring.drift import measure_drift
-from kedro_mlops.monitoring.nodes import (
-    count_new_labels,
-    ingest,
-    measure_quality,
-    measure_skew,
-    take_predictions,
-)
+from kedro_mlops.monitoring.labels import count_new_labels
+from kedro_mlops.monitoring.nodes import ingest, measure_quality, take_predictions
 from kedro_mlops.monitoring.performance import measure_performance, measure_windows
 from kedro_mlops.monitoring.prometheus_text import expose
 from kedro_mlops.monitoring.report import draw_monitoring, render_report
+from kedro_mlops.monitoring.skew import measure_skew
 from kedro_mlops.monitoring.triggers import decide, record
 
 MOMENTS = ["params:as_of", "params:horizon"]

@@ -5,7 +5,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from kedro_mlops.monitoring.nodes import join_labels
+from kedro_mlops.monitoring.labels import join_labels
 from kedro_mlops.scoring.nodes import score
 
 

@@ -16,7 +16,8 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Performance, Quality
-from kedro_mlops.monitoring.nodes import Monitoring, measure_quality
+from kedro_mlops.monitoring.nodes import measure_quality
+from kedro_mlops.monitoring.parameters import Monitoring
 from kedro_mlops.monitoring.performance import measure_performance
 from kedro_mlops.monitoring.triggers import Retraining
 

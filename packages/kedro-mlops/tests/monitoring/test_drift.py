@@ -15,7 +15,7 @@ from kedro_mlops.measures.drift_profile import profile
 from kedro_mlops.measures.drift_reference import Reference
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.drift import DRIFT_COLUMNS, measure_drift
-from kedro_mlops.monitoring.nodes import DISTANCES, Monitoring
+from kedro_mlops.monitoring.parameters import DISTANCES, Monitoring
 from kedro_mlops.task.task import Calibration
 
 TIME = Columns.of(Observation).event_time

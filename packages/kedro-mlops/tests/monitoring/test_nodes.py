@@ -23,17 +23,13 @@ from kedro_mlops.core import engine
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.time_params import AsOf, Horizon, Window
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.monitoring import nodes
+from kedro_mlops.monitoring import labels as joining
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Quality, Skew
-from kedro_mlops.monitoring.nodes import (
-    Drift,
-    Monitoring,
-    count_new_labels,
-    measure_quality,
-    measure_skew,
-    take_predictions,
-)
+from kedro_mlops.monitoring.labels import count_new_labels
+from kedro_mlops.monitoring.nodes import measure_quality, take_predictions
+from kedro_mlops.monitoring.parameters import Drift, Monitoring
+from kedro_mlops.monitoring.skew import measure_skew
 
 COLUMNS, INPUTS = Columns.of(Observation), Columns.of(Inputs)
 Y = COLUMNS.label
@@ -586,7 +582,7 @@ def test_keys_that_the_contract_check_has_asked_are_not_asked_again(
     expected, counted = joined_rows(COLUMNS, predicted, labels, as_of, horizon)
 
     ContractValidator("example.contracts.Observation").validate(model_input)
-    monkeypatch.setattr(nodes, "repeated_keys", None)
+    monkeypatch.setattr(joining, "repeated_keys", None)
     labelled, account = joined_rows(*asked)
 
     assert account == counted

@@ -17,7 +17,7 @@ from kedro_mlops.core.wording import metric_name
 from kedro_mlops.documentation.nodes import ModelCard, render_card
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.monitoring.challenger_review import ChallengerReview
-from kedro_mlops.monitoring.nodes import Monitoring
+from kedro_mlops.monitoring.parameters import Monitoring
 from kedro_mlops.monitoring.triggers import Retraining
 from kedro_mlops.task.metrics import NO_MORE
 from kedro_mlops.task.record import DecisionRule

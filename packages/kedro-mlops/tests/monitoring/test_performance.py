@@ -13,7 +13,7 @@ from kedro_mlops.core.time_params import AsOf, Horizon
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.findings import Performance
-from kedro_mlops.monitoring.nodes import Monitoring
+from kedro_mlops.monitoring.parameters import Monitoring
 from kedro_mlops.monitoring.performance import WINDOW_COLUMNS, measure_performance, measure_windows
 from kedro_mlops.task.task import Calibration
 

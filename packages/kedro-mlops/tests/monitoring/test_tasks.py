@@ -20,7 +20,9 @@ from kedro_mlops.monitoring.challenger_review import ChallengerReview, judge_cha
 from kedro_mlops.monitoring.decisions import RetrainDecision
 from kedro_mlops.monitoring.drift import measure_drift
 from kedro_mlops.monitoring.findings import Performance, Quality
-from kedro_mlops.monitoring.nodes import Monitoring, count_new_labels, measure_quality
+from kedro_mlops.monitoring.labels import count_new_labels
+from kedro_mlops.monitoring.nodes import measure_quality
+from kedro_mlops.monitoring.parameters import Monitoring
 from kedro_mlops.monitoring.performance import measure_performance, measure_windows
 from kedro_mlops.monitoring.prometheus_text import expose
 from kedro_mlops.monitoring.report import draw_monitoring, render_report

@@ -28,7 +28,8 @@ from kedro_mlops.task.metrics import Metrics
 from kedro_mlops.task.task import Costs
 
 from .decisions import ChallengerDecision, Figures
-from .nodes import CHAMPION, find, known_labels
+from .labels import known_labels
+from .skew import CHAMPION, find
 
 SHADOW = "shadow"
 READ = ["prediction_id", "predicted_at", "model_version", "variant"]

@@ -16,7 +16,7 @@ from kedro_mlops.measures.grids import Grid
 from kedro_mlops.measures.tally import Tally, tally_windows
 from kedro_mlops.models.package import ModelPackage
 
-from .nodes import DISTANCES, Drift, Monitoring
+from .parameters import DISTANCES, Drift, Monitoring
 
 # of p-values, which may be 0
 SMALLEST = 1e-300

@@ -17,7 +17,7 @@ from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.task.metrics import NO_MORE, Metrics
 
 from .findings import Performance, Watched
-from .nodes import Monitoring
+from .parameters import Monitoring
 
 WINDOW_COLUMNS = [
     "model_version", "window_start", "window_end", "n_predictions", "n_labelled",
