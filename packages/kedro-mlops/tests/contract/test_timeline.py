@@ -319,6 +319,8 @@ def test_no_group_is_in_two_folds_also_when_it_has_come_to_have_another_class(n_
 def test_by_time_nothing_is_learned_from_the_future_of_a_fold(n_rows, n_days, n_folds, seed):
     contract, timeline = COLUMNS, Dated(COLUMNS)
     rows = labelled(contract, observations(n_rows, n_days, seed)).dropna(subset=[contract.label])
+    # some labels are known before the event
+    rows.loc[rows.index % 3 == 0, contract.label_time] -= pd.Timedelta(days=n_days / 2)
 
     folds = timeline.folds(rows, n_folds)
 
@@ -333,6 +335,30 @@ def test_by_time_nothing_is_learned_from_the_future_of_a_fold(n_rows, n_days, n_
         assert known[contract.label].nunique() == 2
         assert known[contract.label_time].max() < days[numbers == fold].min()
         assert known[contract.event_time].max() < days[numbers >= fold].min()
+
+
+def test_a_label_that_is_known_before_its_event_is_of_one_window_and_of_no_future():
+    contract, timeline = COLUMNS, Dated(COLUMNS)
+    rows = observations(6)
+    rows[contract.event_time] = pd.to_datetime(
+        ["2024-01-05", "2024-04-29", "2024-04-30", "2024-05-01", "2024-05-20", "2024-04-30"]
+    )
+    rows[contract.label_time] = pd.to_datetime(
+        ["2024-01-01", "2024-01-01", "2024-01-01", "2024-04-20", "2024-01-01", "2024-05-02"]
+    )
+    table = ibis.memtable(rows)
+    days = rows[contract.event_time]
+
+    sides = timeline.split(table, AS_OF, SPLITS, 0)
+
+    found = [side.rows.to_pandas()[contract.event_time].tolist() for side in sides.values()]
+    assert found == [[days[0]], [days[1]], [days[2]]]
+    assert timeline.n_labelled(table, AS_OF, SPLITS) == dict.fromkeys(SIDES[:3], 1)
+    assert timeline.n_learned(table, AS_OF, SPLITS) == 3
+    for learned in (timeline.learned, timeline.known):
+        assert set(learned(table, AS_OF, SPLITS, 0).to_pandas()[contract.event_time]) == {*days[:3]}
+    # what can be learned from only since then
+    assert timeline.n_new(table, AS_OF.moment, AS_OF.after(7)) == 2
 
 
 KEY = column("Key", key=True)

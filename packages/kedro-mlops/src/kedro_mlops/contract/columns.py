@@ -168,7 +168,8 @@ def column(
         coverage: Of such a label: the share of the predicted intervals that are to hold it, 0.9
             unless another is said.
         unit: Of such a label, for people.
-        label_time: The moment from which the label is known.
+        label_time: The moment from which the label is known. It may be before the event, as of what
+            was cancelled; the row is learned from when both are past.
         feature: An input of the model.
         by_target: Of a feature of many categories: a model is given what the rows of each are
             labelled on average, instead of a code or an indicator.

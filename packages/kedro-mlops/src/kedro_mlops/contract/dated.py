@@ -41,9 +41,9 @@ class Dated(Timeline):
     def split(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> dict[str, Side]:
         """By windows of time.
 
-        A row belongs to a window only if its label was known when the window ended, so that
-        training never sees a label that was not there yet. Of many rows every window has its share,
-        but at least a tenth of those that may be taken.
+        A row belongs to the window of its event, and only if its label was known when that ended,
+        so that training never sees a label that was not there yet. Of many rows every window has
+        its share, but at least a tenth of those that may be taken.
         """
         windows = self._windows(table, as_of, splits)
         most, n_labelled = splits.max_rows, self.n_labelled(table, as_of, splits)
@@ -67,6 +67,14 @@ class Dated(Timeline):
         """Counted."""
         learned = self._between(table, pd.Timestamp.min, as_of.moment)
         return int(learned.count().to_pyarrow().as_py())
+
+    def n_new(self, table: ir.Table, since: datetime, until: datetime) -> int:
+        """Counted."""
+        known = self._known(table, pd.Timestamp(until))
+        label_time, moment = known[self.contract.label_time], known[self.moment]
+        later = (label_time >= ibis.literal(since)) | (moment >= ibis.literal(since))
+        new = known.filter(later, known[self.contract.label].notnull())
+        return int(new.count().to_pyarrow().as_py())
 
     def _windows(
         self, table: ir.Table, as_of: AsOf, splits: Splits
@@ -92,11 +100,11 @@ class Dated(Timeline):
         return rows.order_by(list(dict.fromkeys([self.moment, *self.contract.keys])))
 
     def known(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
-        """Those whose label was known."""
+        """Those of events before the as-of moment whose label was known."""
         return self._known(table, as_of.moment)
 
     def learned(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
-        """Those whose label was known."""
+        """Those of events before the as-of moment whose label was known."""
         return self._between(table, pd.Timestamp.min, as_of.moment)
 
     def marks(self, rows: pd.DataFrame) -> NDArray[np.str_]:
@@ -115,15 +123,18 @@ class Dated(Timeline):
         return Folds(starts, np.arange(len(starts)))
 
     def before(self, rows: pd.DataFrame, folds: Folds, fold: int) -> NDArray[np.bool_]:
-        """Those whose label was known when the fold began."""
+        """Those that were known when the fold began."""
         return self._known_by(rows, folds.starts[fold])
 
     def _known_by(self, rows: pd.DataFrame, day: str) -> NDArray[np.bool_]:
-        known = rows[self.contract.label_time]
-        return (known < pd.Timestamp(day, tz=known.dt.tz)).to_numpy()
+        times = [rows[name] for name in (self.contract.label_time, self.moment)]
+        before = [(each < pd.Timestamp(day, tz=each.dt.tz)).to_numpy() for each in times]
+        return np.logical_and(*before)
 
     def _known(self, table: ir.Table, end: pd.Timestamp) -> ir.Table:
-        return table.filter(table[self.contract.label_time] < ibis.literal(end))
+        """The rows that are known by then: a label may be there before the event, a row may not."""
+        label_time, moment = table[self.contract.label_time], table[self.moment]
+        return table.filter(label_time < ibis.literal(end), moment < ibis.literal(end))
 
     def record(
         self, train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame

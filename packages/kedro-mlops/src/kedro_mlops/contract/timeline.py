@@ -59,6 +59,10 @@ class Timeline(ABC):
         """How many rows ``learned`` has, before any are drawn."""
 
     @abstractmethod
+    def n_new(self, table: ir.Table, since: datetime, until: datetime) -> int:
+        """How many labelled rows came to be known between two moments; 0 if nobody knows when."""
+
+    @abstractmethod
     def in_order(self, rows: ir.Table) -> ir.Table:
         """Rows in their order."""
 

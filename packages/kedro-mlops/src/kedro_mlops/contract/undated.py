@@ -68,6 +68,10 @@ class Undated(Timeline):
         """By their share."""
         return sum(self.n_labelled(table, as_of, splits).values())
 
+    def n_new(self, table: ir.Table, since: datetime, until: datetime) -> int:
+        """Nobody knows when any came."""
+        return 0
+
     def known(self, table: ir.Table, as_of: AsOf, splits: Splits, seed: int) -> ir.Table:
         """Those that are not set aside."""
         shared = self._shared(table, splits, seed)

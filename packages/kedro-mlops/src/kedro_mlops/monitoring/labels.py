@@ -133,12 +133,6 @@ def _account(
 def count_new_labels(
     contract: Columns, model_input: ir.Table, champion: ModelPackage, as_of: AsOf, horizon: Horizon
 ) -> int:
-    """Labels that became known since the champion was trained; 0 if nobody knows when they did."""
-    if not contract.has_time:
-        return 0
-    label_time, now = model_input[contract.label_time], ibis.literal(as_of.after(horizon.days))
-    since = ibis.literal(pd.Timestamp(champion.metadata.trained_until))
-    new = model_input.filter(
-        label_time >= since, label_time < now, model_input[contract.label].notnull()
-    )
-    return int(new.count().to_pyarrow().as_py())
+    """Labels that could be learned from only since then; 0 if nobody knows when they came."""
+    since = pd.Timestamp(champion.metadata.trained_until)
+    return timeline_of(contract).n_new(model_input, since, as_of.after(horizon.days))
