@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uv
 
-from kedro_mlops.adoption.marks import declared_parts, replace_marked
+from kedro_mlops.adoption.marks import declared_parts, files_in_git, replace_marked
 from kedro_mlops.adoption.writing import BESIDE, CONF, HOUSE
 
 HERE = Path(__file__).parent
@@ -55,7 +55,8 @@ def gather(root: Path) -> Contents:
     """The files that git has of a repository, as a new project has them."""
     parts = declared_parts(root)
     dropped = parts.pop("template")
-    files = {path: root / path for path in _tracked(root) if not _is_in(path, dropped)}
+    tracked = files_in_git(root, "--cached", "--others", "--exclude-standard")
+    files = {path: root / path for path in tracked if not _is_in(path, dropped)}
     files |= _below(HERE / "project")
     empty = _below(HERE / "empty")
     texts = {path: file.read_text() for path, file in files.items()}
@@ -90,12 +91,6 @@ def render(text: str, place: Callable[[str, str], str], literal: Callable[[str],
 def escape(text: str) -> str:
     """What Jinja makes that text of; it knows no other beginnings."""
     return re.sub(r"\{[{%#]", lambda found: f"{{{{ '{found[0]}' }}}}", text)
-
-
-def _tracked(root: Path) -> list[str]:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    return [path for path in done.stdout.splitlines() if (root / path).is_file()]
 
 
 def _is_in(path: str, folders: list[str]) -> bool:

@@ -33,9 +33,9 @@ def root(pytestconfig):
 
 @pytest.fixture(scope="module")
 def tracked(root):
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    return set(listed.stdout.splitlines())
+    return set(listed.stdout.split("\0"))
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,21 @@ def test_what_is_about_the_example_goes_and_all_else_stays(template: Path) -> No
     assert "About notebooks." in files["README.md"]
 
 
+def test_files_that_are_no_text_or_have_odd_names_are_taken_as_they_are(template: Path) -> None:
+    for name in ("docs/logo.png", 'données/ein "Name".parquet'):
+        (template / name).parent.mkdir()
+        (template / name).write_bytes(b"PAR1\x89\xff\x00# if example\n")
+    odd = 'pages/größe "und" mehr.md'
+    (template / odd).parent.mkdir()
+    (template / odd).write_text(PAGE, newline="\r\n")
+    subprocess.run(["git", "add", "-A"], cwd=template, check=True)
+
+    files, _ = without_example(template)
+
+    assert files.keys() == {"pyproject.toml", "README.md", "contracts.py", odd}
+    assert files[odd] == files["README.md"]
+
+
 def test_the_lock_has_no_more_than_is_needed_and_is_as_uv_would_write_it(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ In files that stay, lines are marked: between ``# if example`` and ``# end``, or
 ``<!-- if example -->`` and ``<!-- end -->``.
 """
 
+import os
 import re
 import subprocess
 import tomllib
@@ -62,7 +63,7 @@ def without_example(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     parts = declared_parts(folder)
     declared = [path for part in OF_A_TEMPLATE for path in parts.get(part, [])]
     gone = tuple(path for path in declared if (folder / path).exists())
-    staying = [path for path in _tracked(folder) if not _is_of(path, gone)]
+    staying = [path for path in files_in_git(folder) if not _is_of(path, gone)]
     files = _unmarked(folder, staying) | _instead(folder)
     if PYPROJECT in files and LOCK in staying:
         before = (folder / PYPROJECT).read_text()
@@ -91,17 +92,22 @@ def _unmarked(folder: Path, paths: list[str]) -> dict[str, str]:
     """The files that have something marked in them, without it."""
     found = {}
     for path in paths:
-        text = (folder / path).read_text()
+        try:
+            text = (folder / path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:  # a picture, a table: nothing is marked in what is no text
+            continue
         left = replace_marked(text, lambda part, _: "" if part in OF_A_TEMPLATE else None)
         if left != text:
             found[path] = left
     return found
 
 
-def _tracked(folder: Path) -> list[str]:
-    command = ["git", "ls-files"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-    return [path for path in done.stdout.splitlines() if (folder / path).is_file()]
+def files_in_git(folder: Path, *options: str) -> list[str]:
+    """The files that git lists in a folder, those that it tracks if no options say otherwise."""
+    command = ["git", "ls-files", "-z", *options]  # without -z, odd names are in quotes
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)  # noqa: S603
+    paths = os.fsdecode(done.stdout).split("\0")
+    return [path for path in paths if (folder / path).is_file()]
 
 
 def _is_of(path: str, gone: tuple[str, ...]) -> bool:
