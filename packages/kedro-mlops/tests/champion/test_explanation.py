@@ -243,7 +243,7 @@ def command(monkeypatch):
 
     def run(one, *ids):
         @contextlib.contextmanager
-        def opened(env, told):
+        def opened(env, params, told):
             assert {"prediction_log", "served_predictions"} <= set(told)
             parameters = {"parameters": {"release": {"tolerance": TOLERANCE}}}
             yield SimpleNamespace(config_loader=parameters), one.catalog

@@ -79,6 +79,15 @@ def test_a_run_where_another_is_at_work_is_refused_and_makes_nothing(
     assert made == ["elsewhere"]
 
 
+def test_who_promotes_is_at_work_where_the_runs_are(warm: Run, tmp_path: Path) -> None:
+    winner = ("kedro", "champion", "promote", "--winner", "--params", f"globals.data={tmp_path}")
+
+    with alone_in(tmp_path):
+        status, said = warm(*winner)
+
+    assert (status, said.count("Another run is at work")) == (1, 1)
+
+
 def test_a_run_that_waits_is_done_after_the_other(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:

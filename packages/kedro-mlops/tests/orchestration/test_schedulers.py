@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from databricks.bundles.jobs import Job
+from example.schedules import documents, plan
 from hera.workflows import models
 
 from kedro_mlops.core.errors import ProjectError
@@ -30,38 +31,10 @@ from kedro_mlops.orchestration import (
 from kedro_mlops.orchestration import (
     json as as_json,
 )
-from kedro_mlops.orchestration.loop import Loop, retraining, typed, watching
+from kedro_mlops.orchestration.loop import typed
 from kedro_mlops.orchestration.plan import Plan
 
 KUBERNETES = "1.34"
-WAITS_FOR = {
-    "preparing": (),
-    "modelling": ("preparing",),
-    "release": ("modelling",),
-    "scoring": ("preparing", "release"),
-    "monitoring": ("scoring",),
-}
-LOOP = Loop(
-    WAITS_FOR, ("preparing", "scoring", "monitoring"), ("preparing", "modelling", "release")
-)
-
-
-def plan(day: str = "today", image: str | None = "registry.example.org/pipelines:1") -> Plan:
-    return Plan(
-        name="the-model",
-        folder=Path("/home/a person/100%"),
-        kedro=Path("/home/a person/100%/.venv/bin/kedro"),
-        data="data",
-        prediction_log="data/07_model_output/prediction_log",
-        own="conf/sample/own",
-        image=image,
-        retrain=retraining(LOOP, "0 6 * * 1-5", "sample", day),
-        watch=watching(LOOP, "*/30 * * * *", "sample"),
-    )
-
-
-def documents(files: dict[str, str]) -> list[dict[str, Any]]:
-    return [found for text in files.values() for found in yaml.safe_load_all(text)]
 
 
 # systemd

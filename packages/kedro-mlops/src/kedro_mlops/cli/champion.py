@@ -18,6 +18,8 @@ from kedro_mlops.framework.session import catalog_of, data_folder, log_folder, w
 from kedro_mlops.prediction_log.files import Answered, last_answer
 from kedro_mlops.serving.followers import Following, followers
 
+from .params import Params, params_option
+
 if TYPE_CHECKING:
     from kedro_mlops.champion.history import Catalog, Saved
 
@@ -35,16 +37,16 @@ def champion() -> None:
 
 
 def _command(function: Callable[..., None]) -> click.Command:
-    """One of the group, of an environment."""
-    return champion.command()(env_option(explained(function)))
+    """One of the group, of an environment, and of artefacts wherever a run has put them."""
+    return params_option(champion.command()(env_option(explained(function))))
 
 
 @_command
-def show(env: str | None) -> None:
+def show(env: str | None, params: Params) -> None:
     """Say which model serves, since when, on whose decision, and how good it is."""
     from kedro_mlops.champion import history, releases, texts
 
-    with _opened(env) as (context, catalog):
+    with _opened(env, params) as (context, catalog):
         current, last = history.champions(catalog)[0], _last_answer(context)
         following = followers(log_folder(context))
     releases.bring_release(current)
@@ -53,30 +55,30 @@ def show(env: str | None) -> None:
 
 
 @_command
-def release(env: str | None) -> None:
+def release(env: str | None, params: Params) -> None:
     """Say which Bento the champion is, and nothing else; for other commands to take."""
     from kedro_mlops.champion import releases
 
-    with _opened(env) as (_, catalog):
+    with _opened(env, params) as (_, catalog):
         click.echo(releases.release_of(catalog))
 
 
 @_command
-def history(env: str | None) -> None:
+def history(env: str | None, params: Params) -> None:
     """List the champions there have been, newest first, and what awaits approval."""
     from kedro_mlops.champion import history, texts
 
-    with _opened(env) as (_, catalog):
+    with _opened(env, params) as (_, catalog):
         saved, awaiting = history.past_champions(catalog), history.awaiting(catalog)
     click.echo(texts.list_history(saved, awaiting, env))
 
 
 @_command
-def candidates(env: str | None) -> None:
+def candidates(env: str | None, params: Params) -> None:
     """List the candidates there have been, newest first: how good, and what the gate said."""
     from kedro_mlops.champion import history, texts
 
-    with _opened(env) as (_, catalog):
+    with _opened(env, params) as (_, catalog):
         saved, verdicts = history.candidates(catalog), history.verdicts(catalog)
         champion = history.current_champion(catalog)
     click.echo(texts.list_candidates(saved, verdicts, champion))
@@ -86,7 +88,7 @@ def candidates(env: str | None) -> None:
 @click.argument("version", required=False)
 @click.option("--reason", help="Why; it is kept with the decision.")
 @wait_option
-def rollback(version: str | None, reason: str | None, env: str | None) -> None:
+def rollback(version: str | None, reason: str | None, env: str | None, params: Params) -> None:
     """Return to the champion before, or to VERSION.
 
     The model that is left is promoted again only by a person.
@@ -94,7 +96,7 @@ def rollback(version: str | None, reason: str | None, env: str | None) -> None:
     from kedro_mlops.champion import moves
 
     start = time.perf_counter()
-    with _opened(env, "release", "documentation") as (context, catalog):
+    with _opened(env, params, "release", "documentation") as (context, catalog):
         alone = alone_in(*workplace(context))
         returned = moves.roll_back(catalog, version, reason, alone)
         _tell_move(context, returned, start, env)
@@ -118,6 +120,7 @@ def promote(
     source: str | None,
     approved_by: str | None,
     env: str | None,
+    params: Params,
 ) -> None:
     """Make VERSION the champion, whatever the gate said, once its release is built and proven.
 
@@ -127,13 +130,13 @@ def promote(
     from kedro_mlops.champion import moves
 
     if source and reason and not winner:
-        _promote_from(source, version, reason, approved_by, env)
+        _promote_from(source, version, reason, approved_by, env, params)
         return
     if source or approved_by or winner == bool(version or reason) or bool(version) != bool(reason):
         raise click.UsageError("Say VERSION and --reason, --from and --reason, or only --winner.")
     start = time.perf_counter()
     pipelines = "release", "documentation"
-    with _opened(env, *pipelines) as (context, catalog), alone_in(*workplace(context)):
+    with _opened(env, params, *pipelines) as (context, catalog), alone_in(*workplace(context)):
         if version and reason:
             promoted = moves.promote(catalog, version, reason)
         elif (won := moves.promote_winner(catalog)) is not None:
@@ -145,16 +148,21 @@ def promote(
 
 
 def _promote_from(
-    source: str, version: str | None, reason: str, approved_by: str | None, env: str | None
+    source: str,
+    version: str | None,
+    reason: str,
+    approved_by: str | None,
+    env: str | None,
+    params: Params,
 ) -> None:
     from kedro_mlops.champion.comparison import Limits
     from kedro_mlops.champion.promotion import Approval, Environment, alone_in_both, promote_from
     from kedro_mlops.measures.metrics import Bootstrap
 
     start = time.perf_counter()
-    with _opened(source) as (context, catalog):
+    with _opened(source, {}) as (context, catalog):
         there = Environment(source, catalog, *workplace(context))
-    with _opened(env, "documentation") as (context, catalog):
+    with _opened(env, params, "documentation") as (context, catalog):
         here = Environment(env or DEFAULT_ENV, catalog, *workplace(context))
         told = context.config_loader["parameters"]
         gate = told["gate"]
@@ -167,12 +175,12 @@ def _promote_from(
 
 @_command
 @version_argument
-def reproduce(version: str, env: str | None) -> None:
+def reproduce(version: str, env: str | None, params: Params) -> None:
     """Train VERSION again from its record, and compare; exit with 1 if the model differs."""
     from kedro_mlops.champion import history, reproduction, texts
 
     start = time.perf_counter()
-    with _opened(env) as (context, catalog):
+    with _opened(env, params) as (context, catalog):
         recorded = history.find(version, history.models(catalog)).package().metadata
         data = data_folder(context)
         code = context.config_loader["parameters"]["code_version"]
@@ -186,7 +194,7 @@ def reproduce(version: str, env: str | None) -> None:
 
 @_command
 @click.argument("prediction_ids", nargs=-1, required=True)
-def explain(prediction_ids: tuple[str, ...], env: str | None) -> None:
+def explain(prediction_ids: tuple[str, ...], env: str | None, params: Params) -> None:
     """Say of logged predictions who made them, from what, and what each feature contributed.
 
     They are computed again; exit with 1 if one is not the same, or cannot be explained.
@@ -194,7 +202,7 @@ def explain(prediction_ids: tuple[str, ...], env: str | None) -> None:
     from kedro_mlops.champion import explanation, texts
 
     failed = False
-    with _opened(env, told=explanation.READ) as (context, catalog):
+    with _opened(env, params, told=explanation.READ) as (context, catalog):
         tolerance = context.config_loader["parameters"]["release"]["tolerance"]
         for found in explanation.explain(prediction_ids, catalog, tolerance):
             click.echo(texts.tell_again(found))
@@ -229,7 +237,7 @@ def _last_answer(context: KedroContext) -> Answered | None:
 
 @contextlib.contextmanager
 def _opened(
-    env: str | None, *run: str, told: Sequence[str] = ()
+    env: str | None, params: Params, *run: str, told: Sequence[str] = ()
 ) -> Iterator[tuple[KedroContext, "Catalog"]]:
     """The project, with all of its catalog if pipelines may be run, else with what tells of models.
 
@@ -237,7 +245,7 @@ def _opened(
     """
     from kedro_mlops.champion.history import TOLD
 
-    with settings.SESSION_CLASS.create(env=env) as session:
+    with settings.SESSION_CLASS.create(env=env, runtime_params=params) as session:
         context: Any = session.load_context()
         # as a run does; checking the parameters of all imports all, which takes seconds
         context._pipelines_to_validate = list(run)

@@ -32,6 +32,7 @@ from .adopt import adopt
 from .champion import champion
 from .day import Day
 from .deploy import deploy
+from .params import Params, params_option
 from .schedule import schedule
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ def _told(context: Any) -> dict[str, str]:
     }
 
 
+@params_option
 @click.command()
 @click.option(
     "--until",
@@ -209,7 +211,7 @@ def retrain(
     demand: str | None,
     decision: bool,
     env: str | None,
-    params: dict[str, Any],
+    params: Params,
 ) -> None:
     """Look at the champion, decide, and train again only if that is the decision.
 
@@ -231,10 +233,6 @@ def retrain(
     # between the look and the training, nobody else decides
     with alone_in(*workplace(context)):
         _look_and_train(context.catalog, env, params)
-
-
-# as Kedro's own
-retrain.params += [option for option in kedro_run.params if option.name == "params"]
 
 
 def _look_and_train(catalog: Any, env: str | None, params: dict[str, Any]) -> None:
