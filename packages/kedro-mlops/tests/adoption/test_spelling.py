@@ -24,6 +24,7 @@ from kedro_mlops.adoption.spelling import Reading, read_as, shows_comma
         (["1", "x", *map(str, range(10, 99))], Reading("integer")),
         (["00179", "10115"], Reading("text")),
         (["9007199254740993", "1"], Reading("text")),
+        (["9" * 5000, "1"], Reading("text")),
         (["true", "FALSE", ""], Reading("boolean")),
         (["T", "F"], Reading("boolean")),
         (["yes", "no"], Reading("text")),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from itertools import product
 from typing import Any, Literal
@@ -34,9 +35,9 @@ _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _CODE = re.compile(r"\s*0\d+\s*")
 _MAY_BE_NUMBER = re.compile(r"\s*[+-]?[.,]?\d")
 _NUMBERS = {
-    (".", None): re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"),
+    (".", None): re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*"),
     (".", ","): re.compile(r"\s*[+-]?\d{1,3}(,\d{3})*(\.\d*)?\s*"),
-    (",", None): re.compile(r"\s*[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?\s*"),
+    (",", None): re.compile(r"\s*[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?\s*"),
     (",", "."): re.compile(r"\s*[+-]?\d{1,3}(\.\d{3})*(,\d*)?\s*"),
     (",", " "): re.compile(r"\s*[+-]?\d{1,3}([ \u00a0\u202f]\d{3})*(,\d*)?\s*"),
     (".", " "): re.compile(r"\s*[+-]?\d{1,3}([ \u00a0\u202f]\d{3})*(\.\d*)?\s*"),
@@ -155,7 +156,7 @@ def _number(values: Sequence[str], comma: bool) -> Reading | None:
     if not any(map(_MAY_BE_NUMBER.match, values[:FIRST])) or any(map(_CODE.fullmatch, values)):
         return None
     if _fitting(values, _WHOLE) == len(values):
-        return Reading("integer") if max(abs(int(v)) for v in values) <= MAX_EXACT else None
+        return Reading("integer") if max(abs(Decimal(v)) for v in values) <= MAX_EXACT else None
     fitting: dict[tuple[str, str | None], int] = {}
     for marks in sorted(_NUMBERS, key=lambda marks: comma and marks[0] == "."):
         fitting[marks] = _fitting(values, _NUMBERS[marks])

@@ -7,11 +7,14 @@ word among others, and a code of digits a number, since it has found none.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from . import serving_spec as spec
+from .kinds import Kind
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# no number or moment is longer: a longer text is none, and is not looked at
+MAX_LENGTH = 100
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 # so many digits fit into 64 bits
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 # moments that are numbers: what is counted since 1970, and its microseconds
@@ -28,28 +31,34 @@ _ALIKE = str.maketrans("\u00a0\u202f\u2019", "  '")
 
 def coercion(field: spec.Field) -> Callable[[Any], Any]:
     """What makes values of a field of others; it returns those as they are that it cannot read."""
-    spelling = field.coerced or spec.Spelling()
-    if field.kind == "categorical":
-        return _text
-    read = {"numeric": _number, "boolean": _truth, "datetime": _moment}[field.kind]
+    spelling, words = field.coerced or spec.Spelling(), no_values(field)
+    read = _counted if spelling.format in EPOCHS else _READ[field.kind]
 
     def coerced(value: Any) -> Any:
-        if spelling.format in EPOCHS:
-            return _counted(value, EPOCHS[spelling.format], spelling)
-        if spelling.format and _is_whole(value):
-            value = str(int(value))
-        if not isinstance(value, str):
+        if isinstance(value, str):
+            if value in words:
+                return None
+            if len(value) > MAX_LENGTH:
+                return value
+        try:
+            return read(value, spelling)
+        except (ValueError, OverflowError):
             return value
-        return None if value in spelling.missing else read(value.strip(), spelling)
 
     return coerced
+
+
+def no_values(field: spec.Field) -> frozenset[str]:
+    """The texts that stand for no value where callers may say it in other types."""
+    return frozenset(field.coerced.missing if field.coerced else ())
 
 
 def also_taken(field: spec.Field) -> Any:
     """The type that its values may have instead of the field's."""
     spelling = field.coerced or spec.Spelling()
     if field.kind == "categorical":
-        return int
+        # a word for no value need not be among those that are allowed
+        return int | Literal[tuple(spelling.missing)] if _may_say_none(field) else int
     if spelling.format in EPOCHS:
         return float | str
     # a moment may be all digits
@@ -59,13 +68,8 @@ def also_taken(field: spec.Field) -> Any:
 def said_of_coercion(field: spec.Field) -> str:
     """What such values are, in words."""
     spelling = field.coerced or spec.Spelling()
-    if field.kind == "categorical":
-        return "Its digits, as a number"
-    words = {"numeric": "A number", "boolean": "true or false", "datetime": "A moment"}[field.kind]
-    said = [f"{words}, as text"]
-    if spelling.format in EPOCHS:
-        said = [f"A moment, counted since 1970 in {spelling.format.removeprefix('epoch_')}"]
-    elif spelling.format:
+    said = [_said_of_kind(field, spelling)]
+    if spelling.format and spelling.format not in EPOCHS:
         said.append(f"by {spelling.format}")
     if spelling.symbol:
         said.append(f"with {spelling.symbol!r} before or behind it")
@@ -73,48 +77,69 @@ def said_of_coercion(field: spec.Field) -> str:
         said.append(f"with {spelling.decimal!r} before the fraction")
     if spelling.thousands:
         said.append(f"with {spelling.thousands!r} between thousands")
-    if field.nullable and spelling.missing:
+    if _may_say_none(field):
         said.append(f"of which {', '.join(map(repr, spelling.missing))} stand for no value")
     return ", ".join(said)
 
 
+def _said_of_kind(field: spec.Field, spelling: spec.Spelling) -> str:
+    if field.kind == "categorical":
+        return "Its digits, as a number" + (", or text" if _may_say_none(field) else "")
+    if spelling.format in EPOCHS:
+        return f"A moment, counted since 1970 in {spelling.format.removeprefix('epoch_')}"
+    words = {"numeric": "A number", "boolean": "true or false", "datetime": "A moment"}
+    return f"{words[field.kind]}, as text"
+
+
+def _may_say_none(field: spec.Field) -> bool:
+    return field.nullable and bool(no_values(field))
+
+
 def around(symbol: str) -> str:
-    """What finds a symbol before a number, behind its sign, or at its end; the sign is a group."""
+    """What finds a symbol before a number, behind its sign, or at its end; the sign is a group.
+
+    It is for engines whose patterns take time in proportion to a text, as Python's do not.
+    """
     blank, mark = "[\\s\u00a0\u202f]*", re.escape(symbol)
     return f"^{blank}([+-]?){blank}{mark}{blank}|{blank}{mark}{blank}$"
 
 
 def without_symbol(said: str, symbol: str) -> str:
-    """A number as text, without what stands before or behind it."""
-    return re.sub(around(symbol), r"\1", said)
+    """A number as text, without what stands before or behind it: what ``around`` finds."""
+    said = said.strip()
+    sign = said[:1] if said[:1] in ("+", "-") else ""
+    number = said[len(sign) :].lstrip()
+    if number.startswith(symbol):
+        said = sign + number.removeprefix(symbol).lstrip()
+    return said.removesuffix(symbol).rstrip()
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any, _: spec.Spelling) -> Any:
     """Whole numbers as their digits."""
     return str(int(value)) if _is_whole(value) else value
 
 
 def _is_whole(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and float(value).is_integer()
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _counted(value: Any, microseconds: float, spelling: spec.Spelling) -> Any:
+def _counted(value: Any, spelling: spec.Spelling) -> Any:
     """A moment of what is counted since 1970."""
-    if value in spelling.missing:
-        return None
-    number = _number(value.strip(), spelling) if isinstance(value, str) else value
+    number, microseconds = _number(value, spelling), EPOCHS[spelling.format or ""]
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not (is_number and abs(number) * microseconds < END_OF_TIME):
-        return value if isinstance(value, str) else number
-    try:
+    if is_number and abs(number) * microseconds < END_OF_TIME:
         return _SINCE + timedelta(microseconds=round(number * microseconds))
-    except OverflowError:
+    return value
+
+
+def _number(value: Any, spelling: spec.Spelling) -> Any:
+    if not isinstance(value, str):
         return value
-
-
-def _number(said: str, spelling: spec.Spelling) -> Any:
-    plain = without_symbol(said, spelling.symbol) if spelling.symbol else said
+    plain = value.strip()
+    if spelling.symbol:
+        plain = without_symbol(plain, spelling.symbol)
     plain = plain.translate(_ALIKE)
     if spelling.thousands:
         mark, point = re.escape(spelling.thousands), re.escape(spelling.decimal)
@@ -124,20 +149,30 @@ def _number(said: str, spelling: spec.Spelling) -> Any:
         plain = plain.replace(spelling.decimal, ".")
     if _WHOLE.fullmatch(plain):
         return int(plain)
-    return float(plain) if _NUMBER.fullmatch(plain) else said
+    return float(plain) if _NUMBER.fullmatch(plain) else value
 
 
-def _truth(said: str, _: spec.Spelling) -> Any:
-    return _TRUTHS.get(said.casefold(), said)
+def _truth(value: Any, _: spec.Spelling) -> Any:
+    return _TRUTHS.get(value.strip().casefold(), value) if isinstance(value, str) else value
 
 
-def _moment(said: str, spelling: spec.Spelling) -> Any:
-    """A moment in UTC, if a zone is said."""
-    try:
-        if spelling.format:
-            moment = datetime.strptime(said, spelling.format)  # noqa: DTZ007 - as the format says
-        else:
-            moment = datetime.fromisoformat(_SHORT.sub(r"0\1", said.replace("/", "-")))
-    except ValueError:
-        return said
+def _moment(value: Any, spelling: spec.Spelling) -> Any:
+    """A moment in UTC, if a zone is said; one that is all digits may be a number."""
+    if spelling.format and _is_whole(value):
+        value = str(int(value))
+    if not isinstance(value, str):
+        return value
+    said = value.strip()
+    if spelling.format:
+        moment = datetime.strptime(said, spelling.format)  # noqa: DTZ007 - as the format says
+    else:
+        moment = datetime.fromisoformat(_SHORT.sub(r"0\1", said.replace("/", "-")))
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+_READ: dict[Kind, Callable[[Any, spec.Spelling], Any]] = {
+    "categorical": _text,
+    "numeric": _number,
+    "boolean": _truth,
+    "datetime": _moment,
+}
