@@ -65,7 +65,8 @@ def _field(column: Column, seen: list[str] | None) -> Field:
 
 def _spelling(column: Column) -> Spelling:
     role = column.role
-    missing = list(column.missing)
+    # what is looked up is in no source of text
+    missing = [] if role.lookup else list(column.missing)
     return Spelling(missing, role.format, role.decimal, role.thousands, role.symbol)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kedro_mlops.runtime.coercion import no_values
 from kedro_mlops.runtime.encoding import ArrayColumn, Coded, as_coded
 from kedro_mlops.runtime.field_types import longest
 from kedro_mlops.runtime.serving_spec import Field
@@ -133,9 +134,14 @@ def _read_truths(column: "pa.ChunkedArray", _: Field) -> ArrayColumn:
 
 def _read_texts(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
     import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
 
     chunks = [_texts(chunk, field) for chunk in column.chunks]
-    return as_coded(pa.chunked_array(chunks, pa.string()).combine_chunks())
+    texts = pa.chunked_array(chunks, pa.string()).combine_chunks()
+    if words := no_values(field):
+        is_none = pc.is_in(texts, pa.array(sorted(words)))
+        texts = pc.if_else(is_none, pa.scalar(None, pa.string()), texts)
+    return as_coded(texts)
 
 
 _READ: dict[str, Callable[["pa.ChunkedArray", Field], ArrayColumn]] = {

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kedro_mlops.core.structs import Keys, struct_of
 from kedro_mlops.runtime import serving_spec as spec
 from kedro_mlops.runtime.checks import asked_of
+from kedro_mlops.runtime.coercion import no_values
 from kedro_mlops.runtime.field_types import MAX_TEXT, longest, request_model
 
 from .json_rows import rows_of, too_many_rows
@@ -174,3 +175,5 @@ def _checks(position: int, field: spec.Field) -> Iterator[tuple[int, Callable[[A
     for check, limit, _ in asked_of(field):
         if check.name not in decoded:
             yield position, check.value(limit)
+    if field.kind == "categorical" and (words := no_values(field)):
+        yield position, lambda value: value not in words

@@ -1,0 +1,76 @@
+"""Values in other types than a field's are the same by every way of asking."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from example.hostile import read_rows
+
+from kedro_mlops.contract.columns import Columns, Contract, Lookup, column
+from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.export.fields import fields_of
+from kedro_mlops.runtime.field_types import value_judge
+from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.model import plain
+from kedro_mlops.serving.reading import RowReader
+from kedro_mlops.serving.refusals import BadRequestError
+
+
+class Coerced(Contract):
+    one: str = column("May be missing", nullable=True, coerce=True)
+    named: str = column("One of these", nullable=True, coerce=True, isin=["a", "b"])
+    needed: str = column("May not be missing", coerce=True)
+    typed: str = column("As it is typed", nullable=True)
+
+
+ROWS = RowReader(fields_of(Columns.of(Coerced)), max_rows=10)
+TABLE = TableReader(ROWS)
+WORDS = ["", "NA", "a", "na", None]
+
+
+def by_every_way(row):
+    """The values of a row: alone, among many, and in Arrow."""
+    body = json.dumps({"rows": [row]}).encode()
+    sink = pa.BufferOutputStream()
+    table = pa.table({name: pa.array([value], pa.string()) for name, value in row.items()})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    columns = TABLE.read_json(body), TABLE.read_arrow(sink.getvalue().to_pybytes())
+    [few] = read_rows(ROWS, body)
+    return [list(few), *([plain(each[name])[0] for name in row] for each in columns)]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_for_no_value_is_none_where_it_is_coerced_as_in_training(word):
+    row = {"one": word, "named": "a" if word == "na" else word, "needed": "x", "typed": word}
+
+    few, many, arrow = by_every_way(row)
+
+    source = pd.DataFrame({"one": [word], "named": ["a"], "needed": ["x"], "typed": ["x"]})
+    valid, _, _ = screen(source, Coerced)
+    assert few == many == arrow
+    assert few[0] == valid.to_pyarrow().to_pylist()[0]["one"]
+    assert few[1] == (None if word in ("", "NA", None) else "a")
+    assert few[3] == word
+
+
+def test_no_value_is_refused_where_one_is_needed():
+    for word in ("", None):
+        row = {"one": "a", "named": "a", "needed": word, "typed": "a"}
+        with pytest.raises(BadRequestError):
+            by_every_way(row)
+    # where none may be missing, any word is a value
+    assert by_every_way(row | {"needed": "NA"})[0][2] == "NA"
+
+
+def test_what_is_looked_up_has_been_read_already():
+    class Shop(Contract):
+        shop: str = column("Shop")
+        city: str = column(
+            "City", nullable=True, coerce=True, lookup=Lookup("shops", "shop", "city", daily=False)
+        )
+
+    [city] = [field for field in fields_of(Columns.of(Shop)) if field.source]
+
+    assert value_judge(city)("NA") == "NA"
