@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from example.screening import judged, rows_of
@@ -228,6 +230,31 @@ def test_lines_that_are_no_rows_stay_where_they_are_in_a_file_of_any_length(
     raw = loaded(file)
 
     assert raw[LINE].fillna(raw["id"] + ",x,1").tolist() == lines
+
+
+def test_a_file_without_rows_is_refused_before_all_of_it_is_read(file, monkeypatch):
+    """Each of its lines has a comma more than its header."""
+    monkeypatch.setattr(csv_files, "MAX_BYTES_BEFORE_ROWS", 2**16)
+    file.write_text("id,paid\n" + "1,2,\n" * 1000)
+
+    message = refused(file)
+
+    assert "no rows in its first 323 lines: its header has 2 cells, line 323 has 3" in message
+
+
+def test_lines_that_are_no_rows_do_not_fill_the_memory(file, monkeypatch):
+    monkeypatch.setattr(csv_files, "MAX_ROW_BYTES", 2**16)
+    file.write_text("id,name\n1,Ann\n" + f"2,{'x' * 60},\n" * 20_000)
+    schema = pa.schema([(name, pa.large_string()) for name in ("id", "name", LINE)])
+
+    tracemalloc.start()
+    batches = CSVTextDataset(filepath=str(file))._lines(schema)
+    n_lines = sum(batch.num_rows for batch in batches)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert n_lines == 20_001
+    assert peak < 2**21
 
 
 READ = """

@@ -287,19 +287,31 @@ def _said(dialect: Dialect) -> tuple[Any, ...]:
 
 def _convert(dataset: CSVTextDataset, parquet: Path, path: Path) -> int:
     """Write the rows as Parquet, in constant memory, and count the lines that are none."""
-    odd: list[Any] = []
+    odd = _Odd()
     try:
-        n_rows = write_batches(dataset.batches(odd), parquet)
+        n_rows = write_batches(dataset.batches(odd.count), parquet)
     except BadFileError as error:
         raise ProjectError(str(error)) from error
-    if not n_rows and odd:
+    if not n_rows and odd.first:
         raise ProjectError(
-            f"{path} has no rows: its header has {odd[0].expected_columns} cells, its lines "
-            f"{odd[0].actual_columns}. Does the header lack a name?"
+            f"{path} has no rows: its header has {odd.first.expected_columns} cells, its lines "
+            f"{odd.first.actual_columns}. Does the header lack a name?"
         )
     if not n_rows:
         raise ProjectError(f"{path} has no rows below its header.")
-    return len(odd)
+    return odd.n
+
+
+@dataclass
+class _Odd:
+    """How many lines are no rows; of a file that is none at all, they are too many to keep."""
+
+    n: int = 0
+    first: Any = None
+
+    def count(self, row: Any) -> None:
+        self.n += 1
+        self.first = self.first or row
 
 
 # Excel

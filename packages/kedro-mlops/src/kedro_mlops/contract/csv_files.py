@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from copy import copy
 from itertools import chain
 from pathlib import PurePath, PurePosixPath
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import fsspec
 import ibis
@@ -42,6 +42,8 @@ from .tables import personal_names
 HEAD_BYTES = 4096
 MAX_ROW_BYTES = 2**20
 MAX_BYTES_IN_MEMORY = 2**28
+# what lines may take, each with what Python has around it, until the first that is a row
+MAX_BYTES_BEFORE_ROWS, BYTES_AROUND_LINE = 2**24, 200
 WORKBOOK = "an Excel workbook; save it as CSV"
 IN_WORKBOOKS = rb"xl/|docProps/|\[Content_Types\]"
 
@@ -77,6 +79,10 @@ def is_text_file(path: PurePath) -> bool:
 
 class BadFileError(BadDataError, DatasetError):
     """A file that cannot be read as the table that it is said to be."""
+
+
+# takes a line that is no row
+OnOddLine = Callable[[arrow.InvalidRow], object]
 
 
 class LoadArgs(NamedTuple):
@@ -147,18 +153,18 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
             self._files, self._table = files, self._of(parts)
         return self._table
 
-    def batches(self, odd: list[arrow.InvalidRow] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(self, odd: OnOddLine | None = None) -> Iterator[pa.RecordBatch]:
         """Read the rows, some at a time, in constant memory.
 
         Args:
-            odd: Takes the lines that are no rows.
+            odd: Takes the lines that are no rows, one by one.
 
         Raises:
             BadFileError: as ``load`` does.
         """
         for part in self._parts():
             with part._opened() as file:
-                reader = arrow.open_csv(file, *part._options([] if odd is None else odd))
+                reader = part._reader(file, odd)
                 names = part._names(reader.schema.names)
                 for batch in reader:
                     yield batch.rename_columns(names)
@@ -192,26 +198,25 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
 
     def _header(self) -> list[str]:
         with self._opened() as file:
-            return self._names(arrow.open_csv(file, *self._options([])).schema.names)
+            return self._names(self._reader(file).schema.names)
 
     def _lines(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The rows in batches, and among them, line by line, what is none."""
         odd: list[arrow.InvalidRow] = []
-        number, n_told = self._args.skiprows + (1 if self._args.names else 2), 0
-        for batch in self.batches(odd):
+        number = self._args.skiprows + (1 if self._args.names else 2)
+        for batch in self.batches(odd.append):
             # the reader may be ahead of the batch that it gives
-            waiting = np.array([row.number for row in odd[n_told:]], np.int64)
+            waiting = np.array([row.number for row in odd], np.int64)
             places = waiting - number - np.arange(len(waiting))
             n_here = int((places <= batch.num_rows).sum())
-            here = odd[n_told : n_told + n_here]
-            self._refuse_open_quote(here)
-            yield _among(batch, here, places[:n_here], schema)
+            self._refuse_open_quote(odd[:n_here])
+            yield _among(batch, odd[:n_here], places[:n_here], schema)
             number += batch.num_rows + n_here
-            n_told += n_here
-        if rest := odd[n_told:]:
-            self._refuse_open_quote(rest)
+            del odd[:n_here]
+        if odd:
+            self._refuse_open_quote(odd)
             empty = pa.RecordBatch.from_pylist([], schema)
-            yield _among(empty, rest, np.zeros(len(rest), np.int64), schema)
+            yield _among(empty, odd, np.zeros(len(odd), np.int64), schema)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -245,13 +250,26 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
         """Refuse: what comes from outside is only read."""
         raise DatasetError(f"{self._filepath} comes from outside, and is only read.")
 
-    def _options(self, odd: list[arrow.InvalidRow]) -> tuple[Any, Any, Any]:
-        args = self._args
+    def _reader(self, file: Any, odd: OnOddLine | None = None) -> arrow.CSVStreamingReader:
+        """Reads rows, block by block; it is there as soon as there is one."""
+        reader, n_bytes = None, 0
 
-        def keep(row: arrow.InvalidRow) -> str:
-            odd.append(row)
+        def take(row: arrow.InvalidRow) -> Literal["skip", "error"]:
+            nonlocal n_bytes
+            n_bytes += BYTES_AROUND_LINE + len(row.text)
+            if reader is None and n_bytes > MAX_BYTES_BEFORE_ROWS:
+                return "error"
+            if odd is not None:
+                odd(row)
             return "skip"
 
+        reader = arrow.open_csv(file, *self._options(take))
+        return reader
+
+    def _options(
+        self, odd: Callable[[arrow.InvalidRow], Literal["skip", "error"]]
+    ) -> tuple[Any, Any, Any]:
+        args = self._args
         return (
             arrow.ReadOptions(
                 use_threads=False,  # several would not know the numbers of the rows
@@ -265,7 +283,7 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
                 quote_char=args.quotechar or False,
                 escape_char=args.escapechar or False,
                 newlines_in_values=True,
-                invalid_row_handler=keep,
+                invalid_row_handler=odd,
             ),
             arrow.ConvertOptions(default_column_type=pa.large_string(), strings_can_be_null=False),
         )
@@ -303,6 +321,12 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
             return self._of_another_encoding()
         if "straddl" in error:
             return self._with_open_quote()
+        if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error):
+            number, expected, actual = map(int, found.groups())
+            return self._refusal(
+                f"has no rows in its first {number:,} lines: its header has {expected} cells, "
+                f"line {number:,} has {actual}. Put a name for each cell into the header"
+            )
         # what follows would quote the file
         return self._refusal(f"cannot be read as CSV: {error.partition(': ')[0]}")
 
