@@ -99,9 +99,9 @@ def test_a_job_runs_at_its_time_alone_on_a_disk_that_stays() -> None:
     retrain, watch = workflow["jobs"].values()
 
     crons = [entry["cron"] for entry in workflow["on"]["schedule"]]
-    assert crons == ["0 6 * * 1-5", "*/30 * * * *"]
-    assert "github.event.schedule == '0 6 * * 1-5'" in retrain["if"]
-    assert watch["if"] == "github.event.schedule == '*/30 * * * *'"
+    assert crons == ["0 6 * * 1,2,3,4,5", "0,30 * * * *"]
+    assert "github.event.schedule == '0 6 * * 1,2,3,4,5'" in retrain["if"]
+    assert watch["if"] == "github.event.schedule == '0,30 * * * *'"
     for job in (retrain, watch):
         assert job["runs-on"][0] == "self-hosted"
         assert job["steps"][0]["with"]["clean"] is False
@@ -129,8 +129,8 @@ def test_a_cron_job_runs_one_at_a_time_and_not_for_ever() -> None:
 
     retrain, watch = documents({"": files["cronjobs.yaml"]})
 
-    assert retrain["spec"]["schedule"] == "0 6 * * 1-5"
-    assert watch["spec"]["schedule"] == "*/30 * * * *"
+    assert retrain["spec"]["schedule"] == "0 6 * * 1,2,3,4,5"
+    assert watch["spec"]["schedule"] == "0,30 * * * *"
     for job in (retrain, watch):
         assert job["spec"]["concurrencyPolicy"] == "Forbid"
         assert 0 < job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] <= 6 * 3600
@@ -377,7 +377,7 @@ def test_a_file_of_airflow_imports_nothing_else_and_is_formatted() -> None:
     assert name == "the_model_retrain.py"
     assert imported == {"datetime", "airflow"}
     assert text.endswith(")\n") or text.endswith("])\n")
-    assert '"0 6 * * 1-5"' in text
+    assert '"0 6 * * 1,2,3,4,5"' in text
 
 
 def test_a_task_of_airflow_runs_in_the_environment_or_in_the_image() -> None:
@@ -424,7 +424,7 @@ def test_the_loop_as_data_has_its_tasks_in_order_with_what_they_type() -> None:
     tasks = told["tasks"]
     names = [task["name"] for task in tasks]
     assert name == "the-model-retrain.json"
-    assert (told["at"], told["folder"]) == ("0 6 * * 1-5", "/home/a person/100%")
+    assert (told["at"], told["folder"]) == ("0 6 * * 1,2,3,4,5", "/home/a person/100%")
     assert all(names.index(n) < names.index(t["name"]) for t in tasks for n in t["waits_for"])
     assert tasks[0]["command"] == [
         "/home/a person/100%/.venv/bin/kedro", "run", "--pipelines=preparing", "--until", "{day}",

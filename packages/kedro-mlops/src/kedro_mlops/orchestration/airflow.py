@@ -5,7 +5,6 @@ from importlib.resources import files
 
 import jinja2
 
-from .cron import Times
 from .loop import DECISION, RETRAIN, WAIT, Task, typed
 from .plan import Plan, heading
 from .pods import HOME, UID, WRITTEN
@@ -17,13 +16,12 @@ SKIPPED = 99
 
 def write(plan: Plan) -> dict[str, str]:
     """The file of the DAG."""
-    Times.of(plan.retrain.at)
     dag_id = f"{plan.name.replace('-', '_')}_{plan.retrain.name}"
     said = {
         "dag_id": dag_id,
         "folder": str(plan.folder),
         "description": f"{plan.name} {plan.retrain.about}",
-        "schedule": plan.retrain.at,
+        "schedule": plan.retrain.at.cron,
         "deadline_seconds": plan.retrain.deadline_seconds,
         "skipped": SKIPPED,
         "tasks": {

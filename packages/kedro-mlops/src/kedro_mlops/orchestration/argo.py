@@ -3,7 +3,6 @@
 from typing import Any
 
 from . import pods
-from .cron import Times
 from .loop import DECISION, RETRAIN, Schedule, Task
 from .plan import Plan, as_yaml
 
@@ -24,13 +23,12 @@ def write(plan: Plan) -> dict[str, str]:
 
 
 def _workflow(plan: Plan, schedule: Schedule) -> dict[str, Any]:
-    Times.of(schedule.at)
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "CronWorkflow",
         "metadata": pods.metadata(plan, f"{plan.name}-{schedule.name}"),
         "spec": {
-            "schedules": [schedule.at],
+            "schedules": [schedule.at.cron],
             "timezone": "Etc/UTC",
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": 600,

@@ -11,7 +11,8 @@ FIELDS = {
     "day of the week": (0, 7),
 }  # fmt: skip
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-PART = re.compile(r"(?:\*|(?P<first>\d+)(?:-(?P<last>\d+))?)(?:/(?P<step>\d+))?")
+# `5/15` is minute 5 alone to some, and also 20, 35 and 50 to others
+PART = re.compile(r"(?:\*|(?P<first>\d+)-(?P<last>\d+))(?:/(?P<step>\d+))?|(?P<only>\d+)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Times:
         return cls(minute, hour, day, month, named)
 
     @property
+    def cron(self) -> str:
+        """As every reader of cron takes them: values alone, of which Sunday is 0."""
+        return " ".join(map(_listed, (self.minute, self.hour, self.day, self.month, self.weekday)))
+
+    @property
     def calendar(self) -> str:
         """As systemd's ``OnCalendar`` takes them."""
         days = [",".join(DAYS[value] for value in self.weekday)] if self.weekday else []
@@ -66,21 +72,26 @@ class Times:
 
 
 def _values(word: str, name: str, low: int, high: int) -> tuple[int, ...] | None:
-    if word == "*":
-        return None
-    found: set[int] = set()
-    for part in word.split(","):
-        match = PART.fullmatch(part)
-        first = int(match["first"] or low) if match else high + 1
-        last = int(match["last"] or (high if match["first"] is None else first)) if match else low
-        step = int(match["step"] or 1) if match else 0
-        if not (low <= first <= last <= high and step):
-            raise ProjectError(
-                f"'{word}' is no {name} that cron knows: numbers from {low} to {high}, such as "
-                f"'{low}', '{low}-{high}', '*/2', with commas between them."
-            )
-        found |= set(range(first, last + 1, step))
-    return tuple(sorted(found))
+    """The values of a field; none if it may have any."""
+    parts = [_part(part, low, high) for part in word.split(",")]
+    if not all(parts):
+        raise ProjectError(
+            f"'{word}' is no {name} that cron knows: numbers from {low} to {high}, such as "
+            f"'{low}', '{low}-{high}', '*/2', '{low}-{high}/2', with commas between them."
+        )
+    found = {value for part in parts for value in part}
+    return None if word == "*" else tuple(sorted(found))
+
+
+def _part(text: str, low: int, high: int) -> range:
+    """What is between two commas; nothing if it is no such text."""
+    match = PART.fullmatch(text)
+    if match is None:
+        return range(0)
+    first = int(match["only"] or match["first"] or low)
+    last = int(match["only"] or match["last"] or high)
+    step = int(match["step"] or 1)
+    return range(first, last + 1, step) if low <= first <= last <= high and step else range(0)
 
 
 def _listed(values: tuple[int, ...] | None) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from .cron import Times
 from .loop import DECISION, RETRAIN, Schedule, Task
 from .plan import Plan, as_yaml
 
@@ -36,7 +35,7 @@ def _job(plan: Plan, schedule: Schedule) -> dict[str, Any]:
         "name": f"{plan.name}-{schedule.name}",
         "description": f"{plan.name} {schedule.about}",
         "schedule": {
-            "quartz_cron_expression": Times.of(schedule.at).quartz,
+            "quartz_cron_expression": schedule.at.quartz,
             "timezone_id": "UTC",
         },
         "max_concurrent_runs": 1,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from .cron import Times
 from .loop import Schedule, typed
 from .plan import Plan, as_yaml
 
@@ -12,12 +11,10 @@ VERSION = "v7.0.1"
 
 def write(plan: Plan) -> dict[str, str]:
     """The workflow; one of its jobs runs, the one whose time it is."""
-    for schedule in plan.schedules:
-        Times.of(schedule.at)
     workflow = {
         "name": f"{plan.name} on schedule",
         "on": {
-            "schedule": [{"cron": schedule.at} for schedule in plan.schedules],
+            "schedule": [{"cron": schedule.at.cron} for schedule in plan.schedules],
             "workflow_dispatch": None,
         },
         "permissions": {"contents": "read"},
@@ -28,7 +25,7 @@ def write(plan: Plan) -> dict[str, str]:
 
 
 def _job(plan: Plan, schedule: Schedule) -> dict[str, Any]:
-    due = f"github.event.schedule == '{schedule.at}'"
+    due = f"github.event.schedule == '{schedule.at.cron}'"
     if schedule.name == "retrain":
         due += " || github.event_name == 'workflow_dispatch'"
     kedro, *options = schedule.command

@@ -3,7 +3,6 @@
 import json
 
 from .airflow import command_of
-from .cron import Times
 from .plan import Plan
 
 # what the day of a run is put in the place of
@@ -12,11 +11,10 @@ DAY = "{day}"
 
 def write(plan: Plan) -> dict[str, str]:
     """One file: when, how long at most, and which tasks, in an order in which they may be run."""
-    Times.of(plan.retrain.at)
     told = {
         "name": f"{plan.name}-{plan.retrain.name}",
         "about": plan.retrain.about,
-        "at": plan.retrain.at,
+        "at": plan.retrain.at.cron,
         "deadline_seconds": plan.retrain.deadline_seconds,
         "folder": str(plan.folder),
         "tasks": [

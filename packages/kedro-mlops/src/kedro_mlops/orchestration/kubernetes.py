@@ -3,7 +3,6 @@
 from typing import Any
 
 from . import pods
-from .cron import Times
 from .loop import Schedule
 from .plan import Plan, as_yaml
 
@@ -27,13 +26,12 @@ def write(plan: Plan) -> dict[str, str]:
 
 
 def _cron_job(plan: Plan, schedule: Schedule) -> dict[str, Any]:
-    Times.of(schedule.at)
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": pods.metadata(plan, f"{plan.name}-{schedule.name}"),
         "spec": {
-            "schedule": schedule.at,
+            "schedule": schedule.at.cron,
             "timeZone": "Etc/UTC",
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": 600,

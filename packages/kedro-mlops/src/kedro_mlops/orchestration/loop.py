@@ -10,6 +10,8 @@ from kedro.pipeline import GroupedNodes, Pipeline
 
 from kedro_mlops.core.errors import ProjectError
 
+from .cron import Times
+
 # between these two a candidate becomes champion; after the third it is known whether one is needed
 FIRST, LAST, DECIDES = "modelling", "release", "monitoring"
 DECISION, WINNER = "decide", "promote_winner"
@@ -128,7 +130,7 @@ class Schedule:
 
     Attributes:
         name: Of the schedule.
-        at: The times, as cron says them.
+        at: The times.
         about: What it does.
         deadline_seconds: How long that may take; what hangs keeps others waiting.
         command: All of it, where one machine does all.
@@ -136,7 +138,7 @@ class Schedule:
     """
 
     name: str
-    at: str
+    at: Times
     about: str
     deadline_seconds: int
     command: tuple[str, ...]
@@ -155,7 +157,7 @@ def retraining(loop: Loop, at: str, env: str | None, day: str, of_one: str = TOD
     """
     return Schedule(
         "retrain",
-        at,
+        Times.of(at),
         "looks at the champion, and trains again only if that is the decision",
         6 * 3600,
         ("kedro", "retrain", "--until", of_one, *_in(env), "--wait"),
@@ -168,7 +170,7 @@ def watching(loop: Loop, at: str, env: str | None, day: str = TODAY) -> Schedule
     look = ("kedro", "run", f"--pipelines={','.join(loop.look)}", "--until", day)
     return Schedule(
         "watch",
-        at,
+        Times.of(at),
         "looks at the champion, as far as something has changed",
         50 * 60,
         (*look, *_in(env), "--changed", "--wait"),

@@ -1,6 +1,5 @@
 """Units for the systemd of one machine: a service and a timer for each schedule."""
 
-from .cron import Times
 from .loop import Schedule
 from .plan import Plan, heading
 
@@ -43,7 +42,7 @@ def write(plan: Plan) -> dict[str, str]:
             deadline=schedule.deadline_seconds,
         )
         files[f"{unit}.timer"] = heading("systemd") + TIMER.format(
-            **said, calendar=Times.of(schedule.at).calendar
+            **said, calendar=schedule.at.calendar
         )
     return files
 
