@@ -32,7 +32,7 @@ from kedro_mlops.orchestration import (
     json as as_json,
 )
 from kedro_mlops.orchestration.loop import typed
-from kedro_mlops.orchestration.plan import Plan
+from kedro_mlops.orchestration.plan import Plan, name_of
 
 KUBERNETES = "1.34"
 
@@ -46,7 +46,8 @@ def test_the_units_are_what_systemd_knows(tmp_path: Path) -> None:
         missing = "systemd-analyze is not installed: apt-get install systemd"
         assert os.environ.get("CI") != "true", f"{missing}. .ci/run does"
         pytest.skip(missing)
-    folder, kedro = tmp_path / "a person 100%", tmp_path / "a person 100%/bin/kedro"
+    folder = tmp_path / "a $person 100%"
+    kedro = folder / "bin/kedro"
     kedro.parent.mkdir(parents=True)
     kedro.symlink_to(sys.executable)
     given = plan()
@@ -62,6 +63,7 @@ def test_the_units_are_what_systemd_knows(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert len(units) == 4
+    assert f"WorkingDirectory={folder}%\n" in units["the-model-retrain.service"]
 
 
 def test_a_timer_says_when_and_its_service_what() -> None:
@@ -122,6 +124,16 @@ def test_a_manifest_is_what_kubernetes_knows(write: Any) -> None:
     for manifest in known:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
     assert len(known) >= 4
+
+
+@pytest.mark.parametrize("write", [kubernetes.write, argo.write])
+def test_what_is_called_after_a_long_name_is_not_too_long_for_kubernetes(write: Any) -> None:
+    given = Plan(**{**vars(plan()), "name": name_of("flight_delays", "e" * 60)})
+
+    for manifest in (found for found in documents(write(given)) if "metadata" in found):
+        told = manifest["metadata"]
+        assert len(told["name"]) <= (52 if manifest["kind"].startswith("Cron") else 63)
+        assert all(len(label) <= 63 for label in told["labels"].values())
 
 
 def test_a_cron_job_runs_one_at_a_time_and_not_for_ever() -> None:

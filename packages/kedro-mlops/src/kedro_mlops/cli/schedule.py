@@ -79,13 +79,14 @@ def _plan(
 ) -> "Plan":
     from kedro_mlops.orchestration.loop import TODAY, Loop, check_tasks, retraining, watching
     from kedro_mlops.orchestration.passing import refuse_what_is_lost
-    from kedro_mlops.orchestration.plan import Plan
+    from kedro_mlops.orchestration.plan import Plan, name_of
 
     if watch and scheduler in TASK_BY_TASK:
         raise ProjectError(
             f"Tasks of {scheduler} that only look would change what those that train have not read "
             "yet. Leave --watch out, and look as often by --at: training follows if it is needed."
         )
+    name = name_of(str(kedro_project.PACKAGE_NAME), env)
     loop = Loop.of(pipelines)
     check_tasks(pipelines)
     with settings.SESSION_CLASS.create(env=env) as session:
@@ -95,9 +96,8 @@ def _plan(
             shared = data if image or scheduler in APART else None
             refuse_what_is_lost(pipelines, loop.waits_for, context.catalog, shared)
     in_tasks = declared(f"{ROOM}.{scheduler}.DAY") if scheduler in TASK_BY_TASK else TODAY
-    package = str(kedro_project.PACKAGE_NAME)
     return Plan(
-        name="-".join([package.replace("_", "-"), *([env] if env else [])]),
+        name=name,
         folder=project_folder(),
         kedro=Path(sys.executable).with_name("kedro"),
         data=_in_project(data),

@@ -1,12 +1,43 @@
 """What all schedulers are told, and how their files begin."""
 
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kedro_mlops.core.errors import ProjectError
+
 from .loop import Schedule
+
+# neither a shell nor a path nor an expression of a scheduler takes any of it for its own
+ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# a CronJob's name may have 52 characters, and ends in `-retrain`
+LONGEST, MARK = 44, 6
+
+
+def name_of(package: str, env: str | None) -> str:
+    """What a project is called in an environment: lower letters, digits and hyphens.
+
+    Where more had to be changed than underscores of the package, a mark keeps names apart, such as
+    those of ``prod_eu`` and ``prod-eu``.
+
+    Raises:
+        ProjectError: if what an environment is called cannot be told to all schedulers.
+    """
+    if env and not ENVIRONMENT.fullmatch(env):
+        raise ProjectError(
+            f"The environment '{env}' cannot be told to schedulers: to be, it begins with a letter "
+            f"or digit, and has these, '-', '_' and '.' alone. Rename conf/{env}."
+        )
+    said = "-".join([package.replace("_", "-"), *([env] if env else [])])
+    name = re.sub("[^a-z0-9]+", "-", said.lower()).strip("-")
+    if name == said and len(name) <= LONGEST:
+        return name
+    mark = hashlib.sha256(said.encode()).hexdigest()[:MARK]
+    return "-".join(filter(None, [name[: LONGEST - MARK - 1].rstrip("-"), mark]))
 
 
 @dataclass(frozen=True)
@@ -14,7 +45,7 @@ class Plan:
     """What is to run when, where, and under which name.
 
     Attributes:
-        name: Of the project, in an environment if there is one, in letters, digits and hyphens.
+        name: Of the project in an environment, as ``name_of`` makes it.
         folder: Where the project is.
         kedro: The command of its environment.
         data: The folder of artefacts, as seen from the project's, or wherever else it is.

@@ -37,7 +37,7 @@ def write(plan: Plan) -> dict[str, str]:
         said = {"name": plan.name, "about": schedule.about}
         files[f"{unit}.service"] = heading("systemd") + SERVICE.format(
             **said,
-            folder=_escaped(str(plan.folder)),
+            folder=_specified(str(plan.folder)),
             command=_command(plan, schedule),
             deadline=schedule.deadline_seconds,
         )
@@ -49,11 +49,10 @@ def write(plan: Plan) -> dict[str, str]:
 
 def _command(plan: Plan, schedule: Schedule) -> str:
     _, *options = schedule.command
-    words = [str(plan.kedro), *options]
-    return " ".join(f'"{_escaped(w)}"' if " " in w else _escaped(w) for w in words)
+    program = _specified(str(plan.kedro))
+    return " ".join([f'"{program}"' if " " in program else program, *options])
 
 
-def _escaped(text: str) -> str:
-    for mark, instead in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
-        text = text.replace(mark, instead)
-    return text
+def _specified(path: str) -> str:
+    """A path in which nothing is put in the place of anything; variables are not looked for."""
+    return path.replace("%", "%%")
