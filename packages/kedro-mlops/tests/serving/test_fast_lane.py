@@ -243,11 +243,19 @@ def test_of_many_answers_that_wait_the_oldest_are_given_up(server, example, monk
 # other protocols, and what is beside a body
 
 
-@pytest.mark.parametrize("protocol_", ["h2c", "websocket", "TLS/1.3"])
+@pytest.mark.parametrize(
+    ("by", "protocol_"),
+    [
+        ("connection: Upgrade, HTTP2-Settings", "h2c"),
+        ("connection: Upgrade, HTTP2-Settings", "websocket"),
+        ("connection: Upgrade, HTTP2-Settings", "TLS/1.3"),
+        ("proxy-connection: upgrade", "h2c"),
+    ],
+)
 def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(
-    server, example, protocol_
+    server, example, by, protocol_
 ):
-    upgrade = ["connection: Upgrade, HTTP2-Settings", f"upgrade: {protocol_}", "http2-settings: AA"]
+    upgrade = [by, f"upgrade: {protocol_}", "http2-settings: AA"]
     in_one, later = whole(example, *upgrade), whole(example)
 
     with server.connect() as connection:
@@ -257,6 +265,16 @@ def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(
         answered = read_all(connection)
 
     assert statuses(answered) == [200, 200]
+
+
+@pytest.mark.parametrize("name", ["connection", "proxy-connection"])
+def test_who_would_besides_be_answered_once_is(server, example, name):
+    more = [f"{name}: close", "connection: upgrade", "upgrade: h2c"]
+
+    answered = server.send(whole(example, *more))
+
+    assert statuses(answered) == [200]
+    assert b"\r\nconnection: close\r\n" in answered
 
 
 def test_nobody_is_connected_to_elsewhere(server):

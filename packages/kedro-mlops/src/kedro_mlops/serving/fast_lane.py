@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 # what may be answered on the spot, and whether it is explained
 FAST = {PREDICT.encode(): False, f"{PREDICT}?{'='.join(EXPLAIN)}".encode(): True}
 KNOWN = ("0.54", "0.55")
+# the parser takes both for the same, and either may come several times
+ABOUT_CONNECTION = (b"connection", b"proxy-connection")
 HEADER_SECONDS = 10.0
 # of what comes after the answer, and is thrown away
 REST_SECONDS = 10.0
@@ -158,9 +160,10 @@ class GuardedProtocol(HttpToolsProtocol):
         head = [
             b"%b: %b\r\n" % (name, value)
             for name, value in self.headers
-            if name not in (b"upgrade", b"http2-settings", b"connection")
+            if name not in (b"upgrade", b"http2-settings", *ABOUT_CONNECTION)
         ]
-        if b"close" in dict(self.headers)[b"connection"].lower():
+        said = [value.lower() for name, value in self.headers if name in ABOUT_CONNECTION]
+        if any(b"close" in value for value in said):
             head.append(b"connection: close\r\n")
         line = b"%b %b HTTP/1.1\r\n" % (self.scope["method"].encode(), self.url)
         self.parser = httptools.HttpRequestParser(self)
