@@ -7,11 +7,14 @@ import re
 import threading
 import time
 
+import numpy as np
 import pytest
-from example.contracts import Prediction
+from example.contracts import Inputs, Prediction
+from example.factories import COLUMNS
 from example.http import ARROW, JSON, SECURITY, problem_of, request_of, statuses, whole
 
 from kedro_mlops.contract.columns import Columns
+from kedro_mlops.export.serving_form import export
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving import gateway
 from kedro_mlops.serving.gateway import LARGE_BODY
@@ -412,6 +415,44 @@ def test_what_is_not_right_at_first_sight_is_judged_by_another_thread(
     assert refused.status in (400, 422)
     assert answered.status == 200
     assert [name.partition("_")[0] for name in names] == ["large", "large"]
+
+
+@pytest.fixture(scope="module")
+def by_scikit_learn(package, windows, tmp_path_factory):
+    """A release whose model is not compiled."""
+    folder = tmp_path_factory.mktemp("slow")
+    label = COLUMNS[COLUMNS.label]
+    spec = export(package, Columns.of(Inputs), windows[-1], 1e-9, folder, "parcels", label)
+    assert spec.engine == "scikit-learn"
+    return folder, spec
+
+
+def answered_in(scores, decisions):
+    """Which thread asks the model."""
+    return np.array([threading.current_thread().name.partition("_")[0]] * len(scores))
+
+
+@GUARDED
+@pytest.mark.parametrize("role", ["champion", "challenger"])
+def test_several_rows_of_a_slow_model_are_answered_by_another_thread_and_alike(
+    state, serve, example, by_scikit_learn, role, guarded
+):
+    tried = {"challenger": by_scikit_learn, "challenger_mode": "canary", "challenger_share": 0.99}
+    said = {"served": by_scikit_learn} if role == "champion" else tried
+    one = state(also=[answered_in], **said)
+    server = serve(one, guarded)
+    rows = [example | {"parcel_number": i + 1} for i in range(8)]
+    body = json.dumps({"rows": rows}).encode()
+    assert len(body) <= LARGE_BODY
+
+    many = server.ask("POST", "/predict", body, content_type=JSON).said["predictions"]
+    singly = [server.predict(row).said["predictions"][0] for row in rows]
+
+    for answer in [*many, *singly]:
+        del answer["prediction_id"]
+    assert {answer.pop("answered_in") for answer in many} == {"large"}
+    assert "large" not in {answer.pop("answered_in") for answer in singly}
+    assert many == singly
 
 
 @pytest.mark.parametrize("n_rows", [20, 200])

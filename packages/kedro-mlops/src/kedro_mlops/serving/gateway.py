@@ -22,6 +22,7 @@ from .paths import ASSETS, COUNTED, DOCS, INFO, INNER, PREDICT, READY
 from .problem_details import ARROW, JSON, PAGE, PROBLEM, SECURITY, Reply, refusal
 from .refusals import BadRequestError, refused
 from .requests import DisconnectedError, Receive, Request, Scope, Send, check_key
+from .served import Served
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Gateway:
         if (
             state is None
             or not plain
-            or len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY)
+            or _is_large(state.served, body, explain)
             or ARROW in found.get(b"accept", b"")
             or state.in_progress >= state.settings.max_waiting
         ):
@@ -190,8 +191,7 @@ class Gateway:
         self, state: AppState, kind: bytes, body: bytes, accept: bytes, explain: bool
     ) -> Reply:
         served, check = state.served, deadline(state.settings.request_seconds)
-        large = len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY)
-        if kind != JSON or large or ARROW in accept:
+        if kind != JSON or _is_large(served, body, explain) or ARROW in accept:
             n_explained = len(served.spec.features) if explain else 0
             memory, work = state.settings.memory_for(len(body), n_explained), served.answer_large
             return await self._apart(state, memory, work, kind, body, accept, check, explain)
@@ -241,6 +241,18 @@ class Gateway:
 
         path = {"path": request.path, "raw_path": request.path.encode()}
         await self._app({**request.scope, **path, PASSED: True}, request.receive, secured)
+
+
+def _is_large(served: Served, body: bytes, explain: bool) -> bool:
+    """Whether a body is answered by another thread, as a table.
+
+    So are all of several rows where a model is not compiled: it takes milliseconds for one, and
+    not much more for a table.
+    """
+    if len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY):
+        return True
+    # a brace for all, and one for each row
+    return not served.compiled and body.count(b"{") > 2
 
 
 def _tell(state: AppState, path: str, reply: Reply, request_id: str, seconds: float) -> None:

@@ -32,6 +32,7 @@ class Served:
         settings: What the environment says.
 
     Attributes:
+        compiled: Whether all its models are.
         info: What is told of the model.
         docs: The page and the OpenAPI document, by their paths.
     """
@@ -39,6 +40,7 @@ class Served:
     def __init__(self, spec: ServingSpec, predictor: Predictor, settings: Settings) -> None:
         self.spec = spec
         self.predictor = predictor
+        self.compiled = all(model.engine == "compiled trees" for model in predictor.models.values())
         self.reader = RowReader(spec.asked, settings.max_rows)
         self.table_reader = TableReader(self.reader, [field.name for field in spec.sent])
         about = {name: getattr(spec, name) for name in INFO}
