@@ -407,6 +407,16 @@ def test_a_task_of_airflow_runs_in_the_environment_or_in_the_image() -> None:
     assert outside["waits_for"] == inside["waits_for"] == ["train_preparing"]
 
 
+def test_a_file_of_airflow_names_the_folder_whatever_letters_that_has() -> None:
+    folder = Path("/home/Zoë/\N{OWL} 模型")
+    given = Plan(**{**vars(plan()), "folder": folder, "kedro": folder / "kedro", "image": None})
+
+    [text] = airflow.write(given).values()
+
+    assert tasks_of(text)["decide"]["command"].startswith(f"said=$('{folder}/kedro' retrain ")
+    assert f'FOLDER = "{folder}"\n' in text
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [("retrain", 0), ("wait", 99), ("nonsense", 1), ("", 1), ("wait; exit 3", 3)],

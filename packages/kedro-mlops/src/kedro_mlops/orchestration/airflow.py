@@ -31,7 +31,9 @@ def write(plan: Plan) -> dict[str, str]:
     }
     template = jinja2.Template(files(__package__).joinpath("templates/dag.py.j2").read_text())
     # texts, numbers and lists are the same in Python
-    text = template.render({name: json.dumps(value, indent=4) for name, value in said.items()})
+    text = template.render(
+        {name: json.dumps(value, ensure_ascii=False, indent=4) for name, value in said.items()}
+    )
     return {f"{dag_id}.py": f"{heading('airflow')}{text}\n"}
 
 
