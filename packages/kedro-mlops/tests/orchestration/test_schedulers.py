@@ -310,7 +310,7 @@ def test_a_training_of_databricks_waits_for_the_condition(job: dict[str, Any]) -
     assert steps["train_preparing"]["depends_on"] == [{"task_key": "is_due", "outcome": "true"}]
     assert steps["train_modelling"]["depends_on"] == [{"task_key": "train_preparing"}]
     parameters = steps["train_modelling"]["python_wheel_task"]["parameters"]
-    assert parameters[:2] == ["${workspace.file_path}", "run"]
+    assert parameters[:3] == ["${workspace.file_path}", "${var.data}", "run"]
     assert "as_of={{job.start_time.iso_date}},globals.data=${var.data}" in parameters
     assert job["schedule"]["quartz_cron_expression"] == "0 0 6 ? * MON,TUE,WED,THU,FRI"
     assert job["max_concurrent_runs"] == 1
@@ -331,11 +331,11 @@ def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("data", "words", "status", "told"),
     [
-        (["retrain", "--decision"], 0, {"outcome": "retrain"}),
-        (["run", "--pipelines=gate"], 0, {}),
-        (["retrain", "--decision", "fail"], 3, {}),
+        ("/Volumes/a/b/c", ["retrain", "--decision"], 0, {"outcome": "retrain"}),
+        ("s3://bucket", ["run", "--pipelines=gate"], 0, {}),
+        ("/Volumes/a/b/c", ["retrain", "--decision", "fail"], 3, {}),
     ],
     ids=str,
 )
@@ -343,6 +343,7 @@ def test_a_task_of_databricks_runs_in_the_project_and_tells_the_decision(
     monkeypatch: pytest.MonkeyPatch,
     values: dict[str, str],
     tmp_path: Path,
+    data: str,
     words: list[str],
     status: int,
     told: dict[str, str],
@@ -350,17 +351,20 @@ def test_a_task_of_databricks_runs_in_the_project_and_tells_the_decision(
     # given a project whose Kedro records what it is asked, and where
     (tmp_path / "kedro.py").write_text(
         "import json, os, sys\n"
-        "json.dump([os.getcwd(), *sys.argv[1:]], open('asked.json', 'w'))\n"
+        "where = os.getcwd(), os.environ.get('BENTOML_HOME')\n"
+        "json.dump([*where, *sys.argv[1:]], open('asked.json', 'w'))\n"
         "sys.exit(3) if 'fail' in sys.argv else print('retrain')\n"
     )
-    monkeypatch.setattr(sys, "argv", ["task", str(tmp_path), *words])
+    monkeypatch.delenv("BENTOML_HOME", raising=False)
+    monkeypatch.setattr(sys, "argv", ["task", str(tmp_path), data, *words])
 
     # a task that exits at all may count as failed
     with pytest.raises(SystemExit) if status else contextlib.nullcontext() as ended:
         databricks_task.main()
 
     assert not status or ended.value.code == status
-    assert json.loads((tmp_path / "asked.json").read_text()) == [str(tmp_path), *words]
+    bentos = f"{data}/bentoml" if data.startswith("/") else None
+    assert json.loads((tmp_path / "asked.json").read_text()) == [str(tmp_path), bentos, *words]
     assert values == told
 
 

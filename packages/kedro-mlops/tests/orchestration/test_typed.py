@@ -36,7 +36,7 @@ def of_databricks(files: Files) -> list[list[str]]:
     [bundle] = documents(files)
     tasks = bundle["resources"]["jobs"]["retrain"]["tasks"]
     wheels = [task["python_wheel_task"] for task in tasks if "python_wheel_task" in task]
-    return [["kedro", *wheel["parameters"][1:]] for wheel in wheels]
+    return [["kedro", *wheel["parameters"][2:]] for wheel in wheels]
 
 
 def of_github(files: Files) -> list[list[str]]:

@@ -9,7 +9,8 @@ DAY = "{{job.start_time.iso_date}}"
 OUTCOME = "outcome"
 IS_DUE = "is_due"
 ENVIRONMENT = "pipelines"
-DATA = "globals.data=${var.data}"
+DATA = "${var.data}"
+OF_DATA = f"globals.data={DATA}"
 
 
 def write(plan: Plan) -> dict[str, str]:
@@ -64,7 +65,7 @@ def _steps(task: Task) -> list[dict[str, Any]]:
         "python_wheel_task": {
             "package_name": "kedro-mlops",
             "entry_point": "kedro-mlops-task",
-            "parameters": ["${workspace.file_path}", *_with_data(task.command)],
+            "parameters": ["${workspace.file_path}", DATA, *_with_data(task.command)],
         },
     }
     return [step, _branch()] if task.name == DECISION else [step]
@@ -86,6 +87,6 @@ def _with_data(command: tuple[str, ...]) -> list[str]:
     """A command of Kedro without its name, for artefacts on a volume."""
     _, *words = command
     if "--params" not in words:
-        return [*words, "--params", DATA]
+        return [*words, "--params", OF_DATA]
     place = words.index("--params") + 1
-    return [*words[:place], f"{words[place]},{DATA}", *words[place + 1 :]]
+    return [*words[:place], f"{words[place]},{OF_DATA}", *words[place + 1 :]]

@@ -1,5 +1,6 @@
 """What a task of Databricks runs: a command of Kedro, in the project's folder."""
 
+import os
 import subprocess
 import sys
 
@@ -8,11 +9,14 @@ from .databricks import OUTCOME
 
 def main() -> None:
     """Run it; what a decision says becomes a value of the task, which a condition reads."""
-    folder, *words = sys.argv[1:]
+    folder, data, *words = sys.argv[1:]
     decides = "--decision" in words
+    # the machine of a task goes with it; a store keeps Bentos itself
+    home = {"BENTOML_HOME": f"{data}/bentoml"} if data.startswith("/") else {}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "kedro", *words],
         cwd=folder,
+        env=home | os.environ,
         stdout=subprocess.PIPE if decides else None,
         text=True,
         check=False,
