@@ -12,8 +12,10 @@ import pytest
 from example.factories import spec_of
 
 from kedro_mlops.contract.columns import Contract, Lookup, column
-from kedro_mlops.feature_store import reader as features
+from kedro_mlops.feature_store import database
+from kedro_mlops.feature_store.groups import groups_of
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset
+from kedro_mlops.feature_store.queries import query_of
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.feature_store.ttl_cache import TTLCache
 from kedro_mlops.runtime.encoding import Coded
@@ -113,6 +115,23 @@ def test_rows_of_many_days_are_read_together_and_each_gets_that_of_its_own_day(s
     completed_rows = store.complete_all(rows)
 
     assert [values[len(SENT)] for values, _ in completed_rows] == [0.4, None, 0.1, None, 0.3, None]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "another"])
+def test_no_more_is_read_than_is_asked_for_however_far_apart_days_are(store_url, backend):
+    import sqlalchemy as sa
+
+    [group, *_] = groups_of(SPEC, 0, 0)
+    days = [date(2, 1, 1), date(9998, 1, 1), date(2013, 7, 3)]
+    asked = [(entity, day) for entity in ("AA", "AB", 'of "it"') for day in days]
+
+    with sa.create_engine(store_url).connect() as connection:
+        rows = [*connection.execute(query_of(group, asked, backend))]
+
+    assert sorted((entity, day[:10], found[:10], rate) for entity, day, found, rate in rows) == [
+        ("AB", "2013-07-03", "2013-07-03", 0.3),
+        ("AB", "9998-01-01", "2013-07-06", None),
+    ]
 
 
 def test_how_old_a_value_may_be_is_a_setting(store_url, heard):
@@ -435,7 +454,7 @@ def test_without_a_key_nothing_is_asked_and_the_reason_is_that(tmp_path, heard):
 
 def test_a_store_that_failed_is_left_alone_for_a_while_and_comes_back(tmp_path, heard, monkeypatch):
     clock = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(features, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: clock.now))
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
     store = store_at(dataset.load(), heard, timeout_seconds=0.4)
     completed(store, row())
@@ -456,7 +475,6 @@ def test_what_is_kept_is_answered_while_the_store_is_down(tmp_path, heard):
     store = store_at(dataset.load(), heard)
     completed(store, row())
     (tmp_path / "online.db").unlink()
-    store._engine.dispose()
 
     known, missing_of_known = completed(store, row())
     _, missing = completed(store, row(courier="AA"))
@@ -467,14 +485,21 @@ def test_what_is_kept_is_answered_while_the_store_is_down(tmp_path, heard):
     assert store.complete(row(courier="AA")) is None
 
 
-def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard):
+@pytest.mark.parametrize(
+    ("absent", "columns"),
+    [
+        ("van_features", ["van_year", "van_volume"]),
+        ("courier_features", ["courier_late_rate_7d"]),
+    ],
+)
+def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard, absent, columns):
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
-    dataset.save({name: table for name, table in tables().items() if name != "van_features"})
+    dataset.save({name: table for name, table in tables().items() if name != absent})
     store = store_at(dataset.load(), heard)
 
     _, missing = completed(store, row())
 
-    assert missing == dict.fromkeys(["van_year", "van_volume"], "store_unavailable")
+    assert missing == dict.fromkeys(columns, "store_unavailable")
 
 
 # tables
@@ -562,7 +587,7 @@ def test_text_may_be_looked_up_and_a_path_may_have_any_name(tmp_path, heard):
 
 
 def test_fields_of_the_same_table_and_key_are_read_at_once():
-    groups = features.groups_of(SPEC, 0, 0)
+    groups = groups_of(SPEC, 0, 0)
 
     assert [group.table for group in groups] == [
         "courier_features", "depot_features", "area_features", "van_features",

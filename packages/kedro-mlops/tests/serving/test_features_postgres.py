@@ -1,7 +1,7 @@
 """The online store on PostgreSQL: the same code, another URL."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from example.factories import spec_of
 from example.history import History
 from example.lookups import Heard
 
+from kedro_mlops.feature_store.database import ORDINARY_KEYS
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 
@@ -72,15 +73,28 @@ def test_text_that_postgres_cannot_hold_is_an_unknown_key_and_closes_nothing(
     assert "store_unavailable" not in missing.values()
 
 
-def test_a_query_that_takes_too_long_is_given_up(url: str, real_rows: pd.DataFrame) -> None:
+def test_a_query_that_takes_too_long_is_given_up_and_closes_the_store_if_it_is_an_ordinary_one(
+    url: str, real_rows: pd.DataFrame
+) -> None:
     import sqlalchemy as sa
 
     holder = sa.create_engine(url)
     one = store(url, seconds=0.2)
-    rows = rows_of(real_rows)[:1]
+    couriers, depots, *_ = one.groups
+    *rows, row = rows_of(real_rows)[:2]
+    of_row, of_another = depots.key(row), depots.key(rows[0])
+    many = [(f"C{number}", date(2013, 1, 7)) for number in range(ORDINARY_KEYS + 1)]
     with holder.begin() as connection:
         connection.execute(sa.text("LOCK TABLE courier_features IN ACCESS EXCLUSIVE MODE"))
-        [(_, missing)] = one.complete_all(rows)
+        of_many = one.find(couriers, many)
+        [(_, after_many)] = one.find(depots, [of_row])
+        [(_, of_one)] = one.find(couriers, [couriers.key(row)])
+        [(_, after_one)] = one.find(depots, [of_another])
     holder.dispose()
 
-    assert missing["courier_late_rate_7d"] == "store_unavailable"
+    unavailable = {"courier_late_rate_7d": "store_unavailable"}
+    assert of_row != of_another
+    assert of_many == [((None,), unavailable)] * len(many)
+    assert after_many == {}
+    assert of_one == unavailable
+    assert set(after_one.values()) == {"store_unavailable"}

@@ -2,94 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
-from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, Protocol
-from urllib.parse import quote
 
-from kedro_mlops.runtime.field_types import value_judge
-from kedro_mlops.runtime.serving_spec import Field, Lookup, ServingSpec
+from kedro_mlops.runtime.serving_spec import ServingSpec
 
-from .ttl_cache import Entry, Key, TTLCache
+from .database import Database, StoreError
+from .groups import Group, groups_of
+from .missing import STALE, UNAVAILABLE, UNKNOWN_KEY
+from .ttl_cache import Entry, Key
 
 logger = logging.getLogger(__name__)
 
-ENTITY, DAY = "entity", "day"
-# why a value is missing; the model treats it as a missing value
-MISSING = (
-    "no_key", "unknown_key", "stale", "no_value", "invalid_value", "store_unavailable"
-)  # fmt: skip
-NO_KEY, UNKNOWN_KEY, STALE, NO_VALUE, INVALID, UNAVAILABLE = MISSING
-
-# keys of one query: SQLite takes 32,766 parameters, PostgreSQL 65,535
+# keys of one query, two parameters each: SQLite takes 32,766 of them, PostgreSQL 65,535
 MAX_KEYS = 5_000
 # a row with its looked-up values, and why some are missing
 Completed = tuple[list[Any], dict[str, str]]
-
-
-class Group:
-    """The columns that come from one table by one key.
-
-    Args:
-        table: The table.
-        by: Position of the key among the fields that are sent.
-        integer: Whether it is a whole number.
-        day: Position of the moment that says for which day; none if values are not daily.
-        fields: What the model calls the columns, and how they are judged.
-        cache: What was read lately.
-    """
-
-    def __init__(
-        self,
-        table: str,
-        by: int,
-        integer: bool,
-        day: int | None,
-        fields: list[Field],
-        cache: TTLCache,
-    ) -> None:
-        self.table = table
-        self.by = by
-        self.integer = integer
-        self.day = day
-        self.fields = fields
-        self.cache = cache
-        self.names = tuple(field.name for field in fields)
-        self._judges = [_judge(field) for field in fields]
-        # what there is for a row without a key
-        self.nothing = self.missing(NO_KEY)
-
-    def key(self, values: Sequence[Any]) -> Key | None:
-        """What to ask for a row; None where it has no key."""
-        entity = values[self.by]
-        if entity is None:
-            return None
-        return entity, None if self.day is None else values[self.day].date()
-
-    def missing(self, reason: str) -> Entry:
-        """Nothing was found."""
-        return (None,) * len(self.names), dict.fromkeys(self.names, reason)
-
-    def judged(self, values: Iterable[Any]) -> Entry:
-        """What was found, without what breaks the contract."""
-        kept: list[Any] = []
-        reasons: dict[str, str] = {}
-        for name, judge, value in zip(self.names, self._judges, values, strict=True):
-            found = None
-            if value is None:
-                reasons[name] = NO_VALUE
-            else:
-                try:
-                    found = judge(value)
-                except ValueError:
-                    reasons[name] = INVALID
-            kept.append(found)
-        return tuple(kept), reasons
+# the day of a row in the store, if it has one, and its values
+Found = tuple[date | None, list[Any]]
 
 
 class Observer(Protocol):
@@ -114,7 +46,7 @@ class StoreSettings:
         max_age_days: Greatest age of a daily value.
         cache_seconds: How long what was read is taken for true.
         cache_bytes: What is kept of each table may take so much memory.
-        timeout_seconds: How long the store may take, and how long it is left alone after a failure.
+        timeout_seconds: How long the store may take, and how long it is left alone when it fails.
     """
 
     url: str
@@ -141,8 +73,7 @@ class FeatureStore:
     def __post_init__(self) -> None:
         settings = self.settings
         self.groups = groups_of(self.spec, settings.cache_bytes, settings.cache_seconds)
-        self._engine: Any = None
-        self._closed_until = 0.0
+        self._database = Database(settings.url, settings.timeout_seconds)
 
     def complete(self, values: Sequence[Any]) -> Completed | None:
         """Add the looked-up values to a row, if all are at hand; else None."""
@@ -201,11 +132,9 @@ class FeatureStore:
         try:
             for first in range(0, len(ordered), MAX_KEYS):
                 batch = ordered[first : first + MAX_KEYS]
-                by_entity: dict[str | int, list[tuple[date | None, tuple[Any, ...]]]] = {}
-                for entity, day, *values in self._query(group, batch):
-                    by_entity.setdefault(entity, []).append((_date(day), tuple(values)))
-                read |= {key: self._entry(group, key, by_entity.get(key[0], [])) for key in batch}
-        except _StoreError as error:
+                found = self._found(group, batch)
+                read |= {key: self._entry(group, key, found.get(key)) for key in batch}
+        except StoreError as error:
             logger.error("The feature store cannot be read: %s", error)
             self.observer.looked_up(group.table, "failed")
             return None
@@ -213,65 +142,26 @@ class FeatureStore:
         group.cache.keep(read, time.monotonic())
         return read
 
-    def _entry(self, group: Group, key: Key, rows: list[tuple[date | None, Any]]) -> Entry:
-        _, asked = key
-        known = [row for row in rows if asked is None or (row[0] is not None and row[0] <= asked)]
-        if not known:
+    def _found(self, group: Group, keys: list[Key]) -> dict[Key, Found]:
+        # text that PostgreSQL cannot hold is in no store
+        asked = [key for key in keys if group.integer or "\0" not in str(key[0])]
+        found: dict[Key, Found] = {}
+        for entity, day, newest, *values in self._database.read(group, asked) if asked else ():
+            found.setdefault((entity, _date(day)), (_date(newest), values))
+        return found
+
+    def _entry(self, group: Group, key: Key, found: Found | None) -> Entry:
+        if found is None:
             return group.missing(UNKNOWN_KEY)
-        day, values = max(known, key=lambda row: row[0] or date.min)
-        if asked is not None and day is not None:
+        (_, asked), (day, values) = key, found
+        if asked is not None:
+            if day is None:
+                return group.missing(UNKNOWN_KEY)
             age = (asked - day).days
             self.observer.feature_age(group.table, age)
             if age > self.settings.max_age_days:
                 return group.missing(STALE)
         return group.judged(values)
-
-    def _query(self, group: Group, keys: list[Key]) -> list[Any]:
-        """The rows in question: of each entity those of the days, and the newest before them."""
-        import sqlalchemy as sa  # noqa: PLC0415 - not at start-up
-
-        if time.monotonic() < self._closed_until:
-            raise _StoreError("it failed a moment ago, and is left alone for a while")
-        kind = sa.BigInteger if group.integer else sa.String
-        entity, day = sa.column(ENTITY, kind), sa.column(DAY, sa.DateTime)
-        # as the store has it: what is none must not be the end of a whole query
-        plain = sa.null() if group.day is None else sa.type_coerce(day, sa.String)
-        # text that PostgreSQL cannot hold is in no store
-        known = entity.in_({key[0] for key in keys if group.integer or "\0" not in str(key[0])})
-        values: list[Any] = [sa.column(_source(field).column) for field in group.fields]
-        rows = sa.select(entity, plain, *values).select_from(sa.table(group.table, entity, day))
-        query: Any = rows.where(known)
-        if group.day is not None:
-            days = [key[1] for key in keys if key[1] is not None]
-            # not before the first day that there is
-            oldest = max(1, min(days).toordinal() - self.settings.max_age_days)
-            first, last = _midnight(date.fromordinal(oldest)), _midnight(max(days))
-            before = (
-                sa.select(entity.label(ENTITY), sa.func.max(day).label(DAY))
-                .where(known, day < first)
-                .group_by(entity)
-                .subquery()
-            )
-            newest = (entity == before.c.entity) & (day == before.c.day)
-            query = sa.union_all(
-                query.where(day.between(first, last)),
-                rows.where(sa.exists(sa.select(before.c.entity).where(newest))),
-            )
-        try:
-            with self._connected() as connection:
-                return list(connection.execute(query).fetchall())
-        except Exception as error:  # whatever a driver says to a store that is damaged
-            self._closed_until = time.monotonic() + self.settings.timeout_seconds
-            raise _StoreError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
-
-    def _connected(self) -> Any:
-        if self._engine is None:
-            self._engine = _engine(self.settings)
-        return self._engine.connect()
-
-
-class _StoreError(Exception):
-    """The store could not be read."""
 
 
 def _completed(values: Sequence[Any], entries: Iterable[Entry]) -> Completed:
@@ -284,56 +174,6 @@ def _completed(values: Sequence[Any], entries: Iterable[Entry]) -> Completed:
     return completed, missing
 
 
-def groups_of(spec: ServingSpec, cache_bytes: int, cache_seconds: float) -> list[Group]:
-    """Group the looked-up fields by the table and key that they come from."""
-    place = {field.name: position for position, field in enumerate(spec.sent)}
-    return [
-        Group(
-            table=table,
-            by=place[by],
-            integer=spec.sent[place[by]].integer,
-            day=place[spec.event_time] if daily else None,
-            fields=list(fields),
-            cache=TTLCache(cache_bytes, cache_seconds),
-        )
-        for (table, by, daily), fields in groupby(
-            spec.looked_up, key=lambda f: attrgetter("table", "by", "daily")(_source(f))
-        )
-    ]
-
-
-def _source(field: Field) -> Lookup:
-    assert field.source is not None
-    return field.source
-
-
-def _engine(settings: StoreSettings) -> Any:
-    import sqlalchemy as sa  # noqa: PLC0415
-
-    url = sa.make_url(settings.url)
-    seconds = settings.timeout_seconds
-    if url.get_backend_name() == "sqlite":
-        # SQLite would create a store that is not there, and answer that it is empty
-        url = url.set(
-            database=f"file:{quote(url.database or '')}", query={"mode": "ro", "uri": "true"}
-        )
-        # a connection that is kept would go on reading a file that was replaced
-        engine = sa.create_engine(url, connect_args={"timeout": seconds}, poolclass=sa.NullPool)
-        sa.event.listen(engine, "connect", _read_damaged_text)
-        return engine
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": seconds}
-    if url.get_backend_name() == "postgresql":
-        options["connect_args"] = {
-            "connect_timeout": max(1, round(seconds)),
-            "options": f"-c statement_timeout={round(seconds * 1000)}",
-        }
-    return sa.create_engine(url, **options)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - local, as in the store
-
-
 def _date(value: Any) -> date | None:
     """The day of a row; None where there is none, or it is none."""
     if isinstance(value, str):
@@ -344,18 +184,3 @@ def _date(value: Any) -> date | None:
     if isinstance(value, datetime):
         return value.date()
     return value if isinstance(value, date) else None
-
-
-def _judge(field: Field) -> Callable[[Any], Any]:
-    """The contract's judge, of values as databases have them."""
-    judge = value_judge(field)
-    if field.kind == "numeric":
-        return lambda value: judge(float(value) if isinstance(value, Decimal) else value)
-    if field.kind == "boolean":
-        return lambda value: judge(value == 1 if value in (0, 1) else value)
-    return judge
-
-
-def _read_damaged_text(connection: Any, _: Any) -> None:
-    """Let SQLite give text that is none, too: it would be the end of a whole query."""
-    connection.text_factory = partial(str, encoding="utf-8", errors="replace")

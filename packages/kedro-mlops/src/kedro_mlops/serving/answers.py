@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from kedro_mlops.core.structs import members_of, record_of, struct_of
-from kedro_mlops.feature_store.reader import MISSING
+from kedro_mlops.feature_store.missing import MISSING
 from kedro_mlops.runtime.serving_spec import ServingSpec
 from kedro_mlops.task.outputs import Output, Told
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from kedro_mlops.feature_store.reader import UNKNOWN_KEY
+from kedro_mlops.feature_store.missing import UNKNOWN_KEY
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
 from .additions import Additions

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from kedro_mlops.feature_store.reader import MISSING
+from kedro_mlops.feature_store.missing import MISSING
 from kedro_mlops.runtime.encoding import Coded
 from kedro_mlops.runtime.serving_spec import ServingSpec
 from kedro_mlops.task.outputs import Output, Probability

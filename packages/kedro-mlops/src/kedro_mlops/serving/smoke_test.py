@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.feature_store.reader import UNAVAILABLE
+from kedro_mlops.feature_store.missing import UNAVAILABLE
 from kedro_mlops.models.released import models_at, spec_of
 from kedro_mlops.runtime.known_rows import KnownRows
 from kedro_mlops.runtime.serving_spec import ServingSpec
