@@ -24,6 +24,7 @@ from kedro_mlops.champion import history as champions
 from kedro_mlops.champion import moves, releases, texts
 from kedro_mlops.champion.comparison import Limits
 from kedro_mlops.champion.promotion import Approval, Environment, alone_in_both, promote_from
+from kedro_mlops.contract.places import Places
 from kedro_mlops.core import run_lock
 from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.core.errors import ProjectError
@@ -37,6 +38,14 @@ from kedro_mlops.runtime.serving_spec import TREES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
 
+UNDATED = replace(
+    COLUMNS,
+    all=tuple(
+        replace(c, role=replace(c.role, event_time=False))
+        for c in COLUMNS.all
+        if not c.role.label_time
+    ),
+)
 BOOTSTRAP = Bootstrap(n_resamples=20, confidence=0.95, seed=0)
 FREE = Approval(is_required=False)
 CHECK = CheckResult.at_least("roc_auc", 0.7, 0.6)
@@ -199,16 +208,26 @@ def test_who_has_approved_is_on_record(there, here):
     assert "by bob" in texts.describe(promoted, None, None)
 
 
-@pytest.mark.parametrize(("fraction", "is_compared"), [(1.0, True), (0.02, False)])
+@pytest.mark.parametrize(
+    ("contract", "fraction", "is_compared"),
+    [(COLUMNS, 1.0, True), (COLUMNS, 0.02, False), (UNDATED, 1.0, True)],
+)
 def test_it_is_compared_with_the_champion_on_rows_that_are_new_to_both(
-    there, here, model, history, fraction, is_compared
+    there, here, model, history, contract, fraction, is_compared
 ):
     """On those of production; what is found is on record, and keeps nobody from promoting."""
     rows = history.model_input.order_by("parcel_number")
     n_rows = int(rows.count().to_pyarrow().as_py() * fraction)
     here.catalog["model_input"] = MemoryDataset(rows.limit(n_rows))
-    before = tiny_package("logistic_regression", evaluated=False, version="2013-before")
+    here.catalog["contract"] = MemoryDataset(contract)
+    # of rows without a date, neither has learned from any
+    places = None if contract.has_time else Places(by=contract.ordered_by, last={})
+    before = tiny_package(
+        "logistic_regression", evaluated=False, version="2013-before", trained_places=places
+    )
     here.catalog.save("champion", before)
+    chosen = there.catalog.load("champion")
+    there.catalog.save("champion", chosen.with_record(trained_places=places))
 
     promoted = promote_from(there, here, None, "better", FREE, Limits(0.01, BOOTSTRAP))
 
@@ -217,9 +236,11 @@ def test_it_is_compared_with_the_champion_on_rows_that_are_new_to_both(
     [reason] = promoted.decision.reasons
     assert ("rows that are new to both: log loss differs by" in reason) == is_compared
     if is_compared:
-        labelled = history.model_input.filter(history.model_input[Y].notnull())
-        until = max(each.metadata.trained_until for each in (before, model))
-        new = labelled.filter(labelled[COLUMNS.event_time] >= until).to_pandas()
+        new = history.model_input.filter(history.model_input[Y].notnull())
+        if contract.has_time:
+            until = max(each.metadata.trained_until for each in (before, model))
+            new = new.filter(new[COLUMNS.event_time] >= until)
+        new = new.to_pandas()
         losses = [
             log_loss(new[Y].astype(int), each.score(new), labels=[0, 1]) for each in (model, before)
         ]

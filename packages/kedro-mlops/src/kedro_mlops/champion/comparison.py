@@ -68,7 +68,7 @@ def _unseen(
     known = [chosen.metadata, current.metadata]
     table = contract.outcomes(model_input)
     table = table.filter(table[contract.label].notnull())
-    if contract.event_time:
+    if contract.has_time:
         table = table.filter(
             table[contract.event_time] >= max(each.trained_until for each in known)
         )
