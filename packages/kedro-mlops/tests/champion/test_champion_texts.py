@@ -1,3 +1,4 @@
+import math
 import re
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from kedro_mlops.champion.texts import (
     tell_move,
     tell_reproduction,
 )
+from kedro_mlops.core.artefacts import CheckResult
 from kedro_mlops.models.decision import Decision
 from kedro_mlops.prediction_log.files import Answered
 from kedro_mlops.serving.followers import Following
@@ -23,6 +25,7 @@ BACK = decided(
     decided_by="ann",
     champion_before="2013-b",
     reasons=["Rolled back from 2013-b: " + "it was wrong " * 20],
+    checks=[CheckResult(name="fairness", passed=True, value=math.nan, limit=1, detail="none")],
 )
 
 
@@ -40,7 +43,10 @@ def history() -> list[Saved]:
     measured = {"value": 0.7, "low": 0.6, "high": 0.8}
     return [
         saved(5, "2013-a", BACK, withdrawn=["2013-b"], metrics={"roc_auc": measured}),
-        saved(4, "2013-a", BACK, withdrawn=["2013-b"]),
+        # as it was read from another file
+        saved(
+            4, "2013-a", Decision.model_validate_json(BACK.model_dump_json()), withdrawn=["2013-b"]
+        ),
         saved(3, "2013-b", GATE),
         saved(2, "2013-a", None),
     ]

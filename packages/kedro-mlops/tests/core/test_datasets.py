@@ -37,6 +37,7 @@ from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.monitoring.datasets import AlertsDataset
 from kedro_mlops.monitoring.decisions import Alert
+from kedro_mlops.task.record import DecisionRule
 
 # Kedro finds it strange that a save may add no version; settings.py silences it
 pytestmark = pytest.mark.filterwarnings("ignore:Save version")
@@ -89,6 +90,21 @@ def test_saving_the_newest_package_again_adds_no_version(champion, first):
     champion().save(tiny_package(seed=0))
 
     assert len(champion().list_versions()) == 1
+
+
+def test_so_it_is_where_a_figure_of_it_is_not_defined(champion):
+    none = dict.fromkeys(("value", "low", "high"), np.nan)
+    check = CheckResult(name="fairness", passed=True, value=np.nan, limit=1, detail="not judged")
+    # whole numbers come back as others
+    rule, decision = DecisionRule(threshold=0), decided(checks=[check])
+    package = tiny_package(metrics={"recall": none}, rule=rule, decision=decision)
+    champion().save(package)
+
+    champion().save(package)
+    champion().save(champion().load())
+
+    assert len(champion().list_versions()) == 1
+    assert champion().load().metadata.metrics["recall"].is_finite is False
 
 
 def test_another_package_is_another_version_and_the_newest_is_loaded(champion, first, second):

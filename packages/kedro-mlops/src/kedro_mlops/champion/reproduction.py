@@ -9,6 +9,7 @@ from typing import Any
 
 from kedro.framework.project import settings
 
+from kedro_mlops.core.artefacts import is_same
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.metadata import Lineage, Metadata
 
@@ -90,7 +91,7 @@ def differences(recorded: Metadata, rebuilt: Metadata) -> list[Difference]:
 def _compare(recorded: dict[str, Any], rebuilt: dict[str, Any]) -> list[Difference]:
     names = list(dict.fromkeys([*recorded, *rebuilt]))
     found = [(name, recorded.get(name), rebuilt.get(name)) for name in names]
-    return [(name, was, now) for name, was, now in found if was != now]
+    return [(name, was, now) for name, was, now in found if not is_same(was, now)]
 
 
 def _facts(metadata: Metadata) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kedro_mlops.core.artefacts import is_same
 from kedro_mlops.core.wording import interval_text, metric_name, typed
 from kedro_mlops.models.decision import GATE, Decision
 from kedro_mlops.models.metadata import saved_at
@@ -217,7 +218,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _row(saved: Saved, before: Saved | None) -> list[str]:
     """A champion's line; one that stayed has just a release of other code."""
-    stayed = before is not None and before.metadata.decision == saved.metadata.decision
+    stayed = before is not None and is_same(before.decision, saved.decision)
     metadata, lineage = saved.metadata, saved.metadata.lineage
     measured = [metadata.metrics.get(name) for name in _main(saved)]
     outcome, by, why = _decided(saved)

@@ -3,10 +3,19 @@
 Here is what several rooms speak of: a figure with its interval, and a check with its limit.
 """
 
+import json
 import math
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+_FILE = TypeAdapter[Any](Any, config=ConfigDict(ser_json_inf_nan="constants"))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two artefacts or plain values say the same; by ``==`` ``NaN`` is not even itself."""
+    said, by_other = (json.loads(_FILE.dump_json(it), parse_constant=str) for it in (one, other))
+    return bool(said == by_other)
 
 
 def is_none(value: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kedro.io import AbstractVersionedDataset, Version
 from kedro.io.core import VERSION_FORMAT, VersionNotFoundError, generate_timestamp
 
+from kedro_mlops.core.artefacts import is_same
 from kedro_mlops.core.declared import declared
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import PARTIAL, new_folder
@@ -151,8 +152,8 @@ class ModelPackageDataset(AbstractVersionedDataset["ModelPackage", "ModelPackage
     def _is_saved(self, package: "ModelPackage", folder: Place) -> bool:
         """Whether just this package is in a folder."""
         try:
-            known = Metadata.read(folder) == package.metadata
-            return known and self.read(folder, None).reference == package.reference
+            known = is_same(Metadata.read(folder), package.metadata)
+            return known and is_same(self.read(folder, None).reference, package.reference)
         except ProjectError as error:
             logger.warning("%s", error)
             return False
