@@ -6,10 +6,11 @@ import subprocess
 import pytest
 from driving.kills import killed_at
 
-from kedro_mlops.adoption.plan import Plan, copy, put_back
+from kedro_mlops.adoption.plan import Plan, put_back
 from kedro_mlops.core.errors import ProjectError
 
 OLD, NEW = "as it came\n", "as it will be\n"
+RAW, SECRET = "data/01_raw/rows", "conf/local/credentials.yml"
 
 
 @pytest.fixture
@@ -28,6 +29,14 @@ def folder(tmp_path):
 def plan(folder):
     files = {"src/contracts.py": NEW, "conf/base/new.yml": NEW, "example/test_nodes.py": NEW}
     return Plan(folder, files, ("example",))
+
+
+def with_data(folder, removed=("example", RAW)):
+    """The same, and what git does not have: rows that replace others, and a password."""
+    delivered = folder.parent / "delivered.csv"
+    delivered.write_text(NEW)
+    copies = {f"{RAW}/new.csv": delivered, f"{RAW}/rows.csv": delivered}
+    return Plan(folder, plan(folder).files, removed, copies, {SECRET: "password: new\n"})
 
 
 def texts(folder):
@@ -83,33 +92,78 @@ def test_an_edit_of_what_was_written_is_one(folder):
 
 
 def test_a_failure_in_the_middle_leaves_everything_as_it_was(folder, monkeypatch):
-    before = texts(folder)
+    (folder / RAW).mkdir(parents=True)
+    (folder / RAW / "rows.csv").write_text(OLD)
+    asked, before = with_data(folder), texts(folder)
 
-    def full(self, target):
+    def full(source, target):
         monkeypatch.undo()
         raise OSError("no space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(OSError, match="no space"):
-        plan(folder).carry_out()
-
+        asked.carry_out()
     assert texts(folder) == before
+
+    (folder.parent / "delivered.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"delivered\.csv"):
+        asked.carry_out()
+    assert texts(folder) == before
+
+
+def test_data_and_passwords_are_written_with_the_rest_and_not_shown(folder):
+    asked = with_data(folder)
+
+    shown = "".join(asked.diff())
+    asked.check()
+    asked.carry_out()
+
+    assert texts(folder)[f"{RAW}/new.csv"] == NEW
+    assert texts(folder)[SECRET] == "password: new\n"
+    assert (folder / SECRET).stat().st_mode & 0o077 == 0
+    assert "copied: data/01_raw/rows/new.csv, from /" in shown
+    assert "changed, and not shown: conf/local/credentials.yml" in shown
+    assert SECRET not in (folder / ".adopted.json").read_text()
+
+
+def test_data_that_would_be_replaced_or_read_as_well_is_kept(folder):
+    (folder / RAW).mkdir(parents=True)
+    (folder / RAW / "old.csv").write_text(OLD)
+
+    with pytest.raises(ProjectError, match=r"data/01_raw/rows/old\.csv"):
+        with_data(folder).check()
+    with_data(folder).carry_out()
+
+    assert [file.name for file in sorted((folder / RAW).iterdir())] == ["new.csv", "rows.csv"]
+
+
+def test_a_file_that_stays_may_be_run_as_before(folder):
+    (folder / "src/contracts.py").chmod(0o755)
+
+    plan(folder).carry_out()
+
+    assert (folder / "src/contracts.py").stat().st_mode & 0o777 == 0o755
+    assert (folder / "src/contracts.py").read_text() == NEW
 
 
 def test_who_is_killed_at_any_moment_leaves_what_can_be_put_back(folder):
     plan(folder).carry_out()
     (folder / "example").mkdir(exist_ok=True)
     (folder / "example/nodes.py").write_text(OLD)
-    changed = Plan(folder, plan(folder).files | {"src/contracts.py": "newer\n"}, ("example",))
+    for path in (f"{RAW}/rows.csv", SECRET):
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(OLD)
+    changed = with_data(folder)
+    changed.files["src/contracts.py"] = "newer\n"
     before, met = texts(folder), []
+    assert not killed_at(0, lambda: None)
 
     for step in itertools.count():
         if not killed_at(step, changed.carry_out):
             break
         # a person reads the old or the new one, but a file that stays is never missing
         assert (folder / "src/contracts.py").read_text() in (NEW, "newer\n")
-        assert not killed_at(0, lambda: None)
-        for again in range(3):
+        for again in (step % 3, step % 7):
             killed_at(again, lambda: put_back(folder))
         met.append(put_back(folder))
         if texts(folder) != before:
@@ -121,14 +175,3 @@ def test_who_is_killed_at_any_moment_leaves_what_can_be_put_back(folder):
 
     assert step > 10
     assert {True, False} == {*met}
-
-
-def test_a_file_or_a_folder_is_copied_whole(tmp_path):
-    (tmp_path / "rows").mkdir()
-    (tmp_path / "rows/a.csv").write_text("a\n")
-
-    copy(tmp_path / "rows/a.csv", tmp_path / "data/01_raw/a.csv")
-    copy(tmp_path / "rows", tmp_path / "data/01_raw/rows")
-
-    assert (tmp_path / "data/01_raw/a.csv").read_text() == "a\n"
-    assert (tmp_path / "data/01_raw/rows/a.csv").read_text() == "a\n"

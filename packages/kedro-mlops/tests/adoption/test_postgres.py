@@ -12,6 +12,7 @@ import yaml
 from example.adopted import TODAY
 from kedro.io import DataCatalog
 
+from kedro_mlops.adoption.credentials import credentials_with
 from kedro_mlops.adoption.decisions import Asked, decide
 from kedro_mlops.adoption.profile import profile
 from kedro_mlops.adoption.source import open_source, without_credentials
@@ -81,11 +82,11 @@ def test_its_project_reads_it_by_credentials_that_are_in_no_file_of_git(
         profile(source), Asked("tier", key=("id",)), source.said, TODAY, table_name(source.name)
     )
     files = files_of(adoption, "example", source.entry(), TODAY)
-    source.keep_credentials(tmp_path)
 
     catalog = yaml.safe_load(files["conf/base/catalog_data_engineering.yml"])
     entry = {k: v for k, v in catalog["raw_sales_2024"].items() if k != "validator"}
-    credentials = yaml.safe_load((tmp_path / "conf/local/credentials.yml").read_text())
+    secrets = credentials_with(tmp_path, source.credentials, force=False)
+    credentials = yaml.safe_load(secrets["conf/local/credentials.yml"])
     raw = DataCatalog.from_config({"raw": entry}, credentials).load("raw")
     assert isinstance(raw, pd.DataFrame)
     assert len(raw) == N

@@ -10,7 +10,6 @@ from pathlib import Path
 import ibis
 import pandas as pd
 import pytest
-import yaml
 from kedro.io import DataCatalog
 
 from kedro_mlops.adoption.profile import profile
@@ -174,20 +173,7 @@ def test_a_delta_table_is_read_where_it_is(tmp_path, bucket):
         open_source(f"{bucket}/nested")
 
 
-def test_what_is_secret_is_kept_where_git_does_not_look(tmp_path):
-    with sqlite3.connect(tmp_path / "shop.db") as database:
-        database.execute("CREATE TABLE sales AS SELECT 1 AS id")
-    (tmp_path / "conf/local").mkdir(parents=True)
-    kept = tmp_path / "conf/local/credentials.yml"
-    kept.write_text("other: {key: 1}\n")
-    source = open_source(f"sqlite:///{tmp_path}/shop.db#sales")
-
-    source.keep_credentials(tmp_path)
-    source.keep_credentials(tmp_path)
-
-    said = yaml.safe_load(kept.read_text())
-    assert said == {"other": {"key": 1}, **source.credentials}
-    assert source.entry()["credentials"] in said
+def test_where_a_table_is_is_shown_without_the_password():
     assert without_credentials("postgresql://a:b@c/d#e") == "postgresql://c/d#e"
 
 
@@ -282,3 +268,28 @@ def test_a_file_in_the_project_stays_there_and_another_is_copied(tmp_path):
 
     assert (inside.is_copied(project), inside.place(project)) == (False, "data/rows.csv")
     assert (outside.is_copied(project), outside.place(project)) == (True, "data/01_raw/rows.csv")
+    assert inside.copies(project) == {}
+    assert outside.copies(project) == {"data/01_raw/rows.csv": tmp_path / "rows.csv"}
+    (project / "data/01_raw").mkdir()
+    (project / "data/01_raw/rows.csv").write_text(TEXT)
+    assert outside.copies(project) == {}
+    (project / "data/01_raw/rows.csv").write_text(TEXT.replace("a", "b"))
+    assert outside.copies(project)
+
+
+def test_of_a_folder_only_what_is_read_is_copied(tmp_path):
+    project = tmp_path / "in/project"
+    (project / "data/01_raw/in").mkdir(parents=True)
+    for path in ("one.csv", "two.csv", "about.md", "project/README.md", "backup/one.csv"):
+        (tmp_path / "in" / path).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / path).write_text(TEXT)
+    source = open_source(str(tmp_path / "in"))
+
+    copies = source.copies(project)
+
+    assert copies.keys() == {"data/01_raw/in/one.csv", "data/01_raw/in/two.csv"}
+    for path, of in copies.items():
+        (project / path).write_text(of.read_text())
+    assert source.copies(project) == {}
+    (project / "data/01_raw/in/three.csv").write_text(TEXT)
+    assert source.copies(project) == copies

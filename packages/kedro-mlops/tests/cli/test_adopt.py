@@ -4,11 +4,13 @@ import itertools
 import os
 import pty
 import select
+import sqlite3
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 from driving.kills import killed_at
 
@@ -183,6 +185,49 @@ def test_edits_are_kept_unless_they_are_given_up(folder):
     assert "contracts.py" in refused.output
     assert forced.exit_code == 0
     assert file.read_text() != "mine\n"
+
+
+def test_data_of_the_same_name_is_kept_unless_it_is_given_up(folder):
+    kept = folder / "data/01_raw/customers.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine\n")
+
+    refused = invoke(folder, "--target", "state")
+    after = kept.read_text()
+    forced = invoke(folder, "--target", "state", "--force")
+    again = invoke(folder, "--target", "state")
+
+    assert refused.exit_code == 1
+    assert "data/01_raw/customers.csv" in refused.output
+    assert after == "mine\n"
+    assert (forced.exit_code, again.exit_code) == (0, 0)
+    assert kept.read_text() == (folder.parent / "customers.csv").read_text()
+    assert "Removed" not in forced.output
+
+
+def test_a_database_is_reached_by_what_git_ignores_and_no_other_takes_its_name(folder):
+    rows = pd.read_csv(folder.parent / "customers.csv")
+    kept = folder / "conf/local/credentials.yml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("other: {key: 1}")
+    for name in ("one", "two"):
+        with sqlite3.connect(folder.parent / f"{name}.db") as database:
+            rows.to_sql("customers", database, index=False)
+
+    def adopted(name, *options):
+        url = f"sqlite:///{folder.parent}/{name}.db#customers"
+        runner = CliRunner()
+        return runner.invoke(module.adopt, [url, "--target", "state", *options])
+
+    first, refused, shown, forced = (
+        adopted("one"), adopted("two"), adopted("two", "--dry-run"), adopted("two", "--force"),
+    )  # fmt: skip
+
+    assert [each.exit_code for each in (first, refused, shown, forced)] == [0, 1, 0, 0]
+    assert "another customers_database already" in refused.output
+    assert "changed, and not shown: conf/local/credentials.yml" in shown.output
+    con = {"con": f"sqlite:///{folder.parent}/two.db"}
+    assert yaml.safe_load(kept.read_text()) == {"other": {"key": 1}, "customers_database": con}
 
 
 def test_what_was_stopped_halfway_is_put_back_first(folder):

@@ -3,13 +3,14 @@
 import difflib
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kedro_mlops.core.errors import ProjectError
-from kedro_mlops.core.files import new_file, new_folder
+from kedro_mlops.core.files import new_file
 
+from .source import RAW
 from .written import RECORD, edited, record
 
 # beside what it will replace: what is new, copies of what is old, and what is removed
@@ -25,12 +26,16 @@ class Plan:
     Attributes:
         folder: The project.
         files: What is written, by its path.
-        removed: The files and folders that are only about what the project was about before.
+        removed: The files and folders that go, or give way to copies.
+        copies: The files that come from elsewhere, by their paths in the project.
+        secrets: What is written, and shown to nobody but the owner, by its path.
     """
 
     folder: Path
     files: dict[str, str]
     removed: tuple[str, ...] = ()
+    copies: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def check(self) -> None:
         """Refuse to lose what a person has written.
@@ -52,6 +57,10 @@ class Plan:
             yield from _diff(path, self._before(path), text)
         for path in self._gone():
             yield f"removed: {path}\n"
+        for path, source in self.copies.items():
+            yield f"copied: {path}, from {source}\n"
+        for path in self.secrets:
+            yield f"changed, and not shown: {path}\n"
 
     def carry_out(self) -> None:
         """Write, remove, and remember what was written; all as it was if that fails.
@@ -60,30 +69,47 @@ class Plan:
         gives back what there was.
         """
         put_back(self.folder)
-        files = self.files | {RECORD: record(self.folder, self.files, self._gone())}
-        removed = [path for path in self.removed if (self.folder / path).exists()]
-        kept = [path for path in files if (self.folder / path).is_file()]
-        added = [path for path in files if path not in kept]
-        stage = self.folder / STAGE
-        for path, text in files.items():
-            _parent(stage / NEW / path).write_text(text, encoding="utf-8")
-        for path in kept:
-            shutil.copy2(self.folder / path, _parent(stage / OLD / path))
-        with new_file(stage / JOURNAL) as journal:
-            journal.write(json.dumps({"added": added, "kept": kept, "removed": removed}).encode())
+        said = record(self.folder, self.files, self._gone())
+        texts = {**self.files, **self.secrets, RECORD: said}
         try:
+            removed = self._stage(texts)
             for path in removed:
-                (self.folder / path).rename(_parent(stage / REMOVED / path))
-            for path in files:
-                (stage / NEW / path).replace(_parent(self.folder / path))
+                (self.folder / path).rename(_parent(_staged(self.folder, REMOVED, path)))
+            for path in (*texts, *self.copies):
+                _staged(self.folder, NEW, path).replace(_parent(self.folder / path))
         except BaseException:
             put_back(self.folder)
             raise
-        _forget(stage)
+        _forget(self.folder)
+
+    def _stage(self, texts: Mapping[str, str]) -> list[str]:
+        """Put beside the project what it will hold, and what it takes to undo that.
+
+        Returns:
+            The files and folders that go.
+        """
+        removed = [path for path in self.removed if (self.folder / path).exists()]
+        kept = [path for path in texts if (self.folder / path).is_file()]
+        added = [path for path in (*texts, *self.copies) if not (self.folder / path).exists()]
+        # a process that is killed leaves it, and a secret may be in it
+        _parent(self.folder / STAGE / ".gitignore").write_text("*\n")
+        for path, text in texts.items():
+            new = _parent(_staged(self.folder, NEW, path))
+            new.touch(mode=0o600 if path in self.secrets else 0o666)
+            new.write_text(text, encoding="utf-8")
+        for path in kept:
+            old = _parent(_staged(self.folder, OLD, path))
+            shutil.copy2(self.folder / path, old)
+            shutil.copymode(old, _staged(self.folder, NEW, path))
+        for path, source in self.copies.items():
+            shutil.copyfile(source, _parent(_staged(self.folder, NEW, path)))
+        with new_file(self.folder / STAGE / JOURNAL) as journal:
+            journal.write(json.dumps({"added": added, "kept": kept, "removed": removed}).encode())
+        return removed
 
     def _before(self, path: str) -> str | None:
         file = self.folder / path
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
     def _gone(self) -> list[str]:
         """The files that are removed, but for those that are written anew."""
@@ -97,41 +123,43 @@ def put_back(folder: Path) -> bool:
 
     It may be stopped itself, and called again.
     """
-    stage = folder / STAGE
-    if not (stage / JOURNAL).exists():
-        _forget(stage)
+    if not (folder / STAGE / JOURNAL).exists():
+        _forget(folder)
         return False
-    journal = json.loads((stage / JOURNAL).read_bytes())
+    journal = json.loads((folder / STAGE / JOURNAL).read_bytes())
     for path in journal["added"]:
         (folder / path).unlink(missing_ok=True)
     for path in journal["removed"]:
-        if (stage / REMOVED / path).exists():
-            # what has been written there is among what follows
-            if (folder / path).is_dir():
-                shutil.rmtree(folder / path)
-            (stage / REMOVED / path).rename(_parent(folder / path))
+        if (removed := _staged(folder, REMOVED, path)).exists():
+            # what has been written there is among what follows, or comes from elsewhere
+            _delete(folder / path)
+            removed.rename(_parent(folder / path))
     for path in journal["kept"]:
-        if (stage / OLD / path).exists():
-            (stage / OLD / path).replace(_parent(folder / path))
-    _forget(stage)
+        if (old := _staged(folder, OLD, path)).exists():
+            old.replace(_parent(folder / path))
+    _forget(folder)
     return True
 
 
-def _forget(stage: Path) -> None:
+def _staged(folder: Path, state: str, path: str) -> Path:
+    """Where a file is until it is in its place: raw data may be on a disk of its own."""
+    stage = f"{RAW}/{STAGE}" if path.startswith(f"{RAW}/") else STAGE
+    return folder / stage / state / path
+
+
+def _forget(folder: Path) -> None:
     """Without the journal, nothing of it counts any more."""
-    (stage / JOURNAL).unlink(missing_ok=True)
-    if stage.exists():
-        shutil.rmtree(stage)
+    (folder / STAGE / JOURNAL).unlink(missing_ok=True)
+    for stage in (STAGE, f"{RAW}/{STAGE}"):
+        _delete(folder / stage)
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file or a folder, which appears under its name only when it is complete."""
-    if source.is_dir():
-        with new_folder(target) as folder:
-            shutil.copytree(source, folder, dirs_exist_ok=True)
+def _delete(path: Path) -> None:
+    """Delete a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        with source.open("rb") as read, new_file(target) as written:
-            shutil.copyfileobj(read, written)
+        path.unlink(missing_ok=True)
 
 
 def _files(path: Path) -> list[Path]:

@@ -4,6 +4,7 @@ Text is put into Parquet files first, by the reader that the project will use, s
 reads columns, and whatever is read again costs little.
 """
 
+import filecmp
 import importlib.util
 import os
 import re
@@ -17,7 +18,6 @@ from typing import Any
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text_file
 from kedro_mlops.contract.parsing import as_table
@@ -30,7 +30,6 @@ from .dialect import Dialect, dialect_of
 
 MEMORY = "2GB"
 RAW = "data/01_raw"
-CREDENTIALS = "conf/local/credentials.yml"
 PARQUET = {".parquet", ".pq"}
 EXCEL = {".xlsx", ".xlsm"}
 READABLE = (
@@ -103,17 +102,21 @@ class Source:
             return self.path.as_posix()
         return self.path.relative_to(project.resolve()).as_posix()
 
-    def keep_credentials(self, project: Path) -> None:
-        """Add what is secret to the project's conf/local/credentials.yml, which git ignores."""
-        file = project / CREDENTIALS
-        known = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
-        new = {name: dict(said) for name, said in self.credentials.items() if name not in known}
-        if not new:
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        with file.open("a") as opened:
-            opened.write(yaml.safe_dump(new))
+    def copies(self, project: Path) -> dict[str, Path]:
+        """Its files by the paths that copies of them get in a project, unless they are there."""
+        if self.path is None or not self.is_copied(project):
+            return {}
+        place = self.place(project)
+        paths = {f"{place}/{file.name}": file for file in self.files}
+        copies = {place: self.path} if self.path.is_file() else paths
+        there = [file for file in (project / place).rglob("*") if file.is_file()]
+        are_those = (project / place).is_file() or len(there) == len(copies)
+        is_same = are_those and all(_is_copy(project / path, of) for path, of in copies.items())
+        return {} if is_same else copies
+
+
+def _is_copy(path: Path, of: Path) -> bool:
+    return path.is_file() and filecmp.cmp(path, of, shallow=False)
 
 
 def without_credentials(data: str) -> str:

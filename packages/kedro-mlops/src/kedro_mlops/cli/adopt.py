@@ -1,7 +1,7 @@
 """The command ``adopt``: a table becomes a project of its own."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,6 @@ from kedro_mlops.task.record import TaskName
 
 if TYPE_CHECKING:
     from kedro_mlops.adoption.decisions import Adoption, Asked
-    from kedro_mlops.adoption.plan import Plan
     from kedro_mlops.adoption.profile import TableProfile
     from kedro_mlops.adoption.source import Source
 
@@ -59,9 +58,10 @@ def adopt(
     or its URL on a store), or a database's URL with #table. What it profiles and decides is shown,
     a line for each column; then the contracts, catalog, parameters and tests are written.
     """
+    from kedro_mlops.adoption.credentials import credentials_with
     from kedro_mlops.adoption.decisions import Adoption, Asked, decide
     from kedro_mlops.adoption.marks import without_example
-    from kedro_mlops.adoption.plan import Plan, copy, put_back
+    from kedro_mlops.adoption.plan import Plan, put_back
     from kedro_mlops.adoption.profile import profile
     from kedro_mlops.adoption.source import open_source, without_credentials
     from kedro_mlops.adoption.writing import files_of, table_name
@@ -93,17 +93,17 @@ def adopt(
     replayed = (folder / "src" / package / "pipelines/replay").is_dir()
     files = files_of(adoption, package, source.entry(place), today, replayed=replayed)
     emptied, gone = without_example(folder)
-    plan = Plan(folder, emptied | files, gone)
+    copies = source.copies(folder)
+    secrets = credentials_with(folder, source.credentials, force=force or dry_run)
+    replaced = (place,) if copies else ()
+    plan = Plan(folder, emptied | files, (*gone, *replaced), copies, secrets)
     if dry_run:
         click.echo("".join(plan.diff()), nl=False)
         return
     if not force:
         plan.check()
-    if source.path is not None and source.is_copied(folder):
-        copy(source.path, folder / place)
-    source.keep_credentials(folder)
     plan.carry_out()
-    _tell(plan, package)
+    _tell(len(plan.files), gone, package)
 
 
 def is_terminal() -> bool:
@@ -194,7 +194,7 @@ def _remarks(adoption: "Adoption") -> Iterator[str]:
 
 def _of_source(source: "Source") -> Iterator[str]:
     """What of the source is no part of its table."""
-    from kedro_mlops.adoption.source import CREDENTIALS
+    from kedro_mlops.adoption.credentials import CREDENTIALS
 
     for name, reason in source.left_out.items():
         yield f"{name} is left out: it {reason}."
@@ -210,12 +210,12 @@ def _of_source(source: "Source") -> Iterator[str]:
         )
 
 
-def _tell(plan: "Plan", package: str) -> None:
+def _tell(n_files: int, gone: Sequence[str], package: str) -> None:
     """What was made, and what comes next."""
     click.echo(
-        f"Written: {len(plan.files)} files, first of all src/{package}/contracts.py; its "
+        f"Written: {n_files} files, first of all src/{package}/contracts.py; its "
         "descriptions that end in … are waiting for your words."
     )
-    if plan.removed:
-        click.echo(f"Removed, as it was about the example: {', '.join(plan.removed)}")
+    if gone:
+        click.echo(f"Removed, as it was about the example: {', '.join(gone)}")
     click.echo("Next: `make run`, and then `make serve`.")
