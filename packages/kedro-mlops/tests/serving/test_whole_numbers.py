@@ -1,6 +1,7 @@
 """A number that is written with a point and is whole is an integer, by every way of asking."""
 
 import json
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import pytest
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.export.fields import fields_of
+from kedro_mlops.runtime.encoding import Coded, encode_rows
+from kedro_mlops.runtime.serving_spec import Encoding
+from kedro_mlops.serving.bulk_answers import TableAnswers, logged_table, new_ids
 from kedro_mlops.serving.bulk_reading import TableReader
 from kedro_mlops.serving.reading import RowReader
 from kedro_mlops.serving.refusals import BadRequestError
@@ -20,6 +24,7 @@ class Order(Contract):
     returned: pd.Int64Dtype = column("Of them", nullable=True)
 
 
+NOW = datetime(2013, 1, 1)  # noqa: DTZ001 - local, as in the log
 ROWS = RowReader(fields_of(Columns.of(Order)), max_rows=10)
 TABLE = TableReader(ROWS)
 
@@ -49,6 +54,18 @@ def test_arrow():
 
     assert (columns["pieces"].dtype, columns["pieces"].tolist()) == (np.int64, [3, 4])
     np.testing.assert_array_equal(columns["returned"], [2, np.nan])
+
+
+def test_of_which_some_are_missing_they_are_logged_as_they_are_and_scored_as_numbers():
+    columns = TABLE.read_arrow(arrow_of(pieces=[1, 2], returned=[2**53 + 1, None]))
+    zeros = np.zeros(2, np.int64)
+    same = [Coded(zeros, [each]) for each in ("a-model", {}, [], "champion")]
+
+    log = logged_table(columns, ROWS.fields, TableAnswers(new_ids(2), {}, *same), NOW)
+    matrix = encode_rows(columns, Encoding({}, [], ["pieces", "returned"]))
+
+    assert (log["returned"].type, log["returned"].to_pylist()) == (pa.int64(), [2**53 + 1, None])
+    np.testing.assert_array_equal(matrix, [[1, 2**53], [2, np.nan]])
 
 
 @pytest.mark.parametrize("value", [3.5, 1e300, True, "3"])

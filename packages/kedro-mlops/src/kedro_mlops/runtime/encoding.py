@@ -78,9 +78,17 @@ def as_coded(values: "pa.Array") -> Coded[Any]:
     return Coded(codes, found.dictionary.to_pylist())
 
 
-# text is coded, and may be missing
-ArrayColumn = Coded[str | None] | NDArray[Any]
+# text is coded, and may be missing; so are whole numbers of which some are missing, and others too
+# large to be exact as floats
+ArrayColumn = Coded[Any] | NDArray[Any]
 Arrays = Mapping[str, ArrayColumn]
+
+
+def as_floats(column: ArrayColumn) -> NDArray[Any]:
+    """Numbers as a model takes them, missing ones NaN."""
+    if isinstance(column, Coded):
+        return np.array(column.values, dtype=np.float64)[column.codes]
+    return column
 
 
 def unseen_categories(
@@ -116,7 +124,7 @@ def encode_rows(columns: Arrays, encoding: Encoding) -> NDArray[np.float64]:
         parts.append(column.map(table, UNKNOWN_CATEGORY))
     for name in encoding.moments:
         parts += calendar(np.asarray(columns[name]))
-    parts += [np.asarray(columns[name]) for name in encoding.numbers]
+    parts += [as_floats(columns[name]) for name in encoding.numbers]
     for name, means in encoding.means.items():
         column = columns[name]
         assert isinstance(column, Coded)

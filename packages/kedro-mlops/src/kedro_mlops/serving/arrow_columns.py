@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # the moments that there are in Python and JSON
 FIRST, LAST = (np.datetime64(edge, "us") for edge in (datetime.min, datetime.max))  # noqa: DTZ901
 LARGEST = np.iinfo(np.int64).max
+# integers beyond it are not exact as floats
+MAX_EXACT = 2.0**53
 # names of columns in a message
 MAX_NAMED = 20
 # of a character in UTF-8
@@ -108,9 +110,29 @@ def _read_numbers(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
     is_large = types.is_uint64(column.type) and (pc.max(column).as_py() or 0) > LARGEST
     if field.integer and is_large:
         raise _unfit(field, "has numbers beyond 64 bits")
-    exact = field.integer and types.is_integer(column.type)
-    numbers: NDArray[Any] = column.cast("int64" if exact else "float64", safe=False).to_numpy()
+    whole = _whole(column) if field.integer else None
+    if whole is not None and whole.null_count and _beyond_floats(whole):
+        return as_coded(whole.combine_chunks())
+    found = column.cast("float64", safe=False) if whole is None else whole
+    numbers: NDArray[Any] = found.to_numpy()
     return numbers
+
+
+def _whole(column: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
+    """Numbers as integers, if all of them are some."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return column.cast("int64")
+    except pa.ArrowInvalid:
+        return None
+
+
+def _beyond_floats(whole: "pa.ChunkedArray") -> bool:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    low, high = pc.min_max(whole).as_py().values()
+    return low is not None and max(-low, high) >= MAX_EXACT
 
 
 def _read_moments(column: "pa.ChunkedArray", field: Field) -> ArrayColumn:
@@ -193,6 +215,15 @@ def _check_together(n_bytes: int, field: Field) -> None:
 
 def _unfit(field: Field, what: str) -> BadRequestError:
     return refused_rows("type", f"Column '{field.name}' {what}.")
+
+
+def whole_numbers(column: ArrayColumn) -> "pa.Array":
+    """Integers as such, of which some may be missing."""
+    import pyarrow as pa  # noqa: PLC0415 - large, and only for these requests
+
+    if isinstance(column, Coded):
+        return pa.array(column.values, pa.int64()).take(column.codes)
+    return pa.array(column, from_pandas=True).cast(pa.int64())
 
 
 def pairs(first: Coded[A], second: Coded[B]) -> Coded[tuple[A, B]]:

@@ -13,7 +13,7 @@ from kedro_mlops.runtime.encoding import Arrays, Coded, as_coded
 from kedro_mlops.runtime.serving_spec import Field
 
 from .answers import EXPLANATION, as_text
-from .arrow_columns import pairs
+from .arrow_columns import pairs, whole_numbers
 from .model import ServedModel
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def logged_table(
 def _input(column: Any, field: Field) -> "pa.Array":
     import pyarrow as pa  # noqa: PLC0415
 
+    if field.integer:
+        return whole_numbers(column)
     array = _arrow(column)
     # many truth values, of which some may be missing, are numbers
     return array.cast(pa.bool_()) if field.kind == "boolean" else array

@@ -10,7 +10,7 @@ from kedro_mlops.feature_store.reader import FeatureStore
 from kedro_mlops.runtime.encoding import ArrayColumn, Arrays, Coded, as_coded
 from kedro_mlops.runtime.serving_spec import Field
 
-from .arrow_columns import pairs
+from .arrow_columns import pairs, whole_numbers
 from .limits import DeadlineCheck, no_deadline
 
 
@@ -52,12 +52,8 @@ def complete_table(
 
 
 def _entities(column: ArrayColumn) -> Coded[Any]:
-    """What is looked up by, every one once; whole numbers of which some are missing are floats."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if isinstance(column, Coded):
-        return column
-    return as_coded(pa.array(column, from_pandas=True).cast(pa.int64()))
+    """What is looked up by, every one once."""
+    return column if isinstance(column, Coded) else as_coded(whole_numbers(column))
 
 
 def _n_rows(columns: Arrays) -> int:
@@ -73,8 +69,8 @@ def _distinct(reasons: Coded[dict[str, str]]) -> Coded[dict[str, str]]:
 
 
 def _looked_up(values: Sequence[Any], field: Field, place: NDArray[np.int64]) -> ArrayColumn:
-    """A looked-up column from its distinct values; numbers that were not found are NaN."""
-    if field.kind in ("numeric", "boolean"):
+    """A looked-up column from its distinct values; fractions that were not found are NaN."""
+    if field.kind in ("numeric", "boolean") and not field.integer:
         return np.array(values, dtype=np.float64)[place]
     if field.kind == "datetime":
         return np.array(values, dtype="datetime64[us]")[place]

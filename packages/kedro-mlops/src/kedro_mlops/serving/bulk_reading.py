@@ -16,7 +16,7 @@ from kedro_mlops.runtime.encoding import NAN, ArrayColumn, Coded
 from kedro_mlops.runtime.field_types import MAX_TEXT, longest
 from kedro_mlops.runtime.serving_spec import Field
 
-from .arrow_columns import as_column, check_schema
+from .arrow_columns import MAX_EXACT, as_column, check_schema
 from .arrow_stream import MAX_TABLE_BYTES, Stream
 from .limits import DeadlineCheck, no_deadline
 from .reading import RowReader, hides_colons, request_decoder
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 # rows that may break the contract and are looked at one by one, until it is known how
 ROWS_A_TRIAL = 100
-# integers beyond it are not exact as floats
-MAX_EXACT = 2.0**53
 INT64 = np.iinfo(np.int64)
 # 2013-07-15T17:30:00, and up to six digits of a second
 MOMENT = Annotated[str, Meta(min_length=19, max_length=26)]
@@ -120,7 +118,7 @@ class TableReader:
         return suspects
 
     def _whole(self, columns: Columns) -> Columns:
-        """The columns by name, with integers as such, or as floats if they may be missing."""
+        """The columns by name, with integers as such, unless some are missing."""
         return {
             name: _typed(columns[field.name], field)
             for name, field in zip(self._names, self._fields, strict=True)
@@ -128,9 +126,9 @@ class TableReader:
 
 
 def _typed(column: ArrayColumn, field: Field) -> ArrayColumn:
-    if not field.integer:
+    if not field.integer or isinstance(column, Coded) or np.isnan(column).any():
         return column
-    return np.asarray(column).astype(np.float64 if field.nullable else np.int64, copy=False)
+    return column.astype(np.int64, copy=False)
 
 
 def columns_of(rows: Iterable[Sequence[Any]], fields: list[Field]) -> Columns:
@@ -233,7 +231,7 @@ def _json(column: ArrayColumn, row: int, field: Field) -> Any:
 def _breaks(column: ArrayColumn, field: Field) -> NDArray[np.bool_] | bool:
     """Which rows may break the contract; these are then judged like any others."""
     if isinstance(column, Coded):
-        bad = [not fits for fits in _texts_fit(column.values, field)]
+        bad = [not fits for fits in _fit(column.values, field)]
         return np.array(bad)[column.codes] if any(bad) else False
     if field.kind == "datetime":
         missing = np.isnat(column)
@@ -257,11 +255,11 @@ def _inexact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _texts_fit(values: list[str | None], field: Field) -> list[bool]:
+def _fit(values: list[Any], field: Field) -> list[bool]:
     judges = [check.value(limit) for check, limit, _ in asked_of(field)]
+    if field.kind == "categorical":
+        judges.insert(0, lambda text: len(text) <= longest(field))
     return [
-        field.nullable
-        if value is None
-        else len(value) <= longest(field) and all(keeps(value) for keeps in judges)
+        field.nullable if value is None else all(keeps(value) for keeps in judges)
         for value in values
     ]
