@@ -7,6 +7,7 @@ import re
 import shutil
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -361,20 +362,62 @@ def test_a_field_of_other_bounds_needs_a_restart_but_one_of_more_categories_does
     assert state.served.reader.judged(body)
 
 
-def test_what_goes_wrong_otherwise_is_a_refusal_too(
-    follower, deliveries, second, other, monkeypatch
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of followers, which a test moves on."""
+    one = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: one.now))
+    return one
+
+
+def test_what_passes_or_is_repaired_is_tried_again_each_time_later_and_told_once(
+    follower, deliveries, second, other, monkeypatch, clock, caplog
 ):
     one, state = follower()
     look(one)
     deliveries.promote(second, other)
+    tried = []
 
     def fail(*_):
+        tried.append(clock.now)
         raise MemoryError
 
-    monkeypatch.setattr(module, "warm_up", fail)
+    with monkeypatch.context() as while_it_lasts, caplog.at_level(logging.ERROR):
+        while_it_lasts.setattr(module, "warm_up", fail)
+        for clock.now in range(0, 2000, 20):
+            assert not look(one)
+    assert tried == [0, 60, 180, 420, 900, 1500]
+    assert value(state.metrics.refusals, "bug") == 1
+    assert len(caplog.records) == 1
+    clock.now = 2100
+    broken = deliveries.model("parcels:second-0") / TREES
+    whole = broken.read_bytes()
+    broken.unlink()
+    assert not look(one)
+    assert value(state.metrics.refusals, "damaged") == 1
+
+    broken.write_bytes(whole)
+    clock.now = 2700
+    assert look(one)
+
+    assert state.served.spec.model_version == other.version
+    assert value(state.metrics.refused) == 0
+
+
+def test_what_only_a_restart_or_another_release_mends_is_not_tried_again(
+    follower, deliveries, second, other, clock, monkeypatch
+):
+    one, state = follower()
+    look(one)
+    _other_answers(deliveries)
+    deliveries.promote(second, other)
+    assert not look(one)
+    monkeypatch.setattr(one, "_checked", lambda *_: pytest.fail("it was looked at again"))
+
+    clock.now = 1e9
 
     assert not look(one)
-    assert value(state.metrics.refusals, "bug") == 1
+    assert value(state.metrics.refusals, "answers") == 1
 
 
 def test_half_a_version_is_none(follower, deliveries):

@@ -8,7 +8,9 @@ do new requests meet it. Those that have begun end with the one before.
 import asyncio
 import gc
 import logging
+import math
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +35,11 @@ logger = logging.getLogger(__name__)
 
 # how often it is looked whether there is another champion, and on a store, which counts how often
 LOOK_SECONDS, LOOK_ON_STORE_SECONDS = 1.0, 5.0
+# a champion that is damaged may be repaired, and an error pass: after how long it is tried again,
+# and after how long at most, as each time it is longer
+AGAIN_SECONDS, MOST_AGAIN_SECONDS = 60.0, 600.0
+# what neither changes: another release is needed, or a service that is started anew
+FINAL = ("answers", "restart")
 # how long another thread may keep requests waiting while a champion is made ready
 SWITCH_SECONDS = 0.0005
 
@@ -69,7 +76,8 @@ class Follower:
         self._running = self.release = release
         self._code, self._packages = _code_of(release), _packages_of(release)
         self._since = _now()
-        self._looked_at = ""
+        # the version that was looked at last, when it is to be looked at again, and after how long
+        self._looked_at, self._again_at, self._wait = "", math.inf, AGAIN_SECONDS
         # whether the champions could not be read
         self._is_blind = False
         self._refused, self._why = "", ""
@@ -99,10 +107,16 @@ class Follower:
     def look(self) -> Checked | None:
         """What is to be served instead, if there is another champion and it passes. Blocks."""
         newest = self._newest()
-        if newest in ("", self._looked_at):
+        if not newest or (newest == self._looked_at and time.monotonic() < self._again_at):
             return None
         before = sys.getswitchinterval()
         sys.setswitchinterval(min(before, SWITCH_SECONDS))
+        try:
+            return self._looked(newest)
+        finally:
+            sys.setswitchinterval(before)
+
+    def _looked(self, newest: str) -> Checked | None:
         release = ""
         try:
             metadata = _read(self._champions / newest / self._champions.name)
@@ -111,19 +125,16 @@ class Follower:
                 fetch(release, self._champions.parent)
             found = None if release == self.release else self._checked(release, metadata)
         except RefusedError as error:
-            self._refuse(release or newest, error.reason, str(error))
+            self._refuse(newest, release, error.reason, str(error))
         except Exception as error:
             if on_store(self._champions) and (isinstance(error, OSError) or is_of_store(error)):
                 raise  # it may answer at the next look
-            logger.exception("The release %s cannot be looked at", release or newest)
-            self._refuse(release or newest, "bug", f"{type(error).__name__}: {error}")
+            self._refuse(newest, release, "bug", f"{type(error).__name__}: {error}")
         else:
-            self._refused, self._why, self._looked_at = "", "", newest
+            self._refused, self._why = "", ""
+            self._looked_at, self._again_at = newest, math.inf
             self._say()
             return found
-        finally:
-            sys.setswitchinterval(before)
-        self._looked_at = newest
         return None
 
     def take(self, checked: Checked) -> None:
@@ -193,12 +204,22 @@ class Follower:
         if needs:
             raise RefusedError("restart", f"{release} {needs}: start the service anew")
 
-    def _refuse(self, release: str, reason: str, why: str) -> None:
-        self._refused, self._why = release, why
+    def _refuse(self, newest: str, release: str, reason: str, why: str) -> None:
+        """Tell why it is not taken, once, and look at it again if that may change."""
+        again = newest == self._looked_at
+        self._wait = min(2 * self._wait, MOST_AGAIN_SECONDS) if again else AGAIN_SECONDS
+        self._looked_at = newest
+        self._again_at = math.inf if reason in FINAL else time.monotonic() + self._wait
+        refused = release or newest
+        if (refused, why) == (self._refused, self._why):
+            return
+        self._refused, self._why = refused, why
         self._state.metrics.refusals.labels(reason).inc()
         logger.error(
-            "The champion's release %s is not taken, and %s goes on to answer: %s",
-            release, self._state.served.spec.model_version, why,
+            "The champion's release %s is not taken, and %s goes on to answer: %s%s",
+            refused, self._state.served.spec.model_version, why,
+            "" if reason in FINAL else "; it is tried again after a while",
+            exc_info=reason == "bug",
         )  # fmt: skip
         self._say()
 
