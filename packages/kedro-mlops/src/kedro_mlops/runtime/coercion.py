@@ -25,6 +25,8 @@ _SINCE = datetime(1970, 1, 1)  # noqa: DTZ001 - moments have no zone
 _TRUTHS = {"true": True, "t": True, "false": False, "f": False}
 # a month or day of one digit
 _SHORT = re.compile(r"(?<=-)(\d)(?!\d)")
+# a digit of another script, which is none to the engines that read files
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 # typographers have several of each
 _ALIKE = str.maketrans("\u00a0\u202f\u2019", "  '")
 
@@ -38,7 +40,7 @@ def coercion(field: spec.Field) -> Callable[[Any], Any]:
         if isinstance(value, str):
             if value in words:
                 return None
-            if len(value) > MAX_LENGTH:
+            if len(value) > MAX_LENGTH or _has_other_digits(value):
                 return value
         try:
             return read(value, spelling)
@@ -46,6 +48,10 @@ def coercion(field: spec.Field) -> Callable[[Any], Any]:
             return value
 
     return coerced
+
+
+def _has_other_digits(text: str) -> bool:
+    return not text.isascii() and _OTHER_DIGIT.search(text) is not None
 
 
 def no_values(field: spec.Field) -> frozenset[str]:
