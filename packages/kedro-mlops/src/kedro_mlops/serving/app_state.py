@@ -69,12 +69,7 @@ class AppState:
         self.settings = settings
         self._load, self._also = load, also
         self.opened = settings.opened
-        # of a cloud, if one is before us: what its paths stand for, which rows are wrapped there,
-        # and which are ours in all but their path
-        self.routes = settings.routes
-        predicting = {path for path, meant in self.routes.items() if meant == PREDICT}
-        self.wrapped = predicting if settings.cloud_endpoint == "vertex" else set()
-        self.also_fast = {path.encode() for path in predicting - self.wrapped}
+        self._route(settings)
         self.in_progress = 0
         # why a prediction would be refused now; empty where it would not
         self.unready = ""
@@ -85,21 +80,21 @@ class AppState:
         refuse_if_open(self.keys, listening())
         self.metrics = Metrics(spec.output, spec.score_buckets or spec.output.buckets)
         self.log = RequestLog()
-        store = StoreSettings(
-            url=settings.feature_store_url,
-            max_age_days=settings.max_feature_age_days,
-            cache_seconds=settings.feature_cache_seconds,
-            timeout_seconds=settings.feature_store_timeout_seconds,
-        )
-        self.store = FeatureStore(spec, store, self.metrics)
+        self.store = FeatureStore(spec, _store_settings(settings), self.metrics)
         self.look_ups = LookupBatcher(self.store.complete_all)
-        self.prediction_log = PredictionLog(
-            Path(settings.prediction_log_dir),
-            settings.prediction_log_file_megabytes * MEGABYTE,
-            settings.prediction_log_megabytes * MEGABYTE,
-        )
+        self.prediction_log = _prediction_log(settings)
         self.served = self.prepared(folder, spec, challenger)
         self._begin(self.served)
+
+    def _route(self, settings: Settings) -> None:
+        """Take the paths of a cloud, if one is before us.
+
+        What they stand for, which rows are wrapped there, and which are ours in all but their path.
+        """
+        self.routes = settings.routes
+        predicting = {path for path, meant in self.routes.items() if meant == PREDICT}
+        self.wrapped = predicting if settings.cloud_endpoint == "vertex" else set()
+        self.also_fast = {path.encode() for path in predicting - self.wrapped}
 
     @property
     def info(self) -> bytes:
@@ -197,3 +192,20 @@ class AppState:
             record_file=Path(settings.prediction_log_dir) / STOPPED,
         )
         return Challenger(model, ServedModel(*challenger, 1, self._load), how, self.metrics)
+
+
+def _store_settings(settings: Settings) -> StoreSettings:
+    return StoreSettings(
+        url=settings.feature_store_url,
+        max_age_days=settings.max_feature_age_days,
+        cache_seconds=settings.feature_cache_seconds,
+        timeout_seconds=settings.feature_store_timeout_seconds,
+    )
+
+
+def _prediction_log(settings: Settings) -> PredictionLog:
+    return PredictionLog(
+        Path(settings.prediction_log_dir),
+        settings.prediction_log_file_megabytes * MEGABYTE,
+        settings.prediction_log_megabytes * MEGABYTE,
+    )

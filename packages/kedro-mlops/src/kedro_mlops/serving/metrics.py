@@ -30,6 +30,10 @@ REASONS = (*REFUSED, *OF_ROWS)
 PROBABILITY = Probability()
 # why a running service may not take a champion
 NOT_TAKEN = ("damaged", "answers", "restart", "bug")
+# the labels of what is of a model
+MODEL = ("model_version", "variant")
+# of several processes, what was said last
+SHARED: Literal["livemostrecent"] = "livemostrecent"
 # the model version of a challenger that is not there
 NONE = "none"
 
@@ -77,10 +81,25 @@ class Metrics:
     def __init__(
         self, output: Output = PROBABILITY, buckets: Sequence[float] = PROBABILITY.buckets
     ) -> None:
+        self._declare_requests()
+        self._declare_models(buckets)
+        self._declare_champions()
+        self._declare_inputs()
+        self._declare_log()
+        self._declare_challenger()
+        self._dropped = 0
+        self._output = output
+        self._told = told_by(output)
+        self._decides = bool(output.decisions)
+        # what is decided, and its name; of numbers there is nothing
+        self._decisions = {decision: _named(decision) for decision in output.decisions or [""]}
+        self._tallies: list[BufferedMetric] = []
+        # a counter or histogram with its labels
+        self.child = cache(self._child)
+
+    def _declare_requests(self) -> None:
         from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - see above
 
-        shared: Literal["livemostrecent"] = "livemostrecent"
-        model = ["model_version", "variant"]
         self.requests = Counter("http_requests", "Requests answered", ["path", "status"])
         self.seconds = Histogram(
             "http_request_duration_seconds", "Time to answer", ["path"], buckets=SECONDS
@@ -91,29 +110,43 @@ class Metrics:
         self.ready = Gauge(
             "service_ready", "Whether predictions would be answered", multiprocess_mode="livemin"
         )
-        self.predictions = Counter("model_predictions", "Rows answered", [*model, "decision"])
+        self.invalid = Counter("model_invalid_requests", "Requests refused", ["reason"])
+
+    def _declare_models(self, buckets: Sequence[float]) -> None:
+        from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - see above
+
+        self.predictions = Counter("model_predictions", "Rows answered", [*MODEL, "decision"])
         self.score = Histogram(
-            "model_prediction_score", "Scores; of several, the highest", model, buckets=buckets
+            "model_prediction_score", "Scores; of several, the highest", MODEL, buckets=buckets
         )
         self.info = Gauge(
-            "model_info", "Whether a model is at hand", [*model, "family", "engine"],
-            multiprocess_mode=shared,
+            "model_info", "Whether a model is at hand", [*MODEL, "family", "engine"],
+            multiprocess_mode=SHARED,
         )  # fmt: skip
         self.trained = Gauge(
-            "model_trained_timestamp_seconds", "Moment as of which the model was trained", model,
-            multiprocess_mode=shared,
+            "model_trained_timestamp_seconds", "Moment as of which the model was trained", MODEL,
+            multiprocess_mode=SHARED,
         )  # fmt: skip
         self.served = Gauge(
-            "model_served", "Whether the process answers with the model", model[:1],
+            "model_served", "Whether the process answers with the model", MODEL[:1],
             multiprocess_mode="liveall",
         )  # fmt: skip
+
+    def _declare_champions(self) -> None:
+        from prometheus_client import Counter, Gauge  # noqa: PLC0415 - see above
+
         self.swaps = Counter("champion_swaps", "Champions that were taken by a running service")
         self.refusals = Counter("champion_refusals", "Champions that were not taken", ["reason"])
         self.refused = Gauge(
             "champion_refused", "Whether the newest champion was not taken",
             multiprocess_mode="livemax",
         )  # fmt: skip
-        self.invalid = Counter("model_invalid_requests", "Requests refused", ["reason"])
+        for reason in NOT_TAKEN:
+            self.refusals.labels(reason)
+
+    def _declare_inputs(self) -> None:
+        from prometheus_client import Counter, Histogram  # noqa: PLC0415 - see above
+
         self.missing = Counter(
             "model_missing_features", "Looked-up values not found", ["feature", "reason"]
         )
@@ -126,32 +159,29 @@ class Metrics:
         self.age = Histogram(
             "feature_age_days", "Age of daily values read from the store", ["table"], buckets=DAYS
         )
+
+    def _declare_log(self) -> None:
+        from prometheus_client import Counter, Gauge  # noqa: PLC0415 - see above
+
         self.log_bytes = Gauge(
             "prediction_log_bytes", "Size of the prediction log", multiprocess_mode="livemax"
         )
         self.log_dropped = Counter("prediction_log_dropped_bytes", "Removed for want of room")
         self.log_failures = Counter("prediction_log_failures", "Requests that could not be logged")
+
+    def _declare_challenger(self) -> None:
+        from prometheus_client import Counter, Gauge  # noqa: PLC0415 - see above
+
         self.mode = Gauge(
-            "challenger_mode", "What the challenger does", ["mode"], multiprocess_mode=shared
+            "challenger_mode", "What the challenger does", ["mode"], multiprocess_mode=SHARED
         )
-        self.compared = Counter("challenger_compared", "Rows that both scored", model[:1])
+        self.compared = Counter("challenger_compared", "Rows that both scored", MODEL[:1])
         self.disagreements = Counter(
-            "challenger_disagreements", "Rows on which they decide otherwise", model[:1]
+            "challenger_disagreements", "Rows on which they decide otherwise", MODEL[:1]
         )
         self.challenger_failures = Counter(
-            "challenger_failures", "Rows that the challenger failed to score", model[:1]
+            "challenger_failures", "Rows that the challenger failed to score", MODEL[:1]
         )
-        for reason in NOT_TAKEN:
-            self.refusals.labels(reason)
-        self._dropped = 0
-        self._output = output
-        self._told = told_by(output)
-        self._decides = bool(output.decisions)
-        # what is decided, and its name; of numbers there is nothing
-        self._decisions = {decision: _named(decision) for decision in output.decisions or [""]}
-        self._tallies: list[BufferedMetric] = []
-        # a counter or histogram with its labels
-        self.child = cache(self._child)
 
     def _child(self, metric: Any, *labels: str) -> BufferedMetric:
         tally = BufferedMetric(metric.labels(*labels) if labels else metric)

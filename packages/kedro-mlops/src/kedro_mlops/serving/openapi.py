@@ -34,6 +34,10 @@ EXPLAINED = {
     "description": "Whether each prediction is explained",
     "schema": TEXT | {"enum": [EXPLAIN[1]]},
 }
+STREAM = "An Arrow IPC stream, without compression"
+TABLE = {ARROW_TYPE: {"schema": TEXT | {"format": "binary", "description": STREAM}}}
+MODEL = {"description": "The model", "content": {JSON_TYPE: {"schema": {"type": "object"}}}}
+OK = {"description": "OK", "content": {"text/plain": {}}}
 PLAIN = {
     "/livez": "Whether the process lives",
     READY: "Whether it can answer",
@@ -47,11 +51,25 @@ def document(
     """The OpenAPI 3.1 document."""
     types = [additions.answer, Problem]
     _, schemas = msgspec.json.schema_components(types, ref_template=f"{REF}{{name}}")
-    rows = _listed("rows", "Row", minItems=1, maxItems=settings.max_rows)
-    stream = "An Arrow IPC stream, without compression"
-    arrow = {ARROW_TYPE: {"schema": TEXT | {"format": "binary", "description": stream}}}
-    asked = {"schema": rows | {"additionalProperties": False}}
-    told = {"schema": _listed("predictions", "Answer"), "example": examples.answer(spec, additions)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": title(spec),
+            "version": spec.model_version,
+            "description": f"{spec.predicts}\n\n{_said_of_label(spec)}{DESCRIPTION}",
+        },
+        "paths": _paths(spec, reader, settings, additions),
+        "components": {
+            "schemas": {"Row": reader.model.model_json_schema(), **schemas},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _paths(
+    spec: ServingSpec, reader: RowReader, settings: Settings, additions: Additions
+) -> dict[str, Any]:
+    """What can be asked."""
 
     def operation(path: str, summary: str, answer: Any, methods: str, *statuses: int) -> Any:
         said = examples.errors(spec, reader, settings, methods)
@@ -66,45 +84,33 @@ def document(
     predict = operation(
         PREDICT,
         "A prediction for each row",
-        {
-            "description": "One prediction per row, in the order of the rows",
-            "content": {JSON_TYPE: told, **arrow},
-        },
+        _predicted(spec, additions),
         "POST",
         *(400, 401, 405, 408, 413, 415, 422, 431, 500, 501, 503),
     )
-    predict["parameters"] = [EXPLAINED]
-    predict["requestBody"] = {
-        "required": True,
-        "content": {JSON_TYPE: asked | {"examples": examples.requests(spec)}, **arrow},
+    predict |= {"parameters": [EXPLAINED], "requestBody": _rows(spec, settings.max_rows)}
+    model = "The model that serves, and its metrics, on rows that it had not learned from"
+    info = operation(INFO, model, MODEL, "GET or POST", 401, 405, 503)
+    plain = {
+        path: {"get": operation(path, summary, OK, "GET or HEAD", 401, 405, 503)}
+        for path, summary in PLAIN.items()
     }
-    info = operation(
-        INFO,
-        "The model that serves, and its metrics, on rows that it had not learned from",
-        {"description": "The model", "content": {JSON_TYPE: {"schema": {"type": "object"}}}},
-        "GET or POST",
-        *(401, 405, 503),
-    )
-    ok = {"description": "OK", "content": {"text/plain": {}}}
+    return {PREDICT: {"post": predict}, INFO: {"get": info}, **plain}
+
+
+def _rows(spec: ServingSpec, max_rows: int) -> dict[str, Any]:
+    """What a request for predictions has."""
+    rows = _listed("rows", "Row", minItems=1, maxItems=max_rows)
+    asked = {"schema": rows | {"additionalProperties": False}, "examples": examples.requests(spec)}
+    return {"required": True, "content": {JSON_TYPE: asked, **TABLE}}
+
+
+def _predicted(spec: ServingSpec, additions: Additions) -> dict[str, Any]:
+    """What it is answered."""
+    told = {"schema": _listed("predictions", "Answer"), "example": examples.answer(spec, additions)}
     return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": title(spec),
-            "version": spec.model_version,
-            "description": f"{spec.predicts}\n\n{_said_of_label(spec)}{DESCRIPTION}",
-        },
-        "paths": {
-            PREDICT: {"post": predict},
-            INFO: {"get": info},
-            **{
-                path: {"get": operation(path, summary, ok, "GET or HEAD", 401, 405, 503)}
-                for path, summary in PLAIN.items()
-            },
-        },
-        "components": {
-            "schemas": {"Row": reader.model.model_json_schema(), **schemas},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-        },
+        "description": "One prediction per row, in the order of the rows",
+        "content": {JSON_TYPE: told, **TABLE},
     }
 
 

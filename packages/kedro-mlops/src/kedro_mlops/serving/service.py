@@ -63,6 +63,71 @@ def _state() -> AppState | None:
     return _states[0] if _states else None
 
 
+class Predictions:
+    """What a process does that serves, whatever its models.
+
+    Args:
+        model: The champion, in BentoML's store.
+        challenger: What is tried beside it, if the release carries one.
+        load: Reads a model that scikit-learn serves.
+        also: What a project adds to answers.
+    """
+
+    def __init__(
+        self, model: Any, challenger: Any | None, load: Load, also: Sequence[Addition]
+    ) -> None:
+        settings = Settings.from_environment()
+        logs.configure(settings.log_format)
+        tried = None if challenger is None else _verified(challenger)
+        self.state = AppState(*_verified(model), tried, settings, load, also)
+        self.follower = _follower(self.state)
+        _states[:] = [self.state]
+        _rest_collector()
+
+    @bentoml.on_startup
+    async def keep_up(self) -> None:
+        """Keep metrics, features and readiness up to date while the service runs."""
+        work = self.state.flush(), self.state.refresh(), self.get_ready()
+        self.tasks = [asyncio.create_task(one) for one in work]
+        if self.follower is not None:
+            self.tasks.append(asyncio.create_task(self.follower.follow()))
+
+    async def get_ready(self) -> None:
+        """Be ready once the first requests need not wait, and as long as they are answered."""
+        self.state.unready = "The service is warming up; try again."
+        try:
+            await asyncio.to_thread(warm_up, self.state.served)
+        except Exception:
+            logger.exception("The first requests will take longer: it could not be warmed up")
+        _rest_collector()
+        await self.state.watch()
+
+    @bentoml.api
+    def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """A prediction for each row."""
+        body = msgspec.json.encode({"rows": rows})
+        answer: dict[str, Any] = msgspec.json.decode(
+            self.state.served.answer_large(JSON, body, JSON).body
+        )
+        return answer
+
+    @bentoml.api
+    def info(self) -> dict[str, Any]:
+        """The model that serves, and its metrics, on rows that it had not learned from."""
+        found: dict[str, Any] = msgspec.json.decode(self.state.info)
+        return found
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Close what is open."""
+        _states.clear()
+        for task in self.tasks:
+            task.cancel()
+        if self.follower is not None:
+            self.follower.close()
+        self.state.close()
+
+
 def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition] = ()) -> Any:
     """The service of a project, to be named in a module of the project's package.
 
@@ -77,7 +142,7 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
     tags = [arguments.model or f"{name}:latest", *filter(None, [arguments.challenger])]
 
     @bentoml.service(name=name, description=DESCRIPTION, traffic={"timeout": 60})
-    class PredictionService:
+    class PredictionService(Predictions):
         """Predictions of the champion; ``Settings`` has the environment that it reads."""
 
         model = BentoModel(tags[0])
@@ -85,56 +150,8 @@ def create_service(name: str, families: str = FAMILIES, also: Sequence[Addition]
             challenger = BentoModel(arguments.challenger)
 
         def __init__(self) -> None:
-            settings = Settings.from_environment()
-            logs.configure(settings.log_format)
-            challenger = _verified(self.challenger) if arguments.challenger else None
-            self.state = AppState(*_verified(self.model), challenger, settings, load, also)
-            self.follower = _follower(self.state)
-            _states[:] = [self.state]
-            _rest_collector()
-
-        @bentoml.on_startup
-        async def keep_up(self) -> None:
-            """Keep metrics, features and readiness up to date while the service runs."""
-            work = self.state.flush(), self.state.refresh(), self.get_ready()
-            self.tasks = [asyncio.create_task(one) for one in work]
-            if self.follower is not None:
-                self.tasks.append(asyncio.create_task(self.follower.follow()))
-
-        async def get_ready(self) -> None:
-            """Be ready once the first requests need not wait, and as long as they are answered."""
-            self.state.unready = "The service is warming up; try again."
-            try:
-                await asyncio.to_thread(warm_up, self.state.served)
-            except Exception:
-                logger.exception("The first requests will take longer: it could not be warmed up")
-            _rest_collector()
-            await self.state.watch()
-
-        @bentoml.api
-        def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-            """A prediction for each row."""
-            body = msgspec.json.encode({"rows": rows})
-            answer: dict[str, Any] = msgspec.json.decode(
-                self.state.served.answer_large(JSON, body, JSON).body
-            )
-            return answer
-
-        @bentoml.api
-        def info(self) -> dict[str, Any]:
-            """The model that serves, and its metrics, on rows that it had not learned from."""
-            found: dict[str, Any] = msgspec.json.decode(self.state.info)
-            return found
-
-        @bentoml.on_shutdown
-        def close(self) -> None:
-            """Close what is open."""
-            _states.clear()
-            for task in self.tasks:
-                task.cancel()
-            if self.follower is not None:
-                self.follower.close()
-            self.state.close()
+            challenger = self.challenger if arguments.challenger else None
+            super().__init__(self.model, challenger, load, also)
 
     install(partial(Gateway, state=_state))
     PredictionService.add_asgi_middleware(Gateway, state=_state)  # type: ignore[attr-defined]
