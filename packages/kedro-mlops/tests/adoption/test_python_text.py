@@ -1,8 +1,9 @@
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kedro_mlops.adoption.python_text import call, identifier, identifiers, literal
+from kedro_mlops.adoption.python_text import call, identifier, identifiers, literal, plain
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,15 @@ def test_every_name_becomes_one_of_its_own(names):
 
     assert len({*found.values()}) == len(names)
     assert all(word.isidentifier() and word.isascii() for word in found.values())
+
+
+@given(st.text())
+def test_a_name_in_prose_has_no_meaning_of_its_own(name):
+    said = plain(name)
+
+    assert eval(f'"""{said} and more"""') == f"{said} and more"
+    assert yaml.safe_load(f"- >-\n  Of {said} and more") == [f"Of {said} and more"]
+    assert "${" not in said
 
 
 VALUES = st.recursive(

@@ -1,24 +1,29 @@
 """What is written for an owner is Python and YAML as they would have written it."""
 
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from example.adopted import adopted, contracts, written
+from example.adopted import TODAY, adopted, contracts, written
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
-from kedro_mlops.adoption.writing import table_name
+from kedro_mlops.adoption.behaviour import Behaviour, Expected
+from kedro_mlops.adoption.writing import files_of, table_name
 from kedro_mlops.contract.columns import Columns, declared_in
 from kedro_mlops.contract.quarantine import screen
 from kedro_mlops.core.errors import ProjectError
 
 N = 300
+NASTY = '2: a #b\\ "c" \'d\' {e} {{f}} {%g%} %s ${h} \\${i}\n- é—€\u2028\x85\ufeff"'
 RANDOM = np.random.default_rng(0)
 
 
@@ -34,6 +39,7 @@ def table(label="binary", **more):
         "größe": RANDOM.choice([f"{c} quite a long category" for c in "abcdefg"], N),
         "class": RANDOM.random(N).round(3),
         'a."b"': RANDOM.integers(0, 9, N),
+        NASTY: RANDOM.choice(["${a}: #b", NASTY], N),
         f"a name so long that nobody {'would type it twice, ' * 4}": size,
     }
     return pd.DataFrame({**odd, **more, "outcome": labels[label]})
@@ -90,6 +96,49 @@ def test_contracts_say_what_was_decided(case, tmp_path):
     assert observation.has_time == (adoption.time is not None)
     assert set(rows.columns) <= {*observation.names}
     assert Columns.of(module.Prediction).names
+
+
+@pytest.fixture(scope="module")
+def oddly_said(tmp_path_factory):
+    """What was decided of a table whose columns and classes have odd names."""
+    rows = table("multiclass").rename(columns={"outcome": f"target {NASTY}"})
+    rows.iloc[:, -1] = rows.iloc[:, -1].replace("another", f"class {NASTY}")
+    adoption = adopted(rows, tmp_path_factory.mktemp("odd"), f"target {NASTY}")
+    swap = Expected(f"{NASTY} matters little", NASTY, 0.1)
+    add = Expected(f"more {NASTY}", NASTY, 0.1, step=1.0, score=f"class {NASTY}")
+    return replace(adoption, behaviour=Behaviour((swap,), (add,)))
+
+
+@pytest.mark.parametrize(
+    "source", ["Sales: Q1.csv", "Export #2.csv", 'a\\b "c".csv', "${x}.csv", f"{NASTY}.csv", '"']
+)
+def test_whatever_a_table_and_its_columns_are_called_they_are_written_as_that(oddly_said, source):
+    entry = {"type": "AType", "filepath": f"data/01_raw/{source}", "credentials": source}
+
+    files = files_of(replace(oddly_said, source=source), "example", entry, TODAY)
+
+    configs = {}
+    for path, text in files.items():
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+            assert all(len(line) <= 100 or "# noqa: E501" in line for line in text.splitlines())
+        else:
+            configs[path.removeprefix("conf/base/")] = OmegaConf.create(text)
+    raw = configs["catalog_data_engineering.yml"]["raw_customers"]
+    assert {name: raw[name] for name in entry} == entry
+    card = configs["parameters_documentation.yml"]["model_card"]
+    assert [type(limit) for limit in card.limits] == [str, str]
+    assert card.limits[0].endswith("as it was on 2026-11-27, 300 rows.")
+    behaviour = OmegaConf.to_container(configs["parameters_behaviour.yml"], resolve=True)[
+        "behaviour"
+    ]
+    assert behaviour["invariance"][0]["swap"] == [NASTY]
+    assert behaviour["direction"][0] | {"name": "", "tolerance": 0} == {
+        "name": "", "add": {NASTY: 1.0}, "score": f"class {NASTY}", "expect": "not_lower",
+        "tolerance": 0,
+    }  # fmt: skip
+    [costs] = re.findall("^# (costs: .*)", files["conf/base/parameters.yml"], re.MULTILINE)
+    assert {*yaml.safe_load(costs)["costs"]["of_classes"]} <= {*oddly_said.label.classes}
 
 
 def test_rows_without_a_name_are_numbered_in_text_that_stays_small(tmp_path):

@@ -8,7 +8,7 @@ from kedro_mlops.task.outputs import DECISION, PREDICTION, PROBABILITY
 
 from .decisions import Adoption
 from .features import ColumnDecision
-from .python_text import TOO_LONG, WIDTH, Argument, call, identifiers, literal
+from .python_text import TOO_LONG, WIDTH, Argument, call, identifiers, literal, plain
 
 OPENING = """What the data is: the file an owner edits first.
 
@@ -88,7 +88,7 @@ def _head(adoption: Adoption) -> str:
         "from kedro_mlops.contract.columns import Contract, column\n",
         "from kedro_mlops.prediction_log.contract import PredictionColumns\n",
     ]
-    words = textwrap.fill(WORDS.format(_plain(adoption.source)), WIDTH)
+    words = textwrap.fill(WORDS.format(plain(adoption.source)), WIDTH)
     return f'"""{OPENING.format(words)}"""\n\n' + "".join(imports)
 
 
@@ -109,7 +109,7 @@ def _outcome(adoption: Adoption, label: ColumnDecision, names: dict[str, str]) -
 
 
 def _delivered(adoption: Adoption, label: ColumnDecision, names: dict[str, str]) -> str:
-    words = f"One row of {_plain(adoption.source)}."
+    words = f"One row of {plain(adoption.source)}."
     if adoption.days is None:
         return _class("Delivered(Outcome, Known)", words, [])
     return _class("Delivered(Known)", words, [_field(label, names, without_label=True)])
@@ -178,8 +178,3 @@ def _unique(names: list[str]) -> str:
 def _docstring(words: str) -> str:
     line = f'"""{words}"""'
     return line if len(line) + 4 <= WIDTH else f"{line}{TOO_LONG}"
-
-
-def _plain(source: str) -> str:
-    """What the table is called, as part of a text."""
-    return source.replace("\\", "/").replace('"', "'")

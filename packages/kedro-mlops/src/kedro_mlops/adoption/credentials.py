@@ -8,6 +8,8 @@ import yaml
 
 from kedro_mlops.core.errors import ProjectError
 
+from .yaml_text import escaped
+
 CREDENTIALS = "conf/local/credentials.yml"
 
 
@@ -27,7 +29,7 @@ def credentials_with(
     file = project / CREDENTIALS
     before = file.read_text(encoding="utf-8") if file.exists() else ""
     known = _read(before)
-    said = {name: dict(each) for name, each in new.items()}
+    said = {name: escaped(dict(each)) for name, each in new.items()}
     others = [name for name in said if known.get(name, said[name]) != said[name]]
     if others and not force:
         raise ProjectError(

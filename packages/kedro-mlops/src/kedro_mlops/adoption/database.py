@@ -16,6 +16,8 @@ from kedro_mlops.core.parquet import write_batches
 from .source import Source, connect
 
 ROWS = 20_000
+# how a value that is not of its column's type is told, by whoever meets it first
+BAD_VALUE = (ArithmeticError, AttributeError, TypeError, ValueError)
 # the types of SQL, the special ones first, and those that their values have in Arrow
 _TYPES: tuple[tuple[type[Any], pa.DataType], ...] = (
     (sa.Boolean, pa.bool_()),
@@ -95,7 +97,11 @@ def _source(engine: sa.Engine, table: sa.Table) -> Source:
         raise ProjectError(f"The table {table} has no columns that a contract can tell of.")
     scratch = tempfile.TemporaryDirectory(prefix="kedro-adopt-")
     parquet = Path(scratch.name) / "table.parquet"
-    if not write_batches(_batches(engine, table, kept), parquet):
+    try:
+        n_rows = write_batches(_batches(engine, table, kept), parquet)
+    except BAD_VALUE as error:
+        raise ProjectError(_bad_value(engine, table, kept)) from error
+    if not n_rows:
         raise ProjectError(f"The table {table} has no rows.")
     # SQLAlchemy's names are of a type of its own, which YAML has no form for
     name = str(table.name)
@@ -134,10 +140,31 @@ def _batches(engine: sa.Engine, table: sa.Table, schema: pa.Schema) -> Iterator[
             yield pa.record_batch(arrays, schema=schema)
 
 
+def _bad_value(engine: sa.Engine, table: sa.Table, schema: pa.Schema) -> str:
+    """What to do about the first value that is not of its column's type; SQLite takes any."""
+    for each in schema:
+        column = table.c[each.name]
+        read = column.type.dialect_impl(engine.dialect).result_processor(engine.dialect, None)
+        asked = sa.select(sa.type_coerce(column, sa.types.NullType()))
+        with engine.connect().execution_options(yield_per=ROWS) as connection:
+            for value in connection.execute(asked).scalars():
+                try:
+                    pa.scalar(_value(read(value) if read else value, each.type), each.type)
+                except BAD_VALUE:
+                    return (
+                        f"The column {each.name} of {table} is {column.type}, and has "
+                        f"{value!r} in it. Mend such values there, with NULL for none; or export "
+                        "the table as CSV, of which odd values go to the quarantine."
+                    )
+    return f"The table {table} has values that are not of the types of their columns: mend them."
+
+
 def _value(value: Any, dtype: pa.DataType) -> Any:
     """A value of a database as Arrow takes it."""
     if value is None:
         return None
+    if pa.types.is_integer(dtype) and not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")  # of which Arrow would take the whole part
     if pa.types.is_floating(dtype):
         return float(value)
     if pa.types.is_string(dtype):

@@ -12,6 +12,7 @@ import pandas as pd
 
 WIDTH = 100
 LONGEST = 48
+LONGEST_IN_PROSE = 36
 INDENT = "    "
 AS_IT_IS = "  # fmt: skip"
 TOO_LONG = "  # noqa: E501"
@@ -73,6 +74,13 @@ def _character(character: str) -> str:
     if character == "\\":
         return "\\\\"
     return character if character.isprintable() else repr(character)[1:-1]
+
+
+def plain(name: str) -> str:
+    """A name as part of prose, in docstrings, comments or YAML, where no letter has a meaning."""
+    letters = "".join(each if each.isprintable() else " " for each in name)
+    words = " ".join(letters.replace("\\", "/").replace('"', "'").replace("${", "$ {").split())
+    return words if len(words) <= LONGEST_IN_PROSE else f"{words[: LONGEST_IN_PROSE - 1]}…"
 
 
 def mapping(items: Iterable[tuple[Any, Any]]) -> str:

@@ -1,17 +1,17 @@
 """The files that an owner would have written, as text."""
 
-import json
 from datetime import date, timedelta
 from functools import cache
+from textwrap import indent
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .contract_text import contracts_of, delivered, is_nameless
 from .decisions import Adoption
 from .learning import modelling_for
-from .python_text import identifier, literal, mapping
+from .python_text import call, identifier, literal, mapping, plain
+from .yaml_text import block, inline, key
 
 OF_REPLAYS = "parameters_replay.yml"
 CONF = (
@@ -73,7 +73,7 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
     days, n_rows = adoption.days, adoption.n_rows
     nameless = is_nameless(adoption)
     imported = sorted({delivered(adoption), "Observation"} | ({"Known"} if nameless else set()))
-    n_classes = len(adoption.label.classes)
+    label, n_classes = literal(adoption.label.name), len(adoption.label.classes)
     modelling = modelling_for(adoption.label.task, n_rows, len(adoption.features), n_classes)
     return {
         "as_of": adoption.as_of,
@@ -82,10 +82,10 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "classes": adoption.label.classes,
         "days": days,
         "delivered": delivered(adoption),
-        "entry": _indented(entry),
+        "entry": indent(block(entry), "  ").rstrip(),
         "forbidden": _forbidden(adoption),
         "imported": ", ".join(imported),
-        "label": literal(adoption.label.name),
+        "label": label,
         "loss_increase": adoption.loss_increase,
         "max_single_feature_auc": _most_by_one(adoption),
         "metric": adoption.label.asked.listed[0],
@@ -97,8 +97,10 @@ def _told(adoption: Adoption, package: str, entry: dict[str, Any], today: date) 
         "priced": adoption.label.asked.priced,
         "psi_floor": _psi_floor(adoption, modelling),
         "rate": adoption.label.asked.rates[0],
-        "source": adoption.source,
+        "row_id": call("row_id = row_ids", ["rows", "Columns.of(Known).names", label]),
+        "source": plain(adoption.source),
         "table": adoption.table,
+        "target": plain(adoption.label.name),
         "time": literal(adoption.time),
         "today": today.isoformat(),
         **_replayed(adoption),
@@ -150,11 +152,6 @@ def _replayed(adoption: Adoption) -> dict[str, str]:
     return {"replay_start": f"{start}", "replay_end": f"{end}", "replay_every": f"{every}D"}
 
 
-def _indented(entry: dict[str, Any]) -> str:
-    text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, default_flow_style=False)
-    return "\n".join(f"  {line}" for line in text.splitlines())
-
-
 def _render(name: str, told: dict[str, Any]) -> str:
     return _templates().get_template(f"{name}.j2").render(told)
 
@@ -168,5 +165,5 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Python and YAML
     )
-    environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    environment.filters |= {"yaml": inline, "key": key}
     return environment
