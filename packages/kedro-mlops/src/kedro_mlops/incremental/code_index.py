@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from types import FunctionType
 from typing import NamedTuple
 
 # decorators that only change what they stand before; any other one may keep it somewhere
@@ -30,16 +29,15 @@ EFFECTS = ""
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
+class UnknownError(Exception):
+    """What something is made of cannot be told."""
+
+
 class Place(NamedTuple):
     """Where code is: a definition of a module, or all of the module."""
 
     module: str
     name: str | None = None
-
-
-def place_of(code: FunctionType | type) -> Place:
-    """Where a function or class is defined; one that is made within another is part of that."""
-    return Place(code.__module__, code.__qualname__.partition(".")[0])
 
 
 class CodeIndex:

@@ -11,10 +11,9 @@ import os
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from kedro.io import DataCatalog
@@ -27,7 +26,8 @@ from kedro_mlops.core.files import PARTIAL, hash_files
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.storage import is_url, place, state_of, tells_apart
 
-from .code_index import CodeIndex, Place, place_of
+from .callables import parts_of
+from .code_index import CodeIndex, UnknownError
 from .records import Records
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ LEFT = "as the run before has left it"
 ENVIRONMENT = "the environment"
 WIRING = "its wiring"
 PATHS = ("filepath", "path")
-
-
-class UnknownError(Exception):
-    """What something is made of cannot be told."""
 
 
 @dataclass
@@ -229,9 +225,8 @@ class Fingerprints:
 
     def _code_of_node(self, node: Node) -> dict[str, str]:
         if node.name not in self._code_of:
-            parts = list(_parts(node.func, set()))
-            places = [part for part in parts if isinstance(part, Place)]
-            given = [part for part in parts if not isinstance(part, Place)]
+            found, given = parts_of(node.func)
+            places = [*found]
             for name in (*node.inputs, *node.outputs):
                 places += filter(None, map(self._code.named_by, _texts(self._entry(name) or {})))
             if not node.inputs:  # it looks for itself what there is
@@ -243,44 +238,6 @@ class Fingerprints:
                 raise UnknownError(f"its code cannot be read: {error}") from error
             self._code_of[node.name] = {**hashes, WIRING: wiring}
         return self._code_of[node.name]
-
-
-def _parts(code: Any, seen: set[int]) -> Iterator[Place | str]:
-    """Where a node's function is defined, and what it was given when it was made.
-
-    Raises:
-        UnknownError: if it was given what has no plain value.
-    """
-    if id(code) in seen:
-        return
-    seen = seen | {id(code)}
-    match code:
-        case functools.partial():
-            held: Iterable[Any] = [code.func, code.args, code.keywords]
-        case MethodType():
-            held = [code.__func__, code.__self__]
-        case FunctionType():
-            yield place_of(code)
-            held = [cell.cell_contents for cell in code.__closure__ or ()]
-        case type():
-            yield place_of(code)
-            held = []
-        case ModuleType():
-            yield Place(code.__name__)
-            held = []
-        case BuiltinFunctionType() | str() | bytes() | int() | float() | None:
-            yield repr(code)
-            held = []
-        case Mapping():
-            held = [*code.keys(), *code.values()]
-        case list() | tuple():
-            held = code
-        case _ if hasattr(code, "__dict__"):
-            held = [type(code), vars(code)]
-        case _:
-            raise UnknownError(f"it was made with a {type(code).__name__}")
-    for part in held:
-        yield from _parts(part, seen)
 
 
 def _texts(config: Any) -> Iterator[str]:

@@ -17,8 +17,8 @@ from kedro.pipeline.node import Node
 from kedro_mlops.core.datasets import CodeDataset
 from kedro_mlops.framework.session import data_folder
 
-from .code_index import code_index
-from .fingerprints import Fingerprints, UnknownError
+from .code_index import UnknownError, code_index
+from .fingerprints import Fingerprints
 from .records import NodeRun, Records
 from .shortcut import whole_run
 

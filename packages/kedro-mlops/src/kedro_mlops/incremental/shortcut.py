@@ -8,8 +8,8 @@ from kedro.pipeline import Pipeline
 
 from kedro_mlops.framework.session import data_folder
 
-from .code_index import code_index
-from .fingerprints import FileHashes, Fingerprints, UnknownError, digest, environment, plain
+from .code_index import UnknownError, code_index
+from .fingerprints import FileHashes, Fingerprints, digest, environment, plain
 from .records import Records, WholeRun
 
 

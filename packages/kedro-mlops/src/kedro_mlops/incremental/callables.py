@@ -1,0 +1,118 @@
+"""What a node's function is: where its code is, and what it was given when it was made.
+
+Two that differ have different parts: whatever holds others says its type and how many they are.
+"""
+
+import copyreg
+from collections.abc import Callable, Iterator
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+from .code_index import Place, UnknownError
+
+LEAVES = (bool, bytes, complex, float, int, str, type(None))
+
+
+def parts_of(function: Any) -> tuple[set[Place], list[str]]:
+    """The places of the code of a node's function, and all that it is made of, in order.
+
+    Raises:
+        UnknownError: if it was given what has no plain value.
+    """
+    parts = list(_parts(function, ()))
+    return {part for part in parts if isinstance(part, Place)}, list(map(str, parts))
+
+
+def _said(value: Any) -> list[str]:
+    return list(map(str, _parts(value, ())))
+
+
+def _parts(value: Any, within: tuple[int, ...]) -> Iterator[Place | str]:
+    if type(value) in LEAVES:
+        yield repr(value)
+    elif id(value) in within:
+        yield f"what holds it, {within.index(id(value))}"
+    else:
+        held = _held_by(value)
+        yield f"{type(value).__module__}.{type(value).__qualname__} of {len(held)}"
+        for part in held:
+            if isinstance(part, Place):
+                yield part
+            else:
+                yield from _parts(part, (*within, id(value)))
+
+
+def _held_by(value: Any) -> list[Any]:
+    match value:
+        case FunctionType():
+            given = [value.__defaults__, value.__kwdefaults__, value.__closure__, vars(value)]
+            return [*_places_of(value), value.__qualname__, value.__code__, *given]
+        case MethodType():
+            return [value.__func__, value.__self__]
+        case type():
+            return _of_class(value)
+        case ModuleType():
+            return [Place(value.__name__)]
+        case BuiltinFunctionType() if isinstance(value.__self__, ModuleType | None):
+            return [value.__module__, value.__qualname__]
+    opened = OPENED.get(type(value), _pickled)
+    return opened(value)
+
+
+def _places_of(function: FunctionType) -> list[Place]:
+    """Where it says that it is defined, which a wrapper copies, and where it really is."""
+    at, written = function.__globals__.get("__name__"), function.__code__.co_qualname
+    return [
+        Place(str(module), name.partition(".")[0])
+        for module, name in ((function.__module__, function.__qualname__), (at, written))
+    ]
+
+
+def _written_in(code: CodeType) -> list[Any]:
+    """What tells apart functions of one name; where it stands in its file does not."""
+    return [code.co_code, code.co_consts, code.co_names, code.co_varnames]
+
+
+def _content_of(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []
+
+
+def _of_class(made: type) -> list[Any]:
+    if "<locals>" in made.__qualname__:
+        raise UnknownError(f"it was made with {made.__qualname__}, a class that a function makes")
+    return [Place(made.__module__, made.__qualname__.partition(".")[0]), made.__qualname__]
+
+
+def _pickled(value: Any) -> list[Any]:
+    """What another process would make it of."""
+    try:
+        registered = copyreg.dispatch_table.get(type(value))
+        reduced = registered(value) if registered else value.__reduce_ex__(4)
+    except Exception as error:  # whatever it says itself of what cannot be copied
+        raise UnknownError(f"it was made with a {type(value).__name__}") from error
+    if isinstance(reduced, str):
+        named = [getattr(value, "__module__", None), reduced]
+        return [type(value), *named, getattr(value, "__dict__", None)]
+    return [type(value), *(list(part) if isinstance(part, Iterator) else part for part in reduced)]
+
+
+OPENED: dict[type, Callable[[Any], list[Any]]] = {
+    CodeType: _written_in,
+    CellType: _content_of,
+    MappingProxyType: lambda held: [dict(held)],
+    dict: lambda held: [each for pair in held.items() for each in pair],
+    list: list,
+    tuple: list,
+    **dict.fromkeys((set, frozenset), lambda held: sorted(held, key=_said)),
+}
