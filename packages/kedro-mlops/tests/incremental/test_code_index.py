@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kedro_mlops.incremental.code_index import CodeIndex, Place
+from kedro_mlops.incremental.code_index import CodeIndex, Place, is_installed
 
 SOURCES = {
     "shop/__init__.py": "",
@@ -80,13 +80,102 @@ def other():
     "tools/slow.py": "def compute(x):\n    return x\n",
     "tools/kinds.py": "class Base:\n    pass\n\n\nclass Money(Base):\n    pass\n",
     "tools/table.sql": "select 1",
+    "tools/sql/deep/q.sql": "select 1",
+    "tools/data/__init__.py": "",
+    "tools/data/prices.csv": "1",
+    "tools/other/__init__.py": "",
+    "tools/other/code.py": "",
+    "tools/other/page.html": "<p>",
+    'shop/kinds.py': '''
+from math import floor as rounded
+import colorsys
+import shop.listed
+from shop.base import Kind, Meta
+from shop.registry import ALL, keep
+
+FOUND = []
+
+
+def sold():
+    return FOUND
+
+
+def first(x):
+    return rounded(x)
+
+
+def made():
+    return Kind.of_subclasses()
+
+
+def loaded():
+    from shop import late_listed
+
+    return load("shop.prices.alone")
+
+
+def chosen(name):
+    return load(f"shop.ways.{name}")
+
+
+def formatted(name):
+    return load("shop.ways.{}.go".format(name))
+
+
+def named():
+    return globals()["LIST" + "ED"]
+
+
+class Apple(Kind):
+    price = 1
+
+
+class Pear(metaclass=Meta):
+    price = 2
+
+
+class Plum:
+    ALL.append("plum")
+
+
+class Fig:
+    @keep
+    def ripe(self):
+        return 1
+
+
+_kept = keep(lambda: "lemon")
+LISTED = 5
+FOUND.append("one")
+FOUND.append("two")
+''',
+    'shop/base.py': '''
+class Kind:
+    known = []
+
+    def __init_subclass__(cls):
+        Kind.known.append(cls)
+
+    @classmethod
+    def of_subclasses(cls):
+        return cls.__subclasses__()
+
+
+class Meta(type):
+    pass
+''',
+    "shop/ways/__init__.py": "",
+    "shop/ways/fast.py": "def go():\n    return 1\n",
+    "shop/listed.py": "from .registry import ALL\n\nALL.append(1)\n",
+    "shop/late_listed.py": "from .registry import ALL\n\nALL.append(2)\n",
+    "shop/elsewhere.py": "from .base import Kind\n\n\nclass Nut(Kind):\n    price = 7\n",
 }  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in SOURCES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -126,6 +215,81 @@ def test_a_function_is_another_one_where_what_it_is_made_of_is(
     assert changed.issuperset(seen_by)
     if file.endswith(".py") and "rates" not in file:  # of a star, and of files beside, all may be
         assert changed == set(seen_by)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "function"),
+    [
+        ("tools/sql/deep/q.sql", "select 1", "select 2", "shop.prices.price"),
+        ("tools/data/prices.csv", "1", "2", "shop.prices.price"),
+        ("shop/kinds.py", "floor as rounded", "ceil as rounded", "shop.kinds.first"),
+        # what a module does when it is imported
+        ("shop/kinds.py", "import colorsys", "import cmath", "shop.kinds.sold"),
+        ("shop/kinds.py", 'D.append("one")\nFOUND.append("two")',
+            'D.append("two")\nFOUND.append("one")', "shop.kinds.sold"),
+        ("shop/kinds.py", '"lemon"', '"lime"', "shop.kinds.sold"),
+        ("shop/kinds.py", '"plum"', '"prune"', "shop.kinds.sold"),
+        ("shop/kinds.py", "return 1", "return 2", "shop.kinds.sold"),
+        ("shop/kinds.py", "price = 1", "price = 3", "shop.kinds.sold"),
+        ("shop/kinds.py", "price = 2", "price = 3", "shop.kinds.sold"),
+        ("shop/listed.py", "append(1)", "append(3)", "shop.kinds.sold"),
+        ("shop/late_listed.py", "append(2)", "append(3)", "shop.kinds.loaded"),
+        # what is looked up
+        ("shop/elsewhere.py", "price = 7", "price = 8", "shop.kinds.made"),
+        ("shop/prices.py", "math.floor(1.5)", "math.ceil(1.5)", "shop.kinds.loaded"),
+        ("shop/ways/fast.py", "return 1", "return 2", "shop.kinds.chosen"),
+        ("shop/ways/fast.py", "return 1", "return 2", "shop.kinds.formatted"),
+        ("shop/kinds.py", "LISTED = 5", "LISTED = 6", "shop.kinds.named"),
+    ],
+)  # fmt: skip
+def test_what_a_function_is_made_of_without_naming_it_counts(
+    folder: Path, file: str, before: str, after: str, function: str
+) -> None:
+    module, _, name = function.rpartition(".")
+    known = _digests(folder, name, module)
+    source = (folder / file).read_text()
+    assert before in source
+
+    (folder / file).write_text(source.replace(before, after))
+
+    assert _digests(folder, name, module) != known
+
+
+def test_files_beside_the_code_of_another_package_do_not_count(folder: Path) -> None:
+    known = _digests(folder, "price")
+
+    (folder / "tools/other/page.html").write_text("<b>")
+
+    assert _digests(folder, "price") == known
+
+
+@pytest.mark.parametrize("file", ["local_tools/__init__.py", "local_tool.py", "local_ns/inner.py"])
+def test_a_package_that_is_not_installed_is_read_as_it_is_come_upon(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.syspath_prepend(folder)
+    module = file.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text("def pick():\n    return 1\n")
+    (folder / "shop/picks.py").write_text(f"import {module} as m\n\ndef f():\n    m.pick()\n")
+    known = _digests(folder, "f", "shop.picks")
+    index = CodeIndex({"shop": folder / "shop"})
+
+    (folder / file).write_text("def pick():\n    return 2\n")
+    found = index.digests([Place("shop.picks", "f")])
+
+    assert {module, "shop.picks"} <= set(found)
+    assert found[module] != known[module]
+    assert index.read() == sorted({"shop", module.partition(".")[0]})
+
+
+def test_what_is_installed_is_not_read(folder: Path) -> None:
+    index = CodeIndex({"shop": folder / "shop"})
+
+    assert [name for name in ("pandas", "json", "sys", "nowhere") if index.has(name)] == []
+    assert [name for name in ("pandas", "json", "sys", "nowhere") if is_installed(name)] == [
+        "pandas", "json", "sys",
+    ]  # fmt: skip
 
 
 def test_what_a_decorator_may_have_kept_counts_for_all_of_its_module(folder: Path) -> None:

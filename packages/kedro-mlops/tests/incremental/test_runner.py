@@ -17,6 +17,7 @@ from kedro.framework import project as kedro_project
 from kedro.framework.hooks import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
 
+from kedro_mlops.incremental import fingerprints
 from kedro_mlops.incremental import runner as running
 from kedro_mlops.incremental.code_index import code_index
 from kedro_mlops.incremental.recorder import Recorder
@@ -247,9 +248,27 @@ def test_a_part_of_a_pipeline_leaves_the_rest_to_be_run(shop: Shop) -> None:
     assert sorted(shop.run()) == ["clean", "count", "judge", "report"]
 
 
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all files had changed long before they are hashed, so that their hashes are kept."""
+    monkeypatch.setattr(fingerprints, "SETTLED_NS", -(10**12))
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_was_given_the_time_of_the_one_before_is_another_one(shop: Shop) -> None:
+    raw = shop.folder / "raw.json"
+    os.utime(raw, (0, 0))
+    shop.run()
+
+    raw.write_text(raw.read_text().replace("2", "7"))
+    os.utime(raw, (0, 0))  # as an archive that knows no times would
+
+    assert sorted(shop.run()) == sorted(ALL)
+
+
+@pytest.mark.usefixtures("settled")
 def test_the_record_forgets_files_that_are_gone(shop: Shop) -> None:
     raw = shop.folder / "raw.json"
-    os.utime(raw, (0, 0))  # long before it is hashed, so that its hash is kept
     shop.run()
     known = (shop.folder / FILE).read_text()
     raw.rename(raw.with_name("elsewhere.json"))
@@ -304,6 +323,68 @@ def test_what_is_on_a_store_is_compared_by_what_that_tells_apart(shop: Shop, buc
     assert sorted(shop.run(**entries)) == ["clean", "count", "report", "total"]
     fsspec.filesystem("s3").rm(places["report"])
     assert "report" in shop.run(**entries)
+
+
+def test_of_a_pickled_object_what_it_can_do_counts(shop: Shop) -> None:
+    (shop.folder / "shop/models.py").write_text(
+        "class Sum:\n    def __call__(self, rows):\n        return sum(rows)\n"
+    )
+    shop.edit("from kedro.pipeline", "from shop.models import Sum\nfrom kedro.pipeline")
+    shop.edit("def count(rows)", "def fit(rows):\n    return Sum()\n\n\ndef count(model, rows)")
+    shop.edit("return len(rows)", "return model(rows)")
+    shop.edit('Node(count, "rows"', 'Node(fit, "rows", "model"), Node(count, ["model", "rows"]')
+    pickled = {"type": "pickle.PickleDataset", "filepath": str(shop.folder / "model.pkl")}
+    shop.run(model=pickled)
+    assert shop.run(model=pickled) == []
+    before = (shop.folder / "model.pkl").read_bytes()
+
+    models = shop.folder / "shop/models.py"
+    models.write_text(models.read_text().replace("sum(rows)", "sum(rows) + 1"))
+    shop.run(model=pickled)
+
+    assert (shop.folder / "model.pkl").read_bytes() == before
+    assert shop.read("report")["number"] == 4
+
+
+def test_code_that_a_parameter_names_counts(shop: Shop) -> None:
+    ways = shop.folder / "shop/ways.py"
+    ways.write_text("def double(x):\n    return x * 2\n")
+    shop.edit("CALLS = []", "from kedro.utils import load_obj\n\nCALLS = []")
+    shop.edit("sum(rows) * factor", "load_obj(factor['way'])(sum(rows))")
+    factor = {"way": "shop.ways.double"}
+    shop.run(factor=factor)
+
+    ways.write_text(ways.read_text().replace("x * 2", "x * 3"))
+
+    assert {"total", "judge"} <= set(shop.run(factor=factor))
+    assert shop.read("candidate") == 9
+
+
+def test_what_hooks_do_counts(shop: Shop) -> None:
+    settings = shop.folder / "shop/settings.py"
+    settings.write_text("from shop.hooks import Halve\n\nHOOKS = (Halve(2),)\n")
+    hooks = shop.folder / "shop/hooks.py"
+    hooks.write_text("class Halve:\n    def __init__(self, by):\n        self.by = by\n")
+    shop.run()
+
+    settings.write_text(settings.read_text().replace("2", "3"))
+    assert sorted(shop.run()) == sorted(ALL)
+    hooks.write_text(hooks.read_text().replace("= by", "= by + 1"))
+    assert sorted(shop.run()) == sorted(ALL)
+    assert shop.run() == []
+
+
+def test_code_without_a_source_that_can_be_found_runs_always(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.edit("def create_pipeline",
+        "exec('def judge(candidate, incumbent):\\n    CALLS.append(\"judge\")\\n"
+        "    return candidate', made := {'__name__': 'made_up', 'CALLS': CALLS})\n"
+        "judge = made['judge']\n\n\ndef create_pipeline")  # fmt: skip
+    shop.run()
+
+    assert "judge" in shop.run()
+    assert "the source of made_up" in caplog.text
 
 
 def test_a_draft_beside_the_code_ends_no_run(shop: Shop) -> None:

@@ -5,28 +5,21 @@ definitions that it names, and of theirs, and so of what a function imports late
 layout do not count. Where a name leads nowhere, all of the module counts.
 """
 
-import ast
-import gc
 import hashlib
-import re
+import sys
+import sysconfig
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-# decorators that only change what they stand before; any other one may keep it somewhere
-PLAIN_DECORATORS = (
-    "abstractmethod", "cache", "cached_property", "contextmanager", "dataclass", "final",
-    "lru_cache", "overload", "override", "runtime_checkable", "singledispatch", "wraps",
-)  # fmt: skip
-MAX_NAMES_IN_TEXT = 200
+from .module_source import ANY, EFFECTS, Module
+
 DIGITS = 16
-# what a module does when it is imported, besides defining names
-EFFECTS = ""
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+# what a folder is called that packages are installed into, of whatever environment
+OF_PACKAGES = ("site-packages", "dist-packages")
 
 
 class UnknownError(Exception):
@@ -41,25 +34,33 @@ class Place(NamedTuple):
 
 
 class CodeIndex:
-    """The code of some packages, as it was when it was first asked for.
+    """The code that may change without a version: as it was when it was first asked for.
+
+    Packages that are neither installed nor of Python are found as they are come upon.
 
     Args:
-        packages: The folder of each, by name.
+        packages: The folder of each that is always of it, by name.
     """
 
-    def __init__(self, packages: dict[str, Path]) -> None:
-        self._packages = packages
-        self._modules: dict[str, _Module | None] = {}
+    def __init__(self, packages: Mapping[str, Path]) -> None:
+        self._always = list(packages)
+        self._packages = {name: [folder] for name, folder in packages.items()}
+        self._modules: dict[str, Module | None] = {}
         self._leads: dict[Place, list[Place]] = {}
+        self._beside: dict[Path, str] = {}
 
-    @property
-    def folders(self) -> list[Path]:
-        """Where the packages are."""
-        return sorted(self._packages.values())
+    def read(self) -> list[str]:
+        """The packages of which something has been read, and those that are always of it."""
+        read = {name.partition(".")[0] for name, module in self._modules.items() if module}
+        return sorted({*self._always, *read})
+
+    def sources(self, packages: Iterable[str]) -> list[Path]:
+        """The folders or files of packages."""
+        return sorted({path for name in packages for path in self._paths(name)})
 
     def has(self, module: str) -> bool:
         """Whether a module is of one of the packages."""
-        return module.partition(".")[0] in self._packages
+        return bool(self._paths(module.partition(".")[0]))
 
     def digests(self, places: Iterable[Place]) -> dict[str, str]:
         """A hash, by module, of the definitions that places are made of, and of files beside."""
@@ -67,22 +68,40 @@ class CodeIndex:
         for place in self._reached(places):
             names[place.module].append(place.name)
         found = {name: self._module(name) for name in sorted(names)}
-        return {name: module.digest(names[name]) for name, module in found.items() if module}
+        return {name: self._digest(module, names[name]) for name, module in found.items() if module}
+
+    def _digest(self, module: Module, names: list[str | None]) -> str:
+        folder = module.folder
+        if folder and folder not in self._beside:
+            self._beside[folder] = _hash_of_data(folder)
+        written = module.written(names) + self._beside.get(folder or Path(), "")
+        return hashlib.sha256(written.encode()).hexdigest()[:DIGITS]
 
     def named_by(self, text: str) -> Place | None:
         """The place that a text is the import path of, if it is one."""
         return self._resolve(text) if self.has(text) else None
 
     def everything(self) -> list[Place]:
-        """All modules of all packages."""
+        """All modules of the packages that are always of it."""
         return [
             Place(
                 ".".join([package, *parts[:-1], *([] if parts[-1] == "__init__" else parts[-1:])])
             )
-            for package, folder in self._packages.items()
+            for package in self._always
+            for folder in self._packages[package]
             for file in folder.rglob("*.py")
             for parts in [file.relative_to(folder).with_suffix("").parts]
         ]
+
+    def hooks(self) -> list[Place]:
+        """The hooks of projects, which may change what any node reads and makes."""
+        paths = [f"{package}.settings.HOOKS" for package in self._always]
+        found = [place for place in map(self._resolve, paths) if place and place.name]
+        return [place for place in found if self._defines(place)]
+
+    def _defines(self, place: Place) -> bool:
+        module = self._module(place.module)
+        return module is not None and place.name is not None and module.defines(place.name)
 
     def _reached(self, places: Iterable[Place]) -> set[Place]:
         reached, waiting = set[Place](), list(places)
@@ -97,18 +116,37 @@ class CodeIndex:
         """The places that a place names, and what its module does when it is imported."""
         if place not in self._leads:
             module = self._module(place.module)
-            if module is None:
-                found = []
-            elif place.name and not module.defines(place.name):
-                found = [Place(place.module)]
-            elif place.name == EFFECTS:
-                found = [Place(name, EFFECTS) for name in module.imported()]
-                found += filter(None, map(self._resolve, module.named_by(place.name)))
-            else:
-                found = [Place(place.module, EFFECTS)]
-                found += filter(None, map(self._resolve, module.named_by(place.name)))
+            found = self._found_from(module, place.name) if module else []
             self._leads[place] = [found for found in found if self._module(found.module)]
         return self._leads[place]
+
+    def _found_from(self, module: Module, name: str | None) -> list[Place]:
+        if name and not module.defines(name):
+            return [Place(module.name)]
+        named = module.named_by(name)
+        found = list(filter(None, map(self._resolve, named)))
+        within = tuple(path.removesuffix(ANY) for path in named if path.endswith(f".{ANY}"))
+        if within:
+            found += [place for place in self.everything() if place.module.startswith(within)]
+        if module.looks_around(name):
+            found += self.everything()
+        found += [Place(path, EFFECTS) for path in module.imported_by(name)]
+        if name != EFFECTS:
+            return [*found, Place(module.name, EFFECTS)]
+        made = [made for made in module.bases if self._is_told_of(module, made)]
+        return [*found, *(Place(module.name, name) for name in made)]
+
+    def _is_told_of(self, module: Module, made: str, *within: str) -> bool:
+        """Whether a class of a module, or one that it is made of, is told of all made of it."""
+        place = f"{module.name}.{made}"
+        if made in module.tells or place in within:
+            return made in module.tells
+        bases = [base for base in map(self._resolve, module.bases.get(made, ())) if base]
+        return any(
+            self._is_told_of(found, base.name, place, *within)
+            for base in bases
+            if base.name and (found := self._module(base.module))
+        )
 
     def _resolve(self, path: str) -> Place | None:
         """Where a dotted path leads, by way of what modules import from each other."""
@@ -128,206 +166,88 @@ class CodeIndex:
             path = ".".join([imported, *parts[n + 1 :]])
         return None
 
-    def _module(self, name: str) -> "_Module | None":
+    def _module(self, name: str) -> Module | None:
         if name not in self._modules:
             package, *parts = name.split(".")
-            found = None
-            if package in self._packages:
-                path = self._packages[package].joinpath(*parts)
-                files = [path / "__init__.py", *([path.with_suffix(".py")] if parts else [])]
-                found = next((file for file in files if file.is_file()), None)
-            self._modules[name] = _Module(name, found) if found else None
+            found = next(filter(Path.is_file, self._files(package, parts)), None)
+            self._modules[name] = Module(name, found, self.has) if found else None
         return self._modules[name]
 
+    def _files(self, package: str, parts: list[str]) -> Iterator[Path]:
+        """Where the source of a module may be."""
+        for path in self._paths(package):
+            if path.suffix == ".py":
+                yield from [] if parts else [path]
+                continue
+            inner = path.joinpath(*parts)
+            yield inner / "__init__.py"
+            if parts:
+                yield inner.with_suffix(".py")
 
-class _Module:
-    """A module, as a table of what it defines."""
-
-    def __init__(self, name: str, file: Path) -> None:
-        self.name = name
-        self._file = file
-        self._package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        with _uncollected():
-            body = ast.parse(file.read_bytes(), str(file)).body
-            self.imports = self._imports_in(_outside_of_definitions(body))
-            # no tree is kept: the collector of garbage would look at it as long as nodes run
-            self._parts = {part: self._read(made_of) for part, made_of in _sorted(body).items()}
-
-    def _read(self, statements: list[ast.stmt]) -> "_Part":
-        names = _Names()
-        for statement in statements:
-            names.visit(statement)
-        texts = {ast.dump(statement) for statement in statements}
-        return _Part(texts, names.found, self._imports_in(names.imports))
-
-    def defines(self, name: str) -> bool:
-        """Whether a name is defined here, and not imported."""
-        return name in self._parts
-
-    def digest(self, names: Iterable[str | None]) -> str:
-        """Hash of the text of some definitions, and of the files beside that are not Python."""
-        texts = {text for name in names for part in self._parts_of(name) for text in part.texts}
-        digest = hashlib.sha256("\n".join(sorted(texts)).encode())
-        digest.update(self._beside)
-        return digest.hexdigest()[:DIGITS]
-
-    @cached_property
-    def _beside(self) -> bytes:
-        """Hash of the files beside that are not Python."""
-        digest = hashlib.sha256()
-        for file in sorted(self._file.parent.iterdir()):
-            if file.is_file() and file.suffix != ".py":
-                digest.update(file.name.encode() + file.read_bytes())
-        return digest.digest()
-
-    def _parts_of(self, name: str | None) -> list["_Part"]:
-        if name is None:
-            return [*self._parts.values()]
-        return [self._parts[name]] if name in self._parts else []
-
-    def named_by(self, name: str | None) -> set[str]:
-        """The import paths of what a definition names."""
-        paths, parts, imports = set[str](), self._parts_of(name), self.imports
-        for part in parts:
-            imports = imports | part.imports if part.imports else imports
-        for chain in {chain for part in parts for chain in part.names}:
-            first, *rest = chain.split(".")
-            if first in imports:
-                paths.add(".".join([imports[first], *rest]))
-            elif first in self._parts:
-                paths.add(f"{self.name}.{first}")
-        return paths | {path for bound, path in imports.items() if bound.endswith("*")}
-
-    def imported(self) -> set[str]:
-        """What may be modules that are imported with this one."""
-        parents = self.name.split(".")
-        paths = {".".join(parents[:n]) for n in range(1, len(parents))}
-        for path in self.imports.values():
-            paths |= {path, path.rpartition(".")[0]}
-        return paths
-
-    def _imports_in(self, nodes: Iterable[ast.AST]) -> dict[str, str]:
-        """Import paths by the names that they are bound to; a star is bound to one of its own."""
-        bound = {}
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    first = alias.name.partition(".")[0]
-                    bound[alias.asname or first] = alias.name if alias.asname else first
-            elif isinstance(node, ast.ImportFrom):
-                source = self._source_of(node)
-                for alias in node.names:
-                    if alias.name == "*":
-                        bound[f"{source}.*"] = source
-                    else:
-                        bound[alias.asname or alias.name] = f"{source}.{alias.name}"
-        return bound
-
-    def _source_of(self, node: ast.ImportFrom) -> str:
-        """The module that something is imported from, if it is relative too."""
-        if not node.level:
-            return node.module or ""
-        base = self._package.split(".")
-        base = base[: len(base) - node.level + 1]
-        return ".".join([*base, *([node.module] if node.module else [])])
+    def _paths(self, package: str) -> list[Path]:
+        if package not in self._packages:
+            self._packages[package] = [] if is_installed(package) else _paths_of(package)
+        return self._packages[package]
 
 
-class _Part(NamedTuple):
-    """A definition, or what a module does when it is imported.
-
-    Attributes:
-        texts: What is written.
-        names: The names that are used, as ``_Names`` finds them.
-        imports: What it imports itself, by the names that it is bound to.
-    """
-
-    texts: set[str]
-    names: set[str]
-    imports: dict[str, str]
+def is_installed(module: str) -> bool:
+    """Whether a module is of Python, or of a package that is installed, and so has a version."""
+    package = module.partition(".")[0]
+    places = [*folders_of_packages(), *map(sysconfig.get_path, ("stdlib", "platstdlib"))]
+    return package in sys.builtin_module_names or any(
+        path.is_relative_to(place) for path in _paths_of(package) for place in places
+    )
 
 
-def _sorted(body: list[ast.stmt]) -> dict[str, list[ast.stmt]]:
-    """The statements of a module by what they define, and those that have effects."""
-    parts: dict[str, list[ast.stmt]] = defaultdict(list, {EFFECTS: []})
-    for statement in body:
-        match statement:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                parts[statement.name].append(statement)
-                if not all(map(_is_plain, statement.decorator_list)):
-                    parts[EFFECTS].append(statement)
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                parts[name].append(statement)
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                parts[name].append(statement)
-            case ast.Import() | ast.ImportFrom():
-                pass
-            case ast.Expr(value=ast.Constant()):
-                pass  # what it says of itself
-            case _:
-                parts[EFFECTS].append(statement)
-    return parts
+@cache
+def folders_of_packages() -> list[str]:
+    """Where packages are installed that can be imported."""
+    own = map(sysconfig.get_path, ("purelib", "platlib"))
+    return sorted({*own, *(path for path in sys.path if Path(path).name in OF_PACKAGES)})
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of garbage, of which there is none, and which would run many times."""
-    was_on = gc.isenabled()
-    gc.disable()
+def _paths_of(package: str) -> list[Path]:
+    """The folders of a package, or the file of a module that is in none."""
     try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+        spec = find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return [Path(location) for location in spec.submodule_search_locations]
+    return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
-class _Names(ast.NodeVisitor):
-    """The names that are used, with the attributes asked of them: ``a``, ``a.b.c``; and imports."""
-
-    def __init__(self) -> None:
-        self.found = set[str]()
-        self.imports: list[ast.AST] = []
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.imports.append(node)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self.imports.append(node)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        self.found.add(node.id)
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        attributes, base = [node.attr], node.value
-        while isinstance(base, ast.Attribute):
-            attributes.append(base.attr)
-            base = base.value
-        if isinstance(base, ast.Name):
-            self.found.add(".".join([base.id, *reversed(attributes)]))
-        else:
-            self.visit(base)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        """Types may be named in text, as may what is looked up by its name."""
-        if isinstance(node.value, str) and len(node.value) < MAX_NAMES_IN_TEXT:
-            self.found.update(_IDENTIFIER.findall(node.value))
-
-    def visit_Expr(self, node: ast.Expr) -> None:
-        if not isinstance(node.value, ast.Constant):  # what it says of itself names nothing
-            self.generic_visit(node)
+def _hash_of_data(folder: Path) -> str:
+    """Hash of what a package holds that is not Python, in folders of its own too."""
+    digest = hashlib.sha256()
+    for file in _data_in(folder):
+        held = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(folder)}\n{held}\n".encode())
+    return digest.hexdigest()
 
 
-def _outside_of_definitions(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """What runs when a module is imported."""
-    for node in body:
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _outside_of_definitions(ast.iter_child_nodes(node))
+def _data_in(folder: Path) -> Iterator[Path]:
+    files = files_in(folder, lambda inner: inner.name != "__pycache__" and not _holds_code(inner))
+    yield from sorted(file for file in files if file.suffix != ".py")
 
 
-def _is_plain(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
-    return name in PLAIN_DECORATORS
+def files_in(
+    folder: Path, is_of_it: Callable[[Path], bool] = Path.is_dir, within: tuple[Path, ...] = ()
+) -> Iterator[Path]:
+    """The files in a folder and those within it, also where a link leads to one."""
+    real = folder.resolve()
+    for path in [] if real in within else folder.iterdir():
+        if not path.is_dir():
+            yield from [path] if path.is_file() else []
+        elif is_of_it(path):
+            yield from files_in(path, is_of_it, (*within, real))
+
+
+def _holds_code(folder: Path) -> bool:
+    """Whether a folder has modules of its own, which have its files beside them."""
+    return any(file.name != "__init__.py" for file in folder.glob("*.py"))
 
 
 @cache

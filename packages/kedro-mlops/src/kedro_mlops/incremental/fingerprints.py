@@ -11,7 +11,7 @@ import os
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +27,7 @@ from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.storage import is_url, place, state_of, tells_apart
 
 from .callables import parts_of
-from .code_index import CodeIndex, UnknownError
+from .code_index import CodeIndex, Place, UnknownError, files_in, folders_of_packages, is_installed
 from .records import Records
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class FileHashes:
         place = Path(path)
         try:
             if place.is_dir():
-                files = sorted(f for f in place.rglob("*") if f.is_file() and not _is_passing(f))
+                files = sorted(file for file in files_in(place) if not _is_passing(file))
                 return digest([(str(f.relative_to(place)), self._of_file(f)) for f in files])
             return self._of_file(place) if place.is_file() else ""
         except OSError as error:
@@ -66,14 +66,16 @@ class FileHashes:
 
     def _of_file(self, file: Path) -> str:
         found = file.stat()
+        # whoever unpacks or copies a file may give it a time of its own, but not that of the change
+        now = found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
         size, changed, hashed = self.known.get(str(file), (None, None, ""))
-        if (size, changed) == (found.st_size, found.st_mtime_ns):
+        if (size, changed) == now:
             return hashed
-        settled = time.time_ns() - found.st_mtime_ns > SETTLED_NS
+        settled = time.time_ns() - now[1] > SETTLED_NS
         with file.open("rb") as content:
             hashed = hashlib.file_digest(content, "sha256").hexdigest()
         if settled:
-            self.known[str(file)] = found.st_size, found.st_mtime_ns, hashed
+            self.known[str(file)] = *now, hashed
         return hashed
 
 
@@ -201,18 +203,31 @@ class Fingerprints:
             raise UnknownError(f"{name} cannot be looked into: {error}") from error
 
     def _of_input(self, name: str, node: Node, for_record: bool) -> str:
-        if name.startswith("params:") or name == "parameters":
+        if _is_parameter(name):
             return digest(self._catalog.load(name))
         if self._is_from_earlier(name):
             ran = self._records.nodes.get(node.name)
             if for_record or (ran and ran.left.get(name) == self.of_kept(name)):
                 return LEFT
         if self.is_kept(name):
-            return self.of_kept(name)
+            return self._of_read(name, for_record)
         if name not in self._producers:
             raise UnknownError(f"what {name} holds is not kept anywhere")
         # what is in memory only is what its node is made of
         return digest(self.of_node(self._producers[name], for_record=for_record))
+
+    def _of_read(self, name: str, for_record: bool) -> str:
+        """Hash of what is kept; of objects, with what made them: their code is not kept."""
+        kept = self.of_kept(name)
+        if not any("pickle" in kind.lower() for kind in _types(self._entry(name) or {})):
+            return kept
+        if name in self._producers:
+            return digest([kept, self.of_node(self._producers[name], for_record=for_record)])
+        return digest([kept, self._all_code])
+
+    @functools.cached_property
+    def _all_code(self) -> dict[str, str]:
+        return self._digests(self._code.everything())
 
     def _is_from_earlier(self, name: str) -> bool:
         return name not in self._producers and bool(self.paths(name) & self._written)
@@ -226,18 +241,35 @@ class Fingerprints:
     def _code_of_node(self, node: Node) -> dict[str, str]:
         if node.name not in self._code_of:
             found, given = parts_of(node.func)
-            places = [*found]
+            places = [place for place in found if self._is_read(place.module)]
+            places += self._code.hooks()
             for name in (*node.inputs, *node.outputs):
-                places += filter(None, map(self._code.named_by, _texts(self._entry(name) or {})))
+                places += filter(None, map(self._code.named_by, _texts(self._said_of(name))))
             if not node.inputs:  # it looks for itself what there is
                 places += self._code.everything()
             wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
-            try:
-                hashes = self._code.digests(each for each in places if self._code.has(each.module))
-            except (OSError, SyntaxError) as error:  # of a file that the run itself has no need of
-                raise UnknownError(f"its code cannot be read: {error}") from error
-            self._code_of[node.name] = {**hashes, WIRING: wiring}
+            self._code_of[node.name] = {**self._digests(places), WIRING: wiring}
         return self._code_of[node.name]
+
+    def _digests(self, places: Iterable[Place]) -> dict[str, str]:
+        try:
+            return self._code.digests(places)
+        except (OSError, SyntaxError) as error:  # of a file that the run itself has no need of
+            raise UnknownError(f"its code cannot be read: {error}") from error
+
+    def _said_of(self, name: str) -> Any:
+        """What is configured: of a parameter its value, of a dataset how it is kept."""
+        return self._catalog.load(name) if _is_parameter(name) else self._entry(name)
+
+    def _is_read(self, module: str) -> bool:
+        """Whether code is told apart by its source, and not by the version of its package."""
+        if not self._code.has(module) and not is_installed(module):
+            raise UnknownError(f"the source of {module}, where its code is, cannot be found")
+        return self._code.has(module)
+
+
+def _is_parameter(name: str) -> bool:
+    return name.startswith("params:") or name == "parameters"
 
 
 def _texts(config: Any) -> Iterator[str]:
@@ -250,6 +282,15 @@ def _texts(config: Any) -> Iterator[str]:
     elif isinstance(config, list):
         for value in config:
             yield from _texts(value)
+
+
+def _types(config: Mapping[str, Any]) -> Iterator[str]:
+    """Of which classes a dataset is, and those within it."""
+    for name, value in config.items():
+        if name in ("type", "dataset") and isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _types(value)
 
 
 def _paths(config: Mapping[str, Any]) -> Iterator[str]:
@@ -275,11 +316,20 @@ def plain(config: Any) -> Any:
 @functools.cache
 def environment() -> str:
     """Python, the packages that are installed, and those that the project asks for."""
-    installed = {
-        entry.name
-        for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    installed = [
+        f"{entry.name} {_made_from_source(Path(entry))}"
+        for folder in folders_of_packages()
+        if os.path.isdir(folder)  # noqa: PTH112 - as `os.scandir`, which is quick
         for entry in os.scandir(folder)
         if entry.name.endswith(".dist-info")
-    }
+    ]
     files = [project_folder() / name for name in ("pyproject.toml", "uv.lock")]
-    return hash_files(f"{sys.version} {sorted(installed)}", filter(Path.exists, files))
+    said = f"{sys.version} {sysconfig.get_platform()} {sorted(installed)}"
+    return hash_files(said, filter(Path.exists, files))
+
+
+def _made_from_source(about: Path) -> str:
+    """What tells apart builds of one version, where it is of no index; none, where it is."""
+    if not (about / "direct_url.json").exists():
+        return ""
+    return hash_files("", filter(Path.exists, [about / "RECORD"]))

@@ -31,12 +31,14 @@ class WholeRun(msgspec.Struct, frozen=True):
 
     Args:
         ended_at: When, in ISO 8601.
-        made_of: Hash of all code and configuration.
+        packages: The packages that its code is of.
+        made_of: Hash of all of their code, and of the configuration.
         files: Hashes of what is kept in files, by dataset.
         told: Hashes of what is kept elsewhere, by dataset.
     """
 
     ended_at: str
+    packages: list[str]
     made_of: str
     files: dict[str, str]
     told: dict[str, str]

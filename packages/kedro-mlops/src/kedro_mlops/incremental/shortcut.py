@@ -27,7 +27,8 @@ def whole_run(
     """
     told = {name: found for name in kept if (found := now.told_by(name)) is not None}
     files = {name: now.of_files(name) for name in kept if name not in told}
-    return WholeRun(ended_at, _made_of(context, records), files, told)
+    packages = code_index(kedro_project.PACKAGE_NAME).read()
+    return WholeRun(ended_at, packages, _made_of(context, records, packages), files, told)
 
 
 def unchanged_since(context: KedroContext, asked: str) -> str | None:
@@ -43,7 +44,7 @@ def unchanged_since(context: KedroContext, asked: str) -> str | None:
 
 
 def _is_as_it_was(context: KedroContext, records: Records, whole: WholeRun) -> bool:
-    if whole.made_of != _made_of(context, records):
+    if whole.made_of != _made_of(context, records, whole.packages):
         return False
     entries = _convert_paths_to_absolute_posix(
         context.project_path, context.config_loader["catalog"]
@@ -56,8 +57,9 @@ def _is_as_it_was(context: KedroContext, records: Records, whole: WholeRun) -> b
     )
 
 
-def _made_of(context: KedroContext, records: Records) -> str:
-    """Hash of the configuration, the environment and the code of both packages."""
+def _made_of(context: KedroContext, records: Records, packages: list[str]) -> str:
+    """Hash of the configuration, the environment and the code of some packages."""
     loader, files = context.config_loader, FileHashes(records.files)
-    code = [files.of(str(folder)) for folder in code_index(kedro_project.PACKAGE_NAME).folders]
+    sources = code_index(kedro_project.PACKAGE_NAME).sources(packages)
+    code = [files.of(str(path)) for path in sources]
     return digest([plain(loader["parameters"]), plain(loader["catalog"]), environment(), code])
