@@ -18,6 +18,7 @@ SOURCE = Path(importlib.util.find_spec("kedro_mlops").origin).parent
 DOMAIN = {"flight", "carrier", "airport", "plane", "weather"}
 # what Python and its libraries call by the name of a column
 HOMONYMS = {
+    ("code_index.py", "origin"),
     ("drift_profile.py", "distance"),
     ("files.py", "temp"),
     ("project.py", "origin"),
