@@ -30,6 +30,9 @@ def read(dtype, said, **spelling):
         ("2024-02-01 08:00:00Z", None),
         ("2024-02-01 08:00", None),
         (" 2024/02/01 08:00 ", None),
+        ("2024-02-01 08:00:00 UTC", None),
+        ("2024-2-1 8:00", None),
+        ("2024-02-01 05:30:00.0-0230", None),
         ("01.02.2024 08:00", "%d.%m.%Y %H:%M"),
         ("1.2.2024 8:00", "%d.%m.%Y %H:%M"),
         ("2/1/24 8:00 AM", "%m/%d/%y %I:%M %p"),
@@ -40,6 +43,19 @@ def read(dtype, said, **spelling):
 )
 def test_a_moment_is_read_in_its_format_and_as_utc(said, form):
     assert read(pd.Timestamp, [said], format=form) == [MOMENT]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "EST", "Etc/GMT+5", "GB", "+02:00", "UTC+2"])
+def test_a_row_whose_zone_is_named_fails_and_no_other_is_read_by_it(zone):
+    said = [f"2024-02-01 08:00:00 {zone}", "2024-02-01 08:00:00", "2024-02-01 08:00"]
+
+    assert read(pd.Timestamp, said) == [said[0], MOMENT, MOMENT]
+
+
+def test_what_is_no_date_of_iso_8601_is_no_moment():
+    said = ["epoch", "infinity", "2024-02-01 (BC)", "2024 02 01", "2024-02/01", "2024", "08:00"]
+
+    assert read(pd.Timestamp, said) == said
 
 
 def test_what_is_no_moment_in_the_format_fails():
@@ -62,6 +78,7 @@ def test_days_of_digits_may_be_numbers():
     ("spelling", "said", "values"),
     [
         ({}, ["1.5", "1,5", "1,234"], [1.5, "1,5", "1,234"]),
+        ({}, ["1_000", "0x10", "1e3", "nan"], ["1_000", "0x10", 1000.0, "nan"]),
         ({"decimal": ","}, ["1,5", " -2 ", "1.5", "1,5e3"], [1.5, -2.0, "1.5", 1500.0]),
         (
             {"decimal": ",", "thousands": "."},
@@ -112,12 +129,13 @@ def test_a_moment_may_be_counted_since_1970(unit, count):
 
 def test_whole_numbers_have_marks_too():
     assert read(pd.Int64Dtype, ["1.234", "1,5"], decimal=",", thousands=".") == [1234, "1,5"]
+    assert read(pd.Int64Dtype, ["1_234", "0x10", "7"]) == ["1_234", "0x10", 7]
 
 
 def test_truth_has_several_spellings():
-    said = ["true", "False", "T", "f", "1", "0", "maybe"]
+    said = ["true", "False", "T", "f", "1", "0", " true ", "maybe"]
 
-    assert read(pd.BooleanDtype, said) == [True, False, True, False, True, False, "maybe"]
+    assert read(pd.BooleanDtype, said) == [True, False, True, False, True, False, True, "maybe"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,13 @@ from .rules import without_nan
 FIRST_MOMENT, LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
 # the first whose year has four digits, as a format with a whole year asks for
 FIRST_WITH_YEAR = "1000-01-01"
+# ISO 8601, also with slashes and with parts of one digit, which all engines read alike. A zone may
+# not be named: where one is, DuckDB takes it for that of the rows after it, too
+MOMENT = (
+    "^[0-9]{4}(-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
+    r"([T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?"
+    "(Z| UTC|[+-][0-9]{2}(:?[0-9]{2}(:[0-9]{2})?)?)?)?)?$"
+)
 # typographers have several of each
 SPACES, APOSTROPHES = " \u00a0\u202f", "'\u2019"
 
@@ -113,7 +120,7 @@ def _said(column: Column, source: ir.Column) -> ir.Column:
 def _number(column: Column, source: ir.Column) -> ir.Column | None:
     dtype, integer = source.type(), column.integer
     if dtype.is_string():
-        source = _plain(column.role, source)
+        source = _without_code(_plain(column.role, source))
         number = without_nan(source.try_cast("float64"))
         # digits beyond the 15th get lost on the way through a float
         return _same(_integer(source, number), number) if integer else number
@@ -141,6 +148,12 @@ def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
     if role.decimal == ".":
         return said
     return said.contains(".").ifelse(ibis.null("string"), said.replace(role.decimal, "."))
+
+
+def _without_code(said: ir.StringColumn) -> ir.StringColumn:
+    """Numbers as people say them; missing where only one of the engines, or of languages, does."""
+    odd = said.re_search(r"[0-9.][dDfF]\s*$|[xX]") if is_spark(said) else said.contains("_")
+    return odd.ifelse(ibis.null("string"), said)
 
 
 def _whole(number: ir.Column) -> ir.Column:
@@ -176,8 +189,10 @@ def _since_1970(number: ir.Column, microseconds: float) -> ir.Column:
 
 def _said_moment(said: ir.StringColumn, form: str | None) -> ir.Column:
     if form is None:
+        is_one = said.re_search(MOMENT)
+        said = said.replace("/", "-") if is_spark(said) else said
         # what says no zone is taken to be in that of the session, which is UTC
-        return said.try_cast("timestamp('UTC')")
+        return is_one.ifelse(said, ibis.null("string")).try_cast("timestamp('UTC')")
     if is_spark(said):
         return _spark_strptime(said, java_format(form))
     return (_zoned_strptime if "%z" in form.lower() else _strptime)(said, form)
@@ -195,7 +210,9 @@ def _truth(column: Column, source: ir.Column) -> ir.Column | None:
     dtype, target = source.type(), column.engine_type
     if dtype.is_numeric():
         return source.isin([0, 1]).ifelse(source == 1, ibis.null(target))
-    return source.try_cast(target) if dtype.is_string() or dtype.is_boolean() else None
+    if dtype.is_string():
+        return source.strip().try_cast(target)
+    return source if dtype.is_boolean() else None
 
 
 _COUNTED = Column("counted", "numeric", Engine.dtype("float64"), True, "", Role())
