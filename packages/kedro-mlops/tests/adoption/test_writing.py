@@ -102,10 +102,10 @@ def test_contracts_say_what_was_decided(case, tmp_path):
 def oddly_said(tmp_path_factory):
     """What was decided of a table whose columns and classes have odd names."""
     rows = table("multiclass").rename(columns={"outcome": f"target {NASTY}"})
-    rows.iloc[:, -1] = rows.iloc[:, -1].replace("another", f"class {NASTY}")
+    rows.iloc[:, -1] = rows.iloc[:, -1].replace("another", f"a {NASTY}")
     adoption = adopted(rows, tmp_path_factory.mktemp("odd"), f"target {NASTY}")
     swap = Expected(f"{NASTY} matters little", NASTY, 0.1)
-    add = Expected(f"more {NASTY}", NASTY, 0.1, step=1.0, score=f"class {NASTY}")
+    add = Expected(f"more {NASTY}", NASTY, 0.1, step=1.0, score=f"a {NASTY}")
     return replace(adoption, behaviour=Behaviour((swap,), (add,)))
 
 
@@ -134,7 +134,7 @@ def test_whatever_a_table_and_its_columns_are_called_they_are_written_as_that(od
     ]
     assert behaviour["invariance"][0]["swap"] == [NASTY]
     assert behaviour["direction"][0] | {"name": "", "tolerance": 0} == {
-        "name": "", "add": {NASTY: 1.0}, "score": f"class {NASTY}", "expect": "not_lower",
+        "name": "", "add": {NASTY: 1.0}, "score": f"a {NASTY}", "expect": "not_lower",
         "tolerance": 0,
     }  # fmt: skip
     [costs] = re.findall("^# (costs: .*)", files["conf/base/parameters.yml"], re.MULTILINE)
