@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 
-from kedro_mlops.contract.csv_files import DAMAGED, BadFileError
+from kedro_mlops.contract.text_files import DAMAGED, BadFileError
 
 SEPARATORS = (",", ";", "\t", "|")
 QUOTES = ('"', None)

@@ -19,8 +19,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kedro_mlops.contract.csv_files import BadFileError, CSVTextDataset, is_text_file
+from kedro_mlops.contract.csv_files import CSVTextDataset
 from kedro_mlops.contract.parsing import as_table
+from kedro_mlops.contract.text_files import BadFileError, is_text_file
 from kedro_mlops.core.engine import connect_duckdb
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.parquet import write_batches

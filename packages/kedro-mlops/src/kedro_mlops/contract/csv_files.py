@@ -5,17 +5,11 @@ quarantine can tell of it. Large files are read in constant memory: their text g
 file, of which the engine reads what it needs, and which ends with the process at the latest.
 """
 
-import codecs
-import lzma
-import re
 import weakref
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from itertools import chain
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple, Self
 
 import fsspec
@@ -24,7 +18,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
-from fsspec.core import OpenFile
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import get_protocol_and_path
 from kedro_datasets._typing import TablePreview
@@ -32,55 +25,16 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow
 
 from kedro_mlops.core.engine import DEFAULT_CONNECTION, DUCKDB, EngineMixin
-from kedro_mlops.core.errors import BadDataError
 from kedro_mlops.core.parquet import in_scratch_file
 
 from . import proved
 from .columns import LINE, ROW
 from .tables import personal_names
+from .text_files import MAX_ROW_BYTES, TextFile, is_text_file
 
-HEAD_BYTES = 4096
-MAX_ROW_BYTES = 2**20
 MAX_BYTES_IN_MEMORY = 2**28
 # what lines may take, each with what Python has around it, until the first that is a row
 MAX_BYTES_BEFORE_ROWS, BYTES_AROUND_LINE = 2**24, 200
-WORKBOOK = "an Excel workbook; save it as CSV"
-IN_WORKBOOKS = rb"xl/|docProps/|\[Content_Types\]"
-
-
-def _argument(name: str, value: str | None) -> str:
-    told = "null" if value is None else f'"{value}"'
-    return f"`load_args: {{ {name}: {told} }}` in the catalog"
-
-
-# what files begin with that are no text
-SIGNATURES = {
-    b"PK\x03\x04": f"a zip archive; say {_argument('compression', 'zip')}",
-    b"\x1f\x8b": f"compressed; say {_argument('compression', 'gzip')}",
-    b"BZh": f"compressed; say {_argument('compression', 'bz2')}",
-    b"\xfd7zXZ": f"compressed; say {_argument('compression', 'xz')}",
-    b"PAR1": "Parquet; say `type: pandas.ParquetDataset` in the catalog",
-    b"\xd0\xcf\x11\xe0": WORKBOOK,
-    codecs.BOM_UTF16_LE: f"UTF-16; say {_argument('encoding', 'utf-16')}",
-    codecs.BOM_UTF16_BE: f"UTF-16; say {_argument('encoding', 'utf-16')}",
-}
-USUAL_ENCODINGS = ("utf-8", "cp1252", "latin-1")
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
-
-
-TEXT_FILES = {".csv", ".tsv", ".psv", ".tab", ".txt"}
-
-
-def is_text_file(path: PurePath) -> bool:
-    """Whether a file's name, which may say a compression, too, is one of CSV files."""
-    suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
-    return bool(suffixes & TEXT_FILES) and not path.name.startswith((".", "_"))
-
-
-class BadFileError(BadDataError, DatasetError):
-    """A file that cannot be read as the table that it is said to be."""
-
-
 # takes a line that is no row
 OnOddLine = Callable[[arrow.InvalidRow], object]
 
@@ -163,7 +117,7 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
             BadFileError: as ``load`` does.
         """
         for part in self._parts():
-            with part._opened() as file:
+            with part._file.opened() as file:
                 reader = part._reader(file, odd)
                 names = part._names(reader.schema.names)
                 for batch in reader:
@@ -181,12 +135,12 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
         paths = [PurePosixPath(path) for path in self._fs.ls(str(self._filepath), detail=False)]
         parts = [self._at(path) for path in sorted(paths) if is_text_file(path)]
         if not parts:
-            raise self._refusal("is a folder without CSV files")
+            raise self._file.refusal("is a folder without CSV files")
         first, *others = [(part, part._header()) for part in parts]
         for part, header in others:
             if header != first[1]:
                 differing = ", ".join(sorted(set(header) ^ set(first[1]))) or "their order"
-                raise part._refusal(
+                raise part._file.refusal(
                     f"has other columns than {first[0]._filepath.name}, beside it: {differing}"
                 )
         return parts
@@ -196,8 +150,13 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
         part._filepath = path
         return part
 
+    @property
+    def _file(self) -> TextFile:
+        args = self._args
+        return TextFile(self._fs, self._filepath, args.encoding, args.quotechar, args.compression)
+
     def _header(self) -> list[str]:
-        with self._opened() as file:
+        with self._file.opened() as file:
             return self._names(self._reader(file).schema.names)
 
     def _lines(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -218,26 +177,12 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
             empty = pa.RecordBatch.from_pylist([], schema)
             yield _among(empty, odd, np.zeros(len(odd), np.int64), schema)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        """The file, whose faults are told in words."""
-        try:
-            self._refuse_what_is_no_text()
-            with self._open() as file:
-                yield file
-        except DAMAGED as error:
-            raise self._refusal(f"is damaged: {error}") from error
-        except UnicodeError as error:
-            raise self._of_another_encoding() from error
-        except pa.ArrowInvalid as error:
-            raise self._explained(str(error)) from error
-
     def _names(self, header: list[str]) -> list[str]:
         """The names of the columns; one without a name is called as pandas calls it."""
         names = [name or f"Unnamed: {number}" for number, name in enumerate(header)]
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise self._refusal(f"has several columns of one name: {', '.join(twice)}")
+            raise self._file.refusal(f"has several columns of one name: {', '.join(twice)}")
         return names
 
     def preview(self, nrows: int = 5) -> TablePreview:
@@ -266,6 +211,11 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
         reader = arrow.open_csv(file, *self._options(take))
         return reader
 
+    def _refuse_open_quote(self, odd: list[arrow.InvalidRow]) -> None:
+        quote = self._args.quotechar
+        if quote and any("\n" in row.text and row.text.count(quote) % 2 for row in odd):
+            raise self._file.with_open_quote()
+
     def _options(
         self, odd: Callable[[arrow.InvalidRow], Literal["skip", "error"]]
     ) -> tuple[Any, Any, Any]:
@@ -287,94 +237,6 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
             ),
             arrow.ConvertOptions(default_column_type=pa.large_string(), strings_can_be_null=False),
         )
-
-    def _refuse_open_quote(self, odd: list[arrow.InvalidRow]) -> None:
-        quote = self._args.quotechar
-        if quote and any("\n" in row.text and row.text.count(quote) % 2 for row in odd):
-            raise self._with_open_quote()
-
-    def _refuse_what_is_no_text(self) -> None:
-        opened = self._open()
-        if opened.compression == "zip":
-            with self._fs.open(str(self._filepath)) as file:
-                members = zipfile.ZipFile(file).namelist()
-            if len(members) > 1:
-                raise self._refusal(f"holds several files: {', '.join(members)}")
-        with opened as file:
-            head = file.read(HEAD_BYTES)
-        if not head.strip():
-            raise self._refusal("is empty")
-        if self._args.encoding.lower().startswith(("utf-16", "utf-32")):
-            return
-        for signature, what in SIGNATURES.items():
-            if head.startswith(signature):
-                raise self._refusal(f"is {WORKBOOK if re.search(IN_WORKBOOKS, head) else what}")
-        header, _, _ = head.partition(b"\n")
-        if header.count(b"\0") > len(header) / 4:
-            order = "le" if header.startswith(b"\0", 1) else "be"
-            raise self._refusal(f"is UTF-16; say {_argument('encoding', f'utf-16-{order}')}")
-        if b"\0" in header:
-            raise self._refusal("is no text")
-
-    def _explained(self, error: str) -> BadFileError:
-        if "UTF8" in error:
-            return self._of_another_encoding()
-        if "straddl" in error:
-            return self._with_open_quote()
-        if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error):
-            number, expected, actual = map(int, found.groups())
-            return self._refusal(
-                f"has no rows in its first {number:,} lines: its header has {expected} cells, "
-                f"line {number:,} has {actual}. Put a name for each cell into the header"
-            )
-        # what follows would quote the file
-        return self._refusal(f"cannot be read as CSV: {error.partition(': ')[0]}")
-
-    def _of_another_encoding(self) -> BadFileError:
-        encoding = self._args.encoding
-        place = self._undecodable(encoding) or "it cannot be decoded"
-        fits = next(name for name in USUAL_ENCODINGS if self._undecodable(name) is None)
-        return self._refusal(f"is not {encoding}: {place}. Say {_argument('encoding', fits)}")
-
-    def _undecodable(self, encoding: str) -> str | None:
-        """The first byte that is not of an encoding, and its line."""
-        position = 0
-        for number, line in enumerate(self._physical_lines(), start=1):
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError as error:
-                byte = line[error.start]
-                return f"byte {position + error.start:,} is 0x{byte:02x}, in line {number:,}"
-            position += len(line)
-        return None
-
-    def _with_open_quote(self) -> BadFileError:
-        return self._refusal(
-            f"has a quote in line {self._open_quote():,} that is not closed. Mend that line; or, "
-            f"where quotes are characters like others, say {_argument('quotechar', None)}"
-        )
-
-    def _open_quote(self) -> int:
-        """The line whose quote is open at the end, or for longer than a row may be."""
-        quote = (self._args.quotechar or "").encode()
-        opened = length = 0
-        for number, line in enumerate(self._physical_lines(), start=1):
-            if line.count(quote) % 2:
-                opened, length = (0 if opened else number), 0
-            length += len(line)
-            if opened and length > MAX_ROW_BYTES:
-                break
-        return opened
-
-    def _physical_lines(self) -> Iterator[bytes]:
-        with self._open() as file:
-            yield from file
-
-    def _open(self) -> OpenFile:
-        return OpenFile(self._fs, str(self._filepath), "rb", self._args.compression)
-
-    def _refusal(self, what: str) -> BadFileError:
-        return BadFileError(f"{self._filepath} {what}.")
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "load_args": self._args._asdict()}

@@ -1,0 +1,177 @@
+"""Files of text as they come: opened; or it is told in words why they cannot be, and what to do."""
+
+import codecs
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import pyarrow as pa
+from fsspec.core import OpenFile
+from kedro.io import DatasetError
+
+from kedro_mlops.core.errors import BadDataError
+
+HEAD_BYTES = 4096
+MAX_ROW_BYTES = 2**20
+WORKBOOK = "an Excel workbook; save it as CSV"
+IN_WORKBOOKS = rb"xl/|docProps/|\[Content_Types\]"
+
+
+def _argument(name: str, value: str | None) -> str:
+    told = "null" if value is None else f'"{value}"'
+    return f"`load_args: {{ {name}: {told} }}` in the catalog"
+
+
+# what files begin with that are no text
+SIGNATURES = {
+    b"PK\x03\x04": f"a zip archive; say {_argument('compression', 'zip')}",
+    b"\x1f\x8b": f"compressed; say {_argument('compression', 'gzip')}",
+    b"BZh": f"compressed; say {_argument('compression', 'bz2')}",
+    b"\xfd7zXZ": f"compressed; say {_argument('compression', 'xz')}",
+    b"PAR1": "Parquet; say `type: pandas.ParquetDataset` in the catalog",
+    b"\xd0\xcf\x11\xe0": WORKBOOK,
+    codecs.BOM_UTF16_LE: f"UTF-16; say {_argument('encoding', 'utf-16')}",
+    codecs.BOM_UTF16_BE: f"UTF-16; say {_argument('encoding', 'utf-16')}",
+}
+USUAL_ENCODINGS = ("utf-8", "cp1252", "latin-1")
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+TEXT_FILES = {".csv", ".tsv", ".psv", ".tab", ".txt"}
+
+
+def is_text_file(path: PurePath) -> bool:
+    """Whether a file's name, which may say a compression, too, is one of CSV files."""
+    suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
+    return bool(suffixes & TEXT_FILES) and not path.name.startswith((".", "_"))
+
+
+class BadFileError(BadDataError, DatasetError):
+    """A file that cannot be read as the table that it is said to be."""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of text.
+
+    Attributes:
+        fs: The filesystem that it is on.
+        path: Where it is there.
+        encoding: By which bytes are said to be text.
+        quote: What stands around a cell, if anything does.
+        compression: How it is said to be compressed.
+    """
+
+    fs: Any
+    path: PurePath
+    encoding: str = "utf-8"
+    quote: str | None = '"'
+    compression: str | None = "infer"
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The file, to be read.
+
+        Raises:
+            BadFileError: if it is empty, damaged, no text, of another encoding, or no CSV; also for
+                what its reader then says of it.
+        """
+        try:
+            self._refuse_what_is_no_text()
+            with self._open() as file:
+                yield file
+        except DAMAGED as error:
+            raise self.refusal(f"is damaged: {error}") from error
+        except UnicodeError as error:
+            raise self._of_another_encoding() from error
+        except pa.ArrowInvalid as error:
+            raise self._explained(str(error)) from error
+
+    def refusal(self, what: str) -> BadFileError:
+        """What to raise if the file cannot be read, in words that follow its path."""
+        return BadFileError(f"{self.path} {what}.")
+
+    def with_open_quote(self) -> BadFileError:
+        """What to raise if a quote is never closed: the line is named."""
+        return self.refusal(
+            f"has a quote in line {self._open_quote():,} that is not closed. Mend that line; or, "
+            f"where quotes are characters like others, say {_argument('quotechar', None)}"
+        )
+
+    def _refuse_what_is_no_text(self) -> None:
+        opened = self._open()
+        if opened.compression == "zip":
+            with self.fs.open(str(self.path)) as file:
+                members = zipfile.ZipFile(file).namelist()
+            if len(members) > 1:
+                raise self.refusal(f"holds several files: {', '.join(members)}")
+        with opened as file:
+            head = file.read(HEAD_BYTES)
+        if not head.strip():
+            raise self.refusal("is empty")
+        if self.encoding.lower().startswith(("utf-16", "utf-32")):
+            return
+        for signature, what in SIGNATURES.items():
+            if head.startswith(signature):
+                raise self.refusal(f"is {WORKBOOK if re.search(IN_WORKBOOKS, head) else what}")
+        header, _, _ = head.partition(b"\n")
+        if header.count(b"\0") > len(header) / 4:
+            order = "le" if header.startswith(b"\0", 1) else "be"
+            raise self.refusal(f"is UTF-16; say {_argument('encoding', f'utf-16-{order}')}")
+        if b"\0" in header:
+            raise self.refusal("is no text")
+
+    def _explained(self, error: str) -> BadFileError:
+        if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error):
+            number, expected, actual = map(int, found.groups())
+            return self.refusal(
+                f"has no rows in its first {number:,} lines: its header has {expected} cells, "
+                f"line {number:,} has {actual}. Put a name for each cell into the header"
+            )
+        if "UTF8" in error:
+            return self._of_another_encoding()
+        if "straddl" in error:
+            return self.with_open_quote()
+        # what follows would quote the file
+        return self.refusal(f"cannot be read as CSV: {error.partition(': ')[0]}")
+
+    def _of_another_encoding(self) -> BadFileError:
+        encoding = self.encoding
+        place = self._undecodable(encoding) or "it cannot be decoded"
+        fits = next(name for name in USUAL_ENCODINGS if self._undecodable(name) is None)
+        return self.refusal(f"is not {encoding}: {place}. Say {_argument('encoding', fits)}")
+
+    def _undecodable(self, encoding: str) -> str | None:
+        """The first byte that is not of an encoding, and its line."""
+        position = 0
+        for number, line in enumerate(self._physical_lines(), start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                byte = line[error.start]
+                return f"byte {position + error.start:,} is 0x{byte:02x}, in line {number:,}"
+            position += len(line)
+        return None
+
+    def _open_quote(self) -> int:
+        """The line whose quote is open at the end, or for longer than a row may be."""
+        quote = (self.quote or "").encode()
+        opened = length = 0
+        for number, line in enumerate(self._physical_lines(), start=1):
+            if line.count(quote) % 2:
+                opened, length = (0 if opened else number), 0
+            length += len(line)
+            if opened and length > MAX_ROW_BYTES:
+                break
+        return opened
+
+    def _physical_lines(self) -> Iterator[bytes]:
+        with self._open() as file:
+            yield from file
+
+    def _open(self) -> OpenFile:
+        return OpenFile(self.fs, str(self.path), "rb", self.compression)

@@ -1,0 +1,105 @@
+"""What is no text of a table is named, and what to do about it."""
+
+import gzip
+import io
+import zipfile
+
+import pandas as pd
+import pytest
+from example.texts import TEXT, advised, loaded, refused
+from kedro.io import DatasetError
+
+from kedro_mlops.contract.columns import LINE
+
+ROWS = [["1", "Ann", "2.5"], ["2", "Zoë", "3"], ["3", "Bob €", ""]]
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "payments.csv"
+
+
+def zipped(content, *names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+ELSEWHERE = {
+    "latin-1": (TEXT.replace("€", "£").encode("latin-1"), "byte 27 is 0xeb, in line 3"),
+    "cp1252": (TEXT.encode("cp1252"), "byte 27 is 0xeb, in line 3"),
+    "late": (b"id,name,paid\n" + b"1,abc,1\n" * 300_000 + b"2,Zo\xeb,1\n", "in line 300,002"),
+    "utf-16": (TEXT.encode("utf-16"), "UTF-16"),
+    "utf-16-le": (TEXT.encode("utf-16-le"), "UTF-16"),
+    "utf-16-be": (TEXT.encode("utf-16-be"), "UTF-16"),
+    "zip": (zipped(TEXT, "payments.txt"), "a zip archive"),
+    "gzip": (gzip.compress(TEXT.encode()), "compressed"),
+    "quote": ((TEXT + '4,"Eve,5\n' + "5,Jim,1\n" * 10).encode(), "a quote in line 5"),
+    "late quote": (
+        (TEXT + '4,"Eve",5\n5,"Jim,1\n' + "6,Liz,1\n" * 300_000).encode(),
+        "a quote in line 6",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_a_file_is_instead_is_said_and_the_advice_works(file, kind):
+    content, place = ELSEWHERE[kind]
+    file.write_bytes(content)
+    message = refused(file)
+
+    raw = loaded(file, **advised(message))
+
+    assert place in message
+    assert raw.columns.tolist() == ["id", "name", "paid"]
+    assert "Zoë" in raw["name"].tolist()
+    assert LINE not in raw
+
+
+def workbook():
+    return zipped("<xml/>", "docProps/app.xml", "xl/workbook.xml", "[Content_Types].xml")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n \n", "is empty"),
+        (workbook(), "an Excel workbook; save it as CSV"),
+        (b"\xd0\xcf\x11\xe0" + bytes(100), "an Excel workbook"),
+        (b"PAR1" + bytes(100), "Parquet; say `type: pandas.ParquetDataset`"),
+        (b"\x7fELF\x02\x01\x00" + bytes(range(256)) * 10, "is no text"),
+        (b"id,name,id\n1,Ann,2\n", "several columns of one name: id"),
+        (TEXT.encode("cp1252") + b"4,\x81,1\n", "latin-1"),
+    ],
+)
+def test_what_is_no_table_of_text_is_named(file, content, words):
+    file.write_bytes(content)
+
+    assert words in refused(file)
+
+
+def test_an_archive_must_hold_one_file(tmp_path):
+    one, two = tmp_path / "one.zip", tmp_path / "two.zip"
+    one.write_bytes(zipped(TEXT, "a.csv"))
+    two.write_bytes(zipped(TEXT, "a.csv", "b.csv"))
+
+    assert loaded(one).to_numpy().tolist() == ROWS
+    assert "several files: a.csv, b.csv" in refused(two)
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz", "bz2", "xz"])
+def test_half_an_archive_is_damaged(tmp_path, kind):
+    whole, half = tmp_path / f"whole.csv.{kind}", tmp_path / f"half.csv.{kind}"
+    pd.DataFrame({"id": range(10_000)}).to_csv(whole, index=False)
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    assert len(loaded(whole)) == 10_000
+    assert "is damaged" in refused(half)
+
+
+def test_a_file_that_is_not_there_is_named(file):
+    with pytest.raises(DatasetError, match=r"payments\.csv"):
+        loaded(file)
