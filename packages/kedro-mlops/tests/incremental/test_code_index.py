@@ -122,6 +122,12 @@ def formatted(name):
     return load("shop.ways.{}.go".format(name))
 
 
+def lazily():
+    from shop.lazy import dig
+
+    return dig()
+
+
 def named():
     return globals()["LIST" + "ED"]
 
@@ -165,6 +171,8 @@ class Meta(type):
     pass
 ''',
     "shop/ways/__init__.py": "",
+    "shop/lazy/__init__.py": "__getattr__, __all__ = attach(__name__, {'deep': ['dig']})\n",
+    "shop/lazy/deep.py": "def dig():\n    return 1\n",
     "shop/ways/fast.py": "def go():\n    return 1\n",
     "shop/listed.py": "from .registry import ALL\n\nALL.append(1)\n",
     "shop/late_listed.py": "from .registry import ALL\n\nALL.append(2)\n",
@@ -239,6 +247,7 @@ def test_a_function_is_another_one_where_what_it_is_made_of_is(
         ("shop/prices.py", "math.floor(1.5)", "math.ceil(1.5)", "shop.kinds.loaded"),
         ("shop/ways/fast.py", "return 1", "return 2", "shop.kinds.chosen"),
         ("shop/ways/fast.py", "return 1", "return 2", "shop.kinds.formatted"),
+        ("shop/lazy/deep.py", "return 1", "return 2", "shop.kinds.lazily"),
         ("shop/kinds.py", "LISTED = 5", "LISTED = 6", "shop.kinds.named"),
     ],
 )  # fmt: skip

@@ -1,11 +1,16 @@
 """What files and the environment are told apart by."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
 
 from kedro_mlops.incremental import fingerprints
-from kedro_mlops.incremental.fingerprints import FileHashes, environment
+from kedro_mlops.incremental.code_index import CodeIndex
+from kedro_mlops.incremental.fingerprints import FileHashes, Fingerprints, environment
+from kedro_mlops.incremental.records import Records
 
 
 def test_a_folder_is_what_links_in_it_lead_to_also_in_a_circle(tmp_path: Path) -> None:
@@ -34,3 +39,23 @@ def test_a_package_of_the_same_version_that_was_built_anew_is_another_environmen
     (about / "RECORD").write_text("tools.py,sha256=b,1")
 
     assert environment.__wrapped__() != known
+
+
+def test_what_a_plugin_does_that_is_read_from_where_it_is_written_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "local_plugin.py"
+    file.write_text("class Hooks:\n    limit = 1\n")
+    plugins = [import_module("local_plugin").Hooks()]
+    found = node(len, "params:names", "n", name="count")
+    catalog = DataCatalog({"params:names": MemoryDataset(["a"])})
+
+    def made_of() -> dict[str, str]:
+        given = Pipeline([found]), catalog, CodeIndex({}), Records(), None, plugins
+        return Fingerprints(*given).of_node(found)
+
+    known = made_of()
+    file.write_text("class Hooks:\n    limit = 2\n")
+
+    assert {name for name, now in made_of().items() if now != known[name]} == {"local_plugin"}

@@ -83,14 +83,16 @@ class CodeIndex:
 
     def everything(self) -> list[Place]:
         """All modules of the packages that are always of it."""
+        return [place for package in self._always for place in self._within(package)]
+
+    def _within(self, package: str) -> list[Place]:
+        """A package, at whatever depth, and the modules in it."""
+        top, *parts = package.split(".")
         return [
-            Place(
-                ".".join([package, *parts[:-1], *([] if parts[-1] == "__init__" else parts[-1:])])
-            )
-            for package in self._always
-            for folder in self._packages[package]
-            for file in folder.rglob("*.py")
-            for parts in [file.relative_to(folder).with_suffix("").parts]
+            Place(".".join([top, *path.parts[: -1 if path.name == "__init__" else None]]))
+            for folder in self._paths(top)
+            for file in folder.joinpath(*parts).rglob("*.py")
+            for path in [file.relative_to(folder).with_suffix("")]
         ]
 
     def hooks(self) -> list[Place]:
@@ -122,12 +124,11 @@ class CodeIndex:
 
     def _found_from(self, module: Module, name: str | None) -> list[Place]:
         if name and not module.defines(name):
-            return [Place(module.name)]
+            return [Place(module.name), *(self._within(module.name) if module.is_lazy else [])]
         named = module.named_by(name)
         found = list(filter(None, map(self._resolve, named)))
-        within = tuple(path.removesuffix(ANY) for path in named if path.endswith(f".{ANY}"))
-        if within:
-            found += [place for place in self.everything() if place.module.startswith(within)]
+        packages = [path.removesuffix(f".{ANY}") for path in named if path.endswith(f".{ANY}")]
+        found += [place for package in packages for place in self._within(package)]
         if module.looks_around(name):
             found += self.everything()
         found += [Place(path, EFFECTS) for path in module.imported_by(name)]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from kedro.io import DataCatalog
@@ -38,6 +39,7 @@ SETTLED_NS = 2_000_000_000
 LEFT = "as the run before has left it"
 ENVIRONMENT = "the environment"
 WIRING = "its wiring"
+ENGINE = f"{__name__.partition('.')[0]}."
 PATHS = ("filepath", "path")
 
 
@@ -117,6 +119,7 @@ class Fingerprints:
         code: Of the owner's package and the engine.
         records: What ran before; hashes of files are added to it.
         surroundings: What else is asked of the run, such as versions to load.
+        plugins: What is called as the run goes on, such as hooks.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class Fingerprints:
         code: CodeIndex,
         records: Records,
         surroundings: Any,
+        plugins: Iterable[Any] = (),
     ) -> None:
         self._catalog, self._code, self._records = catalog, code, records
         self._files = FileHashes(records.files)
@@ -133,6 +137,7 @@ class Fingerprints:
         self._written = {path for name in self._producers for path in self.paths(name)}
         self._code_of: dict[str, dict[str, str]] = {}
         self._known: dict[tuple[str, bool], dict[str, str]] = {}
+        self._hooks = [*code.hooks(), *filter(self._is_of_no_version, map(_class_of, plugins))]
         self._surroundings = digest([environment(), surroundings])
 
     def forget(self) -> None:
@@ -242,7 +247,7 @@ class Fingerprints:
         if node.name not in self._code_of:
             found, given = parts_of(node.func)
             places = [place for place in found if self._is_read(place.module)]
-            places += self._code.hooks()
+            places += self._hooks
             for name in (*node.inputs, *node.outputs):
                 places += filter(None, map(self._code.named_by, _texts(self._said_of(name))))
             if not node.inputs:  # it looks for itself what there is
@@ -261,11 +266,22 @@ class Fingerprints:
         """What is configured: of a parameter its value, of a dataset how it is kept."""
         return self._catalog.load(name) if _is_parameter(name) else self._entry(name)
 
+    def _is_of_no_version(self, plugin: Place) -> bool:
+        """Whether a plugin may change without a version, as the engine itself does not."""
+        return self._code.has(plugin.module) and not plugin.module.startswith(ENGINE)
+
     def _is_read(self, module: str) -> bool:
         """Whether code is told apart by its source, and not by the version of its package."""
         if not self._code.has(module) and not is_installed(module):
             raise UnknownError(f"the source of {module}, where its code is, cannot be found")
         return self._code.has(module)
+
+
+def _class_of(plugin: Any) -> Place:
+    if isinstance(plugin, ModuleType):
+        return Place(plugin.__name__)
+    made = plugin if isinstance(plugin, type) else type(plugin)
+    return Place(made.__module__, made.__qualname__.partition(".")[0])
 
 
 def _is_parameter(name: str) -> bool:

@@ -56,6 +56,7 @@ class Module:
         imports: Import paths by the names that they are bound to in all of the module.
         bases: The import paths that each of its classes is made of.
         tells: Its classes that do something when another one is made of them.
+        is_lazy: Whether it has names that it finds only when they are asked for.
     """
 
     def __init__(self, name: str, file: Path, is_ours: Callable[[str], bool]) -> None:
@@ -77,6 +78,8 @@ class Module:
             self._parts = {name: self._read(body, at) for name, at in self._sorted(body).items()}
             self._parts[EFFECTS].names.update(self._unnamed())
             self._parts[EFFECTS].modules.update(self._modules_in(imports))
+        lazy = "__getattr__"
+        self.is_lazy = lazy in self._parts or lazy in self._parts[EFFECTS].names
 
     def defines(self, name: str) -> bool:
         """Whether a name is defined here, and not imported."""

@@ -54,7 +54,8 @@ class Recorder:
         # a session that no command began says none by another value
         asked = run_params.get("load_versions") or {}
         code = code_index(kedro_project.PACKAGE_NAME)
-        self._now = Fingerprints(pipeline, catalog, code, self._records, asked)
+        plugins = self._context._hook_manager.get_plugins() if self._context else ()
+        self._now = Fingerprints(pipeline, catalog, code, self._records, asked, plugins)
         self._node, self._ran = None, []
 
     @hook_impl
