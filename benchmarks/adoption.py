@@ -32,8 +32,8 @@ def scan(file: Path) -> None:
 
 
 def profile_file(file: Path) -> None:
+    from kedro_mlops.adoption.opening import open_source  # noqa: PLC0415
     from kedro_mlops.adoption.profile import profile  # noqa: PLC0415 - a scan has no use for it
-    from kedro_mlops.adoption.source import open_source  # noqa: PLC0415
 
     profile(open_source(str(file)))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kedro_mlops.adoption.source import open_source
+from kedro_mlops.adoption.opening import open_source
 from kedro_mlops.core.errors import ProjectError
 
 

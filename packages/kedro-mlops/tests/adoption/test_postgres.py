@@ -13,8 +13,9 @@ from kedro.io import DataCatalog
 
 from kedro_mlops.adoption.credentials import credentials_with
 from kedro_mlops.adoption.decisions import Asked, decide
+from kedro_mlops.adoption.opening import open_source
 from kedro_mlops.adoption.profile import profile
-from kedro_mlops.adoption.source import open_source, without_credentials
+from kedro_mlops.adoption.source import without_credentials
 from kedro_mlops.adoption.writing import files_of, table_name
 from kedro_mlops.core.errors import ProjectError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from kedro_mlops.adoption.opening import open_source
 from kedro_mlops.adoption.profile import TableProfile, profile
-from kedro_mlops.adoption.source import open_source
 from kedro_mlops.core.errors import ProjectError
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from kedro_mlops.adoption.decisions import Adoption, Asked, decide
+from kedro_mlops.adoption.opening import open_source
 from kedro_mlops.adoption.profile import TableProfile, profile
-from kedro_mlops.adoption.source import open_source
 from kedro_mlops.adoption.writing import files_of
 
 TODAY = date(2026, 11, 27)

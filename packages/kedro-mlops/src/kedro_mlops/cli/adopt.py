@@ -61,9 +61,10 @@ def adopt(
     from kedro_mlops.adoption.credentials import credentials_with
     from kedro_mlops.adoption.decisions import Adoption, Asked, decide
     from kedro_mlops.adoption.marks import without_example
+    from kedro_mlops.adoption.opening import open_source
     from kedro_mlops.adoption.plan import Plan, put_back
     from kedro_mlops.adoption.profile import profile
-    from kedro_mlops.adoption.source import open_source, without_credentials
+    from kedro_mlops.adoption.source import without_credentials
     from kedro_mlops.adoption.writing import files_of, table_name
 
     folder, today = project_folder(), datetime.now(UTC).date()
