@@ -3,25 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from example.adopted import adopted
+from example.adopted import adopted, churning
 
 from kedro_mlops.core.errors import ProjectError
 
 N = 600
 
 
-def rows(**more):
-    """Two numbers, one of which says something of the target, and what is added."""
-    random = np.random.default_rng(0)
-    size = random.normal(50, 10, N).round(2)
-    churned = np.where(size + random.normal(0, 8, N) > 50, "yes", "no")
-    return pd.DataFrame({"size": size, "noise": random.normal(0, 1, N).round(3), **more}).assign(
-        churned=churned
-    )
-
-
 def decided(name, values, folder, **asked):
-    adoption = adopted(rows(**{name: values}), folder, "churned", **asked)
+    adoption = adopted(churning(**{name: values}), folder, "churned", **asked)
     return {column.name: column for column in adoption.columns}[name]
 
 
@@ -78,21 +68,8 @@ def test_what_is_not_to_be_learned_from_is_not_taken_for_the_time(tmp_path):
     assert "feature" not in both.options
 
 
-def test_rows_of_a_few_groups_cannot_be_split_by_them(tmp_path):
-    towns = [f"town {i % 25}" for i in range(N)]
-
-    with pytest.raises(ProjectError, match=r"--key colour: .* there are only 3, of 20"):
-        adopted(rows(colour=np.resize(WORDS, N)), tmp_path, "churned", key=("colour",))
-    assert adopted(rows(town=towns), tmp_path, "churned", key=("town",)).group == "town"
-
-
-def test_only_text_is_taken_for_text(tmp_path):
-    with pytest.raises(ProjectError, match="--text size: It holds no text, but number"):
-        adopted(rows(), tmp_path, "churned", text=("size",))
-
-
 def test_what_says_the_same_as_an_earlier_column_is_left_out(tmp_path):
-    table = rows()
+    table = churning()
     table.insert(2, "in_feet", table["size"] * 3.28084)
     colours = RANDOM.choice(WORDS, N)
     table.insert(2, "colour", colours)
@@ -105,7 +82,7 @@ def test_what_says_the_same_as_an_earlier_column_is_left_out(tmp_path):
 
 
 def test_what_gives_the_target_away_is_left_out_with_the_evidence(tmp_path):
-    table = rows()
+    table = churning()
     table.insert(0, "closed", (table["churned"] == "yes").map({True: "closed", False: "open"}))
 
     adoption = adopted(table, tmp_path, "churned")
@@ -117,7 +94,7 @@ def test_what_gives_the_target_away_is_left_out_with_the_evidence(tmp_path):
 
 
 def test_what_is_there_only_where_the_target_is_so_is_left_out(tmp_path):
-    table = rows()
+    table = churning()
     reasons = pd.Series(RANDOM.choice(["price", "service", "moved"], N))
     table.insert(0, "why_they_left", reasons.where(table["churned"] == "yes"))
 
@@ -128,7 +105,7 @@ def test_what_is_there_only_where_the_target_is_so_is_left_out(tmp_path):
 
 
 def test_what_adds_up_to_the_target_is_left_out(tmp_path):
-    table = rows(casual=RANDOM.poisson(40, N), registered=RANDOM.poisson(90, N))
+    table = churning(casual=RANDOM.poisson(40, N), registered=RANDOM.poisson(90, N))
     table["riders"] = table["casual"] + table["registered"]
 
     found = {c.name: c for c in adopted(table, tmp_path, "riders").columns}
@@ -162,7 +139,7 @@ def test_bounds_have_room_by_what_a_number_is(name, values, bounds, tmp_path):
 
 
 def test_features_may_be_missing_and_identifiers_need_not_be_sent(tmp_path):
-    adoption = adopted(rows(code=[f"x{i}" for i in range(N)]), tmp_path, "churned")
+    adoption = adopted(churning(code=[f"x{i}" for i in range(N)]), tmp_path, "churned")
 
     assert all(c.options["nullable"] for c in adoption.columns)
 
@@ -174,7 +151,9 @@ def test_rare_categories_are_not_closed(tmp_path):
 
 
 def test_segments_are_features_of_few_frequent_values(tmp_path):
-    table = rows(a=RANDOM.choice(WORDS, N), b=RANDOM.choice(WORDS, N), c=RANDOM.choice(WORDS, N))
+    table = churning(
+        a=RANDOM.choice(WORDS, N), b=RANDOM.choice(WORDS, N), c=RANDOM.choice(WORDS, N)
+    )
 
     adoption = adopted(table, tmp_path, "churned")
 
@@ -185,7 +164,7 @@ def test_segments_are_features_of_few_frequent_values(tmp_path):
 
 
 def test_a_person_says_what_columns_are(tmp_path):
-    table = rows(note=SENTENCES, town=[f"town {i}" for i in RANDOM.integers(0, 50, N)])
+    table = churning(note=SENTENCES, town=[f"town {i}" for i in RANDOM.integers(0, 50, N)])
     asked = {"text": ("note",), "personal": ("town",), "drop": ("noise",)}
 
     found = {c.name: c for c in adopted(table, tmp_path, "churned", **asked).columns}
@@ -195,21 +174,8 @@ def test_a_person_says_what_columns_are(tmp_path):
     assert found["noise"].reason == "as asked"
 
 
-def test_a_repeated_key_makes_a_group(tmp_path):
-    adoption = adopted(rows(who=RANDOM.integers(1, 90, N)), tmp_path, "churned", key=("who",))
-
-    assert (adoption.group, adoption.keys) == ("who", ())
-    assert [c.type for c in adoption.of_use("group")] == ["int"]
-
-
-def test_a_repeated_identifier_is_proposed_for_a_group(tmp_path):
-    table = rows(customer_id=RANDOM.integers(1, 90, N))
-
-    assert adopted(table, tmp_path, "churned").proposed_group == "customer_id"
-
-
 def test_nothing_to_learn_from_is_told(tmp_path):
-    table = rows()[["churned"]].assign(code=[f"x{i}" for i in range(N)])
+    table = churning()[["churned"]].assign(code=[f"x{i}" for i in range(N)])
 
     with pytest.raises(ProjectError, match="none is left to predict 'churned' by: code"):
         adopted(table, tmp_path, "churned")
@@ -219,7 +185,7 @@ def test_nothing_to_learn_from_is_told(tmp_path):
 
 
 def dated(**more):
-    return rows(signed_up_at=pd.date_range("2023-01-01", periods=N, freq="D"), **more)
+    return churning(signed_up_at=pd.date_range("2023-01-01", periods=N, freq="D"), **more)
 
 
 def test_a_plausible_time_is_proposed_and_only_taken_if_it_is_asked_or_safe(tmp_path):
@@ -245,6 +211,6 @@ def test_days_follow_from_when_rows_happened(tmp_path):
 
 
 def test_a_birthday_is_no_time(tmp_path):
-    table = rows(birthdate=pd.date_range("1970-01-01", periods=N, freq="10D"))
+    table = churning(birthdate=pd.date_range("1970-01-01", periods=N, freq="10D"))
 
     assert adopted(table, tmp_path, "churned").proposed_time is None

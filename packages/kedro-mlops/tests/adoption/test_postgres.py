@@ -11,8 +11,9 @@ from driving.postgres import Databases
 from example.adopted import TODAY
 from kedro.io import DataCatalog
 
+from kedro_mlops.adoption.asked import Asked
 from kedro_mlops.adoption.credentials import credentials_with
-from kedro_mlops.adoption.decisions import Asked, decide
+from kedro_mlops.adoption.decisions import decide
 from kedro_mlops.adoption.opening import open_source
 from kedro_mlops.adoption.profile import profile
 from kedro_mlops.adoption.source import without_credentials

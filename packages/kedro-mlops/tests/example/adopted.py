@@ -8,15 +8,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from kedro_mlops.adoption.decisions import Adoption, Asked, decide
+from kedro_mlops.adoption.asked import Asked
+from kedro_mlops.adoption.decisions import Adoption, decide
 from kedro_mlops.adoption.opening import open_source
 from kedro_mlops.adoption.profile import TableProfile, profile
 from kedro_mlops.adoption.writing import files_of
 
 TODAY = date(2026, 11, 27)
 _numbers = itertools.count()
+
+
+def churning(n: int = 600, **more: Any) -> pd.DataFrame:
+    """Two numbers, one of which says something of the target, and what is added."""
+    random = np.random.default_rng(0)
+    size = random.normal(50, 10, n).round(2)
+    churned = np.where(size + random.normal(0, 8, n) > 50, "yes", "no")
+    return pd.DataFrame({"size": size, "noise": random.normal(0, 1, n).round(3), **more}).assign(
+        churned=churned
+    )
 
 
 def profiled(rows: pd.DataFrame, folder: Path) -> TableProfile:

@@ -1,18 +1,18 @@
 """What becomes of a table: the task, and a decision for each column, with its reason."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from kedro_mlops.contract.names import LOGGED, folded
-from kedro_mlops.core.errors import ProjectError, suggestion
+from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.task.outputs import OUTPUTS
-from kedro_mlops.task.record import TaskName
 
+from .asked import Asked, check_columns
 from .behaviour import Behaviour, suggest
 from .evidence import Evidence, gather
-from .features import ColumnDecision, Use, decide_column, is_called_id, says_of_what
+from .features import ColumnDecision, Use, decide_column
+from .keys import keys_of, repeated_id
 from .labels import Label, decide_label
 from .moments import Days, days_of, propose_time
 from .notes import notes_of
@@ -22,56 +22,10 @@ from .python_text import identifier
 MAX_SEGMENTS = 2
 MAX_SEGMENT_VALUES = 8
 MIN_SEGMENT_ROWS = 50
-MIN_GROUPS = 20
 # what is said of how a source writes values
 SPELLINGS = (
     "source_name", "format", "decimal", "thousands", "symbol", "missing", "str_length"
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a person has said of the table.
-
-    Attributes:
-        target: The column to predict.
-        time: The moment that a row is about.
-        key: What identifies rows, or those whom they are about.
-        task: What is predicted, if it is not to be found out.
-        positive: Of two values, the one whose probability is predicted.
-        drop: Columns that are not to be learned from.
-        personal: Columns with personal data.
-        text: Columns of free text that are to be learned from.
-        drop_rare: Whether rows of classes that are too rare are left without a label.
-        take_time: Whether a moment that is safe to take is taken for the time of rows.
-    """
-
-    target: str
-    time: str | None = None
-    key: tuple[str, ...] = ()
-    task: TaskName | None = None
-    positive: str | None = None
-    drop: tuple[str, ...] = ()
-    personal: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    drop_rare: bool = False
-    take_time: bool = False
-
-    def renamed(self, names: Mapping[str, str]) -> "Asked":
-        """The same, of columns that are called otherwise."""
-
-        def called(*columns: str) -> tuple[str, ...]:
-            return tuple(names.get(name, name) for name in columns)
-
-        return replace(
-            self,
-            target=names.get(self.target, self.target),
-            time=self.time and names.get(self.time, self.time),
-            key=called(*self.key),
-            drop=called(*self.drop),
-            personal=called(*self.personal),
-            text=called(*self.text),
-        )
 
 
 @dataclass(frozen=True)
@@ -145,7 +99,7 @@ def decide(
     Raises:
         ProjectError: if nothing can be learned, saying what to do.
     """
-    _check_columns(profile, asked)
+    check_columns(profile, asked)
     label = decide_label(
         profile, asked.target, asked.task, asked.positive, drop_rare=asked.drop_rare
     )
@@ -159,7 +113,7 @@ def decide(
     evidence = replace(
         evidence, personal=evidence.personal | dict.fromkeys(asked.personal, "as asked")
     )
-    keys, group = _keys(profile, asked, time)
+    keys, group = keys_of(profile, asked, time)
     columns = tuple(
         _decide(profile, column, asked, label, evidence, time, keys, group)
         for column in profile.columns
@@ -177,7 +131,7 @@ def decide(
         group=group,
         time=time,
         proposed_time=None if time else proposed,
-        proposed_group=None if asked.key or time else _repeated_id(profile, columns),
+        proposed_group=None if asked.key or time else repeated_id(profile, columns),
         evidence=evidence,
     )
     _check_features(adoption)
@@ -218,100 +172,6 @@ def _with_evidence(adoption: Adoption, profile: TableProfile) -> Adoption:
             [c.name for c in learned if c.type in ("float", "int")], adoption.evidence.tells,
         ),
     )  # fmt: skip
-
-
-def _check_columns(profile: TableProfile, asked: Asked) -> None:
-    names = [column.name for column in profile.columns]
-    twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:
-        raise ProjectError(
-            f"The table has several columns of one name: {', '.join(twice)}. Rename them at the "
-            "source, since the API has one field for each."
-        )
-    if len(names) < 2:
-        raise ProjectError(
-            f"The table has one column, '{', '.join(names)}'. Is it separated by something else?"
-        )
-    given = {
-        "--time": filter(None, [asked.time]), "--key": asked.key, "--drop": asked.drop,
-        "--personal": asked.personal, "--text": asked.text,
-    }  # fmt: skip
-    for option, columns in given.items():
-        for name in columns:
-            if name not in names:
-                raise ProjectError(f"{option} {name}: There is no such column. "
-                                   f"{suggestion(name, names)}")  # fmt: skip
-            if name == asked.target:
-                raise ProjectError(f"{option} {name}: It is the target.")
-    if asked.time and profile[asked.time].kind != "moment":
-        raise ProjectError(
-            f"--time {asked.time}: It holds no moments, but {profile[asked.time].kind}, such as "
-            f"{profile[asked.time].example!r}."
-        )
-    for name in asked.text:
-        if profile[name].kind != "text":
-            raise ProjectError(f"--text {name}: It holds no text, but {profile[name].kind}.")
-    for name in filter(None, [asked.time, *asked.key]):
-        n_missing = profile[name].n_missing
-        if n_missing > profile.n_rows / 100:
-            raise ProjectError(
-                f"'{name}' is missing in {n_missing:,} of {profile.n_rows:,} rows, of which nobody "
-                "knows where they belong: mend the source, or choose another column."
-            )
-
-
-def _keys(
-    profile: TableProfile, asked: Asked, time: str | None
-) -> tuple[tuple[str, ...], str | None]:
-    """What identifies a row, and what rows have in common that belong together."""
-    if not asked.key:
-        return _own_keys(profile, asked, time), None
-    named = [*asked.key, *([time] if time and time not in asked.key else [])]
-    if _is_unique(profile, asked.key):
-        return asked.key, None
-    if time:
-        return (tuple(named) if _is_unique(profile, named) else ()), None
-    group = asked.key[0]
-    if profile[group].n_distinct < MIN_GROUPS:
-        raise ProjectError(
-            f"--key {group}: Rows of one would be split as one, and there are only "
-            f"{profile[group].n_distinct}, of {MIN_GROUPS} that a split needs: leave it out."
-        )
-    return (), group
-
-
-def _own_keys(profile: TableProfile, asked: Asked, time: str | None) -> tuple[str, ...]:
-    """A column that is called an identifier and is one, if nobody has named any."""
-    for column in profile.columns:
-        name = column.name
-        given = name in (asked.target, time, *asked.personal)
-        if given or not is_called_id(name) or not says_of_what(name):
-            continue
-        if column.kind in ("integer", "text") and _is_unique(profile, [name]):
-            return (name,)
-    return ()
-
-
-def _repeated_id(profile: TableProfile, columns: Sequence[ColumnDecision]) -> str | None:
-    """A column that is called an identifier, and has several rows of most of its values."""
-    for decided in columns:
-        column = profile[decided.name]
-        several = MIN_GROUPS <= column.n_distinct <= profile.n_rows / 2 and not column.n_missing
-        is_free = decided.use in ("feature", "left out") and says_of_what(column.name)
-        if several and is_free and is_called_id(column.name):
-            return column.name
-    return None
-
-
-def _is_unique(profile: TableProfile, names: Sequence[str]) -> bool:
-    """Whether no two rows have the same values, which none lacks."""
-    columns = [profile[name] for name in names]
-    if any(column.n_missing or column.n_odd for column in columns):
-        return False
-    if profile.sample.duplicated(list(names)).any():
-        return False
-    # of many rows the number of values is known to about a percent
-    return len(names) > 1 or columns[0].n_distinct >= 0.98 * profile.n_rows
 
 
 def _decide(

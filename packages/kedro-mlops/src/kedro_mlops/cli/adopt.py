@@ -17,7 +17,8 @@ from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.task.record import TaskName
 
 if TYPE_CHECKING:
-    from kedro_mlops.adoption.decisions import Adoption, Asked
+    from kedro_mlops.adoption.asked import Asked
+    from kedro_mlops.adoption.decisions import Adoption
     from kedro_mlops.adoption.profile import TableProfile
     from kedro_mlops.adoption.source import Source
 
@@ -58,8 +59,9 @@ def adopt(
     or its URL on a store), or a database's URL with #table. What it profiles and decides is shown,
     a line for each column; then the contracts, catalog, parameters and tests are written.
     """
+    from kedro_mlops.adoption.asked import Asked
     from kedro_mlops.adoption.credentials import credentials_with
-    from kedro_mlops.adoption.decisions import Adoption, Asked, decide
+    from kedro_mlops.adoption.decisions import Adoption, decide
     from kedro_mlops.adoption.marks import without_example
     from kedro_mlops.adoption.opening import open_source
     from kedro_mlops.adoption.plan import Plan, put_back
