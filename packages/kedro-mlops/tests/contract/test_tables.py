@@ -37,7 +37,7 @@ class People(Contract):
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TableDataset:
-    """Ten rows: a number, a moment, a number of a passport, and a whole record."""
+    """Ten rows: a number, a moment, a number of a passport, a whole record, and bytes."""
     monkeypatch.setattr(contracts, "People", People, raising=False)
     personal_names.cache_clear()
     rows = pd.DataFrame(
@@ -46,6 +46,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TableDataset:
             "at": pd.Timestamp("2013-07-15 12:30"),
             "passport": "P123",
             "record": [{"passport": "P123"}] * 10,
+            "photo": b"\xff\xd8",
         }
     )
     dataset = TableDataset(filepath=str(tmp_path / "people.parquet"), file_format="parquet")
@@ -63,6 +64,31 @@ def test_a_preview_has_some_rows_and_nothing_personal(table):
         "data": [[1.5, "2013-07-15T12:30:00"], [None, "2013-07-15T12:30:00"]],
     }
     assert "P123" not in json.dumps(table.preview(nrows=9, columns=["passport", "record", "n"]))
+    assert table.preview(columns=["photo", "n"])["columns"] == ["n"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_folders_say_no_values_of_a_file(tmp_path, kind):
+    folder = tmp_path / "day=2013-07-01" / "n=7"
+    dataset = TableDataset(filepath=str(folder / f"s.{kind}"), file_format=kind)
+
+    dataset.save(ibis.memtable({"n": [1, 2]}))
+
+    assert dataset.load().to_pyarrow().to_pydict() == {"n": [1, 2]}
+    files = TableDataset(filepath=str(folder / f"*.{kind}"), file_format=kind)
+    assert files.load().to_pyarrow().to_pydict() == {"n": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("found", "load_args"),
+    [("n=*/*.parquet", {}), ("**/*.parquet", {}), ("n=7/s.parquet", {"hive_partitioning": True})],
+)
+def test_folders_say_values_of_an_entry_that_finds_files_in_them(tmp_path, found, load_args):
+    TableDataset(filepath=str(tmp_path / "n=7/s.parquet")).save(ibis.memtable({"m": [1, 2]}))
+
+    table = TableDataset(filepath=str(tmp_path / found), load_args=load_args).load()
+
+    assert table.to_pyarrow().to_pydict() == {"m": [1, 2], "n": [7, 7]}
 
 
 def test_batches_are_written_as_they_come(tmp_path):
@@ -147,8 +173,8 @@ def test_how_many_rows_are_written_at_once_may_be_said(tmp_path):
 
 
 def test_a_table_on_a_store_is_fetched_when_it_has_changed(bucket, monkeypatch):
-    dataset = TableDataset(filepath=f"{bucket}/data/numbers.parquet")
-    again = TableDataset(filepath=f"{bucket}/data/numbers.parquet")
+    dataset = TableDataset(filepath=f"{bucket}/n=3/numbers.parquet")
+    again = TableDataset(filepath=f"{bucket}/n=3/numbers.parquet")
     assert not dataset.exists()
 
     for rows in (numbers_in_batches(3, []), ibis.memtable({"n": [7, 8]})):
@@ -221,7 +247,7 @@ def test_rows_and_columns_are_added_to_what_kedro_viz_has_counted(table, tmp_pat
     size = (tmp_path / "people.parquet").stat().st_size
     assert json.loads(file.read_text()) == {
         "other": {"rows": 3},
-        "people": {"file_size": size, "rows": 10, "columns": 4},
+        "people": {"file_size": size, "rows": 10, "columns": 5},
     }
 
 

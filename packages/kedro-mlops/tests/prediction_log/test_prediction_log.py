@@ -123,6 +123,17 @@ def test_before_anything_is_served_there_is_a_table_of_no_rows(catalog):
     assert table.schema()["predicted_at"].is_timestamp()
 
 
+def test_a_folder_says_no_values_of_the_rows_in_it(tmp_path):
+    folder = tmp_path / "model_version=7"
+    catalog, log = datasets(folder), PredictionLog(folder / "log", 1_000_000, 10_000_000)
+    log.append(json_lines(predictions(2)), TODAY)
+    log.close()
+
+    run(catalog)
+
+    assert loaded(catalog)["model_version"].tolist() == ["v1", "v1"]
+
+
 def test_columns_that_are_younger_than_a_prediction_are_missing(catalog, tmp_path):
     old = predictions(3).drop(columns=["variant", "missing_features"])
     (tmp_path / "log").mkdir()

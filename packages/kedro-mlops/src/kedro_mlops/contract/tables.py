@@ -2,7 +2,8 @@
 
 import tempfile
 from functools import cache
-from glob import glob
+from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 from weakref import WeakMethod
 
@@ -14,7 +15,13 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 from kedro_datasets.ibis import TableDataset as IbisTableDataset
 
-from kedro_mlops.core.engine import DUCKDB, EngineMixin, in_any_order, keeps_order
+from kedro_mlops.core.engine import (
+    DUCKDB,
+    EngineMixin,
+    in_any_order,
+    keeps_order,
+    without_partitions,
+)
 from kedro_mlops.core.errors import is_out_of_memory
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
@@ -34,6 +41,8 @@ ROWS_A_GROUP, STEP = 122_880, 2_048
 CELLS_A_GROUP = 40 * ROWS_A_GROUP
 # with others, what is read may be other than what was written
 PLAIN = {"compression", "compression_level", "mode", "overwrite", "row_group_size", "use_tmp_file"}
+# formats of files whose folders may say values of columns
+HIVE = {"csv", "json", "parquet"}
 Files = tuple[tuple[str | int, ...], ...]
 
 
@@ -41,6 +50,12 @@ def _row_groups(data: ir.Table) -> dict[str, int]:
     """How many rows of a wide table are written at once, so that they have room in memory."""
     n_rows = CELLS_A_GROUP // max(n_values(data.schema()), 1) // STEP * STEP
     return {"row_group_size": max(n_rows, STEP)} if n_rows < ROWS_A_GROUP else {}
+
+
+def _says_values(pattern: str, files: Files) -> bool:
+    """Whether folders in which a pattern finds files say values of columns, as Hive has them."""
+    n_fixed = len([*takewhile(lambda part: not has_magic(part), Path(pattern).parts)])
+    return any("=" in part for name, *_ in files for part in Path(str(name)).parts[n_fixed:-1])
 
 
 class TableDataset(EngineMixin, FileDataset):
@@ -128,7 +143,9 @@ class TableDataset(EngineMixin, FileDataset):
         """Return the table, read lazily; one of a store is fetched."""
         files = self._look()
         if self._table is None or files != self._files:
-            self._files, self._table = files, self._fetched() if self._fs_prefix else super().load()
+            on_store, path = bool(self._fs_prefix), str(self._get_load_path())
+            found = (self._fetched(), ()) if on_store else (path, files)
+            self._files, self._table = files, self._read_files(*found)
             self._note(self._table, files)
         return self._table
 
@@ -141,12 +158,18 @@ class TableDataset(EngineMixin, FileDataset):
         if self._proof and self._proof[1] == files:
             proved.note_kept(table, self._proof[0])
 
-    def _fetched(self) -> ir.Table:
+    def _fetched(self) -> str:
         # for as long as this dataset, which gives the same table as long as it is the same
         self._scratch = tempfile.TemporaryDirectory(prefix="table-")
         self._filesystem().get(str(self._get_load_path()), f"{self._scratch.name}/")
+        return f"{self._scratch.name}/*"
+
+    def _read_files(self, path: str, files: Files) -> ir.Table:
+        asked, backend = self._load_args, self._connection_config["backend"]
+        if self._file_format in HIVE and not _says_values(path, files):
+            asked = without_partitions(backend, asked)
         reader = getattr(self.connection, f"read_{self._file_format}")
-        return reader(f"{self._scratch.name}/*", table_name=self._table_name, **self._load_args)
+        return reader(path, table_name=self._table_name, **asked)
 
     def _look(self) -> Files:
         """Name, number, size and time of change of every file; of a store, what it tells apart."""
@@ -175,11 +198,12 @@ class TableDataset(EngineMixin, FileDataset):
         Args:
             nrows: How many.
             columns: Which; if not given, all but those that a contract calls personal, and those
-                that hold whole records, in which there may be some.
+                that hold whole records, in which there may be some, or bytes.
         """
         table = self.load()
         known = table.schema()
-        hidden = personal_names() | {name for name in known if known[name].is_nested()}
+        opaque = {name for name in known if known[name].is_nested() or known[name].is_binary()}
+        hidden = personal_names() | opaque
         shown = [name for name in columns or known if name not in hidden]
         rows = json_records(table.select(shown).limit(nrows).to_pandas())
         data = [list(row.values()) for row in rows]

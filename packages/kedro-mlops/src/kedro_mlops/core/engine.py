@@ -95,6 +95,14 @@ def connect_duckdb(**config: Any) -> ibis.BaseBackend:
     return ibis.duckdb.connect(**(kept | config))
 
 
+def without_partitions(backend: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by which files are read whose folders say nothing of their rows, unless they do.
+
+    DuckDB takes ``name=value`` anywhere in a path for a column, in place of the file's own.
+    """
+    return {"hive_partitioning": False} | asked if backend == DUCKDB else asked
+
+
 class EngineMixin(ConnectionMixin):
     """Connects a dataset of Ibis; those of one ``connection`` share it.
 

@@ -19,7 +19,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import load_obj
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.engine import DEFAULT_CONNECTION, EngineMixin
+from kedro_mlops.core.engine import DEFAULT_CONNECTION, EngineMixin, without_partitions
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.project import project_folder
@@ -124,7 +124,8 @@ class ServedPredictionsDataset(
         files = self._files()
         if not files:
             return ibis.memtable([], schema=schema)
-        table = self._connection.read_parquet(files, **self._load_args)
+        asked = without_partitions(self._connection_config["backend"], self._load_args)
+        table = self._connection.read_parquet(files, **asked)
         return table.select(
             {
                 name: table[name].cast(dtype) if name in table.columns else ibis.null(dtype)
