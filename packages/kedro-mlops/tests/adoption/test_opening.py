@@ -99,7 +99,8 @@ def test_parquet_is_read(tmp_path):
 
 def test_folders_are_read(tmp_path):
     frame = pd.DataFrame(ROWS, columns=["id", "Größe", "note"])
-    for ending, write in (("csv", frame.to_csv), ("parquet", frame.to_parquet)):
+    writers = {"csv": frame.to_csv, "parquet": frame.to_parquet, "pq": frame.to_parquet}
+    for ending, write in writers.items():
         folder = tmp_path / ending
         folder.mkdir()
         write(folder / f"one.{ending}", index=False)

@@ -60,7 +60,7 @@ class Source:
         if self.path is None:
             return dict(self._reading)
         is_one = self.is_text or self.grows or not self.path.is_dir()
-        where = path if is_one else f"{path}/*.parquet"
+        where = path if is_one else f"{path}/*{self.files[0].suffix}"
         return {**self._reading, "filepath": where}
 
     def is_copied(self, project: Path) -> bool:
