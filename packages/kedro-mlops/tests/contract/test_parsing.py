@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from kedro_mlops.contract.columns import Columns, Contract, column
-from kedro_mlops.contract.parsing import parse
+from kedro_mlops.contract.parsing import as_named, parse
 from kedro_mlops.core.errors import ContractError
 
 MOMENT = pd.Timestamp("2024-02-01 08:00")
@@ -136,6 +136,24 @@ def test_truth_has_several_spellings():
     said = ["true", "False", "T", "f", "1", "0", " true ", "maybe"]
 
     assert read(pd.BooleanDtype, said) == [True, False, True, False, True, False, True, "maybe"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ({"decision": ["a"], "decision_": ["b"]}, {"decision_": ["a"]}),
+        ({"decision_": ["b"]}, {"decision_": ["b"]}),
+        ({"there": ["h"], "here": ["t"]}, {"here": ["h"], "there": ["t"]}),
+    ],
+)
+def test_what_the_source_calls_a_column_goes_before_what_the_contract_calls_it(raw, named):
+    class Table(Contract):
+        decision_: str = column("It", source_name="decision")
+        here: str = column("One", source_name="there")
+        there: str = column("Other", source_name="here")
+
+    for table in (pd.DataFrame(raw), ibis.memtable(raw)):
+        assert as_named(table, Columns.of(Table)).to_pyarrow().to_pydict() == named
 
 
 @pytest.mark.parametrize(

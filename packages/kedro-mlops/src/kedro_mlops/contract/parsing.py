@@ -92,7 +92,10 @@ def as_named(raw: pd.DataFrame | ir.Table, columns: Columns) -> ir.Table:
     """The source as a table of the engine, in which columns are called as a contract calls them."""
     table = as_table(raw)
     called = {c.name: c.role.source_name for c in columns.all if c.role.source_name}
-    return table.rename({new: old for new, old in called.items() if old in table.columns})
+    found = {new: old for new, old in called.items() if old in table.columns}
+    # a column that only happens to have such a name is none of the contract's
+    others = (found.keys() & {*table.columns}) - {*found.values()}
+    return table.drop(*others).rename(found)
 
 
 def parse(column: Column, source: ir.Column) -> Parsed:
