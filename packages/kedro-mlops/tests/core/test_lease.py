@@ -2,6 +2,7 @@
 
 import json
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -85,6 +86,26 @@ def test_of_two_who_take_over_at_once_one_does(take, monkeypatch):
 
     assert late.take() == leases.JUST_BEGUN
     assert late.take() == "run on early"
+
+
+def test_who_stood_still_while_others_came_and_went_does_not_have_it(monkeypatch):
+    folder = place(f"memory://{uuid.uuid4().hex}")
+    first, late, early, last = (Lease(folder, machine, f"run on {machine}") for machine in "abcd")
+    first.take(), first.release()
+    create = leases.create
+
+    def overtaken(file, content):
+        monkeypatch.setattr(leases, "create", create)
+        assert (early.take(), early.release()) == (None, None)
+        assert last.take() is None
+        return create(file, content)
+
+    monkeypatch.setattr(leases, "create", overtaken)
+
+    assert late.take() == leases.JUST_BEGUN
+    assert late.take() == "run on d"
+    last.release()
+    assert late.take() is None
 
 
 def test_a_run_that_goes_on_says_so_and_finds_out_when_another_has_begun(

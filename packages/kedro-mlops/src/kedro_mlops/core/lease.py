@@ -50,7 +50,7 @@ class Lease:
         last = max(numbers, default=0)
         if last and (other := self._other(last)):
             return other
-        if not create(self._file(last + 1), self._content(HOLDS)):
+        if not self._begin(last + 1):
             return JUST_BEGUN
         self._number, self._held = last + 1, 1
         for number in numbers:
@@ -70,6 +70,16 @@ class Lease:
                     self._say(timedelta(0))
                 except Exception as error:  # noqa: BLE001 - whatever a driver says; it lapses
                     logger.warning("%s is not told of the end: %s", self._folder.parent, error)
+
+    def _begin(self, number: int) -> bool:
+        """Create the next number, unless another has it, or there are later ones meanwhile."""
+        if not create(self._file(number), self._content(HOLDS)):
+            return False
+        # who took a later one has removed this one, so that it could be created once more
+        is_newest = max(self._numbers(), default=0) == number
+        if not is_newest:
+            self._file(number).unlink(missing_ok=True)
+        return is_newest
 
     def _other(self, number: int) -> str | None:
         """Who else is at work, by the newest number."""
