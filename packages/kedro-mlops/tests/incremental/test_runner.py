@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +345,15 @@ def test_of_a_pickled_object_what_it_can_do_counts(shop: Shop) -> None:
 
     assert (shop.folder / "model.pkl").read_bytes() == before
     assert shop.read("report")["number"] == 4
+
+
+def test_a_parameter_is_told_apart_by_its_types_and_its_order(shop: Shop) -> None:
+    shop.edit("sum(rows) * factor", "len(str(factor))")
+    values = [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {1: 2}, {"1": 2}, 1, True, 1.0, date(2024, 1, 2)]
+    shop.run(factor=None)
+
+    assert [value for value in values if "total" not in shop.run(factor=value)] == []
+    assert shop.run(factor=values[-1]) == []
 
 
 def test_code_that_a_parameter_names_counts(shop: Shop) -> None:

@@ -21,7 +21,6 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.utils import load_obj
-from pydantic import BaseModel
 
 from kedro_mlops.core.files import PARTIAL, hash_files
 from kedro_mlops.core.project import project_folder
@@ -86,24 +85,12 @@ def _is_passing(file: Path) -> bool:
 
 
 def digest(value: Any) -> str:
-    """A short hash of plain values.
+    """A short hash of a value, which is another one for any other value.
 
     Raises:
-        UnknownError: if it is none.
+        UnknownError: if it has no plain value.
     """
-    try:
-        said = json.dumps(value, sort_keys=True, default=_plain)
-    except (TypeError, ValueError) as error:
-        raise UnknownError(str(error)) from error
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Path):
-        return str(value)
-    raise UnknownError(f"{type(value).__name__} has no plain value")
+    return hashlib.sha256(json.dumps(parts_of(value)[1]).encode()).hexdigest()[:16]
 
 
 class Fingerprints:
@@ -209,7 +196,8 @@ class Fingerprints:
 
     def _of_input(self, name: str, node: Node, for_record: bool) -> str:
         if _is_parameter(name):
-            return digest(self._catalog.load(name))
+            value = self._catalog.load(name)
+            return digest(by_name(value) if name == "parameters" else value)
         if self._is_from_earlier(name):
             ran = self._records.nodes.get(node.name)
             if for_record or (ran and ran.left.get(name) == self.of_kept(name)):
@@ -327,6 +315,11 @@ def plain(config: Any) -> Any:
             if name not in ("credentials", "metadata")
         }
     return config
+
+
+def by_name(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What several files configure, which are read in any order."""
+    return sorted(config.items(), key=lambda entry: entry[0])
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from kedro.pipeline import Pipeline
 from kedro_mlops.framework.session import data_folder
 
 from .code_index import UnknownError, code_index
-from .fingerprints import FileHashes, Fingerprints, digest, environment, plain
+from .fingerprints import FileHashes, Fingerprints, by_name, digest, environment, plain
 from .records import Records, WholeRun
 
 
@@ -62,4 +62,5 @@ def _made_of(context: KedroContext, records: Records, packages: list[str]) -> st
     loader, files = context.config_loader, FileHashes(records.files)
     sources = code_index(kedro_project.PACKAGE_NAME).sources(packages)
     code = [files.of(str(path)) for path in sources]
-    return digest([plain(loader["parameters"]), plain(loader["catalog"]), environment(), code])
+    configured = [by_name(plain(loader[kind])) for kind in ("parameters", "catalog")]
+    return digest([*configured, environment(), code])
