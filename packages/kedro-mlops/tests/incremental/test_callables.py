@@ -152,7 +152,10 @@ def test_of_what_has_no_plain_value_nothing_is_said() -> None:
     class Local:
         pass
 
-    for unknown in (Lock(), Local, Local(), iter(map(str, [Lock()])), sys.stdout):
+    deep: list[Any] = []
+    for _ in range(sys.getrecursionlimit()):
+        deep = [deep]
+    for unknown in (Lock(), Local, Local(), iter(map(str, [Lock()])), sys.stdout, deep):
         with pytest.raises(UnknownError, match="it was made with"):
             parts_of(unknown)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kedro_mlops.incremental import code_index
 from kedro_mlops.incremental.code_index import CodeIndex, Place, is_installed
 
 SOURCES = {
@@ -290,6 +291,21 @@ def test_a_package_that_is_not_installed_is_read_as_it_is_come_upon(
     assert {module, "shop.picks"} <= set(found)
     assert found[module] != known[module]
     assert index.read() == sorted({"shop", module.partition(".")[0]})
+
+
+def test_of_a_namespace_only_what_is_not_installed_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = folder / "site-packages"
+    monkeypatch.setattr(code_index, "folders_of_packages", lambda: [str(installed)])
+    for where, name in ((installed, "theirs"), (folder, "ours")):
+        (where / "split_ns").mkdir(parents=True)
+        (where / f"split_ns/{name}.py").write_text("def f():\n    return 1\n")
+        monkeypatch.syspath_prepend(where)
+    index = CodeIndex({})
+
+    places = [Place(f"split_ns.{name}", "f") for name in ("theirs", "ours")]
+    assert set(index.digests(places)) == {"split_ns.ours"}
 
 
 def test_what_is_installed_is_not_read(folder: Path) -> None:

@@ -27,7 +27,10 @@ def parts_of(function: Any) -> tuple[set[Place], list[str]]:
     Raises:
         UnknownError: if it was given what has no plain value.
     """
-    parts = list(_parts(function, ()))
+    try:
+        parts = list(_parts(function, ()))
+    except RecursionError as error:
+        raise UnknownError("it was made with what is too deep to be read") from error
     return {part for part in parts if isinstance(part, Place)}, list(map(str, parts))
 
 

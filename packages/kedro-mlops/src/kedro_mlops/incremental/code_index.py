@@ -187,17 +187,19 @@ class CodeIndex:
 
     def _paths(self, package: str) -> list[Path]:
         if package not in self._packages:
-            self._packages[package] = [] if is_installed(package) else _paths_of(package)
+            self._packages[package] = [p for p in _paths_of(package) if not _has_version(p)]
         return self._packages[package]
 
 
 def is_installed(module: str) -> bool:
     """Whether a module is of Python, or of a package that is installed, and so has a version."""
     package = module.partition(".")[0]
+    return package in sys.builtin_module_names or any(map(_has_version, _paths_of(package)))
+
+
+def _has_version(path: Path) -> bool:
     places = [*folders_of_packages(), *map(sysconfig.get_path, ("stdlib", "platstdlib"))]
-    return package in sys.builtin_module_names or any(
-        path.is_relative_to(place) for path in _paths_of(package) for place in places
-    )
+    return any(path.is_relative_to(place) for place in places)
 
 
 @cache
