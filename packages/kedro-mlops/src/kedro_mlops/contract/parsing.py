@@ -192,13 +192,25 @@ def _since_1970(number: ir.Column, microseconds: float) -> ir.Column:
 
 def _said_moment(said: ir.StringColumn, form: str | None) -> ir.Column:
     if form is None:
-        is_one = said.re_search(MOMENT)
-        said = said.replace("/", "-") if is_spark(said) else said
         # what says no zone is taken to be in that of the session, which is UTC
-        return is_one.ifelse(said, ibis.null("string")).try_cast("timestamp('UTC')")
+        return _iso(said).try_cast("timestamp('UTC')")
     if is_spark(said):
         return _spark_strptime(said, java_format(form))
     return (_zoned_strptime if "%z" in form.lower() else _strptime)(said, form)
+
+
+def _iso(said: ir.StringColumn) -> ir.StringColumn:
+    """Moments by ISO 8601 as engines read them, missing where they are said in another way.
+
+    Few have to be made so: a zone is to follow seconds, and no space.
+    """
+    time, zone = ("$1", "$2") if is_spark(said) else (r"\1", r"\2")
+    close = said.re_replace("(:[0-9.]+) ?UTC$", f"{time}Z")
+    close = close.re_replace("(:[0-9.]+) ([Z+-])", f"{time}{zone}")
+    made = close.re_replace("^([^:]+:[0-9]+)([Z+-])", f"{time}:00{zone}")
+    made = made.re_search(MOMENT).ifelse(made, ibis.null("string"))
+    read = said.re_search(MOMENT).ifelse(said, made)
+    return read.replace("/", "-") if is_spark(said) else read
 
 
 def _text(column: Column, source: ir.Column) -> ir.Column | None:
