@@ -1,5 +1,6 @@
 """Values in other types than a field's are the same by every way of asking."""
 
+import contextlib
 import json
 
 import pandas as pd
@@ -23,6 +24,19 @@ class Coerced(Contract):
     needed: str = column("May not be missing", coerce=True)
     typed: str = column("As it is typed", nullable=True)
 
+
+class Told(Contract):
+    at: pd.Timestamp = column("A moment", nullable=True, coerce=True)
+    open: pd.BooleanDtype = column("A truth", nullable=True, coerce=True)
+
+
+MOMENTS = [
+    "2024-01-03", "2024/1/3", "2024-1-3 8:00", "2024-01-03T8:5:7.25", "2024-01-03 08:00Z",
+    "2024-01-03 08:00 UTC", "2024-01-03T08:00:00 +02:00", "2024-01-03T08:00:00.1234567-0130",
+    "20240103", "2024-W01-1", "2024", "2024-01-03T08", "2024-13-01",
+    "2024-01-03 12:00:00 Asia/Tokyo", "0000-01-01", "epoch", "12:00",
+]  # fmt: skip
+TRUTHS = ["true", "T", "yes", "N", "1", "0", " false ", "on", "2", "1.0", "wahr"]
 
 ROWS = RowReader(fields_of(Columns.of(Coerced)), max_rows=10)
 TABLE = TableReader(ROWS)
@@ -53,6 +67,21 @@ def test_a_word_for_no_value_is_none_where_it_is_coerced_as_in_training(word):
     assert few[0] == valid.to_pyarrow().to_pylist()[0]["one"]
     assert few[1] == (None if word in ("", "NA", None) else "a")
     assert few[3] == word
+
+
+@pytest.mark.parametrize(("name", "texts"), [("at", MOMENTS), ("open", TRUTHS)])
+def test_a_text_is_what_it_is_in_training_or_refused(name, texts):
+    judge = value_judge(next(f for f in fields_of(Columns.of(Told)) if f.name == name))
+    source = pd.DataFrame({"at": None, "open": None, "order": range(len(texts))}, dtype="object")
+    valid, quarantined, _ = screen(source.assign(**{name: texts}), Told)
+
+    read = {}
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            read[text] = judge(text)
+
+    assert list(read.values()) == valid.to_pyarrow()[name].to_pylist()
+    assert len(texts) - len(read) == quarantined.count().to_pyarrow().as_py() > 2
 
 
 def test_no_value_is_refused_where_one_is_needed():

@@ -22,9 +22,16 @@ EPOCHS: dict[str, float] = {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1, "epo
 # the microseconds of the year 10000: no moment is as late
 END_OF_TIME = 253_402_300_800_000_000
 _SINCE = datetime(1970, 1, 1)  # noqa: DTZ001 - moments have no zone
-_TRUTHS = {"true": True, "t": True, "false": False, "f": False}
-# a month or day of one digit
-_SHORT = re.compile(r"(?<=-)(\d)(?!\d)")
+_TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+# what engines read as ISO 8601, too: with slashes, with parts of one digit
+_ISO = re.compile(
+    r"(\d{4})(?:-(\d\d?)-|/(\d\d?)/)(\d\d?)"
+    r"(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:\.(\d+))?)?"
+    r" ?(Z|UTC|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?)?"
+)
 # a digit of another script, which is none to the engines that read files
 _OTHER_DIGIT = re.compile(r"[^\D0-9]")
 # typographers have several of each
@@ -169,11 +176,19 @@ def _moment(value: Any, spelling: spec.Spelling) -> Any:
     if not isinstance(value, str):
         return value
     said = value.strip()
-    if spelling.format:
-        moment = datetime.strptime(said, spelling.format)  # noqa: DTZ007 - as the format says
-    else:
-        moment = datetime.fromisoformat(_SHORT.sub(r"0\1", said.replace("/", "-")))
+    # as the format says, which may have no zone
+    moment = datetime.strptime(said, spelling.format) if spelling.format else _iso(said)  # noqa: DTZ007
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _iso(said: str) -> datetime:
+    found = _ISO.fullmatch(said)
+    if found is None:
+        raise ValueError(f"It is no moment by ISO 8601: {said!r}")
+    year, dashed, slashed, *rest, fraction, zone = found.groups("")
+    month, day, hour, minute, second = (f"{part:0>2}" for part in (dashed or slashed, *rest))
+    moment = f"{year}-{month}-{day}T{hour}:{minute}:{second}.{fraction[:6]:0<6}"
+    return datetime.fromisoformat(moment + zone.replace("UTC", "Z"))
 
 
 _READ: dict[Kind, Callable[[Any, spec.Spelling], Any]] = {
