@@ -10,7 +10,7 @@ from kedro_mlops.adoption.plan import Plan, put_back
 from kedro_mlops.core.errors import ProjectError
 
 OLD, NEW = "as it came\n", "as it will be\n"
-RAW, SECRET = "data/01_raw/rows", "conf/local/credentials.yml"
+RAW, CREDENTIALS = "data/01_raw/rows", "conf/local/credentials.yml"
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def plan(folder):
 
 
 def with_data(folder, removed=("example", RAW)):
-    """The same, and what git does not have: rows that replace others, and a password."""
+    """The same, and what git does not have: rows that replace others, and credentials."""
     delivered = folder.parent / "delivered.csv"
     delivered.write_text(NEW)
     copies = {f"{RAW}/new.csv": delivered, f"{RAW}/rows.csv": delivered}
-    return Plan(folder, plan(folder).files, removed, copies, {SECRET: "password: new\n"})
+    return Plan(folder, plan(folder).files, removed, copies, {CREDENTIALS: "user: ann\n"})
 
 
 def texts(folder):
@@ -111,7 +111,7 @@ def test_a_failure_in_the_middle_leaves_everything_as_it_was(folder, monkeypatch
     assert texts(folder) == before
 
 
-def test_data_and_passwords_are_written_with_the_rest_and_not_shown(folder):
+def test_data_and_credentials_are_written_with_the_rest_and_not_shown(folder):
     asked = with_data(folder)
 
     shown = "".join(asked.diff())
@@ -119,11 +119,11 @@ def test_data_and_passwords_are_written_with_the_rest_and_not_shown(folder):
     asked.carry_out()
 
     assert texts(folder)[f"{RAW}/new.csv"] == NEW
-    assert texts(folder)[SECRET] == "password: new\n"
-    assert (folder / SECRET).stat().st_mode & 0o077 == 0
+    assert texts(folder)[CREDENTIALS] == "user: ann\n"
+    assert (folder / CREDENTIALS).stat().st_mode & 0o077 == 0
     assert "copied: data/01_raw/rows/new.csv, from /" in shown
     assert "changed, and not shown: conf/local/credentials.yml" in shown
-    assert SECRET not in (folder / ".adopted.json").read_text()
+    assert CREDENTIALS not in (folder / ".adopted.json").read_text()
 
 
 def test_data_that_would_be_replaced_or_read_as_well_is_kept(folder):
@@ -150,7 +150,7 @@ def test_who_is_killed_at_any_moment_leaves_what_can_be_put_back(folder):
     plan(folder).carry_out()
     (folder / "example").mkdir(exist_ok=True)
     (folder / "example/nodes.py").write_text(OLD)
-    for path in (f"{RAW}/rows.csv", SECRET):
+    for path in (f"{RAW}/rows.csv", CREDENTIALS):
         (folder / path).parent.mkdir(parents=True)
         (folder / path).write_text(OLD)
     changed = with_data(folder)
