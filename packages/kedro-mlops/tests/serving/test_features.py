@@ -1,4 +1,5 @@
 import contextlib
+import re
 import sqlite3
 import threading
 import time
@@ -15,7 +16,7 @@ from kedro_mlops.contract.columns import Contract, Lookup, column
 from kedro_mlops.feature_store import database
 from kedro_mlops.feature_store.groups import groups_of
 from kedro_mlops.feature_store.online_store import OnlineStoreDataset
-from kedro_mlops.feature_store.queries import query_of
+from kedro_mlops.feature_store.queries import max_keys, query_of
 from kedro_mlops.feature_store.reader import FeatureStore, StoreSettings
 from kedro_mlops.feature_store.ttl_cache import TTLCache
 from kedro_mlops.runtime.encoding import Coded
@@ -132,6 +133,39 @@ def test_no_more_is_read_than_is_asked_for_however_far_apart_days_are(store_url,
         ("AB", "2013-07-03", "2013-07-03", 0.3),
         ("AB", "9998-01-01", "2013-07-06", None),
     ]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "another"])
+def test_a_query_may_have_as_many_keys_as_it_is_said_to(store_url, backend):
+    import sqlalchemy as sa
+
+    [group, *_] = groups_of(SPEC, 0, 0)
+    asked = [("AB", date(2013, 7, 3))] * max_keys(backend)
+
+    with sa.create_engine(store_url).connect() as connection:
+        rows = [*connection.execute(query_of(group, asked, backend))]
+
+    assert len(rows) == len(asked)
+
+
+@pytest.mark.parametrize("backend", ["mysql", "mssql", "oracle"])
+def test_other_databases_are_asked_in_words_that_they_have(backend):
+    from sqlalchemy.dialects import registry
+
+    daily, *_, plain = groups_of(SPEC, 0, 0)
+    dialect = registry.load(backend)()
+    asked = [("AA", date(2013, 7, 3)), ("AB", date(2013, 7, 4))]
+
+    daily_query, plain_query = (
+        str(query_of(group, keys, backend).compile(dialect=dialect))
+        for group, keys in ((daily, asked), (plain, [("V1", None), ("N0", None)]))
+    )
+
+    assert daily_query.count("UNION") == 1
+    assert daily_query.count("DUAL") == (2 if backend == "oracle" else 0)
+    # rows of values are no table to all of them, nor by the same words
+    assert not re.search("VALUES|WITH", daily_query + plain_query)
+    assert max_keys(backend) * 2 <= 2_100
 
 
 def test_how_old_a_value_may_be_is_a_setting(store_url, heard):
@@ -469,6 +503,54 @@ def test_a_store_that_failed_is_left_alone_for_a_while_and_comes_back(tmp_path, 
     assert found["courier_late_rate_7d"] == 0.3
 
 
+def test_a_large_query_that_was_late_is_the_last_for_a_while_and_small_ones_are_asked(
+    tmp_path, heard
+):
+    # given a store of which somebody keeps all others out
+    dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
+    dataset.save(tables())
+    store = store_at(dataset.load(), heard, timeout_seconds=0.3)
+    many = [row(courier=f"C{i}") for i in range(database.ORDINARY_KEYS + 1)]
+    couriers, *_ = store.groups
+    keys = [couriers.key(values) for values in many]
+    with contextlib.closing(sqlite3.connect(tmp_path / "online.db")) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        seconds = [timed(store.find, couriers, keys) for _ in range(2)]
+
+    # then the next large one does not wait, and one row is looked up as soon as it can be
+    assert seconds[0] > 0.3 > 3 * seconds[1]
+    assert completed(store, row())[1] == {}
+
+
+def test_queries_of_a_request_have_one_time_in_common(store_url, heard, monkeypatch):
+    # given a store that takes a bit more than half of its time for each query
+    clock = SimpleNamespace(now=time.monotonic())
+
+    def slowly(*asked):
+        clock.now += 0.6
+        return query_of(*asked)
+
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(database, "query_of", slowly)
+    store = store_at(store_url, heard, timeout_seconds=1)
+
+    _, first = completed(store, row())
+    _, second = completed(store, row())
+    _, of_table = by_table(store_at(store_url, heard, timeout_seconds=1), [row()])
+
+    late = [name for group in store.groups[2:] for name in group.names]
+    assert first == of_table[0] == dict.fromkeys(late, "store_unavailable")
+    # what was read is kept, and no query was late
+    assert second == {}
+
+
+@pytest.mark.parametrize(("n_rows", "seconds"), [(1, 2), (5_000, 2), (5_001, 4), (10_000, 4)])
+def test_a_request_of_more_rows_than_a_query_takes_has_more_time(n_rows, seconds):
+    one = database.Database("sqlite:///online.db", timeout_seconds=2)
+
+    assert one.patience(n_rows).seconds == seconds
+
+
 def test_what_is_kept_is_answered_while_the_store_is_down(tmp_path, heard):
     dataset = OnlineStoreDataset(credentials={"con": f"sqlite:///{tmp_path}/online.db"})
     dataset.save(tables())
@@ -500,6 +582,12 @@ def test_a_table_that_is_not_there_is_the_only_one_missing(tmp_path, heard, abse
     _, missing = completed(store, row())
 
     assert missing == dict.fromkeys(columns, "store_unavailable")
+
+
+def timed(work, *args):
+    began = time.monotonic()
+    work(*args)
+    return time.monotonic() - began
 
 
 # tables

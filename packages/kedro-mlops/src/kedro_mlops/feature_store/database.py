@@ -1,67 +1,95 @@
 """The database of the online store: what it is asked, and when it is left alone."""
 
+import math
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from .groups import Group
-from .queries import query_of
+from .queries import max_keys, query_of
 from .ttl_cache import Key
 
 # a query for more keys than most requests have may take longer than the store lets it; that says
 # nothing of those of others
 ORDINARY_KEYS = 100
+ORDINARY, LARGE = "ordinary", "large"
 
 
 class StoreError(Exception):
     """The store could not be read."""
 
 
+@dataclass
+class Patience:
+    """What is left of the time that the queries of a request may take together, in seconds."""
+
+    seconds: float
+
+
+# of what nobody waits for
+ENDLESS = Patience(math.inf)
+
+
 class Database:
     """The tables of the store, by SQL.
 
     A store that cannot be reached, or has no time for an ordinary query, is left alone for as long
-    as it may take, so that not every request waits for it. What else is wrong with a query, as with
-    its table or a key, is no matter of others.
+    as it may take, so that not every request waits for it; one that has none for a large query, by
+    large ones. What else is wrong with a query, as with its table or a key, is no matter of others.
 
     Args:
         url: SQLAlchemy URL.
-        timeout_seconds: How long it may take.
+        timeout_seconds: How long a query may take.
+
+    Attributes:
+        max_keys: How many keys a query may have.
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._url = url
+        self._backend = url.partition(":")[0].partition("+")[0]
         self._timeout_seconds = timeout_seconds
         self._engine: Any = None
-        self._closed_until = 0.0
+        self._closed_until = {ORDINARY: 0.0, LARGE: 0.0}
+        self.max_keys = max_keys(self._backend)
 
-    def read(self, group: Group, keys: list[Key]) -> list[Any]:
+    def patience(self, n_rows: int) -> Patience:
+        """What a request may take: of as many rows as a query has keys, as long as a query."""
+        return Patience(math.ceil(n_rows / self.max_keys) * self._timeout_seconds)
+
+    def read(self, group: Group, keys: list[Key], patience: Patience) -> list[Any]:
         """The rows in question: entity, day that was asked for, day that was found, values. Blocks.
 
         Raises:
             StoreError: saying what the driver says.
         """
-        if time.monotonic() < self._closed_until:
+        size = ORDINARY if len(keys) <= ORDINARY_KEYS else LARGE
+        if time.monotonic() < self._closed_until[size]:
             raise StoreError("it failed a moment ago, and is left alone for a while")
+        if patience.seconds <= 0:
+            raise StoreError("it has taken the time that it has for a request")
         try:
             connection = self._connected()
         except Exception as error:  # whatever a driver says to a store that is damaged
-            self._close()
+            self._close(ORDINARY, LARGE)
             raise _told(error) from error
         began = time.monotonic()
         try:
             with connection:
-                query = query_of(group, keys, connection.dialect.name)
-                return list(connection.execute(query).fetchall())
+                return list(connection.execute(query_of(group, keys, self._backend)).fetchall())
         except Exception as error:
-            is_late = time.monotonic() - began >= self._timeout_seconds
-            if is_late and len(keys) <= ORDINARY_KEYS:
-                self._close()
+            if time.monotonic() - began >= self._timeout_seconds:
+                self._close(*([LARGE] if size == LARGE else [ORDINARY, LARGE]))
             raise _told(error) from error
+        finally:
+            patience.seconds -= time.monotonic() - began
 
-    def _close(self) -> None:
-        self._closed_until = time.monotonic() + self._timeout_seconds
+    def _close(self, *sizes: str) -> None:
+        """Leave the store alone, by queries of such sizes."""
+        until = time.monotonic() + self._timeout_seconds
+        self._closed_until |= dict.fromkeys(sizes, until)
 
     def _connected(self) -> Any:
         if self._engine is None:

@@ -9,15 +9,13 @@ from typing import Any, Protocol
 
 from kedro_mlops.runtime.serving_spec import ServingSpec
 
-from .database import Database, StoreError
+from .database import ENDLESS, Database, Patience, StoreError
 from .groups import Group, groups_of
 from .missing import STALE, UNAVAILABLE, UNKNOWN_KEY
 from .ttl_cache import Entry, Key
 
 logger = logging.getLogger(__name__)
 
-# keys of one query, two parameters each: SQLite takes 32,766 of them, PostgreSQL 65,535
-MAX_KEYS = 5_000
 # a row with its looked-up values, and why some are missing
 Completed = tuple[list[Any], dict[str, str]]
 # the day of a row in the store, if it has one, and its values
@@ -46,7 +44,8 @@ class StoreSettings:
         max_age_days: Greatest age of a daily value.
         cache_seconds: How long what was read is taken for true.
         cache_bytes: What is kept of each table may take so much memory.
-        timeout_seconds: How long the store may take, and how long it is left alone when it fails.
+        timeout_seconds: How long the store may take for a query, or all of those of a request, and
+            how long it is left alone when it fails.
     """
 
     url: str
@@ -90,10 +89,20 @@ class FeatureStore:
 
     def complete_all(self, rows: Sequence[Sequence[Any]]) -> list[Completed]:
         """Add the looked-up values to rows, reading those that are not at hand. Blocks."""
-        found = [self.find(group, [group.key(values) for values in rows]) for group in self.groups]
+        patience = self.patience(len(rows))
+        found = [
+            self.find(group, [group.key(values) for values in rows], patience)
+            for group in self.groups
+        ]
         return [_completed(values, entries) for values, *entries in zip(rows, *found, strict=True)]
 
-    def find(self, group: Group, keys: Sequence[Key | None]) -> list[Entry]:
+    def patience(self, n_rows: int) -> Patience:
+        """How long the store may take for a request, for all its groups together."""
+        return self._database.patience(n_rows)
+
+    def find(
+        self, group: Group, keys: Sequence[Key | None], patience: Patience = ENDLESS
+    ) -> list[Entry]:
         """The entries of a group, from what is kept or from the store. Blocks; thread-safe.
 
         A store that cannot be read is no error: its values are missing, and say so.
@@ -101,12 +110,13 @@ class FeatureStore:
         Args:
             group: What is looked up.
             keys: What is asked; None where a row has no key.
+            patience: What is left of the time of the request, if somebody waits.
         """
         kept = group.cache.get_all(keys, time.monotonic())
         if all(kept):
             return kept  # type: ignore[return-value]
         asked = {key for key, entry in zip(keys, kept, strict=True) if entry is None and key}
-        read = self._read(group, asked) if asked else {}
+        read = self._read(group, asked, patience) if asked else {}
         if read is None:
             read = dict.fromkeys(asked, group.missing(UNAVAILABLE))
         return [
@@ -125,14 +135,16 @@ class FeatureStore:
             if ageing and self._read(group, ageing) is None:
                 return
 
-    def _read(self, group: Group, keys: Iterable[Key]) -> dict[Key, Entry] | None:
+    def _read(
+        self, group: Group, keys: Iterable[Key], patience: Patience = ENDLESS
+    ) -> dict[Key, Entry] | None:
         """Read entries of a group, and keep them; None if the store cannot be read."""
-        ordered = sorted(keys)
+        ordered, size = sorted(keys), self._database.max_keys
         read: dict[Key, Entry] = {}
         try:
-            for first in range(0, len(ordered), MAX_KEYS):
-                batch = ordered[first : first + MAX_KEYS]
-                found = self._found(group, batch)
+            for first in range(0, len(ordered), size):
+                batch = ordered[first : first + size]
+                found = self._found(group, batch, patience)
                 read |= {key: self._entry(group, key, found.get(key)) for key in batch}
         except StoreError as error:
             logger.error("The feature store cannot be read: %s", error)
@@ -142,11 +154,12 @@ class FeatureStore:
         group.cache.keep(read, time.monotonic())
         return read
 
-    def _found(self, group: Group, keys: list[Key]) -> dict[Key, Found]:
+    def _found(self, group: Group, keys: list[Key], patience: Patience) -> dict[Key, Found]:
         # text that PostgreSQL cannot hold is in no store
         asked = [key for key in keys if group.integer or "\0" not in str(key[0])]
+        rows = self._database.read(group, asked, patience) if asked else ()
         found: dict[Key, Found] = {}
-        for entity, day, newest, *values in self._database.read(group, asked) if asked else ():
+        for entity, day, newest, *values in rows:
             found.setdefault((entity, _date(day)), (_date(newest), values))
         return found
 

@@ -37,12 +37,13 @@ def complete_table(
         moments = np.asarray(columns[store.spec.event_time])
         days = as_coded(pa.array(moments.astype("datetime64[D]")))
     missing: Coded[dict[str, str]] = Coded(no_day.codes, [{}])
+    patience = store.patience(_n_rows(columns))
     for group in store.groups:
         check_deadline()
         entities = _entities(columns[sent[group.by]])
         keys = pairs(entities, no_day if group.day is None else days)
         asked = [None if key[0] is None else key for key in keys.values]
-        values, reasons = zip(*store.find(group, asked), strict=True)
+        values, reasons = zip(*store.find(group, asked, patience), strict=True)
         for field, column in zip(group.fields, zip(*values, strict=True), strict=True):
             completed[field.name] = _looked_up(column, field, keys.codes)
         if any(reasons):
