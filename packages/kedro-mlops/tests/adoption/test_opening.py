@@ -81,6 +81,16 @@ def test_text_is_read_however_it_is_written(tmp_path, name):
     assert source.n_odd_lines == (2 if name == "ragged.csv" else 0)
 
 
+@pytest.mark.parametrize("row", ["id;{long}\n1;b\n", "id;note\n1;{long}\n", "id;note\n1;b\n{long}"])
+def test_a_long_cell_does_not_hide_how_a_file_is_written(tmp_path, row):
+    file = tmp_path / "long.csv"
+    file.write_text(row.format(long="x" * 200_000))
+
+    source = open_source(str(file))
+
+    assert source.entry(str(file))["load_args"] == {"sep": ";"}
+
+
 def test_a_zip_archive_is_read(tmp_path):
     file = tmp_path / "rows.zip"
     file.write_bytes(zipped(TEXT.encode(), tmp_path))

@@ -81,6 +81,44 @@ def test_what_is_no_table_of_text_is_named(file, content, words):
     assert words in refused(file)
 
 
+MANY, LONG = "1,Ann,1\n" * 300_000, "x" * 2_200_000
+AFTER_MANY = f"id,name,paid\n{MANY}2,{LONG},1\n3,Jim,1\n"
+TOO_LONG = {
+    "plain": (AFTER_MANY, {}, "a row in line 300,002 that is longer"),
+    "without quotes": (AFTER_MANY, {"quotechar": None}, "a row in line 300,002 that is longer"),
+    "utf-16": (AFTER_MANY, {"encoding": "utf-16"}, "a row in line 300,002 that is longer"),
+    "old line ends": (AFTER_MANY.replace("\n", "\r"), {}, "a row in line 300,002 that is longer"),
+    "last": (f"id,name,paid\n{MANY}2,{LONG}", {}, "a row in line 300,002 that is longer"),
+    "quoted": (
+        f'id,name,paid\n1,5" disk,2\n{MANY}2,"{LONG}",1\n', {},
+        "a row in line 300,003 that is longer",
+    ),
+    "header": (f"id,name,{LONG}\n{MANY}", {}, "a row in line 1 that is longer"),
+    "later header": (f"by hand\nid,{LONG}\n{MANY}", {"skiprows": 1}, "a row in line 2 that is"),
+    "many lines": (
+        f'id,name,paid\n{MANY}2,"{MANY}",1\n', {},
+        "a quote in line 300,002 that is not closed, or not within",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TOO_LONG)
+def test_a_row_that_is_too_long_is_named_and_what_one_may_have(file, kind):
+    text, load_args, place = TOO_LONG[kind]
+    file.write_bytes(text.encode(load_args.get("encoding", "utf-8")))
+
+    message = refused(file, **load_args)
+
+    assert place in message
+    assert "the 1,048,576 bytes that" in message
+
+
+def test_a_file_of_fewer_lines_than_are_to_be_skipped_is_not_said_to_have_a_long_row(file):
+    file.write_text(TEXT)
+
+    assert "Could not skip initial 9 rows" in refused(file, skiprows=9)
+
+
 def test_an_archive_must_hold_one_file(tmp_path):
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
     one.write_bytes(zipped(TEXT, "a.csv"))

@@ -23,6 +23,8 @@ ENCODINGS = ("utf-8", "cp1252", "latin-1")
 # what compressed files begin with, whatever they are called
 COMPRESSIONS = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz"}
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+# all of the head may be one cell, where the module lets none be longer than half of it
+csv.field_size_limit(max(HEAD_BYTES, csv.field_size_limit()))
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,5 @@ def _cells(lines: list[str], separator: str, quote: str | None) -> Iterator[list
 
 def _fit(lines: list[str], separator: str, quote: str | None) -> tuple[bool, float, int]:
     """Whether there is more than one column, the share of lines that fit, and how many columns."""
-    try:
-        widths = [len(cells) for cells in _cells(lines, separator, quote)] or [0]
-    except csv.Error:  # a cell that is too long, since a quote is never closed
-        return False, 0.0, 0
+    widths = [len(cells) for cells in _cells(lines, separator, quote)] or [0]
     return widths[0] > 1, sum(width == widths[0] for width in widths) / len(widths), widths[0]

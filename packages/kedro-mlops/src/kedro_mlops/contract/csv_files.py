@@ -98,8 +98,8 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
             read memory, ``ROW``, too.
 
         Raises:
-            BadFileError: if a file is empty, damaged, no text or of another encoding, if a quote
-                is never closed, or if the files of a folder have different columns.
+            BadFileError: if a file is empty, damaged, no text or of another encoding, if a row is
+                too long, a quote is never closed, or the files of a folder have different columns.
         """
         parts = self._parts()
         files = [self._fs.ukey(str(part._filepath)) for part in parts]
@@ -214,7 +214,7 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
     def _refuse_open_quote(self, odd: list[arrow.InvalidRow]) -> None:
         quote = self._args.quotechar
         if quote and any("\n" in row.text and row.text.count(quote) % 2 for row in odd):
-            raise self._file.with_open_quote()
+            raise self._file.without_end()
 
     def _options(
         self, odd: Callable[[arrow.InvalidRow], Literal["skip", "error"]]

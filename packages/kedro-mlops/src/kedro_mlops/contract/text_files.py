@@ -1,6 +1,7 @@
 """Files of text as they come: opened; or it is told in words why they cannot be, and what to do."""
 
 import codecs
+import io
 import lzma
 import re
 import zipfile
@@ -8,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -95,12 +97,25 @@ class TextFile:
         """What to raise if the file cannot be read, in words that follow its path."""
         return BadFileError(f"{self.path} {what}.")
 
-    def with_open_quote(self) -> BadFileError:
-        """What to raise if a quote is never closed: the line is named."""
-        return self.refusal(
-            f"has a quote in line {self._open_quote():,} that is not closed. Mend that line; or, "
-            f"where quotes are characters like others, say {_argument('quotechar', None)}"
-        )
+    def without_end(self, said: str = "a quote is not closed") -> BadFileError:
+        """What to raise if a row is too long, or a quote is never closed: the line is named.
+
+        Args:
+            said: What is known if there is no such line.
+        """
+        long, quoted = self._unended()
+        if long:
+            return self.refusal(
+                f"has a row in line {long:,} that is longer than the {MAX_ROW_BYTES:,} bytes that "
+                "one may have. Shorten that line, or take it out"
+            )
+        if quoted:
+            return self.refusal(
+                f"has a quote in line {quoted:,} that is not closed, or not within the "
+                f"{MAX_ROW_BYTES:,} bytes that a row may have. Mend that line; or, where quotes "
+                f"are characters like others, say {_argument('quotechar', None)}"
+            )
+        return self.refusal(f"cannot be read as CSV: {said}")
 
     def _refuse_what_is_no_text(self) -> None:
         opened = self._open()
@@ -134,10 +149,11 @@ class TextFile:
             )
         if "UTF8" in error:
             return self._of_another_encoding()
-        if "straddl" in error:
-            return self.with_open_quote()
         # what follows would quote the file
-        return self.refusal(f"cannot be read as CSV: {error.partition(': ')[0]}")
+        said = error.partition(": ")[0]
+        if "block" in error:  # of the reader, in which a row has no room
+            return self.without_end(said)
+        return self.refusal(f"cannot be read as CSV: {said}")
 
     def _of_another_encoding(self) -> BadFileError:
         encoding = self.encoding
@@ -157,17 +173,28 @@ class TextFile:
             position += len(line)
         return None
 
-    def _open_quote(self) -> int:
-        """The line whose quote is open at the end, or for longer than a row may be."""
-        quote = (self.quote or "").encode()
-        opened = length = 0
-        for number, line in enumerate(self._physical_lines(), start=1):
-            if line.count(quote) % 2:
+    def _unended(self) -> tuple[int, int]:
+        """A line that is longer than a row may be, and one whose quote is open for longer.
+
+        Or at the end; 0 where there is none.
+        """
+        opened = length = first = 0
+        for number, line in enumerate(self._lines(), start=1):
+            n_bytes = len(line.encode())
+            if n_bytes > MAX_ROW_BYTES:
+                return number, 0
+            if self.quote and line.count(self.quote) % 2:
                 opened, length = (0 if opened else number), 0
-            length += len(line)
-            if opened and length > MAX_ROW_BYTES:
-                break
-        return opened
+            length += n_bytes
+            if length > MAX_ROW_BYTES:
+                first = first or opened
+        return 0, first or opened
+
+    def _lines(self) -> Iterator[str]:
+        """The lines as the reader tells them apart, or as much of one as shows it too long."""
+        with self._open() as file:
+            text = io.TextIOWrapper(file, self.encoding, errors="replace", newline="")
+            yield from iter(partial(text.readline, MAX_ROW_BYTES + 1), "")
 
     def _physical_lines(self) -> Iterator[bytes]:
         with self._open() as file:
