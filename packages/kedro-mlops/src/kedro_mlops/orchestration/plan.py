@@ -21,6 +21,7 @@ LONGEST, MARK = 44, 6
 def name_of(package: str, env: str | None) -> str:
     """What a project is called in an environment: lower letters, digits and hyphens.
 
+    Two hyphens stand before the environment, and nowhere else, as in ``shop--staging``.
     Where more had to be changed than underscores of the package, a mark keeps names apart, such as
     those of ``prod_eu`` and ``prod-eu``.
 
@@ -32,11 +33,13 @@ def name_of(package: str, env: str | None) -> str:
             f"The environment '{env}' cannot be told to schedulers: to be, it begins with a letter "
             f"or digit, and has these, '-', '_' and '.' alone. Rename conf/{env}."
         )
-    said = "-".join([package.replace("_", "-"), *([env] if env else [])])
-    name = re.sub("[^a-z0-9]+", "-", said.lower()).strip("-")
-    if name == said and len(name) <= LONGEST:
+    said = [package.replace("_", "-"), *([env] if env else [])]
+    plain = [re.sub("[^a-z0-9]+", "-", part.lower()).strip("-") for part in said]
+    name = "--".join(filter(None, plain))
+    if plain == said and len(name) <= LONGEST:
         return name
-    mark = hashlib.sha256(said.encode()).hexdigest()[:MARK]
+    # neither has a slash
+    mark = hashlib.sha256(f"{package}/{env or ''}".encode()).hexdigest()[:MARK]
     return "-".join(filter(None, [name[: LONGEST - MARK - 1].rstrip("-"), mark]))
 
 
