@@ -91,6 +91,49 @@ def test_folders_say_values_of_an_entry_that_finds_files_in_them(tmp_path, found
     assert table.to_pyarrow().to_pydict() == {"m": [1, 2], "n": [7, 7]}
 
 
+FILES = {
+    "part-0": 1, "_part-1": 2, ".part-2": 3, "_temporary/0/part-3": 4, ".sub/part-4": 5,
+    "sub/part-5": 6, "_day=1/part-6": 7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    ("found", "numbers"),
+    [("", [1, 6, 7]), ("*.{}", [1]), ("**/*.{}", [1, 6, 7]), ("_part-1.{}", [2])],
+)
+def test_hidden_files_of_a_folder_are_none_of_its_table(tmp_path, kind, found, numbers):
+    """Spark passes over them; what has not been moved from ``_temporary`` is not written yet."""
+    folder = tmp_path / ".data" / "_made"
+    for name, number in FILES.items():
+        dataset = TableDataset(filepath=str(folder / f"{name}.{kind}"), file_format=kind)
+        dataset.save(ibis.memtable({"n": [number]}))
+    (folder / "_SUCCESS").touch()
+
+    dataset = TableDataset(filepath=str(folder / found.format(kind)), file_format=kind)
+
+    assert sorted(dataset.load().n.to_pyarrow().to_pylist()) == numbers
+
+
+def test_what_only_has_hidden_files_is_no_table_yet(tmp_path):
+    hidden = tmp_path / "_temporary/0/part-0.parquet"
+    TableDataset(filepath=str(hidden)).save(ibis.memtable({"n": [1]}))
+
+    with pytest.raises(DatasetError, match=r"begin with '\.' or '_', which are none of a table"):
+        TableDataset(filepath=str(tmp_path)).load()
+
+
+def test_a_table_is_the_same_whatever_hidden_files_come(tmp_path):
+    TableDataset(filepath=str(tmp_path / "part-0.parquet")).save(ibis.memtable({"n": [1]}))
+    dataset = TableDataset(filepath=str(tmp_path))
+    table = dataset.load()
+
+    (tmp_path / "_temporary").mkdir()
+    (tmp_path / ".part-0.parquet.crc").write_text("")
+
+    assert dataset.load() is table
+
+
 def test_batches_are_written_as_they_come(tmp_path):
     dataset = TableDataset(filepath=str(tmp_path / "numbers.parquet"))
     seen = []

@@ -18,6 +18,8 @@ import pandas as pd
 from kedro_mlops.contract.columns import Columns, Contract, column
 from kedro_mlops.contract.parsing import parse
 from kedro_mlops.contract.quarantine import screen
+from kedro_mlops.contract.tables import TableDataset
+from kedro_mlops.core.engine import DEFAULT_CONNECTION, SPARK
 from kedro_mlops.core.spark import Spark, connect
 
 Moment = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
@@ -99,6 +101,10 @@ def main(folder: Path) -> None:
         "to one task": to_one_task_of(spark, paths["folder"]),
         "counted one by one": offending(spark, COUNTED.format(paths["folder"])),
         "batches": batches(spark, paths["folder"]),
+        "with hidden files": [
+            with_hidden_files(folder / "hidden", connection)
+            for connection in (DEFAULT_CONNECTION, {"backend": SPARK, **PROPERTIES})
+        ],
     }
     print(json.dumps(found, default=str))
 
@@ -180,6 +186,22 @@ def batches(spark: Spark, path: str) -> dict[str, Any]:
         "rows": len(numbers),
         "as told": all(batch.schema == table.schema().to_pyarrow() for batch in found),
     }
+
+
+def with_hidden_files(folder: Path, connection: dict[str, Any]) -> dict[str, list[int]]:
+    """What is read of a folder in which others write, and have left marks."""
+    files = ["part-0", "_part-1", ".part-2", "_temporary/0/part-3"]
+    for number, name in enumerate(files):
+        path = folder / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"n": [number]}).to_parquet(path)
+    for mark in ("_SUCCESS", ".part-0.parquet.crc"):
+        (folder / mark).touch()
+    read = {
+        asked: TableDataset(filepath=str(folder / asked), connection=connection).load()
+        for asked in ("", "*.parquet", "*")
+    }
+    return {asked: table.n.to_pyarrow().to_pylist() for asked, table in read.items()}
 
 
 if __name__ == "__main__":

@@ -171,6 +171,12 @@ def test_rows_of_files_have_the_numbers_on_spark_that_they_have_on_duckdb(
     assert again == once
 
 
+def test_hidden_files_are_none_of_a_table_on_either(both: dict[str, Any]) -> None:
+    read = {"": [0], "*.parquet": [0], "*": [0]}
+
+    assert both["with hidden files"] == [read, read]
+
+
 def test_rows_that_are_of_no_files_have_numbers_of_their_own(both: dict[str, Any]) -> None:
     found = both["of no files"]
 

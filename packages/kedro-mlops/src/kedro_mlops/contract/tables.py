@@ -52,10 +52,23 @@ def _row_groups(data: ir.Table) -> dict[str, int]:
     return {"row_group_size": max(n_rows, STEP)} if n_rows < ROWS_A_GROUP else {}
 
 
+def _left_open(pattern: str, file: str) -> tuple[str, ...]:
+    """The parts of a file's path that a pattern, or a folder, does not say."""
+    n_said = len([*takewhile(lambda part: not has_magic(part), Path(pattern).parts)])
+    return Path(file).parts[n_said:]
+
+
 def _says_values(pattern: str, files: Files) -> bool:
     """Whether folders in which a pattern finds files say values of columns, as Hive has them."""
-    n_fixed = len([*takewhile(lambda part: not has_magic(part), Path(pattern).parts)])
-    return any("=" in part for name, *_ in files for part in Path(str(name)).parts[n_fixed:-1])
+    return any("=" in part for name, *_ in files for part in _left_open(pattern, str(name))[:-1])
+
+
+def _is_hidden(pattern: str, file: str) -> bool:
+    """Whether Spark passes over a file: it is a mark, or of a writer who is not done yet."""
+    return any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part)
+        for part in _left_open(pattern, file)
+    )
 
 
 class TableDataset(EngineMixin, FileDataset):
@@ -143,8 +156,7 @@ class TableDataset(EngineMixin, FileDataset):
         """Return the table, read lazily; one of a store is fetched."""
         files = self._look()
         if self._table is None or files != self._files:
-            on_store, path = bool(self._fs_prefix), str(self._get_load_path())
-            found = (self._fetched(), ()) if on_store else (path, files)
+            found = (self._fetched(), ()) if self._fs_prefix else (self._shown(), files)
             self._files, self._table = files, self._read_files(*found)
             self._note(self._table, files)
         return self._table
@@ -164,9 +176,29 @@ class TableDataset(EngineMixin, FileDataset):
         self._filesystem().get(str(self._get_load_path()), f"{self._scratch.name}/")
         return f"{self._scratch.name}/*"
 
-    def _read_files(self, path: str, files: Files) -> ir.Table:
+    def _shown(self) -> str | list[str]:
+        """The path; or its files, where it has hidden ones, which are none of the table.
+
+        Raises:
+            DatasetError: if it has no others.
+        """
+        path = str(self._get_load_path())
+        if self._connection_config["backend"] != DUCKDB or self._file_format not in HIVE:
+            return path
+        pattern = f"{path}/**/*.{self._file_format}" if Path(path).is_dir() else path
+        listed = self.connection.con.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
+        shown = [file for (file,) in listed if not _is_hidden(path, file)]
+        if listed and not shown:
+            raise DatasetError(
+                f"{path} has no files but those whose names, or whose folders', begin with '.' or "
+                "'_', which are none of a table."
+            )
+        return path if len(shown) == len(listed) else shown
+
+    def _read_files(self, path: str | list[str], files: Files) -> ir.Table:
         asked, backend = self._load_args, self._connection_config["backend"]
-        if self._file_format in HIVE and not _says_values(path, files):
+        says_values = _says_values(str(self._get_load_path()), files)
+        if self._file_format in HIVE and not says_values:
             asked = without_partitions(backend, asked)
         reader = getattr(self.connection, f"read_{self._file_format}")
         return reader(path, table_name=self._table_name, **asked)
@@ -179,7 +211,8 @@ class TableDataset(EngineMixin, FileDataset):
         found = [Path(path) for path in glob(pattern, recursive=True)]  # noqa: PTH207 - absolute
         self._refuse_delta(found)
         files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
-        looks = [(str(file), file.stat()) for file in sorted(files)]
+        shown = [file for file in files if not _is_hidden(pattern, str(file))]
+        looks = [(str(file), file.stat()) for file in sorted(shown)]
         return tuple((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in looks)
 
     def _refuse_delta(self, found: list[Path]) -> None:
