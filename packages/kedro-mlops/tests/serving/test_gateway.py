@@ -6,6 +6,8 @@ import json
 import re
 import threading
 import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from kedro_mlops.contract.columns import Columns
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.serving import gateway
-from kedro_mlops.serving.gateway import LARGE_BODY
+from kedro_mlops.serving.gateway import LARGE_BODY, LARGE_EXPLAINED, N_THREADS, SMALL_MEMORY
 from kedro_mlops.serving.refusals import BadRequestError
+from kedro_mlops.serving.settings import Settings
 
 KEY = "a-key-of-more-than-16-characters"
 BEARER = f"Bearer {KEY}"
@@ -414,7 +417,7 @@ def test_what_is_not_right_at_first_sight_is_judged_by_another_thread(
 
     assert refused.status in (400, 422)
     assert answered.status == 200
-    assert [name.partition("_")[0] for name in names] == ["large", "large"]
+    assert [name.partition("_")[0] for name in names] == ["small", "small"]
 
 
 @pytest.fixture(scope="module")
@@ -450,9 +453,91 @@ def test_several_rows_of_a_slow_model_are_answered_by_another_thread_and_alike(
 
     for answer in [*many, *singly]:
         del answer["prediction_id"]
-    assert {answer.pop("answered_in") for answer in many} == {"large"}
-    assert "large" not in {answer.pop("answered_in") for answer in singly}
+    assert {answer.pop("answered_in") for answer in many} == {"small"}
+    assert "small" not in {answer.pop("answered_in") for answer in singly}
     assert many == singly
+
+
+@pytest.fixture
+def tight(state, by_scikit_learn):
+    """A service of a slow model that has the memory for a large request, and just one."""
+    return state(served=by_scikit_learn, request_megabytes=30, max_body_megabytes=0.5)
+
+
+@pytest.mark.parametrize("work", ["answer_large", "judged"])
+def test_small_requests_wait_for_their_turn_however_many_there_are(
+    tight, serve, example, monkeypatch, work
+):
+    n_requests, go_on = 40, threading.Event()
+    whose = tight.served if work == "answer_large" else tight.served.reader
+    plain = getattr(whose, work)
+
+    def once_all_are_there(*arguments):
+        go_on.wait(10)
+        return plain(*arguments)
+
+    monkeypatch.setattr(whose, work, once_all_are_there)
+    rows = [example] * 2 if work == "answer_large" else [example | {"parcel_number": 1.0}]
+    server = serve(tight)
+    with ThreadPoolExecutor(n_requests) as callers:
+        asked = [callers.submit(server.predict, *rows) for _ in range(n_requests)]
+        deadline = time.monotonic() + 10
+        while tight.in_progress < n_requests:
+            assert time.monotonic() < deadline, [one.result().said for one in asked if one.done()]
+            time.sleep(0.01)
+        go_on.set()
+        answered = [one.result().status for one in asked]
+
+    assert answered == [200] * n_requests
+    assert tight.room.n_free == tight.settings.request_memory
+
+
+def test_small_requests_do_not_wait_for_large_ones(
+    state, serve, example, by_scikit_learn, monkeypatch
+):
+    one, go_on = state(served=by_scikit_learn), threading.Event()
+    answer, begun = one.served.answer_large, threading.Semaphore(0)
+
+    def slowly(kind, body, *arguments):
+        if len(body) > LARGE_BODY:
+            begun.release()
+            go_on.wait(10)
+        return answer(kind, body, *arguments)
+
+    monkeypatch.setattr(one.served, "answer_large", slowly)
+    server = serve(one)
+    with ThreadPoolExecutor() as callers:
+        waiting = [callers.submit(server.predict, *large(example)) for _ in range(3)]
+        for _ in range(N_THREADS):
+            begun.acquire(timeout=10)
+        small = server.predict(example, example)
+        are_done = [one.done() for one in waiting]
+        go_on.set()
+
+    assert small.status == 200
+    assert not any(are_done)
+    assert [one.result().status for one in waiting] == [200] * 3
+
+
+@pytest.mark.parametrize("n_bytes", [LARGE_EXPLAINED, LARGE_BODY])
+def test_what_is_small_takes_no_more_memory_than_is_said(state, example, by_scikit_learn, n_bytes):
+    served = state(served=by_scikit_learn).served
+    short = {name: value for name, value in example.items() if value is not None}
+    n_rows = n_bytes // len(json.dumps(short))
+
+    def peak(n):
+        rows = [short | {"parcel_number": 1 + i} for i in range(n)]
+        body = json.dumps({"rows": rows}).encode()
+        served.answer_large(JSON.encode(), body, JSON.encode())
+        tracemalloc.start()
+        served.answer_large(JSON.encode(), body, JSON.encode())
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    # what columns take beside their values, each request does, and each row that is asked for
+    assert peak(n_rows) - peak(1) < Settings().memory_for_rows(n_rows, len(served.spec.fields))
+    assert Settings().memory_for_rows(n_rows, len(served.spec.fields)) < SMALL_MEMORY
 
 
 @pytest.mark.parametrize("n_rows", [20, 200])

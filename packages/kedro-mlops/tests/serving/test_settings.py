@@ -52,3 +52,13 @@ def test_what_is_explained_takes_more_memory_and_fits_all_the_same(n_features):
         memory = settings.memory_for(n_bytes, n_features)
         assert settings.memory_for(n_bytes) < memory
         assert settings.max_body + memory <= settings.request_memory
+
+
+def test_what_is_small_takes_by_its_rows_and_fits_as_well():
+    settings = Settings()
+
+    assert settings.memory_for_rows(2, 1) < settings.memory_for_rows(2, 1, explain=True) < 10_000
+    assert settings.memory_for_rows(5_000, 600) > settings.memory_for(15_000)
+    assert settings.memory_for_rows(10_000, 600, explain=True) == (
+        settings.request_memory - settings.max_body
+    )

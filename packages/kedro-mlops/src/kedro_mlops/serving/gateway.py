@@ -33,8 +33,9 @@ PASSED = "kedro_mlops.passed"
 # the body of a request that is larger than this is read by another thread; a row that is explained
 # takes many times as long
 LARGE_BODY, LARGE_EXPLAINED = 16_384, 2_048
+# for them, and as many for others that are not answered at once
 N_THREADS = 2
-# what judging a body that is not larger takes at most
+# what takes no more than this waits for its turn, however many there are
 SMALL_MEMORY = 1_000_000
 # of a body that is taken out of what a cloud wraps it in
 COPIES = 4
@@ -59,7 +60,8 @@ class Gateway:
         self._app = app
         self._state = state
         self._new_id = identifiers()
-        self._threads = ThreadPoolExecutor(N_THREADS, "large")
+        self._large = ThreadPoolExecutor(N_THREADS, "large")
+        self._small = ThreadPoolExecutor(N_THREADS, "small")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it pass."""
@@ -191,13 +193,13 @@ class Gateway:
         self, state: AppState, kind: bytes, body: bytes, accept: bytes, explain: bool
     ) -> Reply:
         served, check = state.served, deadline(state.settings.request_seconds)
+        memory = _memory_for(state, kind, body, explain)
         if kind != JSON or _is_large(served, body, explain) or ARROW in accept:
-            n_explained = len(served.spec.features) if explain else 0
-            memory, work = state.settings.memory_for(len(body), n_explained), served.answer_large
+            work = served.answer_large
             return await self._apart(state, memory, work, kind, body, accept, check, explain)
         rows = served.reader.read_at_once(body)
         if rows is None:
-            rows = await self._apart(state, SMALL_MEMORY, served.reader.judged, body, check)
+            rows = await self._apart(state, memory, served.reader.judged, body, check)
         completed = served.predictor.complete(rows)
         if completed is None:
             completed = await _in_time(state.look_ups.complete(rows), state)
@@ -206,10 +208,16 @@ class Gateway:
     async def _apart(
         self, state: AppState, memory: int, work: Callable[..., T], *arguments: Any
     ) -> T:
-        """Let another thread do it, as soon as one is free, if there is the memory for it."""
-        share = Share(state.room)
-        share.take(memory)
-        future = self._threads.submit(work, *arguments)
+        """Let another thread do it, as soon as one is free.
+
+        There has to be the memory for what takes much. Of what takes little, only what its few
+        threads are at takes any.
+        """
+        share, threads = Share(state.room), self._small
+        if memory > SMALL_MEMORY:
+            share.take(memory)
+            threads = self._large
+        future = threads.submit(work, *arguments)
         # it takes memory until it ends, also if nobody waits for it any more
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(share.give_back))
@@ -249,10 +257,26 @@ def _is_large(served: Served, body: bytes, explain: bool) -> bool:
     So are all of several rows where a model is not compiled: it takes milliseconds for one, and
     not much more for a table.
     """
-    if len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY):
-        return True
+    return _has_many_bytes(body, explain) or (not served.compiled and _most_rows(body) > 1)
+
+
+def _has_many_bytes(body: bytes, explain: bool) -> bool:
+    return len(body) > (LARGE_EXPLAINED if explain else LARGE_BODY)
+
+
+def _most_rows(body: bytes) -> int:
+    """The rows of JSON, or more, where texts have braces."""
     # a brace for all, and one for each row
-    return not served.compiled and body.count(b"{") > 2
+    return max(1, body.count(b"{") - 1)
+
+
+def _memory_for(state: AppState, kind: bytes, body: bytes, explain: bool) -> int:
+    """What it takes to read and answer a body, beside it."""
+    spec, settings = state.served.spec, state.settings
+    # how many rows a body of Arrow has, is told by reading it
+    if kind != JSON or _has_many_bytes(body, explain):
+        return settings.memory_for(len(body), len(spec.features) if explain else 0)
+    return settings.memory_for_rows(_most_rows(body), len(spec.fields), explain)
 
 
 def _tell(state: AppState, path: str, reply: Reply, request_id: str, seconds: float) -> None:

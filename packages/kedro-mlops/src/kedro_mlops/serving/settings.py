@@ -18,6 +18,8 @@ MEGABYTE = 1_000_000
 MEMORY_PER_REQUEST, MEMORY_PER_BYTE = 20_000_000, 12
 # what is explained takes more, and less of both
 MEMORY_PER_BYTE_EXPLAINED, MEMORY_PER_CONTRIBUTION = 36, 400
+# of a small body, by its values: those of each row, and so many for its answer
+MEMORY_PER_VALUE, MEMORY_PER_VALUE_EXPLAINED, VALUES_PER_ANSWER = 150, 250, 10
 # of headers, and of what is in a body beside the body
 MAX_HEADER_BYTES = 65_536
 LogFormat = Literal["text", "json"]
@@ -42,8 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_rows: Rows of one request.
         max_body_megabytes: Size of a request's body.
         max_waiting: Requests that may be in progress; more are told to come back.
-        request_megabytes: Memory that all requests in progress may take together: those that are
-            large, or not right at first sight. They take it by the size of their bodies.
+        request_megabytes: Memory that all requests in progress may take together, by the size of
+            their bodies. Of those that are small only the bodies count: they are answered at once,
+            or a few at a time.
         request_seconds: Time to receive a request, and to answer it.
         threads: Threads that score a large request; all cores if 0.
         challenger_mode: ``off``, ``shadow`` or ``canary``.
@@ -161,8 +164,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             MEMORY_PER_BYTE_EXPLAINED * n_bytes,
             MEMORY_PER_CONTRIBUTION * n_explained * self.max_rows,
         )
-        # one that would take more than there is has to have it for itself
-        return max(plain, min(plain + explained, self.request_memory - self.max_body))
+        return max(plain, min(plain + explained, self._most))
+
+    def memory_for_rows(self, n_rows: int, n_fields: int, explain: bool = False) -> int:
+        """Likewise, of a body so small that what it becomes follows from its rows.
+
+        Args:
+            n_rows: In the body.
+            n_fields: Of each row, whether they are sent, looked up or left out.
+            explain: Whether contributions are told of each row.
+        """
+        of_each = MEMORY_PER_VALUE_EXPLAINED if explain else MEMORY_PER_VALUE
+        return min(of_each * n_rows * (n_fields + VALUES_PER_ANSWER), self._most)
+
+    @property
+    def _most(self) -> int:
+        """What one takes that would take more than there is, and has to have it for itself."""
+        return self.request_memory - self.max_body
 
     @property
     def n_threads(self) -> int:
