@@ -31,8 +31,8 @@ from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.measures.metrics import Bootstrap
 from kedro_mlops.models import stand_in
 from kedro_mlops.models.datasets import ModelPackageDataset
+from kedro_mlops.models.hashes import bento_hash
 from kedro_mlops.models.package import ModelPackage, content_hash, is_mute
-from kedro_mlops.release.hashes import folder_hash
 from kedro_mlops.release.nodes import promote as record_release
 from kedro_mlops.runtime.serving_spec import TREES
 
@@ -96,7 +96,7 @@ def there(tmp_path: Path, deliveries: Deliveries, released: Released, model) -> 
     found = environment("staging", tmp_path / "staging")
     release = deliveries.release("proven", released)
     decision = decided("promote", model.version, checks=[CHECK], reasons=["It is better."])
-    proven = released_as(release, bento_sha256=folder_hash(deliveries.bento(release)))
+    proven = released_as(release, bento_sha256=bento_hash(deliveries.bento(release)))
     found.catalog.save("champion", record_release(model.with_record(decision=decision), proven))
     return found
 

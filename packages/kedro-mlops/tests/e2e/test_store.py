@@ -12,7 +12,9 @@ from driving.asking import predict
 from driving.object_store import ObjectStore
 from driving.project import Loop, Project, free_port
 
-from kedro_mlops.models.released import model_folder, models_of
+from kedro_mlops.core.storage import place
+from kedro_mlops.models.hashes import bento_hash
+from kedro_mlops.models.released import bento_folder, model_folder, models_of
 
 DATA = "data/stored"
 ENV = "--env stored"
@@ -39,15 +41,19 @@ def machine(sample_loop: Loop, object_stores: ObjectStore, bucket: str) -> Itera
 
 
 def test_what_one_machine_releases_to_a_store_another_serves_and_its_log_comes_back(
-    machine: Project, tmp_path: Path
+    machine: Project, bucket: str, tmp_path: Path
 ) -> None:
-    # given a release that the first machine proves again
-    machine.must(f"kedro run {ENV} --pipelines=release")
+    # given a release that the first machine proves again, and that was kept damaged
     release = machine.must(f"kedro champion release {ENV}").strip()
+    kept = place(f"{bucket}/prefix/{DATA}/06_models/bentos/{release.replace(':', '-')}.bento")
+    kept.write_bytes(b"a half")
+    machine.must(f"kedro run {ENV} --pipelines=release")
+    assert machine.must(f"kedro champion release {ENV}").strip() == release
     assert not (machine.folder / DATA / "06_models").exists()
 
     # when another one, with the half of a model that a killed fetch has left, serves it
-    [model] = models_of(release, Path(machine.environment["BENTOML_HOME"]))
+    home_there = Path(machine.environment["BENTOML_HOME"])
+    [model] = models_of(release, home_there)
     half = shutil.copytree(model, model_folder(f"{model.parent.name}:{model.name}", tmp_path))
     (half / "model.yaml").unlink()
     other = replace(machine, environment=machine.environment | {"BENTOML_HOME": str(tmp_path)})
@@ -61,6 +67,8 @@ def test_what_one_machine_releases_to_a_store_another_serves_and_its_log_comes_b
 
     # then it is that one, and what it answered is on record for all
     assert said["following"]["release"] == release
+    there, here = (bento_folder(release, home) for home in (home_there, tmp_path))
+    assert bento_hash(there) == bento_hash(here)
     explained = machine.must(f"kedro champion explain {answer['prediction_id']} {ENV}")
     assert "the same to the last bit" in explained
 

@@ -375,7 +375,9 @@ def write_bento(home: Path, release: str, *models: str) -> None:
     folder = home / "bentos" / release.replace(":", "/")
     folder.mkdir(parents=True)
     services = [{"name": "service", "models": [{"tag": tag} for tag in models]}]
-    (folder / "bento.yaml").write_text(yaml.safe_dump({"services": services}))
+    name, _, version = release.partition(":")
+    described = {"name": name, "version": version, "services": services}
+    (folder / "bento.yaml").write_text(yaml.safe_dump(described))
 
 
 def write_labels(folder: Path, spec_sha256: str) -> None:

@@ -5,17 +5,16 @@ from dataclasses import replace
 from threading import Barrier
 
 import pytest
-from example.factories import tiny_package, write_bento, write_labels, write_spec
+from example.factories import tiny_package
 from kedro.io import DatasetError, Version
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.storage import place
 from kedro_mlops.core.versions import StoreVersions
-from kedro_mlops.models import datasets, kept_bentos
+from kedro_mlops.models import datasets
 from kedro_mlops.models.datasets import ModelPackageDataset
 from kedro_mlops.models.metadata import reading
 from kedro_mlops.models.package import ModelPackage
-from kedro_mlops.models.released import bento_folder, model_folder
 
 N_AT_ONCE, ROUNDS = 3, 3
 
@@ -52,31 +51,6 @@ def test_a_package_comes_back_as_it_was_and_versions_are_listed_newest_first(ent
     assert entry().load().version == packages[1].version
     assert entry().list_versions(full_path=False)[1:] == [first.base]
     assert entry().exists()
-
-
-def test_a_bento_of_which_there_is_a_half_is_fetched_again_once(bucket, monkeypatch, tmp_path):
-    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
-    models = place(f"{bucket}/models")
-    (models / "bentos/bento-v1.bento").write_bytes(b"packed")
-    half = bento_folder("bento:v1")
-    half.mkdir(parents=True)
-    (half / "README.md").touch()
-    fetched = []
-
-    def unpack(kept):
-        assert not half.exists()
-        fetched.append(kept.read_bytes())
-        write_bento(tmp_path, "bento:v1", "parcels:v1")
-        folder = model_folder("parcels:v1")
-        folder.mkdir(parents=True)
-        write_labels(folder, write_spec("v1", folder))
-
-    monkeypatch.setattr(kept_bentos, "_import", unpack)
-
-    kept_bentos.fetch("bento:v1", models)
-    kept_bentos.fetch("bento:v1", models)
-
-    assert fetched == [b"packed"]
 
 
 def test_what_a_store_refuses_is_no_damaged_model(bucket):

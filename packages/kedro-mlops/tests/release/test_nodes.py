@@ -17,6 +17,7 @@ from example.factories import (
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.models.decision import Decision, Outcome
 from kedro_mlops.models.families import FAMILIES, Families
+from kedro_mlops.models.hashes import bento_hash
 from kedro_mlops.models.package import ModelPackage
 from kedro_mlops.models.released import bento_folder, model_folder, models_of
 from kedro_mlops.release import nodes
@@ -214,3 +215,32 @@ def test_a_bento_is_built_once_and_again_if_it_is_damaged(
     assert once == [release.tag] == [as_before.tag] == [anew.tag]
     assert built == [release.tag, release.tag]
     assert len(models_of(release.tag)) == 1
+
+
+def test_a_bento_with_other_files_than_were_proven_is_built_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, parameters: dict[str, Any]
+) -> None:
+    params = Release(**(parameters["release"] | {"name": "my_model"}))
+    n_built = 0
+
+    def build(command: list[str], _: str) -> None:
+        nonlocal n_built
+        n_built += 1
+        tag = f"my-model:{command[command.index('--version') + 1]}"
+        write_bento(tmp_path, tag, "model:1")
+        (bento_folder(tag) / "service.py").write_text("print()")
+
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    monkeypatch.setattr(nodes, "run_in_project", build)
+    said = ("numpy", "a-hash", "files", params)
+    tag = build_bento("model:1", "", CANDIDATE, *said).tag
+    proven = bento_hash(bento_folder(tag))
+    champion = CANDIDATE.with_record(release=tag, release_sha256=proven)
+    build_bento("model:1", "", champion, *said)
+    once = n_built
+    (bento_folder(tag) / "service.py").unlink()
+
+    build_bento("model:1", "", champion, *said)
+
+    assert (once, n_built) == (1, 2)
+    assert bento_hash(bento_folder(tag)) == proven

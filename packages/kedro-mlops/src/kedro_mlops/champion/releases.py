@@ -1,11 +1,13 @@
 """The release that a champion serves by: whether it is whole, and how another store gets it."""
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.storage import on_store
+from kedro_mlops.models.hashes import COMPILED, folder_hash, is_as_proven
 from kedro_mlops.models.kept_bentos import fetch
 from kedro_mlops.models.metadata import Metadata
 from kedro_mlops.models.released import (
@@ -16,17 +18,23 @@ from kedro_mlops.models.released import (
     models_of,
     spec_of,
 )
-from kedro_mlops.release.hashes import COMPILED, folder_hash
 
 from .history import Catalog, Saved, champions
+
+logger = logging.getLogger(__name__)
 
 STAYS = "Nothing has changed."
 
 
 def bring_release(champion: Saved) -> None:
     """Fetch the release from the store that a champion is on, if another machine has built it."""
-    if champion.metadata.release and on_store(champion.folder):
-        fetch(champion.metadata.release, champion.folder.parents[2])
+    metadata = champion.metadata
+    if metadata.release and on_store(champion.folder):
+        try:
+            fetch(metadata.release, champion.folder.parents[2], metadata.release_sha256)
+        except ProjectError as error:
+            # it may be built again; that it is not here, who needs it finds
+            logger.warning("%s", error)
 
 
 def release_problem(metadata: Metadata, home: Path | None = None) -> str | None:
@@ -62,8 +70,7 @@ def release_of(catalog: Catalog) -> str:
 def check_files(metadata: Metadata, home: Path) -> None:
     """Refuse a Bento with other files than those that were proven; its models say so themselves."""
     folder, proven = bento_folder(str(metadata.release), home), metadata.release_sha256
-    # none is of champions from before it was recorded
-    if proven not in (None, folder_hash(folder)):
+    if not is_as_proven(folder, proven):
         raise ProjectError(
             f"The files in {folder} are not those that were proven. {STAYS} Remove it, `bentoml "
             f"delete {metadata.release}`, and release it again: `kedro run --pipelines=release`."

@@ -15,6 +15,8 @@ import msgspec
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.runtime.serving_spec import SPEC_LABEL, ServingSpec
 
+from .hashes import INSIDE
+
 BUILD_AGAIN = "Build it again: `kedro run --pipelines=release`."
 
 
@@ -85,7 +87,7 @@ def models_at(bento: Path, home: Path | None = None) -> list[Path]:
     """
     described = _read(bento / "bento.yaml", _Bento)
     tags = [model.tag for service in described.services for model in service.models]
-    inside = bento / "models"
+    inside = bento / INSIDE
     if inside.is_dir():
         return [inside.joinpath(*tag.split(":")) for tag in tags]
     return [model_folder(tag, home) for tag in tags]

@@ -25,12 +25,12 @@ from kedro_mlops.export.compiled import compiler
 from kedro_mlops.export.fields import fields_of
 from kedro_mlops.export.serving_form import export
 from kedro_mlops.models.decision import GATE, Decision
+from kedro_mlops.models.hashes import bento_hash, is_as_proven
 from kedro_mlops.models.package import ModelPackage, is_mute
 from kedro_mlops.models.released import bento_folder, model_folder, models_of, spec_of
 from kedro_mlops.runtime.serving_spec import SPEC_LABEL, hash_of
 
 from .artefacts import Bento, ProvenRelease
-from .hashes import folder_hash
 from .requirements import ENGINE
 from .server import served
 
@@ -205,7 +205,7 @@ def build_bento(
     files_hash: str,
     params: Release,
 ) -> Bento:
-    """Build the Bento from the locked requirements, unless just this one has been built.
+    """Build the Bento from the locked requirements, unless just this one is there, whole.
 
     The version in its tag says which model and which code.
     """
@@ -214,7 +214,7 @@ def build_bento(
     name = params.name.replace("_", "-")
     tag = f"{name}:{version}"
     bento = Bento(tag=tag, model=model_tag, challenger=challenger_tag or None)
-    if _is_whole(bento_folder(tag), lambda: models_of(tag)):
+    if _is_whole(bento_folder(tag), lambda: _read_bento(tag, selected)):
         return bento
     logger.info("Building %s", tag)
     labels = [part for k, v in _labels(selected).items() for part in ("--label", f"{k}={v}")]
@@ -225,6 +225,18 @@ def build_bento(
     ]  # fmt: skip
     run_in_project(command, f"The Bento {tag} could not be built")
     return bento
+
+
+def _read_bento(tag: str, selected: ModelPackage) -> None:
+    """Read a Bento; if it is the one that the model serves by, it has the files that were proven.
+
+    Raises:
+        ProjectError: if it is damaged.
+    """
+    models_of(tag)
+    record, folder = selected.metadata, bento_folder(tag)
+    if record.release == tag and not is_as_proven(folder, record.release_sha256):
+        raise ProjectError(f"The files in {folder} are not those that were proven.")
 
 
 def verify(
@@ -275,7 +287,7 @@ def verify(
         features_compared=features,
         largest_difference=difference,
         tolerance=params.tolerance,
-        bento_sha256=folder_hash(bento_folder(bento.tag)),
+        bento_sha256=bento_hash(bento_folder(bento.tag)),
     )
 
 
