@@ -62,11 +62,14 @@ class Deliveries:
     def bento(self, tag: str) -> Path:
         return self.home / "bentos" / tag.replace(":", "/")
 
-    def promote(self, release: str, package: ModelPackage) -> Place:
-        """Make a release the champion, be it anew; the folder of the champion's version."""
+    def promote(self, release: str, package: ModelPackage, **record: Any) -> Place:
+        """Make a release the champion, be it anew; the folder of the champion's version.
+
+        Keyword arguments are what else is on record.
+        """
         self.n_promoted += 1
         moment = f"2013-02-01T00.00.00.{self.n_promoted:03d}Z"
-        promoted = package.with_record(release=release)
+        promoted = package.with_record(release=release, **record)
         if on_store(self.champions):
             versions = StoreVersions(self.champions, HASHES)
             promoted.write(versions.path(versions.begin(moment, str)))

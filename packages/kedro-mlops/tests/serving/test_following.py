@@ -1,8 +1,10 @@
 """A service that takes new champions while it runs; here the parts in one process."""
 
+import asyncio
 import gc
 import json
 import logging
+import math
 import re
 import shutil
 import weakref
@@ -12,9 +14,12 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from example.contracts import Prediction
+from example.kept import BentoML
 
 from kedro_mlops.contract.columns import Columns
 from kedro_mlops.core.storage import place
+from kedro_mlops.models.hashes import bento_hash
+from kedro_mlops.models.kept_bentos import fetch, send
 from kedro_mlops.models.released import bento_folder, spec_of
 from kedro_mlops.prediction_log.datasets import read_log
 from kedro_mlops.runtime.known_rows import KNOWN_ROWS
@@ -418,6 +423,153 @@ def test_what_only_a_restart_or_another_release_mends_is_not_tried_again(
 
     assert not look(one)
     assert value(state.metrics.refusals, "answers") == 1
+
+
+@pytest.fixture
+def kept(deliveries, second, bucket, monkeypatch):
+    """A release on a store, which is not in the store of this machine."""
+    BentoML(monkeypatch)
+    deliveries.champions = place(f"{bucket}/champion")
+    send(second, deliveries.champions.parent)
+    shutil.rmtree(bento_folder(second))
+    return deliveries.champions.parent / "bentos/parcels-bento-second.bento"
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x1f\x8b\x08"])
+def test_what_a_store_keeps_damaged_is_refused_and_fetched_again_when_it_may_be_repaired(
+    follower, deliveries, second, other, kept, content, clock, monkeypatch, caplog
+):
+    whole, fetched = kept.read_bytes(), []
+    kept.write_bytes(content)
+    one, state = follower()
+    look(one)
+    deliveries.promote(second, other)
+
+    def watched(*arguments):
+        fetched.append(clock.now)
+        return fetch(*arguments)
+
+    monkeypatch.setattr(module, "fetch", watched)
+    with caplog.at_level(logging.ERROR):
+        for clock.now in range(0, 200, 5):
+            assert not look(one)
+    assert fetched == [0, 60, 180]
+    assert value(state.metrics.refusals, "damaged") == 1
+    assert f"{kept} is damaged" in json.loads(state.info)["following"]["reason"]
+    assert len(caplog.records) == 1
+
+    kept.write_bytes(whole)
+    clock.now = 420
+    assert look(one)
+    assert state.served.spec.model_version == other.version
+    assert value(state.metrics.refused) == 0
+
+
+def _half_of_the_code(deliveries):
+    (deliveries.bento("parcels-bento:second") / "src/a.py").unlink()
+
+
+def _half_of_the_packages(deliveries):
+    (deliveries.bento("parcels-bento:second") / "env/python/requirements.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    "damage", [_other_code, _more_packages, _half_of_the_code, _half_of_the_packages]
+)
+def test_other_files_than_were_proven_are_damaged_and_taken_once_they_are_repaired(
+    follower, deliveries, second, other, damage, clock, tmp_path
+):
+    one, state = follower()
+    look(one)
+    bento = bento_folder(second)
+    proven = bento_hash(bento)
+    shutil.copytree(bento, tmp_path / "whole")
+    damage(deliveries)
+    deliveries.promote(second, other, release_sha256=proven)
+
+    assert not look(one)
+    assert value(state.metrics.refusals, "damaged") == 1
+    assert "not those that were proven" in json.loads(state.info)["following"]["reason"]
+
+    shutil.copytree(tmp_path / "whole", bento, dirs_exist_ok=True)
+    clock.now = 60
+    assert look(one)
+    assert state.served.spec.model_version == other.version
+
+
+def test_one_that_was_proven_and_needs_a_restart_is_final(
+    follower, deliveries, challenger, other, clock
+):
+    one, state = follower()
+    look(one)
+    release = deliveries.release("second", challenger, packages="scikit-learn==9")
+    deliveries.promote(release, other, release_sha256=bento_hash(bento_folder(release)))
+
+    assert not look(one)
+    assert value(state.metrics.refusals, "restart") == 1
+    assert one._again_at == math.inf
+
+
+def test_what_fails_on_this_machine_is_not_put_down_to_the_store(
+    follower, deliveries, second, other, kept, monkeypatch
+):
+    one, state = follower()
+    look(one)
+    deliveries.promote(second, other)
+
+    def fail(*_):
+        raise PermissionError("a file of this machine")
+
+    monkeypatch.setattr(module, "warm_up", fail)
+
+    assert not look(one)
+    assert value(state.metrics.refusals, "bug") == 1
+
+
+def followed(one, monkeypatch, caplog, looks):
+    """How long is waited before each look, of which some fail, and what is logged of them."""
+    pauses, errors = [], iter(looks)
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) > len(looks):
+            raise asyncio.CancelledError
+
+    def looked():
+        error = next(errors)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(
+        module, "asyncio", SimpleNamespace(sleep=sleep, to_thread=asyncio.to_thread)
+    )
+    monkeypatch.setattr(one, "look", looked)
+    with caplog.at_level(logging.INFO), pytest.raises(asyncio.CancelledError):
+        asyncio.run(one.follow())
+    return pauses, caplog.records
+
+
+def test_a_store_that_does_not_answer_is_asked_less_often_and_told_in_a_line_of_words(
+    follower, deliveries, bucket, monkeypatch, caplog
+):
+    deliveries.champions = place(f"{bucket}/champion")
+    one, _ = follower()
+    silent = [TimeoutError("no answer")] * 5
+
+    pauses, told = followed(one, monkeypatch, caplog, [*silent, None])
+
+    assert pauses == [5, 10, 20, 40, 60, 60, 5]
+    assert len(told) == len(silent)
+    assert "again in 10 seconds: TimeoutError: no answer" in told[0].getMessage()
+    assert not any(record.exc_info for record in told)
+
+
+def test_of_a_bug_in_following_the_traceback_is_told(follower, monkeypatch, caplog):
+    one, _ = follower()
+
+    _, [told] = followed(one, monkeypatch, caplog, [ZeroDivisionError()])
+
+    assert told.exc_info[0] is ZeroDivisionError
 
 
 def test_half_a_version_is_none(follower, deliveries):

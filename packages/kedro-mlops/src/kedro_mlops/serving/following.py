@@ -13,13 +13,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.storage import Place, is_of_store, on_store
 from kedro_mlops.core.versions import StoreVersions
+from kedro_mlops.models.hashes import is_as_proven
 from kedro_mlops.models.kept_bentos import fetch
 from kedro_mlops.models.metadata import HASHES, METADATA, Metadata
 from kedro_mlops.models.released import bento_folder, models_of, spec_of
@@ -31,10 +32,15 @@ from .followers import FollowerFile, Following
 from .served import Served
 from .warm_up import warm_up
 
+if TYPE_CHECKING:
+    from upath import UPath
+
 logger = logging.getLogger(__name__)
 
 # how often it is looked whether there is another champion, and on a store, which counts how often
 LOOK_SECONDS, LOOK_ON_STORE_SECONDS = 1.0, 5.0
+# and after how long at most where that fails, as each time it is longer
+MOST_LOOK_SECONDS = 60.0
 # a champion that is damaged may be repaired, and an error pass: after how long it is tried again,
 # and after how long at most, as each time it is longer
 AGAIN_SECONDS, MOST_AGAIN_SECONDS = 60.0, 600.0
@@ -90,19 +96,28 @@ class Follower:
 
     async def follow(self) -> None:
         """Take each new champion, until it is cancelled."""
+        pause = usual = LOOK_ON_STORE_SECONDS if on_store(self._champions) else LOOK_SECONDS
         while True:
-            await asyncio.sleep(
-                LOOK_ON_STORE_SECONDS if on_store(self._champions) else LOOK_SECONDS
-            )
+            await asyncio.sleep(pause)
             try:
-                checked = await asyncio.to_thread(self.look)
-                if checked is not None:
-                    self.take(checked)
-                    del checked
-                    # what answered before had cycles
-                    await asyncio.to_thread(gc.collect)
-            except Exception:
-                logger.exception("It cannot be looked which the champion is")
+                await self._follow_once()
+            except Exception as error:
+                pause = min(2 * pause, MOST_LOOK_SECONDS)
+                logger.error(
+                    "It cannot be looked which the champion is; again in %.0f seconds: %s: %s",
+                    pause, type(error).__name__, error,
+                    exc_info=not self._may_pass(error) or logger.isEnabledFor(logging.DEBUG),
+                )  # fmt: skip
+            else:
+                pause = usual
+
+    async def _follow_once(self) -> None:
+        checked = await asyncio.to_thread(self.look)
+        if checked is not None:
+            self.take(checked)
+            del checked
+            # what answered before had cycles
+            await asyncio.to_thread(gc.collect)
 
     def look(self) -> Checked | None:
         """What is to be served instead, if there is another champion and it passes. Blocks."""
@@ -117,17 +132,18 @@ class Follower:
             sys.setswitchinterval(before)
 
     def _looked(self, newest: str) -> Checked | None:
-        release = ""
+        release, is_at_hand = "", False
         try:
             metadata = _read(self._champions / newest / self._champions.name)
             release = str(metadata.release)
             if on_store(self._champions):
-                fetch(release, self._champions.parent)
+                _fetch(release, self._champions.parent, metadata)
+            is_at_hand = True
             found = None if release == self.release else self._checked(release, metadata)
         except RefusedError as error:
             self._refuse(newest, release, error.reason, str(error))
         except Exception as error:
-            if on_store(self._champions) and (isinstance(error, OSError) or is_of_store(error)):
+            if not is_at_hand and self._may_pass(error):
                 raise  # it may answer at the next look
             self._refuse(newest, release, "bug", f"{type(error).__name__}: {error}")
         else:
@@ -136,6 +152,10 @@ class Follower:
             self._say()
             return found
         return None
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether an error says nothing of a champion, but that its store does not answer."""
+        return on_store(self._champions) and (isinstance(error, OSError) or is_of_store(error))
 
     def take(self, checked: Checked) -> None:
         """Serve it; to be called where requests begin."""
@@ -176,6 +196,12 @@ class Follower:
             found = [(folder, spec_of(folder)) for folder in models_of(release)]
         except ProjectError as error:
             raise RefusedError("damaged", str(error)) from error
+        if not is_as_proven(bento_folder(release), metadata.release_sha256):
+            raise RefusedError(
+                "damaged",
+                f"the files in {bento_folder(release)} are not those that were proven. Release the "
+                "champion again: `kedro run --pipelines=release`.",
+            )
         champion = metadata.version, metadata.rule
         is_it = [(spec.model_version, spec.rule) == champion for _, spec in found]
         if True not in is_it:
@@ -258,6 +284,13 @@ def _now() -> str:
 def _read(folder: Place) -> Metadata:
     try:
         return Metadata.read(folder)
+    except ProjectError as error:
+        raise RefusedError("damaged", str(error)) from error
+
+
+def _fetch(release: str, models: "UPath", metadata: Metadata) -> None:
+    try:
+        fetch(release, models, metadata.release_sha256)
     except ProjectError as error:
         raise RefusedError("damaged", str(error)) from error
 
