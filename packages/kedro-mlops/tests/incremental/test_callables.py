@@ -1,7 +1,9 @@
 """What tells the functions of nodes apart, by functions and values that differ in one thing."""
 
+import copy
 import enum
 import functools
+import json
 import operator
 import sys
 from collections import OrderedDict, defaultdict, deque
@@ -21,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kedro_mlops.incremental import callables
 from kedro_mlops.incremental.callables import parts_of
 from kedro_mlops.incremental.code_index import Place, UnknownError
 
@@ -78,7 +81,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-def _parts(value: Any) -> list[str]:
+def _parts(value: Any) -> str:
     return parts_of(value)[1]
 
 
@@ -164,4 +167,60 @@ def test_what_holds_itself_is_read_to_an_end() -> None:
     loop: list[Any] = [1]
     loop.append(loop)
 
-    assert _parts(loop) == ["builtins.list of 2", "1", "what holds it, 0"]
+    assert _parts(loop) == _parts(copy.deepcopy(loop)) != _parts([1, [1]])
+
+
+def _shared(depth: int) -> list[Any]:
+    made: list[Any] = [1]
+    for _ in range(depth):
+        made = [made, made]
+    return made
+
+
+def _nested(depth: int) -> frozenset[Any]:
+    made = frozenset[Any]()
+    for _ in range(depth):
+        made = frozenset([made, depth])
+    return made
+
+
+def _acquainted(number: int) -> list[Point]:
+    points = [Point(n) for n in range(number)]
+    for point in points:
+        point.y = [other for other in points if other is not point]
+    return points
+
+
+@pytest.mark.parametrize("held", [_shared(40), _nested(40), _acquainted(7)])
+def test_what_is_held_in_many_places_is_read_once(
+    monkeypatch: pytest.MonkeyPatch, held: Any
+) -> None:
+    looks, held_by = iter(range(1_000)), callables._held_by
+
+    def counted(value: Any) -> list[Any]:
+        assert next(looks, None) is not None, "it is read again and again"
+        return held_by(value)
+
+    monkeypatch.setattr(callables, "_held_by", counted)
+
+    assert len(_parts(held)) < 1_000
+
+
+def test_what_is_held_twice_is_as_what_is_written_twice() -> None:
+    shared = _shared(5)
+
+    assert _parts(shared) == _parts(json.loads(json.dumps(shared)))
+
+
+def test_of_what_holds_each_other_it_counts_which_holds_which() -> None:
+    one, both, another = Point(1), Point(2), Point(3)
+    one.y, another.y, both.y = both, both, one
+    known = _parts([one, another])
+
+    another.y = Point(2, another)
+
+    assert _parts([one, another]) != known
+
+
+def test_a_number_of_any_size_is_told_apart() -> None:
+    assert _parts(10**5_000) != _parts(10**5_000 + 1)

@@ -340,3 +340,23 @@ def test_modules_that_import_each_other_are_read_to_an_end(folder: Path) -> None
     (folder / "shop/b.py").write_text("from shop.a import y as x\n\n\ndef f():\n    return x()\n")
 
     assert set(_digests(folder, "f", "shop.b")) >= {"shop.a", "shop.b"}
+
+
+def test_classes_of_many_bases_are_read_to_an_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = ["class A0: pass\nclass B0: pass\n"]
+    pairs += [
+        f"class A{n}(A{n - 1}, B{n - 1}): pass\nclass B{n}(A{n - 1}, B{n - 1}): pass\n"
+        for n in range(1, 20)
+    ]
+    (folder / "shop/pairs.py").write_text("".join(pairs))
+    looks, resolve = iter(range(20_000)), CodeIndex._resolve
+
+    def counted(index: CodeIndex, path: str) -> object:
+        assert next(looks, None) is not None, "it is looked at again and again"
+        return resolve(index, path)
+
+    monkeypatch.setattr(CodeIndex, "_resolve", counted)
+
+    assert set(_digests(folder, "A1", "shop.pairs")) == {"shop", "shop.pairs"}

@@ -17,6 +17,7 @@ import pytest
 from kedro.framework import project as kedro_project
 from kedro.framework.hooks import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
 
 from kedro_mlops.incremental import fingerprints
 from kedro_mlops.incremental import runner as running
@@ -405,10 +406,54 @@ def test_a_draft_beside_the_code_ends_no_run(shop: Shop) -> None:
     assert sorted(shop.run()) == sorted([*ALL, "look"])
 
 
+ELIFS = "".join(f"    elif a == {n}:\n        return {n}\n" for n in range(300))
+
+
+@pytest.mark.parametrize(
+    ("factor", "draft", "why"),
+    [
+        ("shop.draft.half", b"def half(", "never closed"),
+        ("shop.draft.half", b"\xff", "cannot be read"),
+        ("shop.draft.half", b"half = " + b"-" * 100_000 + b"1", "cannot be read"),
+        (
+            "shop.draft.half",
+            f"def half(a):\n    if a:\n        pass\n{ELIFS}".encode(),
+            "recursion",
+        ),
+    ],
+)
+@pytest.mark.parametrize("runner", [SequentialRunner, running.ChangedRunner])
+def test_what_cannot_be_read_of_what_a_node_is_made_of_ends_no_run_and_runs_always(
+    shop: Shop, runner: type[SequentialRunner], factor: Any, draft: bytes, why: str,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    (shop.folder / "shop/draft.py").write_bytes(draft)
+    shop.edit("sum(rows) * factor", "sum(rows)")
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "ChangedRunner", runner)
+        assert sorted(shop.run(factor)) == sorted(ALL)
+
+    assert "total" in shop.run(factor)
+    assert why in caplog.text
+
+
 def test_a_record_that_cannot_be_kept_is_told_and_ends_no_run(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     (shop.folder / FILE).mkdir()
 
     assert sorted(shop.run()) == sorted(ALL)
+    assert "will not know of this run" in caplog.text
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_of_a_name_that_is_no_text_ends_no_run(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    (shop.folder / "tables").mkdir()
+    (shop.folder / os.fsdecode(b"tables/\xff.csv")).touch()
+    tables = {"type": "partitions.PartitionedDataset", "path": str(shop.folder / "tables")}
+    shop.edit("[row for row in raw if row > 0]", "[len(raw), 1]")
+
+    assert sorted(shop.run(raw=tables | {"dataset": "text.TextDataset"})) == sorted(ALL)
     assert "will not know of this run" in caplog.text

@@ -1,9 +1,8 @@
-"""What a node's function is: where its code is, and what it was given when it was made.
-
-Two that differ have different parts: whatever holds others says its type and how many they are.
-"""
+"""What a node's function is: where its code is, and what it was given when it was made."""
 
 import copyreg
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from types import (
     BuiltinFunctionType,
@@ -21,36 +20,44 @@ from .code_index import Place, UnknownError
 LEAVES = (bool, bytes, complex, float, int, str, type(None))
 
 
-def parts_of(function: Any) -> tuple[set[Place], list[str]]:
-    """The places of the code of a node's function, and all that it is made of, in order.
+def parts_of(value: Any) -> tuple[set[Place], str]:
+    """The places of the code that a value is made of, and a hash of all that it is made of.
 
     Raises:
         UnknownError: if it was given what has no plain value.
     """
+    reading = _Reading()
     try:
-        parts = list(_parts(function, ()))
+        return reading.places, reading.said_of(value)
     except RecursionError as error:
         raise UnknownError("it was made with what is too deep to be read") from error
-    return {part for part in parts if isinstance(part, Place)}, list(map(str, parts))
 
 
-def _said(value: Any) -> list[str]:
-    return list(map(str, _parts(value, ())))
+class _Reading:
+    """A value that is being read: each thing that it holds once, in however many places."""
 
+    def __init__(self) -> None:
+        self.places = set[Place]()
+        self._said: dict[int, str] = {}
+        self._read: list[Any] = []  # whose ids nothing else can have meanwhile
 
-def _parts(value: Any, within: tuple[int, ...]) -> Iterator[Place | str]:
-    if type(value) in LEAVES:
-        yield repr(value)
-    elif id(value) in within:
-        yield f"what holds it, {within.index(id(value))}"
-    else:
-        held = _held_by(value)
-        yield f"{type(value).__module__}.{type(value).__qualname__} of {len(held)}"
-        for part in held:
-            if isinstance(part, Place):
-                yield part
-            else:
-                yield from _parts(part, (*within, id(value)))
+    def said_of(self, value: Any) -> str:
+        """A value as it is written, or a hash of what it holds."""
+        if isinstance(value, Place):
+            self.places.add(value)
+            return str(value)
+        if type(value) in LEAVES:
+            return hex(value) if type(value) is int else repr(value)  # in decimal, not of any size
+        if id(value) not in self._said:
+            # what it holds may hold it
+            self._said[id(value)] = f"what holds it, {len(self._said)}"
+            self._read.append(value)
+            said = list(map(self.said_of, _held_by(value)))
+            if type(value) in (set, frozenset):
+                said.sort()
+            kind = f"{type(value).__module__}.{type(value).__qualname__}"
+            self._said[id(value)] = hashlib.sha256(json.dumps([kind, *said]).encode()).hexdigest()
+        return self._said[id(value)]
 
 
 def _held_by(value: Any) -> list[Any]:
@@ -117,5 +124,6 @@ OPENED: dict[type, Callable[[Any], list[Any]]] = {
     dict: lambda held: [each for pair in held.items() for each in pair],
     list: list,
     tuple: list,
-    **dict.fromkeys((set, frozenset), lambda held: sorted(held, key=_said)),
+    set: list,
+    frozenset: list,
 }

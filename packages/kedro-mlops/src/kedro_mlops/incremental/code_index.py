@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,19 @@ OF_PACKAGES = ("site-packages", "dist-packages")
 
 class UnknownError(Exception):
     """What something is made of cannot be told."""
+
+
+@contextmanager
+def unknown_if_unreadable() -> Iterator[None]:
+    """Of what cannot be read, which the run itself may have no need of, nothing can be told.
+
+    Raises:
+        UnknownError: if something is not there, is no Python, is too deep, or is no text.
+    """
+    try:
+        yield
+    except (OSError, SyntaxError, RecursionError, MemoryError, ValueError) as error:
+        raise UnknownError(f"it cannot be read: {error}") from error
 
 
 class Place(NamedTuple):
@@ -137,17 +151,23 @@ class CodeIndex:
         made = [made for made in module.bases if self._is_told_of(module, made)]
         return [*found, *(Place(module.name, name) for name in made)]
 
-    def _is_told_of(self, module: Module, made: str, *within: str) -> bool:
+    def _is_told_of(self, module: Module, made: str) -> bool:
         """Whether a class of a module, or one that it is made of, is told of all made of it."""
-        place = f"{module.name}.{made}"
-        if made in module.tells or place in within:
-            return made in module.tells
-        bases = [base for base in map(self._resolve, module.bases.get(made, ())) if base]
-        return any(
-            self._is_told_of(found, base.name, place, *within)
-            for base in bases
-            if base.name and (found := self._module(base.module))
-        )
+        seen, waiting = set[tuple[str, str]](), [(module, made)]
+        while waiting:
+            module, made = waiting.pop()
+            if made in module.tells:
+                return True
+            if (module.name, made) in seen:
+                continue
+            seen.add((module.name, made))
+            bases = filter(None, map(self._resolve, module.bases.get(made, ())))
+            waiting += [
+                (found, base.name)
+                for base in bases
+                if base.name and (found := self._module(base.module))
+            ]
+        return False
 
     def _resolve(self, path: str) -> Place | None:
         """Where a dotted path leads, by way of what modules import from each other."""

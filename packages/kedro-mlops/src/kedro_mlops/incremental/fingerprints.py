@@ -6,7 +6,6 @@ Where something cannot be told, there is no hash, and a node that needs it alway
 import functools
 import glob
 import hashlib
-import json
 import os
 import sys
 import sysconfig
@@ -27,7 +26,15 @@ from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.storage import is_url, place, state_of, tells_apart
 
 from .callables import parts_of
-from .code_index import CodeIndex, Place, UnknownError, files_in, folders_of_packages, is_installed
+from .code_index import (
+    CodeIndex,
+    Place,
+    UnknownError,
+    files_in,
+    folders_of_packages,
+    is_installed,
+    unknown_if_unreadable,
+)
 from .records import Records
 
 if TYPE_CHECKING:
@@ -48,6 +55,7 @@ class FileHashes:
 
     known: dict[str, tuple[int, int, str]]
 
+    @unknown_if_unreadable()
     def of(self, path: str) -> str:
         """Hash of what is at a path: a file, a folder with all that is in it, or nothing.
 
@@ -57,13 +65,10 @@ class FileHashes:
             UnknownError: if it may not be read, or is gone by then.
         """
         place = Path(path)
-        try:
-            if place.is_dir():
-                files = sorted(file for file in files_in(place) if not _is_passing(file))
-                return digest([(str(f.relative_to(place)), self._of_file(f)) for f in files])
-            return self._of_file(place) if place.is_file() else ""
-        except OSError as error:
-            raise UnknownError(str(error)) from error
+        if place.is_dir():
+            files = sorted(file for file in files_in(place) if not _is_passing(file))
+            return digest([(str(f.relative_to(place)), self._of_file(f)) for f in files])
+        return self._of_file(place) if place.is_file() else ""
 
     def _of_file(self, file: Path) -> str:
         found = file.stat()
@@ -90,7 +95,7 @@ def digest(value: Any) -> str:
     Raises:
         UnknownError: if it has no plain value.
     """
-    return hashlib.sha256(json.dumps(parts_of(value)[1]).encode()).hexdigest()[:16]
+    return hashlib.sha256(parts_of(value)[1].encode()).hexdigest()[:16]
 
 
 class Fingerprints:
@@ -124,8 +129,7 @@ class Fingerprints:
         self._written = {path for name in self._producers for path in self.paths(name)}
         self._code_of: dict[str, dict[str, str]] = {}
         self._known: dict[tuple[str, bool], dict[str, str]] = {}
-        self._hooks = [*code.hooks(), *filter(self._is_of_no_version, map(_class_of, plugins))]
-        self._surroundings = digest([environment(), surroundings])
+        self._plugins, self._asked = plugins, surroundings
 
     def forget(self) -> None:
         """Look again, since something may have been written."""
@@ -139,6 +143,7 @@ class Fingerprints:
         """The files or folders that hold a dataset."""
         return set(_paths(self._entry(dataset) or {}))
 
+    @unknown_if_unreadable()
     def of_node(self, node: Node, *, for_record: bool = False) -> dict[str, str]:
         """The hashes of what decides what a node makes, by what they are of.
 
@@ -155,10 +160,21 @@ class Fingerprints:
             }
         return self._known[key]
 
+    @functools.cached_property
+    def _surroundings(self) -> str:
+        return digest([environment(), self._asked])
+
+    @functools.cached_property
+    def _hooks(self) -> list[Place]:
+        plugins = filter(self._is_of_no_version, map(_class_of, self._plugins))
+        return [*self._code.hooks(), *plugins]
+
+    @unknown_if_unreadable()
     def left_by_earlier(self, node: Node) -> dict[str, str]:
         """Hashes of what a node takes from earlier runs, as it is now, by dataset."""
         return {name: self.of_kept(name) for name in node.inputs if self._is_from_earlier(name)}
 
+    @unknown_if_unreadable()
     def of_kept(self, name: str) -> str:
         """Hash of what a dataset holds that outlives the run, and of how it is read.
 
@@ -168,6 +184,7 @@ class Fingerprints:
         told = self.told_by(name)
         return self.of_files(name) if told is None else told
 
+    @unknown_if_unreadable()
     def of_files(self, name: str) -> str:
         """The same, where files hold it."""
         paths = sorted(self.paths(name))
@@ -186,9 +203,11 @@ class Fingerprints:
     def told_by(self, name: str) -> str | None:
         """The same, where the dataset tells it by its ``fingerprint``."""
         entry = self._entry(name) or {}
-        if not self._code.has(entry["type"]) or not hasattr(load_obj(entry["type"]), "fingerprint"):
-            return None
         try:
+            if not self._code.has(entry["type"]):
+                return None
+            if not hasattr(load_obj(entry["type"]), "fingerprint"):
+                return None
             dataset: Any = self._catalog[name]
             return digest([plain(entry), dataset.fingerprint()])
         except Exception as error:  # whatever a driver says of a store that cannot be reached
@@ -220,7 +239,7 @@ class Fingerprints:
 
     @functools.cached_property
     def _all_code(self) -> dict[str, str]:
-        return self._digests(self._code.everything())
+        return self._code.digests(self._code.everything())
 
     def _is_from_earlier(self, name: str) -> bool:
         return name not in self._producers and bool(self.paths(name) & self._written)
@@ -241,14 +260,8 @@ class Fingerprints:
             if not node.inputs:  # it looks for itself what there is
                 places += self._code.everything()
             wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
-            self._code_of[node.name] = {**self._digests(places), WIRING: wiring}
+            self._code_of[node.name] = {**self._code.digests(places), WIRING: wiring}
         return self._code_of[node.name]
-
-    def _digests(self, places: Iterable[Place]) -> dict[str, str]:
-        try:
-            return self._code.digests(places)
-        except (OSError, SyntaxError) as error:  # of a file that the run itself has no need of
-            raise UnknownError(f"its code cannot be read: {error}") from error
 
     def _said_of(self, name: str) -> Any:
         """What is configured: of a parameter its value, of a dataset how it is kept."""

@@ -148,7 +148,7 @@ class Recorder:
         if self._now is not None:
             try:
                 self._records.write(self._data)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a path need not be text that can be written
                 logger.warning("`kedro run --changed` will not know of this run: %s", error)
         self._now = None
 
