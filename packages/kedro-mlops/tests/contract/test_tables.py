@@ -115,6 +115,30 @@ def test_hidden_files_of_a_folder_are_none_of_its_table(tmp_path, kind, found, n
     assert sorted(dataset.load().n.to_pyarrow().to_pylist()) == numbers
 
 
+ODD = ["sales[1]", "_[ab]", "n=[7]", "all*", "why?", "{1,2}"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_there_by_a_name_is_no_pattern(tmp_path, kind, name):
+    """A folder or file with brackets in its name is that one, and not what a pattern finds."""
+    like = ["sales1", "_a", "n=7", "all of it", "whys", "1"][ODD.index(name)]
+    for number, each in enumerate([name, like]):
+        for file in (f"{each}/part[0].{kind}", f"{each}.{kind}"):
+            dataset = TableDataset(filepath=str(tmp_path / file), file_format=kind)
+            dataset.save(ibis.memtable({"n": [number]}))
+
+    for found in (name, f"{name}/*.{kind}", f"{name}/**/*.{kind}", f"{name}.{kind}"):
+        dataset = TableDataset(filepath=str(tmp_path / found), file_format=kind)
+
+        assert dataset.load().to_pyarrow().to_pydict() == {"n": [0]}, found
+        assert dataset.load() is dataset.load()
+    again = TableDataset(filepath=str(tmp_path / f"{name}.{kind}"), file_format=kind)
+    before = again.load()
+    again.save(ibis.memtable({"n": [2]}))
+    assert again.load() is not before
+
+
 def test_what_only_has_hidden_files_is_no_table_yet(tmp_path):
     hidden = tmp_path / "_temporary/0/part-0.parquet"
     TableDataset(filepath=str(hidden)).save(ibis.memtable({"n": [1]}))

@@ -102,7 +102,8 @@ def main(folder: Path) -> None:
         "counted one by one": offending(spark, COUNTED.format(paths["folder"])),
         "batches": batches(spark, paths["folder"]),
         "with hidden files": [
-            with_hidden_files(folder / "hidden", connection)
+            # whose name would be a pattern, if there were none of that name
+            with_hidden_files(folder / "hidden[1]{2,3}*", connection)
             for connection in (DEFAULT_CONNECTION, {"backend": SPARK, **PROPERTIES})
         ],
     }

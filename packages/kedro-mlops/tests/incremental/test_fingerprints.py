@@ -59,3 +59,20 @@ def test_what_a_plugin_does_that_is_read_from_where_it_is_written_counts(
     file.write_text("class Hooks:\n    limit = 2\n")
 
     assert {name for name, now in made_of().items() if now != known[name]} == {"local_plugin"}
+
+
+@pytest.mark.parametrize("found", ["sales[1]/*.csv", "sales[1]/part.csv", "**/part.csv"])
+def test_a_table_is_what_its_entry_finds_also_by_an_odd_name(tmp_path: Path, found: str) -> None:
+    """A folder with brackets in its name is that one, and two stars are folders in folders."""
+    file = tmp_path / "all/of/sales[1]/part.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("1")
+    begin = tmp_path if found.startswith("**") else file.parent.parent
+    entry = {"type": "pandas.CSVDataset", "filepath": str(begin / found)}
+    catalog = DataCatalog.from_config({"sales": entry})
+    given = Pipeline([node(len, "sales", "n", name="count")]), catalog, CodeIndex({}), Records()
+
+    known = Fingerprints(*given, None, []).of_files("sales")
+    file.write_text("one more")
+
+    assert Fingerprints(*given, None, []).of_files("sales") != known

@@ -1,9 +1,9 @@
 """Tables in files, computed by Ibis, that people can look at in kedro-viz."""
 
 import tempfile
+from collections.abc import Iterable
 from functools import cache
-from glob import glob, has_magic
-from itertools import takewhile
+from glob import escape
 from pathlib import Path
 from weakref import WeakMethod
 
@@ -17,6 +17,7 @@ from kedro_datasets.ibis import TableDataset as IbisTableDataset
 
 from kedro_mlops.core.engine import (
     DUCKDB,
+    SPARK,
     EngineMixin,
     in_any_order,
     keeps_order,
@@ -26,6 +27,7 @@ from kedro_mlops.core.errors import is_out_of_memory
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
+from kedro_mlops.core.patterns import as_pattern, find, for_spark, n_said
 from kedro_mlops.core.project import owners_module
 from kedro_mlops.core.storage import place
 
@@ -52,23 +54,20 @@ def _row_groups(data: ir.Table) -> dict[str, int]:
     return {"row_group_size": max(n_rows, STEP)} if n_rows < ROWS_A_GROUP else {}
 
 
-def _left_open(pattern: str, file: str) -> tuple[str, ...]:
-    """The parts of a file's path that a pattern, or a folder, does not say."""
-    n_said = len([*takewhile(lambda part: not has_magic(part), Path(pattern).parts)])
-    return Path(file).parts[n_said:]
+def _says_values(path: str, files: Files) -> bool:
+    """Whether folders in which a path finds files say values of columns, as Hive has them."""
+    n = n_said(path)
+    return any("=" in part for name, *_ in files for part in Path(str(name)).parts[n:-1])
 
 
-def _says_values(pattern: str, files: Files) -> bool:
-    """Whether folders in which a pattern finds files say values of columns, as Hive has them."""
-    return any("=" in part for name, *_ in files for part in _left_open(pattern, str(name))[:-1])
+def _not_hidden(path: str, files: Iterable[str]) -> list[str]:
+    """Without the files that Spark passes over: marks, and those of a writer not done yet."""
+    n = n_said(path)
+    return [file for file in files if not any(map(_is_hidden, Path(file).parts[n:]))]
 
 
-def _is_hidden(pattern: str, file: str) -> bool:
-    """Whether Spark passes over a file: it is a mark, or of a writer who is not done yet."""
-    return any(
-        part.startswith(".") or (part.startswith("_") and "=" not in part)
-        for part in _left_open(pattern, file)
-    )
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") or (part.startswith("_") and "=" not in part)
 
 
 class TableDataset(EngineMixin, FileDataset):
@@ -177,23 +176,29 @@ class TableDataset(EngineMixin, FileDataset):
         return f"{self._scratch.name}/*"
 
     def _shown(self) -> str | list[str]:
-        """The path; or its files, where it has hidden ones, which are none of the table.
+        """The path, as the engine reads it.
+
+        Or its files, where it has hidden ones, which are none of the table.
 
         Raises:
             DatasetError: if it has no others.
         """
         path = str(self._get_load_path())
+        if self._connection_config["backend"] == SPARK:
+            return as_pattern(path, for_spark)
         if self._connection_config["backend"] != DUCKDB or self._file_format not in HIVE:
             return path
-        pattern = f"{path}/**/*.{self._file_format}" if Path(path).is_dir() else path
-        listed = self.connection.con.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
-        shown = [file for (file,) in listed if not _is_hidden(path, file)]
+        pattern = as_pattern(path)
+        inside = f"{pattern}/**/*.{self._file_format}" if Path(path).is_dir() else pattern
+        listed = self.connection.con.execute("SELECT file FROM glob(?)", [inside]).fetchall()
+        shown = _not_hidden(path, (file for (file,) in listed))
         if listed and not shown:
             raise DatasetError(
                 f"{path} has no files but those whose names, or whose folders', begin with '.' or "
                 "'_', which are none of a table."
             )
-        return path if len(shown) == len(listed) else shown
+        is_all = not listed or (pattern == path and len(shown) == len(listed))
+        return pattern if is_all else [escape(file) for file in shown]
 
     def _read_files(self, path: str | list[str], files: Files) -> ir.Table:
         asked, backend = self._load_args, self._connection_config["backend"]
@@ -207,12 +212,11 @@ class TableDataset(EngineMixin, FileDataset):
         """Name, number, size and time of change of every file; of a store, what it tells apart."""
         if self._fs_prefix:
             return ((self._filesystem().ukey(str(self._get_load_path())),),)
-        pattern = str(self._get_load_path())
-        found = [Path(path) for path in glob(pattern, recursive=True)]  # noqa: PTH207 - absolute
-        self._refuse_delta(found)
-        files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
-        shown = [file for file in files if not _is_hidden(pattern, str(file))]
-        looks = [(str(file), file.stat()) for file in sorted(shown)]
+        path = str(self._get_load_path())
+        paths = [Path(each) for each in find(path)]
+        self._refuse_delta(paths)
+        files = [file for each in paths for file in (each.rglob("*") if each.is_dir() else [each])]
+        looks = [(file, Path(file).stat()) for file in sorted(_not_hidden(path, map(str, files)))]
         return tuple((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in looks)
 
     def _refuse_delta(self, found: list[Path]) -> None:

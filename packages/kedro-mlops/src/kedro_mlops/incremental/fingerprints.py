@@ -22,6 +22,7 @@ from kedro.pipeline.node import Node
 from kedro.utils import load_obj
 
 from kedro_mlops.core.files import PARTIAL, hash_files
+from kedro_mlops.core.patterns import find
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.storage import is_url, place, state_of, tells_apart
 
@@ -314,7 +315,7 @@ def _paths(config: Mapping[str, Any]) -> Iterator[str]:
     """Where a dataset, or the one within it, is kept."""
     for name, value in config.items():
         if name in PATHS and isinstance(value, str):
-            yield from sorted(glob.glob(value)) if glob.has_magic(value) else [value]  # noqa: PTH207
+            yield from find(value) if glob.has_magic(value) else [value]
         elif name == "dataset" and isinstance(value, Mapping):
             yield from _paths(value)
 
