@@ -124,6 +124,53 @@ def test_folders_are_read(tmp_path):
         assert read_by_a_project(source) == sorted(ROWS * 2)
 
 
+FRAME = pd.DataFrame(ROWS, columns=["id", "Größe", "note"])
+
+
+@pytest.mark.parametrize("name", ["sales[1]", "all*", "why?", "{1,2}", "_mine", "note=7"])
+def test_what_is_profiled_is_what_the_project_reads_whatever_names_files_have(tmp_path, name):
+    """No name is taken for a pattern, hidden files are none of a folder, and others are others."""
+    for folder in (tmp_path / name, tmp_path / name.replace("[1]", "1")):
+        folder.mkdir(exist_ok=True)
+        for hidden in ("_old.parquet", ".x.parquet"):
+            FRAME.assign(id=0).to_parquet(folder / hidden)
+        (folder / "b.pq.bak").write_text("")
+        FRAME.assign(id=0).to_parquet(folder / "part1.parquet")
+        (folder / "below").mkdir(exist_ok=True)
+        FRAME.assign(id=0).to_parquet(folder / "below/part.parquet")
+    (tmp_path / name / "part1.parquet").unlink()
+    FRAME.to_parquet(tmp_path / name / "part[1].parquet")
+    FRAME.assign(id=0).to_parquet(tmp_path / name / "_part1.parquet")
+
+    for data in (tmp_path / name, tmp_path / name / "part[1].parquet"):
+        source = open_source(str(data))
+
+        assert profile(source).n_rows == 3
+        assert sorted(source.table.to_pandas().itertuples(index=False, name=None)) == ROWS
+        assert read_by_a_project(source) == ROWS
+
+
+@pytest.mark.parametrize("endings", [(".parquet", ".pq"), (".PARQUET", ".parquet")])
+def test_a_folder_of_several_endings_is_refused(tmp_path, endings):
+    for ending in endings:
+        FRAME.to_parquet(tmp_path / f"rows{ending}")
+    FRAME.to_parquet(tmp_path / "_rows.parq")
+
+    with pytest.raises(ProjectError, match=rf"end in {endings[0]} and in {endings[1]}, of which"):
+        open_source(str(tmp_path))
+
+    (tmp_path / f"rows{endings[1]}").unlink()
+    assert read_by_a_project(open_source(str(tmp_path))) == ROWS
+
+
+def test_a_name_that_the_engine_cannot_read_is_told(tmp_path):
+    (tmp_path / "a\\b").mkdir()
+    FRAME.to_parquet(tmp_path / "a\\b/rows.parquet")
+
+    with pytest.raises(ProjectError, match=r"a\\b cannot be read: .*No files found"):
+        open_source(str(tmp_path / "a\\b"))
+
+
 def test_a_file_of_a_folder_that_differs_is_named(tmp_path):
     (tmp_path / "one.csv").write_text("a,b\n1,2\n")
     (tmp_path / "two.csv").write_text("a,c\n1,2\n")

@@ -8,12 +8,11 @@ from kedro.io import DatasetError
 from kedro_mlops.contract.delta_tables import DeltaTableDataset
 from kedro_mlops.core.errors import ProjectError
 
-from .source import MEMORY, Source, name_of, with_kinds
+from .source import CONNECTION, LIMITED, Source, name_of, with_kinds
 
-_CONNECTION = {"backend": "duckdb", "database": ":memory:"}
 _READING = {
     "type": "kedro_mlops.contract.delta_tables.DeltaTableDataset",
-    "connection": _CONNECTION,
+    "connection": CONNECTION,
 }
 
 
@@ -36,7 +35,7 @@ def open_on_store(url: str) -> Source:
 
 
 def _source(where: str, **known: Any) -> Source:
-    dataset = DeltaTableDataset(filepath=where, connection=_CONNECTION | {"memory_limit": MEMORY})
+    dataset = DeltaTableDataset(filepath=where, connection=LIMITED)
     try:
         table, left_out = with_kinds(dataset.load())
     except DatasetError as error:

@@ -16,16 +16,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from kedro.io import DatasetError
 
 from kedro_mlops.contract.csv_files import CSVTextDataset
 from kedro_mlops.contract.parsing import as_table
+from kedro_mlops.contract.tables import TableDataset
 from kedro_mlops.contract.text_files import BadFileError, is_text_file
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.parquet import write_batches
 from kedro_mlops.core.storage import is_url, tells_apart
 
 from .dialect import Dialect, dialect_of
-from .source import Source, connect, name_of, with_kinds
+from .source import CONNECTION, LIMITED, Source, connect, name_of, with_kinds
 
 PARQUET = {".parquet", ".pq"}
 EXCEL = {".xlsx", ".xlsm"}
@@ -114,6 +116,12 @@ def _files(path: Path) -> list[Path]:
 
 def _parquet(path: Path, _: str) -> Source:
     files = [file for file in _files(path) if path.is_file() or file.suffix.lower() in PARQUET]
+    endings = sorted({file.suffix for file in files})
+    if len(endings) > 1:
+        raise ProjectError(
+            f"{path} has Parquet files that end in {' and in '.join(endings)}, of which a project "
+            "reads those of one ending: rename them, or take those that are of no use elsewhere."
+        )
     schemas = [(file, _schema(file)) for file in files]
     for file, schema in schemas:
         if schema.names != schemas[0][1].names:
@@ -122,14 +130,25 @@ def _parquet(path: Path, _: str) -> Source:
                 f"{file} has other columns than {files[0].name}, beside it: "
                 f"{differing or 'their order'}."
             )
-    table, left_out = with_kinds(connect().read_parquet([str(file) for file in files]))
+    found = "" if path.is_file() else f"*{files[0].suffix}"
+    dataset = TableDataset(filepath=str(path / found), file_format="parquet", connection=LIMITED)
+    try:
+        table, left_out = with_kinds(dataset.load())
+    except DatasetError as error:
+        raise ProjectError(f"{path} cannot be read: {error.__cause__ or error}") from error
     reading = {
         "type": "kedro_mlops.contract.tables.TableDataset",
         "file_format": "parquet",
-        "connection": {"backend": "duckdb", "database": ":memory:"},
+        "connection": CONNECTION,
     }
     return Source(
-        name_of(path), table, path=path, files=tuple(files), left_out=left_out, _reading=reading
+        name_of(path),
+        table,
+        path=path,
+        files=tuple(files),
+        left_out=left_out,
+        _reading=reading,
+        _found=found,
     )
 
 

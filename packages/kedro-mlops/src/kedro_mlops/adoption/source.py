@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import ibis.expr.types as ir
@@ -13,6 +13,9 @@ import ibis.expr.types as ir
 from kedro_mlops.core.engine import connect_duckdb
 
 MEMORY = "2GB"
+# of a project, and the same in no more memory than adoption takes
+CONNECTION = {"backend": "duckdb", "database": ":memory:"}
+LIMITED = CONNECTION | {"memory_limit": MEMORY}
 RAW = "data/01_raw"
 
 
@@ -44,6 +47,8 @@ class Source:
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     grows: bool = False
     _reading: Mapping[str, Any] = field(default_factory=dict)
+    # by which pattern its files are found in a folder, unless that is read as a whole
+    _found: str = ""
     _scratch: "tempfile.TemporaryDirectory[str] | None" = field(default=None, repr=False)
 
     @property
@@ -59,9 +64,7 @@ class Source:
         """
         if self.path is None:
             return dict(self._reading)
-        is_one = self.is_text or self.grows or not self.path.is_dir()
-        where = path if is_one else f"{path}/*{self.files[0].suffix}"
-        return {**self._reading, "filepath": where}
+        return {**self._reading, "filepath": str(PurePosixPath(path) / self._found)}
 
     def is_copied(self, project: Path) -> bool:
         """Whether the project needs a copy of it, since it is not in its folder."""
