@@ -78,7 +78,30 @@ def test_files_that_are_no_text_or_have_odd_names_are_taken_as_they_are(template
     files, _ = without_example(template)
 
     assert files.keys() == {"pyproject.toml", "README.md", "contracts.py", odd}
-    assert files[odd] == files["README.md"]
+    assert files[odd] == files["README.md"].replace("\n", "\r\n")
+
+
+def test_lines_end_as_they_did(template: Path) -> None:
+    for path in ("README.md", "pyproject.toml", "starter/empty/contracts.py"):
+        (template / path).write_text((template / path).read_text(), newline="\r\n")
+
+    files, _ = without_example(template)
+
+    assert {path: text.count("\r\n") for path, text in files.items()} == {
+        path: text.count("\n") for path, text in files.items()
+    }
+    assert files["pyproject.toml"] == "[project]\r\n\r\n[tool.kedro]\r\n"
+
+
+def test_links_stay_and_what_they_lead_to_is_not_written_twice(template: Path) -> None:
+    (template / "docs.md").symlink_to("README.md")
+    (template.parent / "shared.md").write_text(PAGE)
+    (template / "shared.md").symlink_to(template.parent / "shared.md")
+    subprocess.run(["git", "add", "-A"], cwd=template, check=True)
+
+    files, _ = without_example(template)
+
+    assert files.keys() == {"pyproject.toml", "README.md", "contracts.py"}
 
 
 def test_the_lock_has_no_more_than_is_needed_and_is_as_uv_would_write_it(

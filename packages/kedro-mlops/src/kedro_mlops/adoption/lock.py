@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-BLOCK = re.compile(r"(?=^\[\[package\]\]\n)", re.MULTILINE)
+BLOCK = re.compile(r"(?=^\[\[package\]\]\r?\n)", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 

@@ -26,8 +26,8 @@ from .lock import without_unneeded
 PYPROJECT, LOCK = "pyproject.toml", "uv.lock"
 OF_A_TEMPLATE = ("template", "example")
 MARKED = re.compile(
-    r"^[ \t]*# if (?P<code>[a-z]+)\n(?P<lines>.*?)^[ \t]*# end\n"
-    r"|^<!-- if (?P<page>[a-z]+) -->\n(?P<prose>.*?)^<!-- end -->\n",
+    r"^[ \t]*# if (?P<code>[a-z]+)\r?\n(?P<lines>.*?)^[ \t]*# end\r?\n"
+    r"|^<!-- if (?P<page>[a-z]+) -->\r?\n(?P<prose>.*?)^<!-- end -->\r?\n",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -66,13 +66,13 @@ def without_example(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     staying = [path for path in files_in_git(folder) if not _is_of(path, gone)]
     files = _unmarked(folder, staying) | _instead(folder)
     if PYPROJECT in files and LOCK in staying:
-        before = (folder / PYPROJECT).read_text()
-        files[LOCK] = without_unneeded((folder / LOCK).read_text(), before, files[PYPROJECT])
+        before = _text(folder / PYPROJECT)
+        files[LOCK] = without_unneeded(_text(folder / LOCK), before, files[PYPROJECT])
     return files, gone
 
 
 def _declared(folder: Path) -> dict[str, Any]:
-    tools = tomllib.loads((folder / PYPROJECT).read_text())["tool"]
+    tools = tomllib.loads(_text(folder / PYPROJECT))["tool"]
     declared: dict[str, Any] = tools.get("kedro-mlops", {})
     return declared
 
@@ -81,7 +81,7 @@ def _instead(folder: Path) -> dict[str, str]:
     """What takes the place of others."""
     homes = [folder / home for home in _declared(folder).get("instead", [])]
     return {
-        file.relative_to(home).as_posix(): file.read_text()
+        file.relative_to(home).as_posix(): _text(file)
         for home in homes
         for file in home.rglob("*")
         if file.is_file() and file.suffix != ".pyc"
@@ -92,14 +92,21 @@ def _unmarked(folder: Path, paths: list[str]) -> dict[str, str]:
     """The files that have something marked in them, without it."""
     found = {}
     for path in paths:
+        if (folder / path).is_symlink():  # what it leads to is another file, or of others
+            continue
         try:
-            text = (folder / path).read_text(encoding="utf-8")
+            text = _text(folder / path)
         except UnicodeDecodeError:  # a picture, a table: nothing is marked in what is no text
             continue
         left = replace_marked(text, lambda part, _: "" if part in OF_A_TEMPLATE else None)
         if left != text:
             found[path] = left
     return found
+
+
+def _text(file: Path) -> str:
+    """What a file holds, with the line ends that it has."""
+    return file.read_bytes().decode()
 
 
 def files_in_git(folder: Path, *options: str) -> list[str]:
