@@ -2,6 +2,7 @@
 
 import itertools
 import subprocess
+from pathlib import Path
 
 import pytest
 from driving.kills import killed_at
@@ -10,6 +11,7 @@ from kedro_mlops.adoption.plan import Plan, put_back
 from kedro_mlops.core.errors import ProjectError
 
 OLD, NEW = "as it came\n", "as it will be\n"
+IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
 RAW, CREDENTIALS = "data/01_raw/rows", "conf/local/credentials.yml"
 
 
@@ -20,8 +22,7 @@ def folder(tmp_path):
     for path in ("src/contracts.py", "example/nodes.py", "example/test_nodes.py"):
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(OLD)
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "It"]):
+    for command in (["init", "-q"], ["add", "-A"], [*IDENTITY, "commit", "-qm", "It"]):
         subprocess.run(["git", *command], cwd=project, check=True)
     return project
 
@@ -135,6 +136,109 @@ def test_data_that_would_be_replaced_or_read_as_well_is_kept(folder):
     with_data(folder).carry_out()
 
     assert [file.name for file in sorted((folder / RAW).iterdir())] == ["new.csv", "rows.csv"]
+
+
+def test_what_is_in_a_folder_that_goes_need_not_be_said(folder):
+    (folder / "example/sub").mkdir()
+    (folder / "example/sub/rows.py").write_text(OLD)
+    named = ("example", "example/sub", "example/nodes.py", "example/", "example")
+    asked = Plan(folder, {"example/sub/new.py": NEW}, named)
+
+    assert "".join(asked.diff()).count("removed: example/sub/rows.py") == 1
+    asked.carry_out()
+
+    assert [path for path in texts(folder) if path.startswith("example")] == ["example/sub/new.py"]
+
+
+def links(folder):
+    """What leads elsewhere, and whereto."""
+    return {
+        path.relative_to(folder).as_posix(): path.readlink()
+        for path in folder.rglob("*")
+        if path.is_symlink()
+    }
+
+
+def test_links_are_links_again_if_it_fails(folder, monkeypatch):
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/rows.py").write_text(OLD)
+    (folder / "src/contracts.py").rename(folder / "mine.py")
+    for link, to in {
+        "src/contracts.py": "../mine.py", "conf/base/new.yml": "nowhere",
+        "example/rows.py": "../elsewhere/rows.py", "example/sub": "../elsewhere",
+        "linked": "elsewhere", "lost": "nowhere",
+    }.items():  # fmt: skip
+        (folder / link).parent.mkdir(parents=True, exist_ok=True)
+        (folder / link).symlink_to(to)
+    asked = Plan(folder, plan(folder).files, ("example", "linked", "lost"))
+    before, led = texts(folder), links(folder)
+    left = len(asked.files)
+
+    def full(source, target):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            monkeypatch.undo()
+            raise OSError("no space left on device")
+        return replace(source, target)
+
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        asked.carry_out()
+
+    assert (texts(folder), links(folder)) == (before, led)
+    asked.carry_out()
+    assert links(folder) == {}
+    assert (folder / "mine.py").read_text() == OLD
+    assert (folder / "elsewhere/rows.py").read_text() == OLD
+
+
+@pytest.mark.parametrize("path", ["src/contracts.py", CREDENTIALS])
+def test_no_file_takes_the_place_of_a_link_unless_it_is_asked(folder, path):
+    (folder / "mine").write_text(OLD)
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).unlink(missing_ok=True)
+    (folder / path).symlink_to(folder / "mine")
+    for command in (["add", "-A"], [*IDENTITY, "commit", "-qm", "It"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+    with pytest.raises(ProjectError, match=rf"^Links, which files .* of: {path}\. .*--force"):
+        with_data(folder).check()
+
+
+def test_a_link_in_a_folder_that_goes_is_kept_unless_git_has_it(folder):
+    (folder / "example/mine").symlink_to("nowhere")
+    (folder / "example/all").symlink_to("../src")
+
+    with pytest.raises(ProjectError, match="committed: example/all, example/mine"):
+        plan(folder).check()
+
+
+def test_data_that_only_adoption_wrote_is_replaced_when_its_source_changes(folder):
+    (folder / RAW).mkdir(parents=True)
+    with_data(folder).carry_out()
+    (folder.parent / "delivered.csv").write_text("more\n")
+    copies = {f"{RAW}/rows.csv": folder.parent / "delivered.csv"}
+    asked = Plan(folder, plan(folder).files, (RAW,), copies)
+
+    asked.check()
+    asked.carry_out()
+
+    assert [path for path in texts(folder) if path.startswith(RAW)] == [f"{RAW}/rows.csv"]
+    assert "new.csv" not in (folder / ".adopted.json").read_text()
+    (folder / RAW / "rows.csv").write_text("mine\n")
+    with pytest.raises(ProjectError, match=r"data/01_raw/rows/rows\.csv"):
+        asked.check()
+
+
+def test_other_line_ends_are_no_edit(folder):
+    (folder / "src/contracts.py").write_text("mine\n", newline="\r\n")
+    asked = Plan(folder, {"src/contracts.py": "mine\r\n"})
+
+    asked.check()
+
+    assert "".join(asked.diff()) == ""
 
 
 def test_a_file_that_stays_may_be_run_as_before(folder):

@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Path:
 def record(project: Path, paths: list[str]) -> None:
     """Remember what files hold, and nothing of those that are gone."""
     files = {path: (project / path).read_text() for path in paths if (project / path).exists()}
-    said = record_of(project, files, [path for path in paths if path not in files])
+    said = record_of(project, files, {}, [path for path in paths if path not in files])
     (project / RECORD).write_text(said)
 
 
@@ -77,3 +77,28 @@ def test_what_was_written_and_then_committed_with_changes_is_an_edit(project: Pa
     git(project, "commit", "-qm", "Mine")
 
     assert edited(project, FILES) == FILES[:1]
+
+
+@pytest.mark.parametrize("name", ["[ab].py", "*.py", "?.py", ":(glob)a.py", "-a.py"])
+def test_a_name_is_no_pattern_to_git(project: Path, name: str) -> None:
+    """What git tracks by another name is not what a person has there."""
+    (project / "a.py").write_text("tracked\n")
+    git(project, "init", "-q")
+    git(project, "add", "a.py")
+    git(project, "commit", "-qm", "Mine")
+
+    (project / name).write_text("my own\n")
+
+    assert edited(project, ["a.py", name]) == [name]
+    git(project, "--literal-pathspecs", "add", "--", name)
+    git(project, "commit", "-qm", "Mine, too")
+    assert edited(project, ["a.py", name]) == []
+
+
+def test_a_link_is_nothing_that_was_written(project: Path) -> None:
+    record(project, FILES)
+    (project / FILES[0]).rename(project / "mine.py")
+    (project / FILES[0]).symlink_to("mine.py")
+    (project / "lost.py").symlink_to("nowhere")
+
+    assert edited(project, [*FILES, "lost.py"]) == [FILES[0], "lost.py"]

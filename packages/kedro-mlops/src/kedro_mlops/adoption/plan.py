@@ -2,10 +2,11 @@
 
 import difflib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
@@ -43,7 +44,13 @@ class Plan:
         Raises:
             ProjectError: naming the files.
         """
-        new = {path for path, text in self.files.items() if self._before(path) != text}
+        new = [path for path, text in self.files.items() if self._before(path) != _plain(text)]
+        links = [path for path in (*new, *self.secrets) if (self.folder / path).is_symlink()]
+        if links:
+            raise ProjectError(
+                f"Links, which files would take the place of: {', '.join(links)}. Nothing was "
+                "changed. Put what they lead to in their places; or say --force to replace them."
+            )
         mine = edited(self.folder, [*sorted(new), *self._gone()])
         if mine:
             raise ProjectError(
@@ -54,7 +61,7 @@ class Plan:
     def diff(self) -> Iterator[str]:
         """All changes, as a unified diff."""
         for path, text in sorted(self.files.items()):
-            yield from _diff(path, self._before(path), text)
+            yield from _diff(path, self._before(path), _plain(text))
         for path in self._gone():
             yield f"removed: {path}\n"
         for path, source in self.copies.items():
@@ -69,9 +76,10 @@ class Plan:
         gives back what there was.
         """
         put_back(self.folder)
-        said = record(self.folder, self.files, self._gone())
-        texts = {**self.files, **self.secrets, RECORD: said}
         try:
+            copies = self._stage_copies()
+            said = record(self.folder, self.files, copies, self._gone())
+            texts = {**self.files, **self.secrets, RECORD: said}
             removed = self._stage(texts)
             for path in removed:
                 (self.folder / path).rename(_parent(_staged(self.folder, REMOVED, path)))
@@ -82,15 +90,21 @@ class Plan:
             raise
         _forget(self.folder)
 
+    def _stage_copies(self) -> dict[str, Path]:
+        copies = {path: _staged(self.folder, NEW, path) for path in self.copies}
+        for path, source in self.copies.items():
+            shutil.copyfile(source, _parent(copies[path]))
+        return copies
+
     def _stage(self, texts: Mapping[str, str]) -> list[str]:
-        """Put beside the project what it will hold, and what it takes to undo that.
+        """Put beside the project what else it will hold, and what it takes to undo that.
 
         Returns:
             The files and folders that go.
         """
-        removed = [path for path in self.removed if (self.folder / path).exists()]
-        kept = [path for path in texts if (self.folder / path).is_file()]
-        added = [path for path in (*texts, *self.copies) if not (self.folder / path).exists()]
+        removed = [path for path in self._outermost() if os.path.lexists(self.folder / path)]
+        kept = [path for path in texts if _is_file(self.folder / path)]
+        added = [p for p in (*texts, *self.copies) if not os.path.lexists(self.folder / p)]
         # a process that is killed leaves it, and a secret may be in it
         _parent(self.folder / STAGE / ".gitignore").write_text("*\n")
         for path, text in texts.items():
@@ -99,10 +113,9 @@ class Plan:
             new.write_text(text, encoding="utf-8")
         for path in kept:
             old = _parent(_staged(self.folder, OLD, path))
-            shutil.copy2(self.folder / path, old)
-            shutil.copymode(old, _staged(self.folder, NEW, path))
-        for path, source in self.copies.items():
-            shutil.copyfile(source, _parent(_staged(self.folder, NEW, path)))
+            shutil.copy2(self.folder / path, old, follow_symlinks=False)
+            if not old.is_symlink():
+                shutil.copymode(old, _staged(self.folder, NEW, path))
         with new_file(self.folder / STAGE / JOURNAL) as journal:
             journal.write(json.dumps({"added": added, "kept": kept, "removed": removed}).encode())
         return removed
@@ -113,9 +126,14 @@ class Plan:
 
     def _gone(self) -> list[str]:
         """The files that are removed, but for those that are written anew."""
-        found = [each for path in self.removed for each in _files(self.folder / path)]
+        found = [each for path in self._outermost() for each in _files(self.folder / path)]
         paths = [file.relative_to(self.folder).as_posix() for file in found]
         return [path for path in paths if path not in self.files]
+
+    def _outermost(self) -> list[str]:
+        """What is removed, but for what is in something else that is."""
+        paths = dict.fromkeys(map(PurePosixPath, self.removed))
+        return [str(path) for path in paths if paths.keys().isdisjoint(path.parents)]
 
 
 def put_back(folder: Path) -> bool:
@@ -130,12 +148,12 @@ def put_back(folder: Path) -> bool:
     for path in journal["added"]:
         (folder / path).unlink(missing_ok=True)
     for path in journal["removed"]:
-        if (removed := _staged(folder, REMOVED, path)).exists():
+        if os.path.lexists(removed := _staged(folder, REMOVED, path)):
             # what has been written there is among what follows, or comes from elsewhere
             _delete(folder / path)
             removed.rename(_parent(folder / path))
     for path in journal["kept"]:
-        if (old := _staged(folder, OLD, path)).exists():
+        if os.path.lexists(old := _staged(folder, OLD, path)):
             old.replace(_parent(folder / path))
     _forget(folder)
     return True
@@ -163,11 +181,19 @@ def _delete(path: Path) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(
-            file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts
-        )
-    return [path] if path.exists() else []
+    """The files at a path and below, but for what Python compiles; links are followed nowhere."""
+    if path.is_dir() and not path.is_symlink():
+        return sorted(each for each in path.rglob("*") if _is_file(each) and each.suffix != ".pyc")
+    return [path] if _is_file(path) else []
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or path.is_symlink()
+
+
+def _plain(text: str) -> str:
+    """A text whatever its line ends are, as it is read."""
+    return text.replace("\r\n", "\n")
 
 
 def _diff(path: str, before: str | None, after: str) -> Iterator[str]:
