@@ -1,6 +1,7 @@
 """What is secret of a table, in the file that git ignores."""
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ def credentials_with(
 ) -> dict[str, str]:
     """What a project's file of credentials is to hold, by its path; nothing if it is to stay.
 
+    If it cannot just go on, with what people have written there, a second file keeps that.
+
     Args:
         project: Its folder.
         new: What the file has to say, by name.
@@ -26,8 +29,7 @@ def credentials_with(
     Raises:
         ProjectError: if it says otherwise of a name, and is not to be forced; or is no YAML.
     """
-    file = project / CREDENTIALS
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    before = _text(project)
     known = _read(before)
     said = {name: escaped(dict(each)) for name, each in new.items()}
     others = [name for name in said if known.get(name, said[name]) != said[name]]
@@ -39,11 +41,33 @@ def credentials_with(
     whole = known | said
     if whole == known:
         return {}
-    # what people have written there stays as they wrote it, if that is possible
     end = "\n" if before and not before.endswith("\n") else ""
     longer = f"{before}{end}{yaml.safe_dump(said)}"
-    is_enough = not others and _says(longer, whole)
-    return {CREDENTIALS: longer if is_enough else yaml.safe_dump(whole)}
+    if not others and _says(longer, whole):
+        return {CREDENTIALS: longer}
+    return {CREDENTIALS: yaml.safe_dump(whole), _free(project, before): before}
+
+
+def _text(project: Path) -> str:
+    """What the file says, with the line ends that it has."""
+    file = project / CREDENTIALS
+    try:
+        return file.read_bytes().decode() if file.exists() else ""
+    except UnicodeDecodeError:
+        raise ProjectError(
+            f"{CREDENTIALS} is not in UTF-8, in which it is read: save it so, or move it away."
+        ) from None
+
+
+def _free(project: Path, text: str) -> str:
+    """A path beside the file, of nothing else than the text, which no project reads."""
+    paths = (f"{CREDENTIALS}.before{n or ''}" for n in count())
+    free = (p for p in paths if not (project / p).exists() or _holds(project / p, text))
+    return next(free)
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_bytes() == text.encode()
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -53,7 +77,8 @@ def _read(text: str) -> dict[str, Any]:
         # the error itself would quote what is secret
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1} of {CREDENTIALS}" if mark else CREDENTIALS
-        raise ProjectError(f"{where} is no YAML: mend it, or move the file away.") from None
+        advice = "put quotes around ${…}" if "${" in text else "mend it"
+        raise ProjectError(f"{where} is no YAML: {advice}, or move the file away.") from None
     if not isinstance(known, dict):
         raise ProjectError(f"{CREDENTIALS} has no names of credentials: mend it, or move it away.")
     return known
