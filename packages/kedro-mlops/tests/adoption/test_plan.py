@@ -2,6 +2,7 @@
 
 import itertools
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def texts(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in folder.rglob("*")
-        if path.is_file() and ".git" not in path.parts
+        if path.is_file() and ".git" not in path.parts and path.name != "run.lock"
     }
 
 
@@ -230,6 +231,32 @@ def test_data_that_only_adoption_wrote_is_replaced_when_its_source_changes(folde
     (folder / RAW / "rows.csv").write_text("mine\n")
     with pytest.raises(ProjectError, match=r"data/01_raw/rows/rows\.csv"):
         asked.check()
+
+
+def test_who_comes_second_undoes_nothing_of_what_the_first_one_does(folder, monkeypatch):
+    asked, met = plan(folder), []
+    replace = Path.replace
+
+    def met_by(change):
+        with pytest.raises(ProjectError, match=r"^Another run is at work in .*data: pro") as it:
+            change()
+        met.append(str(it.value))
+
+    def replaced(source, target):
+        if not met:
+            monkeypatch.undo()
+            with ThreadPoolExecutor() as others:
+                for change in (lambda: put_back(folder), plan(folder).carry_out):
+                    others.submit(met_by, change).result()
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    asked.carry_out()
+
+    assert ["Wait for its end" in each for each in met] == [True, True]
+    found = texts(folder)
+    assert {path: found[path] for path in asked.files} == asked.files
+    assert not put_back(folder)
 
 
 def test_other_line_ends_are_no_edit(folder):

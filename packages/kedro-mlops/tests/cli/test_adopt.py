@@ -6,6 +6,7 @@ import pty
 import select
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from driving.kills import killed_at
 from kedro_mlops.adoption.plan import Plan
 from kedro_mlops.cli import adopt as module
 from kedro_mlops.core import project
+from kedro_mlops.core.run_lock import alone_in
 
 N = 400
 
@@ -56,6 +58,7 @@ import signal
 from pathlib import Path
 from kedro_mlops.cli.adopt import adopt
 from kedro_mlops.core import project
+from kedro_mlops.core.run_lock import alone_in
 # what is started in the background ignores it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 project._opened = [Path()]
@@ -209,7 +212,7 @@ def test_a_database_is_reached_by_what_git_ignores_and_no_other_takes_its_name(f
     rows = pd.read_csv(folder.parent / "customers.csv")
     kept = folder / "conf/local/credentials.yml"
     kept.parent.mkdir(parents=True)
-    kept.write_text("other: {key: 1}")
+    kept.write_text("other: {key: 1}  # mine")
     for name in ("one", "two"):
         with sqlite3.connect(folder.parent / f"{name}.db") as database:
             rows.to_sql("customers", database, index=False)
@@ -228,6 +231,20 @@ def test_a_database_is_reached_by_what_git_ignores_and_no_other_takes_its_name(f
     assert "changed, and not shown: conf/local/credentials.yml" in shown.output
     con = {"con": f"sqlite:///{folder.parent}/two.db"}
     assert yaml.safe_load(kept.read_text()) == {"other": {"key": 1}, "customers_database": con}
+    assert "mine" in (kept.parent / "credentials.yml.before").read_text()
+    assert "What conf/local/credentials.yml said is in" in forced.output
+    assert "What conf/local/credentials.yml said" not in first.output
+
+
+def test_two_at_once_are_none(folder):
+    with ThreadPoolExecutor() as others, alone_in(folder / "data"):
+        refused = others.submit(invoke, folder, "--target", "state").result()
+        shown = others.submit(invoke, folder, "--target", "state", "--dry-run").result()
+
+    assert (refused.exit_code, shown.exit_code) == (1, 0)
+    assert "Another run is at work in" in refused.output
+    assert [path.name for path in folder.iterdir() if path.name != "data"] == ["pyproject.toml"]
+    assert invoke(folder, "--target", "state").exit_code == 0
 
 
 def test_what_was_stopped_halfway_is_put_back_first(folder):

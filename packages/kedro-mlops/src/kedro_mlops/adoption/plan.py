@@ -5,17 +5,20 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
+from kedro_mlops.core.run_lock import alone_in
 
 from .source import RAW
 from .written import RECORD, edited, record
 
 # beside what it will replace: what is new, copies of what is old, and what is removed
 STAGE, NEW, OLD, REMOVED = ".adopting", "new", "old", "removed"
+STAGES = STAGE, f"{RAW}/{STAGE}"
 # is there as long as what is changed is neither all old nor all new
 JOURNAL = "journal.json"
 
@@ -74,8 +77,15 @@ class Plan:
 
         A file is the old one or the new one at any moment. If the process is killed, ``put_back``
         gives back what there was.
+
+        Raises:
+            ProjectError: if another adoption, or a run, is at work there.
         """
-        put_back(self.folder)
+        with alone(self.folder):
+            put_back(self.folder)
+            self._carry_out()
+
+    def _carry_out(self) -> None:
         try:
             copies = self._stage_copies()
             said = record(self.folder, self.files, copies, self._gone())
@@ -136,11 +146,26 @@ class Plan:
         return [str(path) for path in paths if paths.keys().isdisjoint(path.parents)]
 
 
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other adoptions of a project away, and runs where it usually has its data."""
+    return alone_in((folder / RAW).parent)
+
+
 def put_back(folder: Path) -> bool:
     """Give back what a change that was stopped halfway has taken; whether there was one.
 
     It may be stopped itself, and called again.
+
+    Raises:
+        ProjectError: if it was not stopped, but is at work.
     """
+    if not any((folder / stage).exists() for stage in STAGES):
+        return False
+    with alone(folder):
+        return _put_back(folder)
+
+
+def _put_back(folder: Path) -> bool:
     if not (folder / STAGE / JOURNAL).exists():
         _forget(folder)
         return False
@@ -161,14 +186,14 @@ def put_back(folder: Path) -> bool:
 
 def _staged(folder: Path, state: str, path: str) -> Path:
     """Where a file is until it is in its place: raw data may be on a disk of its own."""
-    stage = f"{RAW}/{STAGE}" if path.startswith(f"{RAW}/") else STAGE
+    stage = STAGES[path.startswith(f"{RAW}/")]
     return folder / stage / state / path
 
 
 def _forget(folder: Path) -> None:
     """Without the journal, nothing of it counts any more."""
     (folder / STAGE / JOURNAL).unlink(missing_ok=True)
-    for stage in (STAGE, f"{RAW}/{STAGE}"):
+    for stage in STAGES:
         _delete(folder / stage)
 
 

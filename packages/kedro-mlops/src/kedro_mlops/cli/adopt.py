@@ -13,12 +13,14 @@ from kedro.framework import project as kedro_project
 
 from kedro_mlops.core.errors import ProjectError, some_of, suggestion
 from kedro_mlops.core.project import project_folder
+from kedro_mlops.core.run_lock import wait_option
 from kedro_mlops.framework.error_messages import explained
 from kedro_mlops.task.record import TaskName
 
 if TYPE_CHECKING:
     from kedro_mlops.adoption.asked import Asked
     from kedro_mlops.adoption.decisions import Adoption
+    from kedro_mlops.adoption.plan import Plan
     from kedro_mlops.adoption.profile import TableProfile
     from kedro_mlops.adoption.source import Source
 
@@ -49,6 +51,7 @@ def _columns(name: str, help_text: str) -> Callable[[Command], Command]:
 @click.option("--yes", is_flag=True, help="Take the proposals, and ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show the changes, and make none.")
 @click.option("--force", is_flag=True, help="Replace files although they were edited.")
+@wait_option
 @partial(explained, unchanged="The project is as it was.")
 def adopt(
     data: str, target: str | None, yes: bool, dry_run: bool, force: bool, **said: Any
@@ -64,7 +67,7 @@ def adopt(
     from kedro_mlops.adoption.decisions import Adoption, decide
     from kedro_mlops.adoption.marks import without_example
     from kedro_mlops.adoption.opening import open_source
-    from kedro_mlops.adoption.plan import Plan, put_back
+    from kedro_mlops.adoption.plan import Plan, alone, put_back
     from kedro_mlops.adoption.profile import profile
     from kedro_mlops.adoption.source import without_credentials
     from kedro_mlops.adoption.writing import files_of, table_name
@@ -103,10 +106,11 @@ def adopt(
     if dry_run:
         click.echo("".join(plan.diff()), nl=False)
         return
-    if not force:
-        plan.check()
-    plan.carry_out()
-    _tell(len(plan.files), gone, package)
+    with alone(folder):
+        if not force:
+            plan.check()
+        plan.carry_out()
+    _tell(plan, gone, package)
 
 
 def is_terminal() -> bool:
@@ -213,12 +217,16 @@ def _of_source(source: "Source") -> Iterator[str]:
         )
 
 
-def _tell(n_files: int, gone: Sequence[str], package: str) -> None:
+def _tell(plan: "Plan", gone: Sequence[str], package: str) -> None:
     """What was made, and what comes next."""
+    from kedro_mlops.adoption.credentials import CREDENTIALS
+
     click.echo(
-        f"Written: {n_files} files, first of all src/{package}/contracts.py; its "
+        f"Written: {len(plan.files)} files, first of all src/{package}/contracts.py; its "
         "descriptions that end in … are waiting for your words."
     )
+    for kept in plan.secrets.keys() - {CREDENTIALS}:
+        click.echo(f"What {CREDENTIALS} said is in {kept}, with its comments.")
     if gone:
         click.echo(f"Removed, as it was about the example: {', '.join(gone)}")
     click.echo("Next: `make run`, and then `make serve`.")
