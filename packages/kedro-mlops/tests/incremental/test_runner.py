@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -17,13 +18,15 @@ import pytest
 from kedro.framework import project as kedro_project
 from kedro.framework.hooks import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
-from kedro.runner import SequentialRunner
+from kedro.runner import SequentialRunner, ThreadRunner
 
+from kedro_mlops.framework.config_loader import ProjectConfigLoader
 from kedro_mlops.incremental import fingerprints
 from kedro_mlops.incremental import runner as running
 from kedro_mlops.incremental.code_index import code_index
 from kedro_mlops.incremental.recorder import Recorder
 from kedro_mlops.incremental.records import FILE
+from kedro_mlops.incremental.shortcut import unchanged_since
 
 NODES = """
 from kedro.pipeline import Node, Pipeline
@@ -457,3 +460,153 @@ def test_a_file_of_a_name_that_is_no_text_ends_no_run(
 
     assert sorted(shop.run(raw=tables | {"dataset": "text.TextDataset"})) == sorted(ALL)
     assert "will not know of this run" in caplog.text
+
+
+def _rewrites(shop: Shop, file: Path, before: str, after: str) -> None:
+    """Let the first node of the next run edit a file, as somebody may meanwhile."""
+    once = shop.folder / "once"
+    once.touch()
+    shop.edit("def clean(raw):", f"""
+def edit():
+    from pathlib import Path
+
+    if Path({str(once)!r}).exists():
+        Path({str(once)!r}).unlink()
+        file = Path({str(file)!r})
+        file.write_text(file.read_text().replace({before!r}, {after!r}))
+
+
+def clean(raw):
+    edit()""")  # fmt: skip
+
+
+@pytest.mark.parametrize("runner", [SequentialRunner, running.ChangedRunner])
+def test_code_that_is_edited_as_a_run_goes_on_has_not_run(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, runner: type[SequentialRunner]
+) -> None:
+    later = shop.folder / "shop/later.py"
+    later.write_text(
+        "def times(rows, factor):\n    return sum(rows) * factor\n\n\n"
+        "def total(rows, factor):\n    return times(rows, factor)\n"
+    )
+    shop.edit("    return Pipeline(", "    from shop.later import total\n\n    return Pipeline(")
+    _rewrites(shop, later, "sum(rows) * factor", "7")
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "ChangedRunner", runner)
+        shop.run()
+    made_by_the_old = shop.read("candidate")
+
+    ran = shop.run()
+
+    assert (made_by_the_old, shop.read("candidate")) == (6, 7)
+    assert {"clean", "judge"} <= set(ran)
+
+
+def test_code_that_is_mended_as_a_run_goes_on_is_not_what_ran(shop: Shop) -> None:
+    draft = shop.folder / "shop/draft.py"
+    draft.write_text("def half(")
+    shop.edit("sum(rows) * factor", "sum(rows)")
+    _rewrites(shop, draft, "def half(", "half = 1")
+
+    shop.run("shop.draft.half")
+
+    assert "total" in shop.run("shop.draft.half")
+    assert "total" not in shop.run("shop.draft.half")
+
+
+def test_files_beside_the_code_are_looked_at_again_in_each_run_of_a_process(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = shop.folder / "shop/sums.sql"
+    query.write_text("sum")
+    shop.run()
+    monkeypatch.setattr(code_index, "cache_clear", lambda: None)
+    assert shop.run() == []
+
+    query.write_text("total")
+
+    assert sorted(shop.run()) == sorted(ALL)
+
+
+def test_nodes_that_run_at_once_have_each_its_record(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.edit("CALLS = []", "import time\n\nCALLS = []")
+    shop.edit("return len(rows)", "time.sleep(0.2)\n    return len(rows)")
+    shop.edit("return sum(rows)", "time.sleep(0.1)\n    return sum(rows)")
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "ChangedRunner", lambda: ThreadRunner(max_workers=2))
+        shop.run()
+
+    assert shop.run() == []
+
+
+CONF = {
+    "parameters.yml": "factor: 2\n",
+    "globals.yml": "data: .\n",
+    "catalog.yml": """
+raw: {type: json.JSONDataset, filepath: raw.json}
+candidate: {type: json.JSONDataset, filepath: candidate.json}
+champion: {type: json.JSONDataset, filepath: champion.json}
+report: {type: json.JSONDataset, filepath: report.json}
+incumbent:
+  type: kedro_mlops.core.datasets.OptionalDataset
+  dataset: {type: json.JSONDataset, filepath: champion.json}
+""",
+}
+
+
+@pytest.fixture
+def configured(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Makes the contexts of processes of the shop; its runs have one, and are asked for by name."""
+    conf = shop.folder / "conf"
+    for name, text in CONF.items():
+        (conf / "base").mkdir(parents=True, exist_ok=True)
+        (conf / "base" / name).write_text(text)
+    (conf / "local").mkdir()
+
+    def context() -> Any:
+        code_index.cache_clear()
+        loader = ProjectConfigLoader(str(conf), base_env="base", default_run_env="local")
+        hooks = SimpleNamespace(get_plugins=lambda: ())
+        return SimpleNamespace(config_loader=loader, project_path=shop.folder, _hook_manager=hooks)
+
+    class Asked(Recorder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = "all"
+            self.after_context_created(context())
+
+    monkeypatch.setattr(sys.modules[__name__], "Recorder", Asked)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("conf/base/parameters.yml", "2", "3"),
+        ("conf/base/parameters.yml", "factor: 2", "factor: {"),
+        ("shop/nodes.py", "sum(rows) * factor", "7"),
+    ],
+)
+def test_what_is_edited_as_a_run_goes_on_is_not_what_has_run(
+    shop: Shop, configured: Callable[[], Any], file: str, before: str, after: str
+) -> None:
+    _rewrites(shop, shop.folder / file, before, after)
+
+    shop.run(2)
+
+    assert shop.read("candidate") == 6
+    if "{" not in after:
+        assert unchanged_since(configured(), "all") is None
+
+
+def test_that_nothing_has_changed_is_known_without_a_look_at_the_nodes(
+    shop: Shop, configured: Callable[[], Any]
+) -> None:
+    (shop.folder / "conf/base/parameters.yml").unlink()  # there need be none
+
+    shop.run(2)
+
+    assert unchanged_since(configured(), "all")
+    assert unchanged_since(configured(), "other") is None

@@ -58,10 +58,11 @@ def _run(*, changed: bool, until: datetime | None, **options: Any) -> Any:
         if "as_of" in options["params"]:
             raise ProjectError("--until says which day as_of is: leave that out of --params.")
         options["params"] = _looking_until(until, options["env"], options["params"])
-    recorder.asked = digest(options)
-    if changed and (since := _unchanged_since(recorder.asked, options)):
+    asked_of_it = digest(options)
+    if changed and (since := _unchanged_since(asked_of_it, options)):
         click.echo(f"Nothing has changed since the run that ended at {since}: all is as it was.")
         return None
+    recorder.asked = asked_of_it
     _check_contracts()
     if changed:
         options["runner"] = CHANGED_RUNNER

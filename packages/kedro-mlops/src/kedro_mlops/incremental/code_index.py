@@ -63,6 +63,10 @@ class CodeIndex:
         self._leads: dict[Place, list[Place]] = {}
         self._beside: dict[Path, str] = {}
 
+    def look_beside_again(self) -> None:
+        """Look again at files beside the code, which are read as it runs, not as it is imported."""
+        self._beside.clear()
+
     def read(self) -> list[str]:
         """The packages of which something has been read, and those that are always of it."""
         read = {name.partition(".")[0] for name, module in self._modules.items() if module}
@@ -246,7 +250,8 @@ def _hash_of_data(folder: Path) -> str:
     """Hash of what a package holds that is not Python, in folders of its own too."""
     digest = hashlib.sha256()
     for file in _data_in(folder):
-        held = hashlib.sha256(file.read_bytes()).hexdigest()
+        with file.open("rb") as content:
+            held = hashlib.file_digest(content, "sha256").hexdigest()
         digest.update(f"{file.relative_to(folder)}\n{held}\n".encode())
     return digest.hexdigest()
 

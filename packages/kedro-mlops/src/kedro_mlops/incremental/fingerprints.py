@@ -3,6 +3,7 @@
 Where something cannot be told, there is no hash, and a node that needs it always runs.
 """
 
+import contextlib
 import functools
 import glob
 import hashlib
@@ -128,9 +129,16 @@ class Fingerprints:
         self._files = FileHashes(records.files)
         self._producers = {name: node for node in pipeline.nodes for name in node.outputs}
         self._written = {path for name in self._producers for path in self.paths(name)}
-        self._code_of: dict[str, dict[str, str]] = {}
+        self._code_of: dict[str, dict[str, str] | UnknownError] = {}
         self._known: dict[tuple[str, bool], dict[str, str]] = {}
         self._plugins, self._asked = plugins, surroundings
+        code.look_beside_again()
+
+    def read_code(self, nodes: Iterable[Node]) -> None:
+        """Read the code of nodes while it is what Python has imported: it may be edited later."""
+        for node in nodes:
+            with contextlib.suppress(UnknownError):  # it is told of the node when that is looked at
+                self._code_of_node(node)
 
     def forget(self) -> None:
         """Look again, since something may have been written."""
@@ -152,14 +160,12 @@ class Fingerprints:
             UnknownError: if that cannot be told.
         """
         key = node.name, for_record
-        if key not in self._known:
-            inputs = {name: self._of_input(name, node, for_record) for name in node.inputs}
-            self._known[key] = {
-                **self._code_of_node(node),
-                **inputs,
-                ENVIRONMENT: self._surroundings,
-            }
-        return self._known[key]
+        if (known := self._known.get(key)) is not None:
+            return known
+        inputs = {name: self._of_input(name, node, for_record) for name in node.inputs}
+        found = {**self._code_of_node(node), **inputs, ENVIRONMENT: self._surroundings}
+        self._known[key] = found
+        return found
 
     @functools.cached_property
     def _surroundings(self) -> str:
@@ -232,15 +238,12 @@ class Fingerprints:
     def _of_read(self, name: str, for_record: bool) -> str:
         """Hash of what is kept; of objects, with what made them: their code is not kept."""
         kept = self.of_kept(name)
-        if not any("pickle" in kind.lower() for kind in _types(self._entry(name) or {})):
-            return kept
-        if name in self._producers:
+        if self._holds_objects(name) and name in self._producers:
             return digest([kept, self.of_node(self._producers[name], for_record=for_record)])
-        return digest([kept, self._all_code])
+        return kept
 
-    @functools.cached_property
-    def _all_code(self) -> dict[str, str]:
-        return self._code.digests(self._code.everything())
+    def _holds_objects(self, name: str) -> bool:
+        return any("pickle" in kind.lower() for kind in _types(self._entry(name) or {}))
 
     def _is_from_earlier(self, name: str) -> bool:
         return name not in self._producers and bool(self.paths(name) & self._written)
@@ -252,17 +255,29 @@ class Fingerprints:
         return None if entry["type"].endswith("MemoryDataset") else entry
 
     def _code_of_node(self, node: Node) -> dict[str, str]:
+        """As it was when it was first asked for; so is that it cannot be told."""
         if node.name not in self._code_of:
-            found, given = parts_of(node.func)
-            places = [place for place in found if self._is_read(place.module)]
-            places += self._hooks
-            for name in (*node.inputs, *node.outputs):
-                places += filter(None, map(self._code.named_by, _texts(self._said_of(name))))
-            if not node.inputs:  # it looks for itself what there is
-                places += self._code.everything()
-            wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
-            self._code_of[node.name] = {**self._code.digests(places), WIRING: wiring}
-        return self._code_of[node.name]
+            try:
+                self._code_of[node.name] = self._read(node)
+            except UnknownError as unknown:
+                self._code_of[node.name] = unknown
+        found = self._code_of[node.name]
+        if isinstance(found, UnknownError):
+            raise UnknownError(*found.args) from found
+        return found
+
+    @unknown_if_unreadable()
+    def _read(self, node: Node) -> dict[str, str]:
+        found, given = parts_of(node.func)
+        places = [place for place in found if self._is_read(place.module)]
+        places += self._hooks
+        for name in (*node.inputs, *node.outputs):
+            places += filter(None, map(self._code.named_by, _texts(self._said_of(name))))
+        strange = [name for name in node.inputs if name not in self._producers]
+        if not node.inputs or any(map(self._holds_objects, strange)):
+            places += self._code.everything()  # it looks for itself what there is, or is given it
+        wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
+        return {**self._code.digests(places), WIRING: wiring}
 
     def _said_of(self, name: str) -> Any:
         """What is configured: of a parameter its value, of a dataset how it is kept."""

@@ -19,8 +19,8 @@ from kedro_mlops.framework.session import data_folder
 
 from .code_index import UnknownError, code_index
 from .fingerprints import Fingerprints
-from .records import NodeRun, Records
-from .shortcut import whole_run
+from .records import NodeRun, Records, WholeRun
+from .shortcut import begin_whole_run, end_whole_run, hash_configuration
 
 logger = logging.getLogger(__name__)
 
@@ -36,27 +36,34 @@ class Recorder:
         self._context: KedroContext | None = None
         self._records = Records()
         self._now: Fingerprints | None = None
-        self._node: Node | None = None
-        self._run: NodeRun | None = None
+        self._configured: str | None = None  # its hash
+        self._whole: WholeRun | None = None
+        self._begun: dict[str, NodeRun | None] = {}
         self._ran: list[Node] = []
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Know where the records are."""
+        """Know where the records are, and how the run is configured before that is read for it."""
         self._data, self._context = data_folder(context), context
+        with contextlib.suppress(UnknownError):
+            self._configured = hash_configuration(context) if self.asked is not None else None
 
     @hook_impl(trylast=True)
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Read the records, once other runs are kept out."""
+        """Read the records, once other runs are kept out, and the code, before it is edited."""
         self._records = Records.read(self._data)
         # a session that no command began says none by another value
         asked = run_params.get("load_versions") or {}
         code = code_index(kedro_project.PACKAGE_NAME)
         plugins = self._context._hook_manager.get_plugins() if self._context else ()
         self._now = Fingerprints(pipeline, catalog, code, self._records, asked, plugins)
-        self._node, self._ran = None, []
+        self._now.read_code(pipeline.nodes)
+        self._begun, self._ran, self._whole = {}, [], None
+        if self._configured:
+            with contextlib.suppress(UnknownError):  # then each node is looked at the next time
+                self._whole = begin_whole_run(self._records, self._configured)
 
     @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
@@ -69,9 +76,9 @@ class Recorder:
         self._begin(node)
 
     def _begin(self, node: Node) -> None:
-        if self._now is None or self._node is node:
+        if self._now is None or node.name in self._begun:
             return
-        self._node, self._run = node, None
+        self._begun[node.name] = None
         self._records.nodes.pop(node.name, None)
         self._now.forget()
         try:
@@ -79,7 +86,7 @@ class Recorder:
             left = self._now.left_by_earlier(node)
         except UnknownError:
             return  # it will run again, which `why` says
-        self._run = NodeRun(_this_moment(), made_of, {}, left)
+        self._begun[node.name] = NodeRun(_this_moment(), made_of, {}, left)
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
@@ -89,21 +96,23 @@ class Recorder:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Note what was made, and the node once all of it is there."""
-        if self._now is None or self._run is None:
+        run = self._begun.get(node.name)
+        if self._now is None or run is None:
             return
         try:
             if self._now.is_kept(dataset_name):
-                self._run.outputs[dataset_name] = self._now.of_kept(dataset_name)
+                run.outputs[dataset_name] = self._now.of_kept(dataset_name)
         except UnknownError:
-            self._run = None
+            self._begun[node.name] = None
             return
         self._note(node)
 
     def _note(self, node: Node) -> None:
-        if self._now is None or self._run is None:
+        run = self._begun.get(node.name)
+        if self._now is None or run is None:
             return
-        if all(name in self._run.outputs for name in node.outputs if self._now.is_kept(name)):
-            self._records.nodes[node.name] = self._run
+        if all(name in run.outputs for name in node.outputs if self._now.is_kept(name)):
+            self._records.nodes[node.name] = run
             self._ran.append(node)
 
     @hook_impl
@@ -129,19 +138,19 @@ class Recorder:
     def _note_whole(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Note a run after which nothing is left to do."""
         assert self._now is not None
-        if self.asked is None or self._context is None:
+        if self.asked is None:
             return
         self._now.forget()
         self._records.whole.pop(self.asked, None)
-        if any(self.why(node) for node in pipeline.nodes):
+        if self._whole is None or any(self.why(node) for node in pipeline.nodes):
             return
         kept = [
             name
             for name in sorted(pipeline.datasets())
             if self._now.is_kept(name) and not isinstance(catalog[name], CodeDataset)
         ]
-        self._records.whole[self.asked] = whole_run(
-            self._context, self._records, self._now, kept, _this_moment()
+        self._records.whole[self.asked] = end_whole_run(
+            self._whole, self._now, kept, _this_moment()
         )
 
     def _end(self) -> None:
