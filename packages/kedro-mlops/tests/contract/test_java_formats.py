@@ -17,7 +17,7 @@ def test_a_format_is_said_in_the_words_of_java(form, in_java):
     assert java_format(form) == in_java
 
 
-@pytest.mark.parametrize("form", ["%A, %d %B", "%d.%m.%y"])
+@pytest.mark.parametrize("form", ["%A, %d %B %Y", "%d.%m.%y", "%H:%M", "%d.%m."])
 def test_what_java_would_read_otherwise_is_refused(form):
     with pytest.raises(ProjectError, match="Spark cannot read moments by"):
         java_format(form)

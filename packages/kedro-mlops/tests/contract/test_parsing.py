@@ -63,6 +63,34 @@ def test_what_is_no_date_of_iso_8601_is_no_moment():
     assert read(pd.Timestamp, said) == said
 
 
+def test_a_moment_is_one_to_all_engines_or_none():
+    said = ["2024-02-01 24:00", "2024-02-01 24:00:00Z", "2024-02-01\u00a0", "\u20032024-02-01"]
+    said += ["2024-02-01\u2028", "2024-02-01\x1f"]
+    zones = ["+18:00", "-18:01", "+24:00", "+25:00", "+14:60", "+02:99", "+0299", "+14:59:60"]
+    said += [f"2024-02-01 08:00{zone}" for zone in zones]
+
+    assert read(pd.Timestamp, said) == said
+    assert read(pd.Timestamp, ["\t2024-02-01 08:00\v\f\r\n"]) == [MOMENT]
+    assert read(pd.Timestamp, ["2024-02-02 01:59:59+17:59:59"]) == [MOMENT]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M %z", "%z, %Y-%m-%d %H:%M"])
+def test_a_zone_by_a_format_is_one_to_all_engines_or_none(form):
+    zones = ["+02", "+0200", "+02:00", "", "Z", "+2", "+18:00", "+25:00", "+0299", "+02:00:30"]
+    said = [form.replace("%z", zone) for zone in zones]
+    said = [MOMENT.strftime(moment.replace("%H", "10")) for moment in said]
+
+    assert read(pd.Timestamp, said, format=form) == [MOMENT] * 3 + said[3:]
+
+
+def test_a_moment_by_an_epoch_is_in_a_year_that_python_knows():
+    said = ["-62135596800", "-62135596801", "-100000000000", "253402300799", "253402300800"]
+    first, *early, last, late = read(pd.Timestamp, said, format="epoch_s")
+
+    assert (first, last) == (pd.Timestamp("0001-01-01"), pd.Timestamp("9999-12-31 23:59:59"))
+    assert [*early, late] == [*said[1:3], said[4]]
+
+
 def test_what_is_no_moment_in_the_format_fails():
     said = ["31.02.2024", "1.2.24", "2024-02-01", "x", "", "NA"]
 
@@ -84,6 +112,9 @@ def test_days_of_digits_may_be_numbers():
     [
         ({}, ["1.5", "1,5", "1,234"], [1.5, "1,5", "1,234"]),
         ({}, ["1_000", "0x10", "1e3", "nan"], ["1_000", "0x10", 1000.0, "nan"]),
+        ({}, ["+5", "+-5", "-+5", "--5", " -5\v"], [5.0, "+-5", "-+5", "--5", -5.0]),
+        ({"thousands": " "}, ["+-5", "+-1 234", "1 234\v"], ["+-5", "+-1 234", 1234.0]),
+        ({"symbol": "%"}, ["5\v%\f", "5\u00a0%", "\u00a05%"], [5.0, 5.0, "\u00a05%"]),
         ({"decimal": ","}, ["1,5", " -2 ", "1.5", "1,5e3"], [1.5, -2.0, "1.5", 1500.0]),
         (
             {"decimal": ",", "thousands": "."},
@@ -135,6 +166,14 @@ def test_a_moment_may_be_counted_since_1970(unit, count):
 def test_whole_numbers_have_marks_too():
     assert read(pd.Int64Dtype, ["1.234", "1,5"], decimal=",", thousands=".") == [1234, "1,5"]
     assert read(pd.Int64Dtype, ["1_234", "0x10", "7"]) == ["1_234", "0x10", 7]
+
+
+def test_whole_numbers_are_of_64_bits():
+    said = ["9223372036854775807", "-9223372036854775808", "12345678901234567.00"]
+    beyond = ["9223372036854775808", "-9223372036854775809", "9223372036854775807.5", "9.3e18"]
+
+    assert read(pd.Int64Dtype, said) == [2**63 - 1, -(2**63), 12345678901234567]
+    assert read(pd.Int64Dtype, beyond) == beyond
 
 
 def test_truth_has_several_spellings():

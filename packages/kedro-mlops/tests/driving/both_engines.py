@@ -44,6 +44,7 @@ class Told(Contract):
     said: pd.Timestamp = column("", format="%d.%m.%Y %H:%M")
     zoned: Moment = column("", format="%Y-%m-%d %H:%M:%S %z")
     plain: Moment = column("")
+    monthly: pd.Timestamp = column("", format="%Y-%b")
     counted: pd.Timestamp = column("", format="epoch_s")
     share: float = column("", symbol="%", decimal=",")
     cost: float = column("", symbol="$", thousands=",")
@@ -67,20 +68,41 @@ class Bought(Contract):
 
 COUNTED = "SELECT row_number() OVER (ORDER BY NULL) FROM parquet.`{}`"
 TEXT = {
-    "said": ["05.01.2013 07:03", "32.01.2013 00:00", "", None, None],
-    "zoned": ["2013-01-05 10:11:12 +0200", "2013-01-05", "NA", None, None],
+    "said": ["05.01.2013 07:03", "32.01.2013 00:00", "", "\v05.01.2013 07:03\f"],
+    "zoned": [
+        "2013-01-05 10:11:12 +0200",
+        "2013-01-05 10:11:12 +02:00",
+        "2013-01-05 10:11:12 +02",
+        "2013-01-05",
+        "2013-01-05 10:11:12 ",
+        "2013-01-05 10:11:12 Z",
+        "2013-01-05 10:11:12 +25:00",
+        "2013-01-05 10:11:12 +0299",
+        "2013-01-05 10:11:12 +02:00:30",
+        "NA",
+    ],
     "plain": [
         "2013-01-05T10:11:12+05:00",
         "2013/1/5 1:11",
         "0000-01-01",
         "2013-01-05 00:00:00 Asia/Tokyo",
         "2013/01/05 00:00 +0200",
+        "2013-01-05 24:00",
+        "2013-01-05 12:00+17:59:59",
+        "2013-01-05 12:00+18:00",
+        "2013-01-05 12:00+14:60",
+        "2013-01-05 12:00:00\v",
+        "2013-01-05\u2028",
     ],
-    "counted": ["1357000000", "1357000000.5", "x", None, "1d"],
-    "share": ["12,5 %", "3%", "4.5 %", "nan", "1_0"],
-    "cost": ["$1,200.50", "-3", "1,2", "x", "1f"],
-    "whole": ["1", "1.0", "1.5", "99999999999", "1_000"],
-    "true": ["true", "0", "yes", "1", " t "],
+    "monthly": ["2013-Nov", "2013-Feb", "\f2013-Jan\t", "2013-Novf", "v2013-Nov", "2013-Jan\x00"],
+    "counted": ["1357000000", "1357000000.5", "x", "-62135596801", "-1e11", "1d"],
+    "share": ["12,5 %", "3%", "4.5 %", "nan", "1_0", "5\v%", "5\u2003%", "\u00a05%", "5\u00a0%\v"],
+    "cost": ["$1,200.50", "-3", "1,2", "x", "1f", "1,234\v", "+-5", "5\x00", "5\x1f", "5\u2028"],
+    "whole": [
+        *("1", "1.0", "1.5", "99999999999", "1_000", "1e3", "12345678901234567.00"),
+        *("9223372036854775808", "9223372036854775807.5", "9.3e18", "-9223372036854775809"),
+    ],
+    "true": ["true", "0", "yes", "1", " t ", "false", "f", "False", "no", "\vf", "t\x00", "t\x1f"],
 }
 
 
@@ -88,7 +110,9 @@ def main(folder: Path) -> None:
     """Ask both, and print what they answer."""
     spark, duckdb = connect(PROPERTIES), ibis.duckdb.connect()
     engines = (duckdb, spark)
-    pd.DataFrame(TEXT).to_parquet(folder / "told.parquet")
+    pd.DataFrame({name: pd.Series(said) for name, said in TEXT.items()}).to_parquet(
+        folder / "told.parquet"
+    )
     paths = write(folder)
     listed = sorted(map(str, Path(paths["folder"]).iterdir()), reverse=True)
     tables = {name: [engine.read_parquet(p) for engine in engines] for name, p in paths.items()}

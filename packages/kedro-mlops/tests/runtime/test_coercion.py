@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import jsonschema
 import pytest
@@ -103,7 +104,16 @@ SAID = st.lists(st.sampled_from(["$", "EUR", "-", "+", " ", "\u00a0", "\n", "1"]
 
 @given(SAID, st.sampled_from(["$", "EUR"]))
 def test_a_symbol_is_taken_away_where_the_engine_finds_it(said, symbol):
-    assert without_symbol(said, symbol) == re.sub(around(symbol), r"\1", said).strip()
+    assert without_symbol(said, symbol) == re.sub(around(symbol), r"\1", said).strip(" \n")
+
+
+@pytest.mark.parametrize("text", ["-" * 100, "1" * 100, "1-" * 50, "1 " * 50, "1-1-1" + " " * 95])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S.%f %z", "%Y%m%d%H%M%S%f%z", "%a %b %d %z %Y"])
+def test_a_zone_is_soon_found_or_not(form, text):
+    started = time.perf_counter()
+
+    assert coercion(field_of("datetime", format=form))(text) == text
+    assert time.perf_counter() - started < 0.5
 
 
 def test_the_document_says_which_texts_stand_for_no_value():

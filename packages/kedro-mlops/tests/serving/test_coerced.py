@@ -28,15 +28,42 @@ class Coerced(Contract):
 class Told(Contract):
     at: pd.Timestamp = column("A moment", nullable=True, coerce=True)
     open: pd.BooleanDtype = column("A truth", nullable=True, coerce=True)
+    day: pd.Timestamp = column("A day", nullable=True, coerce=True, format="%d/%m/%Y")
+    sent: pd.Timestamp = column("By a zone", nullable=True, coerce=True, format="%d.%m.%Y %H:%M %z")
+    since: pd.Timestamp = column("Counted", nullable=True, coerce=True, format="epoch_s")
+    count: pd.Int64Dtype = column("Whole", nullable=True, coerce=True)
+    price: float = column("A price", nullable=True, coerce=True, decimal=",")
+    sum: float = column("A sum", nullable=True, coerce=True, decimal=",", thousands=".")
+    share: float = column("A share", nullable=True, coerce=True, symbol="%", thousands=" ")
 
 
 MOMENTS = [
     "2024-01-03", "2024/1/3", "2024-1-3 8:00", "2024-01-03T8:5:7.25", "2024-01-03 08:00Z",
     "2024-01-03 08:00 UTC", "2024-01-03T08:00:00 +02:00", "2024-01-03T08:00:00.1234567-0130",
     "20240103", "2024-W01-1", "2024", "2024-01-03T08", "2024-13-01",
-    "2024-01-03 12:00:00 Asia/Tokyo", "0000-01-01", "epoch", "12:00",
+    "2024-01-03 12:00:00 Asia/Tokyo", "0000-01-01", "epoch", "12:00", "2024-01-03 24:00",
+    *(f"2024-01-03 12:00{zone}" for zone in ("+17:59", "+18:00", "+24:00", "+14:60", "+02:99")),
 ]  # fmt: skip
-TRUTHS = ["true", "T", "yes", "N", "1", "0", " false ", "on", "2", "1.0", "wahr"]
+TRUTHS = ["true", "T", "yes", "N", "1", "0", " false ", "on", "2", "1.0", "wahr", "ye\u017f"]
+ZONES = ["+0200", "-02:30", "+02", "Z", "+2", "+18:00", "+25:00", "+0299", "+02:00:30", ""]
+COUNTS = ["7", "7.0", "7.5", "1_000", "+-5", "1e3", "12345678901234567.0", "1234567890123456789"]
+COUNTS += ["9223372036854775807", "9223372036854775808", "-9223372036854775809"]
+PRICES = ["1,5", "1.5", "1.", ",5", "1,5,5", "+-1,5", "-1,5e2", "1.234,5"]
+SUMS = ["1,5", "1.234", "1.234,5", "1.5", "12.34", "1234.5", "1.234.", "-1.234.567,8"]
+SHARES = ["5 %", "5\u00a0%", "\u00a05%", "-% 5", "1 234%", "1\u202f234 %", "5\u2003%", "+-5%"]
+TEXTS = {
+    "at": MOMENTS,
+    "open": TRUTHS,
+    "day": ["1/1/2024", "1/1/0999", "1/1/999", "1/1/1000", "32/1/2024"],
+    "sent": [f"3.1.2024 12:00 {zone}" for zone in ZONES],
+    "since": ["1", "1.5", "-62135596800", "-62135596801", "253402300800", "1_0"],
+    "count": COUNTS,
+    "price": PRICES,
+    "sum": SUMS,
+    "share": SHARES,
+}
+# of which the last are blanks to Python or to Spark alone
+BLANKS = ["\t", "\v", "\f", "\r\n", "\x00", "\x1f", "\x85", "\u00a0", "\u2003", "\u2028"]
 
 ROWS = RowReader(fields_of(Columns.of(Coerced)), max_rows=10)
 TABLE = TableReader(ROWS)
@@ -69,10 +96,12 @@ def test_a_word_for_no_value_is_none_where_it_is_coerced_as_in_training(word):
     assert few[3] == word
 
 
-@pytest.mark.parametrize(("name", "texts"), [("at", MOMENTS), ("open", TRUTHS)])
-def test_a_text_is_what_it_is_in_training_or_refused(name, texts):
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_what_it_is_in_training_or_refused(name):
+    one = TEXTS[name][0]
+    texts = TEXTS[name] + [blank + one for blank in BLANKS] + [one + blank for blank in BLANKS]
     judge = value_judge(next(f for f in fields_of(Columns.of(Told)) if f.name == name))
-    source = pd.DataFrame({"at": None, "open": None, "order": range(len(texts))}, dtype="object")
+    source = pd.DataFrame({"order": range(len(texts))} | dict.fromkeys(TEXTS), dtype="object")
     valid, quarantined, _ = screen(source.assign(**{name: texts}), Told)
 
     read = {}

@@ -191,9 +191,9 @@ def column(
         source_name: What the source calls it, and callers of the service, where that is not its
             name: the log of the service has columns of its own, such as ``decision``.
         format: How a source that is text says a moment, in the directives of ``strptime``, such as
-            ``%d.%m.%Y``; by ISO 8601 unless that is said. A moment that says its zone is read as
-            UTC. Or that a number counts since 1970, by ``epoch_s``, ``epoch_ms``, ``epoch_us`` or
-            ``epoch_ns``.
+            ``%d.%m.%Y``; by ISO 8601 unless that is said. A moment that says its zone, which is
+            ``+02``, ``+0200`` or ``+02:00`` by ``%z``, is read as UTC. Or that a number counts
+            since 1970, by ``epoch_s``, ``epoch_ms``, ``epoch_us`` or ``epoch_ns``.
         decimal: What stands before the fraction of a number there, ``.`` or ``,``.
         thousands: What stands there between groups of three digits, if anything does: ``,``,
             ``.``, ``'`` or a space.

@@ -22,6 +22,11 @@ def java_format(form: str) -> str:
     Raises:
         ProjectError: naming what it cannot say.
     """
+    if "%Y" not in form and "%y" not in form:
+        raise ProjectError(
+            f"Spark cannot read moments by '{form}', which has no year: it takes another for "
+            "granted than DuckDB. Say one that has %Y in contracts.py, or mend the source."
+        )
     parts = [(found[1] or "", found[2]) for found in _PARTS.finditer(form)]
     said = []
     for place, (directive, literal) in enumerate(parts):

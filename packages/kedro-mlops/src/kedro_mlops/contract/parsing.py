@@ -12,7 +12,14 @@ import pandas as pd
 from pandera.engines.pandas_engine import Engine
 
 from kedro_mlops.core.engine import is_spark
-from kedro_mlops.runtime.coercion import END_OF_TIME, EPOCHS, around
+from kedro_mlops.runtime.coercion import (
+    END_OF_TIME,
+    EPOCHS,
+    FIRST_WHOLE_YEAR,
+    OFFSET,
+    around,
+    with_zone,
+)
 
 from .columns import Column, Columns, Role
 from .java_formats import java_format
@@ -20,14 +27,12 @@ from .rules import without_nan
 
 # Python knows of no others; the engine does, and of infinity
 FIRST_MOMENT, LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
-# the first whose year has four digits, as a format with a whole year asks for
-FIRST_WITH_YEAR = "1000-01-01"
-# ISO 8601, also with slashes and with parts of one digit, which all engines read alike. A zone may
-# not be named: where one is, DuckDB takes it for that of the rows after it, too
+# ISO 8601, also with slashes and with parts of one digit: what it finds, all engines read alike or
+# not at all. A zone may not be named: DuckDB takes it for that of the rows after it, too
 MOMENT = (
     "^[0-9]{4}(-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
-    r"([T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?"
-    "(Z| UTC|[+-][0-9]{2}(:?[0-9]{2}(:[0-9]{2})?)?)?)?)?$"
+    r"([T ]([01]?[0-9]|2[0-3]):[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?"
+    f"(Z| UTC|{OFFSET}(:[0-5][0-9])?)?)?)?$"
 )
 # typographers have several of each
 SPACES, APOSTROPHES = " \u00a0\u202f", "'\u2019"
@@ -134,9 +139,11 @@ def _number(column: Column, source: ir.Column) -> ir.Column | None:
 
 
 def _integer(said: ir.StringColumn, number: ir.Column) -> ir.Column:
-    whole = said.try_cast("int64")
+    if not is_spark(said):
+        return said.try_cast("int64")
     # Spark takes no text with a fraction, not even with one of zeros
-    return whole.coalesce(number.try_cast("int64")) if is_spark(said) else whole
+    whole = said.re_replace(r"\.0*\s*$", "").try_cast("int64")
+    return whole.coalesce(_rounded(number))
 
 
 def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
@@ -146,7 +153,7 @@ def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
     if role.thousands:
         marks = next((m for m in (SPACES, APOSTROPHES) if role.thousands in m), role.thousands)
         mark, point = f"[{re.escape(marks)}]", re.escape(role.decimal)
-        grouped = rf"^\s*[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?\s*$"
+        grouped = rf"^[\t-\r ]*[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?[\t-\r ]*$"
         said = said.re_search(grouped).ifelse(said.re_replace(mark, ""), said)
     if role.decimal == ".":
         return said
@@ -155,13 +162,23 @@ def _plain(role: Role, said: ir.StringColumn) -> ir.StringColumn:
 
 def _without_code(said: ir.StringColumn) -> ir.StringColumn:
     """Numbers as people say them; missing where only one of the engines, or of languages, does."""
-    odd = said.re_search(r"[0-9.][dDfF]\s*$|[xX]") if is_spark(said) else said.contains("_")
+    if is_spark(said):
+        odd = said.re_search(r"[0-9.][dDfF]\s*$|[xX]|[^\t-\r -~]")
+    else:
+        odd = said.contains("_") | said.contains("+-")
     return odd.ifelse(ibis.null("string"), said)
 
 
 def _whole(number: ir.Column) -> ir.Column:
     """Whole numbers as integers, missing where there is a fraction or too large a number."""
-    return _same(number.try_cast("int64"), number)
+    return _same(_rounded(number), number)
+
+
+def _rounded(number: ir.Column) -> ir.Column:
+    if is_spark(number):
+        # it takes the first that is too large for the last that is not
+        number = (number.abs() < 2.0**63).ifelse(number, ibis.null(number.type()))
+    return number.try_cast("int64")
 
 
 def _same(rounded: ir.Column, number: ir.Column) -> ir.Column:
@@ -172,13 +189,15 @@ def _moment(column: Column, source: ir.Column) -> ir.Column | None:
     dtype, form, target = source.type(), column.role.format, column.engine_type
     if form in EPOCHS:
         number = _number(_COUNTED, source)
-        return None if number is None else _since_1970(number, EPOCHS[form]).cast(target)
-    if dtype.is_integer() and form:
-        source, dtype = source.cast("string"), dt.string
-    if not (dtype.is_string() or dtype.is_timestamp() or dtype.is_date()):
+        if number is None:
+            return None
+        source = _since_1970(number, EPOCHS[form])
+    elif dtype.is_string() or (dtype.is_integer() and form):
+        source = _said_moment(_trimmed(source.cast("string")), form)
+    elif not (dtype.is_timestamp() or dtype.is_date()):
         return None
-    moment = (_said_moment(source.strip(), form) if dtype.is_string() else source).cast(target)
-    earliest = FIRST_WITH_YEAR if form and "%Y" in form else FIRST_MOMENT
+    moment = source.cast(target)
+    earliest = f"{FIRST_WHOLE_YEAR}-01-01" if form and "%Y" in form else FIRST_MOMENT
     first, last = (ibis.literal(end).cast(target) for end in (earliest, LAST_MOMENT))
     return moment.between(first, last).ifelse(moment, ibis.null(target))
 
@@ -194,6 +213,8 @@ def _said_moment(said: ir.StringColumn, form: str | None) -> ir.Column:
     if form is None:
         # what says no zone is taken to be in that of the session, which is UTC
         return _iso(said).try_cast("timestamp('UTC')")
+    if "%z" in form:
+        said = said.re_search(with_zone(form)).ifelse(said, ibis.null("string"))
     if is_spark(said):
         return _spark_strptime(said, java_format(form))
     return (_zoned_strptime if "%z" in form.lower() else _strptime)(said, form)
@@ -226,8 +247,17 @@ def _truth(column: Column, source: ir.Column) -> ir.Column | None:
     if dtype.is_numeric():
         return source.isin([0, 1]).ifelse(source == 1, ibis.null(target))
     if dtype.is_string():
-        return source.strip().try_cast(target)
+        return _trimmed(source).try_cast(target)
     return source if dtype.is_boolean() else None
+
+
+def _trimmed(said: ir.StringColumn) -> ir.StringColumn:
+    """Text without the blanks of ASCII around it; missing where Spark takes others for such."""
+    if not is_spark(said):
+        return said.strip()
+    # no name of a blank is in the text of a pattern: Spark's SQL has none for two of them
+    trimmed = said.re_replace(r"^\s+|\s+$", "")
+    return trimmed.re_search(r"^\p{Cntrl}|\p{Cntrl}$").ifelse(ibis.null("string"), trimmed)
 
 
 _COUNTED = Column("counted", "numeric", Engine.dtype("float64"), True, "", Role())

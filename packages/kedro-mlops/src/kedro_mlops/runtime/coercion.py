@@ -15,23 +15,30 @@ from .kinds import Kind
 # no number or moment is longer: a longer text is none, and is not looked at
 MAX_LENGTH = 100
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-# so many digits fit into 64 bits
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
+# a float would lose some digits of more than 15
+_WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
 # moments that are numbers: what is counted since 1970, and its microseconds
 EPOCHS: dict[str, float] = {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1, "epoch_ns": 1e-3}
 # the microseconds of the year 10000: no moment is as late
 END_OF_TIME = 253_402_300_800_000_000
+# the first that has four digits, as a format with a whole year asks for
+FIRST_WHOLE_YEAR = 1000
 _SINCE = datetime(1970, 1, 1)  # noqa: DTZ001 - moments have no zone
 _TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
+# what a zone is from UTC: less than 18 hours, as engines have it
+OFFSET = "[+-](?:0[0-9]|1[0-7])(?::?[0-5][0-9])?"
 # what engines read as ISO 8601, too: with slashes, with parts of one digit
 _ISO = re.compile(
     r"(\d{4})(?:-(\d\d?)-|/(\d\d?)/)(\d\d?)"
     r"(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:\.(\d+))?)?"
-    r" ?(Z|UTC|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?)?"
+    rf" ?(Z|UTC|{OFFSET}(?::[0-5]\d)?)?)?"
 )
+# what engines take away around a value, of which Python knows more, and beside a symbol
+_BLANKS = "\t\n\v\f\r "
+_BLANKS_BESIDE = _BLANKS + "\u00a0\u202f"
 # a digit of another script, which is none to the engines that read files
 _OTHER_DIGIT = re.compile(r"[^\D0-9]")
 # typographers have several of each
@@ -113,18 +120,21 @@ def around(symbol: str) -> str:
 
     It is for engines whose patterns take time in proportion to a text, as Python's do not.
     """
-    blank, mark = "[\\s\u00a0\u202f]*", re.escape(symbol)
+    blank, mark = "[\\t-\\r \u00a0\u202f]*", re.escape(symbol)
     return f"^{blank}([+-]?){blank}{mark}{blank}|{blank}{mark}{blank}$"
 
 
 def without_symbol(said: str, symbol: str) -> str:
     """A number as text, without what stands before or behind it: what ``around`` finds."""
-    said = said.strip()
-    sign = said[:1] if said[:1] in ("+", "-") else ""
-    number = said[len(sign) :].lstrip()
+    start = said.lstrip(_BLANKS_BESIDE)
+    sign = start[:1] if start[:1] in ("+", "-") else ""
+    number = start[len(sign) :].lstrip(_BLANKS_BESIDE)
     if number.startswith(symbol):
-        said = sign + number.removeprefix(symbol).lstrip()
-    return said.removesuffix(symbol).rstrip()
+        said = sign + number.removeprefix(symbol).lstrip(_BLANKS_BESIDE)
+    end = said.rstrip(_BLANKS_BESIDE)
+    if end.endswith(symbol):
+        said = end.removesuffix(symbol).rstrip(_BLANKS_BESIDE)
+    return said.strip(_BLANKS)
 
 
 def _text(value: Any, _: spec.Spelling) -> Any:
@@ -150,7 +160,7 @@ def _counted(value: Any, spelling: spec.Spelling) -> Any:
 def _number(value: Any, spelling: spec.Spelling) -> Any:
     if not isinstance(value, str):
         return value
-    plain = value.strip()
+    plain = value.strip(_BLANKS)
     if spelling.symbol:
         plain = without_symbol(plain, spelling.symbol)
     plain = plain.translate(_ALIKE)
@@ -158,15 +168,17 @@ def _number(value: Any, spelling: spec.Spelling) -> Any:
         mark, point = re.escape(spelling.thousands), re.escape(spelling.decimal)
         grouped = rf"[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?"
         plain = plain.replace(spelling.thousands, "") if re.fullmatch(grouped, plain) else plain
-    if spelling.decimal != "." and "." not in plain:
+    if spelling.decimal != ".":
+        if "." in plain:
+            return value
         plain = plain.replace(spelling.decimal, ".")
-    if _WHOLE.fullmatch(plain):
-        return int(plain)
+    if whole := _WHOLE.fullmatch(plain):
+        return int(whole[1])
     return float(plain) if _NUMBER.fullmatch(plain) else value
 
 
 def _truth(value: Any, _: spec.Spelling) -> Any:
-    return _TRUTHS.get(value.strip().casefold(), value) if isinstance(value, str) else value
+    return _TRUTHS.get(value.strip(_BLANKS).lower(), value) if isinstance(value, str) else value
 
 
 def _moment(value: Any, spelling: spec.Spelling) -> Any:
@@ -175,10 +187,36 @@ def _moment(value: Any, spelling: spec.Spelling) -> Any:
         value = str(int(value))
     if not isinstance(value, str):
         return value
-    said = value.strip()
-    # as the format says, which may have no zone
-    moment = datetime.strptime(said, spelling.format) if spelling.format else _iso(said)  # noqa: DTZ007
+    said = value.strip(_BLANKS)
+    moment = _by_format(said, spelling.format) if spelling.format else _iso(said)
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def with_zone(form: str) -> str:
+    """A pattern of moments by a format that has a zone (``%z``), which is the group.
+
+    It looks at the zone alone, which engines read in several ways; of no text it takes long.
+    """
+    parts = {"%z": f"({OFFSET})"}
+    said = (
+        parts.get(part, "[0-9A-Za-z]+") if part.startswith("%") else re.escape(part)
+        for part in re.split("(%z|(?:%[^z])+)", form)
+    )
+    return f"^{''.join(said)}$".replace(r"\ ", " +")
+
+
+def _by_format(said: str, form: str) -> datetime:
+    if "%z" in form:
+        found = re.match(with_zone(form), said)
+        if found is None:
+            raise ValueError(f"It has no zone: {said!r}")
+        end = found.end(1)
+        # Python reads no hours alone
+        said = f"{said[:end]}00{said[end:]}" if len(found[1]) == len("+02") else said
+    moment = datetime.strptime(said, form)  # noqa: DTZ007 - the format may have no zone
+    if "%Y" in form and moment.year < FIRST_WHOLE_YEAR:
+        raise ValueError(f"Its year has not four digits: {said!r}")
+    return moment
 
 
 def _iso(said: str) -> datetime:
