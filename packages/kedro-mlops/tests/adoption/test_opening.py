@@ -179,6 +179,32 @@ def test_a_file_of_a_folder_that_differs_is_named(tmp_path):
         open_source(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("two.csv.gz", gzip.compress(TEXT.encode(), mtime=0), "its compression is gzip, not none"),
+        ("two.csv", TEXT.encode("utf-16"), "its encoding is utf-16, not utf-8"),
+        ("two.csv", WRITTEN["semicolon.csv"], "its separator is ';', not ','"),
+        ("two.csv", b'id,note\n1,a\n"2,b\n3,c\n', "its quote is none, not '\"'"),
+        (
+            "two.csv", gzip.compress(TEXT.replace(",", "\t").encode("cp1252"), mtime=0),
+            "its separator is '\\t', not ','; its encoding is cp1252, not utf-8; its compression "
+            "is gzip, not none",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_folder_that_is_written_in_another_way_is_told_in_which(
+    tmp_path, name, content, words
+):
+    (tmp_path / "one.csv").write_text(TEXT)
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(ProjectError) as error:
+        open_source(str(tmp_path))
+
+    assert str(error.value).endswith(f"than one.csv, beside it: {words}. Make them alike.")
+
+
 def test_a_workbook_is_read(tmp_path):
     file = tmp_path / "book.xlsx"
     with pd.ExcelWriter(file) as book:

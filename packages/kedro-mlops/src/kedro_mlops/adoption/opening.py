@@ -166,12 +166,18 @@ def _text(path: Path, _: str) -> Source:
     files = [file for file in _files(path) if path.is_file() or is_text_file(file)]
     dialects = {file: dialect_of(file) for file in files}
     dialect = dialects[files[0]]
+    known = _said(dialect)
     for file, other in dialects.items():
-        if _said(other) != _said(dialect):
+        said = _said(other)
+        differing = [
+            f"its {each} is {said[each]}, not {known[each]}"
+            for each in known
+            if said[each] != known[each]
+        ]
+        if differing:
             raise ProjectError(
-                f"{file} is written in another way than {files[0].name}, beside it: separated by "
-                f"{other.separator!r}, in {other.encoding}, and not by {dialect.separator!r}, in "
-                f"{dialect.encoding}. Make them alike."
+                f"{file} is written in another way than {files[0].name}, beside it: "
+                f"{'; '.join(differing)}. Make them alike."
             )
     args = dialect.load_args(files[0].suffix.lower())
     dataset = CSVTextDataset(filepath=str(path), load_args=args)
@@ -197,8 +203,14 @@ def _text(path: Path, _: str) -> Source:
     )
 
 
-def _said(dialect: Dialect) -> tuple[Any, ...]:
-    return dialect.separator, dialect.quote, dialect.encoding, dialect.compression
+def _said(dialect: Dialect) -> dict[str, str]:
+    """How a file is written, in words, by what may differ."""
+    return {
+        "separator": repr(dialect.separator),
+        "quote": repr(dialect.quote) if dialect.quote else "none",
+        "encoding": dialect.encoding,
+        "compression": dialect.compression or "none",
+    }
 
 
 def _convert(dataset: CSVTextDataset, parquet: Path, path: Path) -> int:
