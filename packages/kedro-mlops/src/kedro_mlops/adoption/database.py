@@ -1,7 +1,7 @@
 """A table in a database, found by the URL that SQLAlchemy has for it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,11 @@ def _source(engine: sa.Engine, table: sa.Table) -> Source:
     parquet = Path(scratch.name) / "table.parquet"
     try:
         n_rows = write_batches(_batches(engine, table, kept), parquet)
-    except BAD_VALUE as error:
-        raise ProjectError(_bad_value(engine, table, kept)) from error
+    except BAD_VALUE:
+        said = _bad_value(engine, table, kept)
+        if said is None:
+            raise
+        raise ProjectError(said) from None  # the error itself would quote what may be personal
     if not n_rows:
         raise ProjectError(f"The table {table} has no rows.")
     # SQLAlchemy's names are of a type of its own, which YAML has no form for
@@ -140,23 +143,43 @@ def _batches(engine: sa.Engine, table: sa.Table, schema: pa.Schema) -> Iterator[
             yield pa.record_batch(arrays, schema=schema)
 
 
-def _bad_value(engine: sa.Engine, table: sa.Table, schema: pa.Schema) -> str:
+def _bad_value(engine: sa.Engine, table: sa.Table, schema: pa.Schema) -> str | None:
     """What to do about the first value that is not of its column's type; SQLite takes any."""
-    for each in schema:
-        column = table.c[each.name]
-        read = column.type.dialect_impl(engine.dialect).result_processor(engine.dialect, None)
-        asked = sa.select(sa.type_coerce(column, sa.types.NullType()))
-        with engine.connect().execution_options(yield_per=ROWS) as connection:
-            for value in connection.execute(asked).scalars():
-                try:
-                    pa.scalar(_value(read(value) if read else value, each.type), each.type)
-                except BAD_VALUE:
+    columns = [table.c[name] for name in schema.names]
+    asked = sa.select(*(sa.type_coerce(column, sa.types.NullType()) for column in columns))
+    with engine.connect().execution_options(yield_per=ROWS) as connection:
+        found: Any = connection.execute(asked)
+        reads = [
+            column.type.dialect_impl(engine.dialect).result_processor(engine.dialect, told[1])
+            for column, told in zip(columns, found.cursor.description, strict=True)
+        ]
+        for number, row in enumerate(found, start=1):
+            for column, each, read, value in zip(columns, schema, reads, row, strict=True):
+                if not _is_of_type(value, read, each.type):
                     return (
-                        f"The column {each.name} of {table} is {column.type}, and has "
-                        f"{value!r} in it. Mend such values there, with NULL for none; or export "
-                        "the table as CSV, of which odd values go to the quarantine."
+                        f"The column {column.name} of {table} is {column.type}, and has "
+                        f"{_kind(value)} in it, in row {number:,} of those read. Mend such values "
+                        "there, with NULL for none; or export the table as CSV, of which odd "
+                        "values go to the quarantine."
                     )
-    return f"The table {table} has values that are not of the types of their columns: mend them."
+    return None
+
+
+def _is_of_type(value: Any, read: Callable[[Any], Any] | None, dtype: pa.DataType) -> bool:
+    try:
+        pa.scalar(_value(read(value) if read else value, dtype), dtype)
+    except BAD_VALUE:
+        return False
+    return True
+
+
+def _kind(value: Any) -> str:
+    """What a value is, without itself: it may be personal, or long."""
+    if isinstance(value, str):
+        return f"text of {len(value):,} characters"
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    return f"a value of the type {type(value).__name__}"
 
 
 def _value(value: Any, dtype: pa.DataType) -> Any:
@@ -164,7 +187,7 @@ def _value(value: Any, dtype: pa.DataType) -> Any:
     if value is None:
         return None
     if pa.types.is_integer(dtype) and not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")  # of which Arrow would take the whole part
+        raise TypeError("no whole number")  # of which Arrow would take the whole part
     if pa.types.is_floating(dtype):
         return float(value)
     if pa.types.is_string(dtype):
