@@ -20,10 +20,6 @@ CONF = (
     "parameters_modelling.yml", "parameters_monitoring.yml", OF_REPLAYS,
 )  # fmt: skip
 ENGINEERING = "pipelines/data_engineering"
-HOUSE = (
-    "contracts.py",
-    *(f"{ENGINEERING}/{name}.py" for name in ("__init__", "nodes", "pipeline")),
-)
 BESIDE = {
     "conf/sample/globals.yml": "sample_globals.yml",
     "conf/sample/parameters.yml": "sample_parameters.yml",
