@@ -44,6 +44,12 @@ def test_a_person_promotes_with_a_reason_and_the_loop_only_a_winner(arguments: l
     assert "Say VERSION and --reason, --from and --reason, or only --winner." in done.output
 
 
+def test_help_tells_of_which_environment_parameters_are():
+    said = CliRunner().invoke(cli, ["champion", "promote", "--help"]).output
+
+    assert "What --params says is of this one alone." in " ".join(said.split())
+
+
 def test_help_does_not_wait_for_what_is_heavy() -> None:
     script = f"import sys, kedro_mlops.cli.commands; print(*set({HEAVY}) & set(sys.modules))"
 

@@ -125,7 +125,7 @@ def promote(
     """Make VERSION the champion, whatever the gate said, once its release is built and proven.
 
     With --from, the champion of another environment becomes that of this one, by the release that
-    was proven there; nothing is built anew.
+    was proven there; nothing is built anew. What --params says is of this one alone.
     """
     from kedro_mlops.champion import moves
 
