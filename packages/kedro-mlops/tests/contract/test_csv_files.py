@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import pandas as pd
@@ -130,6 +131,34 @@ def test_a_file_without_rows_is_refused_before_all_of_it_is_read(file, monkeypat
     message = refused(file)
 
     assert "no rows in its first 318 lines: its header has 2 cells, line 318 has 3" in message
+
+
+@pytest.mark.parametrize("load_args", [{}, {"skiprows": 1}, {"names": ["id", "paid"]}])
+def test_a_file_with_a_row_before_many_lines_that_are_none_is_read(file, monkeypatch, load_args):
+    monkeypatch.setattr(csv_files, "MAX_BYTES_BEFORE_ROWS", 2**12)
+    head = "by hand\n" * load_args.get("skiprows", 0) + "id,paid\n" * ("names" not in load_args)
+    file.write_text(f"{head}odd\n\n1,2\n" + "x\n" * 1000 + "3,4\n")
+
+    raw = loaded(file, **load_args)
+
+    assert raw["id"].dropna().tolist() == ["1", "3"]
+    assert raw[LINE].dropna().tolist() == ["odd", *["x"] * 1000]
+
+
+def test_lines_end_where_the_file_says_so_and_nowhere_else(file):
+    odd = ["1,\u2028,x,y", "2,\x0b\x0c\x1c\x1d\x1e,x,y", "3,\x85,\u2029,y", "4,x,y,z"]
+    file.write_bytes("\r\n".join(["id,name,paid", *odd[:2], "5,Ann,2", *odd[2:]]).encode())
+
+    assert loaded(file)[LINE].dropna().tolist() == odd
+
+
+def test_names_of_many_columns_are_compared_in_no_time(file):
+    names = [f"c{number}" for number in range(20_000)]
+    file.write_text(",".join(["b", "a", *names, "a", "b"]) + "\n")
+    started = time.process_time()
+
+    assert refused(file).endswith("has several columns of one name: a, b.")
+    assert time.process_time() - started < 3
 
 
 def test_lines_that_are_no_rows_do_not_fill_the_memory(file, monkeypatch):

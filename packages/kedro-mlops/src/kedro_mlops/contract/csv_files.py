@@ -5,7 +5,9 @@ quarantine can tell of it. Large files are read in constant memory: their text g
 file, of which the engine reads what it needs, and which ends with the process at the latest.
 """
 
+import re
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import chain
@@ -162,7 +164,7 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
     def _lines(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The rows in batches, and among them, line by line, what is none."""
         odd: list[arrow.InvalidRow] = []
-        number = self._args.skiprows + (1 if self._args.names else 2)
+        number = self._first_row
         for batch in self.batches(odd.append):
             # the reader may be ahead of the batch that it gives
             waiting = np.array([row.number for row in odd], np.int64)
@@ -180,8 +182,7 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
     def _names(self, header: list[str]) -> list[str]:
         """The names of the columns; one without a name is called as pandas calls it."""
         names = [name or f"Unnamed: {number}" for number, name in enumerate(header)]
-        if len(set(names)) < len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+        if twice := sorted(name for name, times in Counter(names).items() if times > 1):
             raise self._file.refusal(f"has several columns of one name: {', '.join(twice)}")
         return names
 
@@ -197,19 +198,25 @@ class CSVTextDataset(EngineMixin, AbstractDataset[ir.Table, ir.Table]):
 
     def _reader(self, file: Any, odd: OnOddLine | None = None) -> arrow.CSVStreamingReader:
         """Reads rows, block by block; it is there as soon as there is one."""
-        reader, n_bytes = None, 0
+        number, n_bytes = self._first_row, 0
 
         def take(row: arrow.InvalidRow) -> Literal["skip", "error"]:
-            nonlocal n_bytes
+            nonlocal number, n_bytes
             n_bytes += BYTES_AROUND_LINE + len(row.text)
-            if reader is None and n_bytes > MAX_BYTES_BEFORE_ROWS:
+            if row.number == number and n_bytes > MAX_BYTES_BEFORE_ROWS:
                 return "error"
+            # falls behind as soon as there is a row, which is not taken
+            number += 1
             if odd is not None:
                 odd(row)
             return "skip"
 
-        reader = arrow.open_csv(file, *self._options(take))
-        return reader
+        return arrow.open_csv(file, *self._options(take))
+
+    @property
+    def _first_row(self) -> int:
+        """The number of the first row, or of what is none, as the reader counts."""
+        return self._args.skiprows + (1 if self._args.names else 2)
 
     def _refuse_open_quote(self, odd: list[arrow.InvalidRow]) -> None:
         quote = self._args.quotechar
@@ -308,7 +315,9 @@ def _among(
 ) -> pa.RecordBatch:
     """Rows, and the lines of what is none, each before the row whose place it has."""
     lines = [
-        (at, line) for at, row in zip(places, odd, strict=True) for line in row.text.splitlines()
+        (at, line)
+        for at, row in zip(places, odd, strict=True)
+        for line in re.split("\r?\n", row.text)
     ]
     order = np.insert(np.arange(rows.num_rows), [at for at, _ in lines], -1)
     is_line = order < 0
