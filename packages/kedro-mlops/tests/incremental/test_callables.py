@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kedro_mlops.incremental import callables
-from kedro_mlops.incremental.callables import parts_of
+from kedro_mlops.incremental.callables import contents_of
 from kedro_mlops.incremental.code_index import Place, UnknownError
 
 
@@ -82,7 +82,7 @@ VALUES: list[Any] = [
 
 
 def _parts(value: Any) -> str:
-    return parts_of(value)[1]
+    return contents_of(value).hash
 
 
 def test_values_that_differ_have_different_parts() -> None:
@@ -121,7 +121,7 @@ def _logged(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_a_wrapper_is_where_it_is_written_and_where_it_says() -> None:
-    places, _ = parts_of(_logged(Path.home))
+    places = contents_of(_logged(Path.home)).places
 
     assert {Place(__name__, "_logged"), Place("pathlib", "Path")} <= places
 
@@ -160,7 +160,7 @@ def test_of_what_has_no_plain_value_nothing_is_said() -> None:
         deep = [deep]
     for unknown in (Lock(), Local, Local(), iter(map(str, [Lock()])), sys.stdout, deep):
         with pytest.raises(UnknownError, match="it was made with"):
-            parts_of(unknown)
+            contents_of(unknown)
 
 
 def test_what_holds_itself_is_read_to_an_end() -> None:

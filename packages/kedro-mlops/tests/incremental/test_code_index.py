@@ -1,11 +1,14 @@
 """Which code a definition is made of, by two small packages that are read and never imported."""
 
+import py_compile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from kedro_mlops.incremental import code_index
-from kedro_mlops.incremental.code_index import CodeIndex, Place, is_installed
+from kedro_mlops.incremental.code_index import CodeIndex, Place, UnknownError, is_installed
 
 SOURCES = {
     "shop/__init__.py": "",
@@ -291,6 +294,33 @@ def test_a_package_that_is_not_installed_is_read_as_it_is_come_upon(
     assert {module, "shop.picks"} <= set(found)
     assert found[module] != known[module]
     assert index.read() == sorted({"shop", module.partition(".")[0]})
+
+
+@pytest.mark.parametrize("hidden", ["outer_code", "inner_code"])
+@pytest.mark.parametrize("packed", ["compiled", "extension", "within a package", "zip"])
+def test_of_code_without_its_source_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str, packed: str
+) -> None:
+    (tmp_path / "outer_code.py").write_text("from inner_code import g\n\n\ndef f():\n    g()\n")
+    (tmp_path / "inner_code.py").write_text("def g():\n    return 1\n")
+    source = tmp_path / f"{hidden}.py"
+    if packed == "extension":
+        source.with_suffix(EXTENSION_SUFFIXES[0]).touch()  # comes before a source
+    elif packed == "zip":
+        with ZipFile(tmp_path / "code.zip", "w") as file:
+            file.write(source, f"{hidden}/__init__.py")
+        source.unlink()
+        monkeypatch.syspath_prepend(tmp_path / "code.zip")
+    else:
+        to = source.with_suffix(".pyc")
+        if packed == "within a package":
+            to = tmp_path / hidden / "__init__.pyc"
+        py_compile.compile(str(source), cfile=str(to), doraise=True)
+        source.unlink()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(UnknownError, match=f"the source of {hidden}"):
+        CodeIndex({}).digests([Place("outer_code", "f")])
 
 
 def test_of_a_namespace_only_what_is_not_installed_is_read(

@@ -18,14 +18,16 @@ import pytest
 from kedro.framework import project as kedro_project
 from kedro.framework.hooks import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
+from pydantic import BaseModel
 
 from kedro_mlops.framework.config_loader import ProjectConfigLoader
 from kedro_mlops.incremental import fingerprints
 from kedro_mlops.incremental import runner as running
-from kedro_mlops.incremental.code_index import code_index
+from kedro_mlops.incremental.code_index import CodeIndex, UnknownError, code_index
 from kedro_mlops.incremental.recorder import Recorder
-from kedro_mlops.incremental.records import FILE
+from kedro_mlops.incremental.records import FILE, Records
 from kedro_mlops.incremental.shortcut import unchanged_since
 
 NODES = """
@@ -290,18 +292,43 @@ def test_a_record_that_is_damaged_makes_all_run(shop: Shop) -> None:
     assert sorted(shop.run()) == sorted(ALL)
 
 
-def test_what_cannot_be_compared_without_reading_it_is_read(shop: Shop) -> None:
-    database = f"sqlite:///{shop.folder}/orders.db"
+@pytest.mark.parametrize("how", ["sql", "filepath"])
+def test_what_cannot_be_compared_without_reading_it_is_read(shop: Shop, how: str) -> None:
+    database, query = f"sqlite:///{shop.folder}/orders.db", "select row from orders"
     pd.DataFrame({"row": [1, 2]}).to_sql("orders", database, index=False)
+    (shop.folder / "orders.sql").write_text(query)
     raw = {
         "type": "pandas.SQLQueryDataset",
-        "sql": "select row from orders",
+        how: query if how == "sql" else str(shop.folder / "orders.sql"),
         "credentials": {"con": database},
     }
     shop.edit("for row in raw", "for row in raw.row.tolist()")
     shop.run(raw=raw)
 
     assert sorted(shop.run(raw=raw)) == ["clean", "count", "report", "total"]
+
+
+def test_a_path_with_brackets_is_what_it_says_if_that_is_there(shop: Shop) -> None:
+    raw = {"type": "json.JSONDataset", "filepath": str(shop.folder / "raw[1].json")}
+    shop.write("raw[1]", [1, 2])
+    shop.write("raw1", [9])
+    shop.run(raw=raw)
+    assert shop.run(raw=raw) == []
+
+    shop.write("raw[1]", [5])
+
+    assert "clean" in shop.run(raw=raw)
+
+
+def test_of_many_files_on_a_store_nothing_is_said(bucket: str) -> None:
+    fsspec.filesystem("s3").pipe_file(f"{bucket}/raw.json", b"1")
+    entry = {"raw": {"type": "json.JSONDataset", "filepath": f"{bucket}/*.json"}}
+    now = fingerprints.Fingerprints(
+        Pipeline([]), DataCatalog.from_config(entry), CodeIndex({}), Records(), None
+    )
+
+    with pytest.raises(UnknownError, match="known only when it is read"):
+        now.of_kept("raw")
 
 
 def test_a_store_that_cannot_be_reached_for_a_comparison_ends_no_run(shop: Shop) -> None:
@@ -360,18 +387,35 @@ def test_a_parameter_is_told_apart_by_its_types_and_its_order(shop: Shop) -> Non
     assert shop.run(factor=values[-1]) == []
 
 
-def test_code_that_a_parameter_names_counts(shop: Shop) -> None:
+class Typed(BaseModel):
+    way: str
+
+
+@dataclass
+class Held:
+    ways: tuple[str, ...]
+
+
+WAY = "shop.ways.double"
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        WAY, {"way": WAY}, [[WAY]], (WAY,), {WAY: 1}, {(WAY, 1): 1}, "shop.ways:double",
+        f"one of {WAY}, shop.ways.treble", WAY + " " * 300, Typed(way=WAY), Held((WAY,)),
+    ],
+)  # fmt: skip
+def test_code_that_a_parameter_names_counts(shop: Shop, factor: Any) -> None:
     ways = shop.folder / "shop/ways.py"
     ways.write_text("def double(x):\n    return x * 2\n")
-    shop.edit("CALLS = []", "from kedro.utils import load_obj\n\nCALLS = []")
-    shop.edit("sum(rows) * factor", "load_obj(factor['way'])(sum(rows))")
-    factor = {"way": "shop.ways.double"}
+    shop.edit("sum(rows) * factor", "sum(rows)")
     shop.run(factor=factor)
 
     ways.write_text(ways.read_text().replace("x * 2", "x * 3"))
 
-    assert {"total", "judge"} <= set(shop.run(factor=factor))
-    assert shop.read("candidate") == 9
+    assert {"clean", "total"} <= set(shop.run(factor=factor))
+    assert shop.run(factor=factor) == []
 
 
 def test_what_hooks_do_counts(shop: Shop) -> None:
@@ -388,17 +432,18 @@ def test_what_hooks_do_counts(shop: Shop) -> None:
     assert shop.run() == []
 
 
+@pytest.mark.parametrize("module", ["made_up", "shop.made_up"])
 def test_code_without_a_source_that_can_be_found_runs_always(
-    shop: Shop, caplog: pytest.LogCaptureFixture
+    shop: Shop, caplog: pytest.LogCaptureFixture, module: str
 ) -> None:
     shop.edit("def create_pipeline",
         "exec('def judge(candidate, incumbent):\\n    CALLS.append(\"judge\")\\n"
-        "    return candidate', made := {'__name__': 'made_up', 'CALLS': CALLS})\n"
+        f"    return candidate', made := {{'__name__': '{module}', 'CALLS': CALLS}})\n"
         "judge = made['judge']\n\n\ndef create_pipeline")  # fmt: skip
     shop.run()
 
     assert "judge" in shop.run()
-    assert "the source of made_up" in caplog.text
+    assert f"the source of {module}" in caplog.text
 
 
 def test_a_draft_beside_the_code_ends_no_run(shop: Shop) -> None:

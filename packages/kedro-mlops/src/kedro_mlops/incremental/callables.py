@@ -13,24 +13,39 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import Any
+from typing import Any, NamedTuple
 
 from .code_index import Place, UnknownError
 
 LEAVES = (bool, bytes, complex, float, int, str, type(None))
 
 
-def parts_of(value: Any) -> tuple[set[Place], str]:
-    """The places of the code that a value is made of, and a hash of all that it is made of.
+class Contents(NamedTuple):
+    """What a value is made of.
+
+    Attributes:
+        places: Of its code.
+        texts: That it holds, at whatever depth.
+        hash: Of all of it.
+    """
+
+    places: set[Place]
+    texts: set[str]
+    hash: str
+
+
+def contents_of(value: Any) -> Contents:
+    """What a value, such as a function, is made of.
 
     Raises:
         UnknownError: if it was given what has no plain value.
     """
     reading = _Reading()
     try:
-        return reading.places, reading.said_of(value)
+        found = reading.said_of(value)
     except RecursionError as error:
         raise UnknownError("it was made with what is too deep to be read") from error
+    return Contents(reading.places, reading.texts, found)
 
 
 class _Reading:
@@ -38,6 +53,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.places = set[Place]()
+        self.texts = set[str]()
         self._said: dict[int, str] = {}
         self._read: list[Any] = []  # whose ids nothing else can have meanwhile
 
@@ -47,6 +63,7 @@ class _Reading:
             self.places.add(value)
             return str(value)
         if type(value) in LEAVES:
+            self.texts |= {value} if type(value) is str else set()
             return hex(value) if type(value) is int else repr(value)  # in decimal, not of any size
         if id(value) not in self._said:
             # what it holds may hold it

@@ -12,15 +12,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from .module_source import ANY, EFFECTS, Module
+from .module_source import ANY, EFFECTS, Module, paths_in
 
 DIGITS = 16
 # what a folder is called that packages are installed into, of whatever environment
 OF_PACKAGES = ("site-packages", "dist-packages")
+# of files that modules are in, in the order in which Python looks for them
+SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
 
 
 class UnknownError(Exception):
@@ -80,6 +83,10 @@ class CodeIndex:
         """Whether a module is of one of the packages."""
         return bool(self._paths(module.partition(".")[0]))
 
+    def has_source(self, module: str) -> bool:
+        """Whether the source of a module can be found."""
+        return self._module(module) is not None
+
     def digests(self, places: Iterable[Place]) -> dict[str, str]:
         """A hash, by module, of the definitions that places are made of, and of files beside."""
         names: dict[str, list[str | None]] = defaultdict(list)
@@ -95,9 +102,9 @@ class CodeIndex:
         written = module.written(names) + self._beside.get(folder or Path(), "")
         return hashlib.sha256(written.encode()).hexdigest()[:DIGITS]
 
-    def named_by(self, text: str) -> Place | None:
-        """The place that a text is the import path of, if it is one."""
-        return self._resolve(text) if self.has(text) else None
+    def named_by(self, text: str) -> list[Place]:
+        """The places that a text names by their import paths."""
+        return list(filter(None, map(self._resolve, {text, *paths_in(text)})))
 
     def everything(self) -> list[Place]:
         """All modules of the packages that are always of it."""
@@ -192,26 +199,37 @@ class CodeIndex:
         return None
 
     def _module(self, name: str) -> Module | None:
+        """A module, if there is one.
+
+        Raises:
+            UnknownError: if it is there without its source.
+        """
         if name not in self._modules:
             package, *parts = name.split(".")
             found = next(filter(Path.is_file, self._files(package, parts)), None)
+            if found and not found.name.endswith(tuple(SOURCE_SUFFIXES)):
+                raise UnknownError(f"the source of {name} cannot be found beside {found}")
             self._modules[name] = Module(name, found, self.has) if found else None
         return self._modules[name]
 
     def _files(self, package: str, parts: list[str]) -> Iterator[Path]:
-        """Where the source of a module may be."""
+        """Where a module may be, in the order in which Python looks for it."""
         for path in self._paths(package):
-            if path.suffix == ".py":
+            if not path.is_dir():
                 yield from [] if parts else [path]
                 continue
             inner = path.joinpath(*parts)
-            yield inner / "__init__.py"
-            if parts:
-                yield inner.with_suffix(".py")
+            for suffix in SUFFIXES:
+                yield inner / f"__init__{suffix}"
+            for suffix in SUFFIXES if parts else ():
+                yield inner.with_name(f"{inner.name}{suffix}")
 
     def _paths(self, package: str) -> list[Path]:
         if package not in self._packages:
-            self._packages[package] = [p for p in _paths_of(package) if not _has_version(p)]
+            found = [path for path in _paths_of(package) if not _has_version(path)]
+            if not all(map(Path.exists, found)):
+                raise UnknownError(f"the source of {package} is within another file, not read")
+            self._packages[package] = found
         return self._packages[package]
 
 

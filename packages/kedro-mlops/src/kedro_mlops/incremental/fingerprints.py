@@ -27,7 +27,7 @@ from kedro_mlops.core.patterns import find
 from kedro_mlops.core.project import project_folder
 from kedro_mlops.core.storage import is_url, place, state_of, tells_apart
 
-from .callables import parts_of
+from .callables import contents_of
 from .code_index import (
     CodeIndex,
     Place,
@@ -49,6 +49,8 @@ ENVIRONMENT = "the environment"
 WIRING = "its wiring"
 ENGINE = f"{__name__.partition('.')[0]}."
 PATHS = ("filepath", "path")
+# what an entry says of which a database gives the answer
+QUERIES = {"sql", "query", "con"}
 
 
 @dataclass
@@ -97,7 +99,7 @@ def digest(value: Any) -> str:
     Raises:
         UnknownError: if it has no plain value.
     """
-    return hashlib.sha256(parts_of(value)[1].encode()).hexdigest()[:16]
+    return hashlib.sha256(contents_of(value).hash.encode()).hexdigest()[:16]
 
 
 class Fingerprints:
@@ -194,7 +196,7 @@ class Fingerprints:
     @unknown_if_unreadable()
     def of_files(self, name: str) -> str:
         """The same, where files hold it."""
-        paths = sorted(self.paths(name))
+        paths = [] if _is_asked_for(self._entry(name) or {}) else sorted(self.paths(name))
         if not paths or any(is_url(path) and not tells_apart(path) for path in paths):
             raise UnknownError(f"what {name} holds is known only when it is read")
         return digest([plain(self._entry(name)), [self._of_path(path) for path in paths]])
@@ -268,15 +270,17 @@ class Fingerprints:
 
     @unknown_if_unreadable()
     def _read(self, node: Node) -> dict[str, str]:
-        found, given = parts_of(node.func)
-        places = [place for place in found if self._is_read(place.module)]
-        places += self._hooks
-        for name in (*node.inputs, *node.outputs):
-            places += filter(None, map(self._code.named_by, _texts(self._said_of(name))))
+        made = contents_of(node.func)
+        said = [contents_of(self._said_of(name)) for name in (*node.inputs, *node.outputs)]
+        places = [
+            *(place for each in (made, *said) for place in each.places if self._is_read(place)),
+            *(place for each in said for text in each.texts for place in self._code.named_by(text)),
+            *self._hooks,
+        ]
         strange = [name for name in node.inputs if name not in self._producers]
         if not node.inputs or any(map(self._holds_objects, strange)):
             places += self._code.everything()  # it looks for itself what there is, or is given it
-        wiring = digest([given, str(node._inputs), str(node._outputs), sorted(node.confirms)])
+        wiring = digest([made.hash, str(node._inputs), str(node._outputs), sorted(node.confirms)])
         return {**self._code.digests(places), WIRING: wiring}
 
     def _said_of(self, name: str) -> Any:
@@ -287,11 +291,13 @@ class Fingerprints:
         """Whether a plugin may change without a version, as the engine itself does not."""
         return self._code.has(plugin.module) and not plugin.module.startswith(ENGINE)
 
-    def _is_read(self, module: str) -> bool:
+    def _is_read(self, place: Place) -> bool:
         """Whether code is told apart by its source, and not by the version of its package."""
-        if not self._code.has(module) and not is_installed(module):
-            raise UnknownError(f"the source of {module}, where its code is, cannot be found")
-        return self._code.has(module)
+        if not self._code.has(place.module) and is_installed(place.module):
+            return False
+        if not self._code.has_source(place.module):
+            raise UnknownError(f"the source of {place.module}, where its code is, cannot be found")
+        return True
 
 
 def _class_of(plugin: Any) -> Place:
@@ -305,18 +311,6 @@ def _is_parameter(name: str) -> bool:
     return name.startswith("params:") or name == "parameters"
 
 
-def _texts(config: Any) -> Iterator[str]:
-    """All texts in the configuration of a dataset."""
-    if isinstance(config, str):
-        yield config
-    elif isinstance(config, Mapping):
-        for value in config.values():
-            yield from _texts(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _texts(value)
-
-
 def _types(config: Mapping[str, Any]) -> Iterator[str]:
     """Of which classes a dataset is, and those within it."""
     for name, value in config.items():
@@ -324,6 +318,12 @@ def _types(config: Mapping[str, Any]) -> Iterator[str]:
             yield value
         elif isinstance(value, Mapping):
             yield from _types(value)
+
+
+def _is_asked_for(config: Mapping[str, Any]) -> bool:
+    """Whether a dataset is the answer to a query, which a file may hold, but not the answer."""
+    kinds = any("query" in kind.lower() for kind in _types(config))
+    return kinds or not QUERIES.isdisjoint(contents_of(config).texts)
 
 
 def _paths(config: Mapping[str, Any]) -> Iterator[str]:

@@ -20,7 +20,7 @@ EFFECTS = ""
 # any of the modules of a package
 ANY = "*"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+")
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
 # to which the last part is added as it runs
 _IMPORT_PREFIX = re.compile(r"(([A-Za-z_]\w*\.)+)([{%].*)?")
 
@@ -236,6 +236,11 @@ class Module:
         return ".".join([*base, *([node.module] if node.module else [])])
 
 
+def paths_in(text: str) -> set[str]:
+    """What may be import paths in a text."""
+    return {path.replace(":", ".") for path in _IMPORT_PATH.findall(text)}
+
+
 def _is_import(node: ast.AST) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
 
@@ -307,9 +312,8 @@ class _Names(ast.NodeVisitor):
         """Types may be named in text, as may what is looked up by its name or import path."""
         if isinstance(node.value, str) and len(node.value) < MAX_NAMES_IN_TEXT:
             self.found.update(_IDENTIFIER.findall(node.value))
-            if _IMPORT_PATH.fullmatch(node.value):
-                self.paths.add(node.value.replace(":", "."))
-            elif prefix := _IMPORT_PREFIX.fullmatch(node.value):
+            self.paths |= paths_in(node.value)
+            if prefix := _IMPORT_PREFIX.fullmatch(node.value):
                 self.paths.add(f"{prefix[1]}{ANY}")
 
     def visit_Expr(self, node: ast.Expr) -> None:
