@@ -123,8 +123,9 @@ def test_before_anything_is_served_there_is_a_table_of_no_rows(catalog):
     assert table.schema()["predicted_at"].is_timestamp()
 
 
-def test_a_folder_says_no_values_of_the_rows_in_it(tmp_path):
-    folder = tmp_path / "model_version=7"
+@pytest.mark.parametrize("name", ["model_version=7", "flights [copy]", "all*"])
+def test_a_folder_says_nothing_of_the_rows_in_it_and_is_no_pattern(tmp_path, name):
+    folder = tmp_path / name
     catalog, log = datasets(folder), PredictionLog(folder / "log", 1_000_000, 10_000_000)
     log.append(json_lines(predictions(2)), TODAY)
     log.close()

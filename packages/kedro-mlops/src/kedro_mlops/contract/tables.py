@@ -21,13 +21,14 @@ from kedro_mlops.core.engine import (
     EngineMixin,
     in_any_order,
     keeps_order,
+    pattern_of,
     without_partitions,
 )
 from kedro_mlops.core.errors import is_out_of_memory
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.json_records import json_records
 from kedro_mlops.core.parquet import write_batches
-from kedro_mlops.core.patterns import as_pattern, find, for_spark, n_said
+from kedro_mlops.core.patterns import find, n_said
 from kedro_mlops.core.project import owners_module
 from kedro_mlops.core.storage import place
 
@@ -183,12 +184,10 @@ class TableDataset(EngineMixin, FileDataset):
         Raises:
             DatasetError: if it has no others.
         """
-        path = str(self._get_load_path())
-        if self._connection_config["backend"] == SPARK:
-            return as_pattern(path, for_spark)
-        if self._connection_config["backend"] != DUCKDB or self._file_format not in HIVE:
-            return path
-        pattern = as_pattern(path)
+        path, backend = str(self._get_load_path()), self._connection_config["backend"]
+        pattern = pattern_of(path, backend)
+        if backend != DUCKDB or self._file_format not in HIVE:
+            return pattern if backend == SPARK else path
         inside = f"{pattern}/**/*.{self._file_format}" if Path(path).is_dir() else pattern
         listed = self.connection.con.execute("SELECT file FROM glob(?)", [inside]).fetchall()
         shown = _not_hidden(path, (file for (file,) in listed))

@@ -13,6 +13,7 @@ import pyarrow as pa
 from kedro_datasets._utils import ConnectionMixin
 
 from .errors import is_out_of_memory
+from .patterns import as_pattern, for_spark
 
 DUCKDB, SPARK = "duckdb", "pyspark"
 # of datasets whose entry has none, as it is of kedro-datasets'
@@ -93,6 +94,11 @@ def connect_duckdb(**config: Any) -> ibis.BaseBackend:
         "enable_external_file_cache": False,
     }
     return ibis.duckdb.connect(**(kept | config))
+
+
+def pattern_of(path: str, backend: str) -> str:
+    """A path as an engine reads it: what is there by a name is no pattern."""
+    return as_pattern(path, for_spark) if backend == SPARK else as_pattern(path)
 
 
 def without_partitions(backend: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,12 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import load_obj
 
 from kedro_mlops.contract.columns import Columns
-from kedro_mlops.core.engine import DEFAULT_CONNECTION, EngineMixin, without_partitions
+from kedro_mlops.core.engine import (
+    DEFAULT_CONNECTION,
+    EngineMixin,
+    pattern_of,
+    without_partitions,
+)
 from kedro_mlops.core.errors import ProjectError
 from kedro_mlops.core.files import new_file
 from kedro_mlops.core.project import project_folder
@@ -137,7 +142,8 @@ class ServedPredictionsDataset(
         """What is read; nothing, if there are no parts."""
         if not on_store(self._folder):
             there = any(self._folder.glob("*.parquet"))
-            return f"{self._folder}/*.parquet" if there else ""
+            backend = self._connection_config["backend"]
+            return pattern_of(f"{self._folder}/*.parquet", backend) if there else ""
         fetched = []
         for name in parts_in(self._folder):
             file = self._fetched / name
