@@ -390,3 +390,98 @@ def test_classes_of_many_bases_are_read_to_an_end(
     monkeypatch.setattr(CodeIndex, "_resolve", counted)
 
     assert set(_digests(folder, "A1", "shop.pairs")) == {"shop", "shop.pairs"}
+
+
+RATE, OTHER_RATE = "def rate():\n    return 1\n", "def rate():\n    return 9\n"
+REGISTRY = "ALL = []\n\n\ndef keep(x):\n    ALL.append(x)\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # a name that several are bound to
+        "try:\n    from .fast import rate\nexcept ImportError:\n    from .slow import rate\n"
+        "def f(): return rate()\n",
+        "if HERE:\n    import shop.fast as m\nelse:\n    import shop.slow as m\n"
+        "def f(): return m.rate()\n",
+        "def f(k):\n    if k:\n        from .fast import rate\n    else:\n"
+        "        from .slow import rate\n    return rate()\n",
+        "from .slow import rate\ndef f():\n    from .fast import rate\n    return rate()\n",
+        "from .fast import rate\nrate = rate()\ndef f(): return rate\n",
+        "class K:\n    from .fast import rate\ndef f(): return K.rate()\n",
+        "class K:\n    if HERE:\n        from .fast import rate\ndef f(): return K.rate()\n",
+        # what is looked up
+        "def f(): return import_module('.fast', __package__).rate()\n",
+        "def f(): return import_module('.fast', 'shop').rate()\n",
+        "def f(): return import_module('..fast', package='shop.ways').rate()\n",
+        "def f(): return import_module('outside').rate()\n",
+        "import shop\ndef f(): return getattr(shop, 'fast').rate()\n",
+        "import shop\ndef f(): return getattr(shop.fast, 'rate')()\n",
+        "def f(): return load('shop.fast.rate, shop.slow.rate')\n",
+        f"PATHS = '{'shop.slow.rate ' * 20} shop.fast.rate'\ndef f(): return PATHS\n",
+    ],
+)  # fmt: skip
+def test_whatever_a_name_or_a_text_may_lead_to_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "shop/ways").mkdir(parents=True)
+    for name in ("shop/__init__.py", "shop/ways/__init__.py"):
+        (tmp_path / name).touch()
+    for name in ("shop/fast.py", "shop/slow.py", "outside.py"):
+        (tmp_path / name).write_text(RATE)
+    (tmp_path / "shop/part.py").write_text(source)
+    index = CodeIndex({"shop": tmp_path / "shop"})
+    known = index.digests([Place("shop.part", "f")])
+
+    for name in ("shop/fast.py", "outside.py"):
+        (tmp_path / name).write_text(OTHER_RATE)
+
+    index = CodeIndex({"shop": tmp_path / "shop"})
+    assert index.digests([Place("shop.part", "f")]) != known
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # what is bound by an import and defined, too
+        "from .base import limit\nlimit = 1\ndef f(): return limit\n",
+        "from .base import f\ndef f(): return 1\n",
+        # what is kept as the module is imported
+        "class A:\n    x = keep(1)\ndef f(): return ALL\n",
+        "class A:\n    class B:\n        x: int = keep(1)\ndef f(): return ALL\n",
+        "class A:\n    def g(self, a=keep(1)): ...\ndef f(): return ALL\n",
+        "def g(a=keep(1)): return a\ndef f(): return ALL\n",
+        "def g(*, a: keep(1) = None): return a\ndef f(): return ALL\n",
+        "g = lambda a=keep(1): a\ndef f(): return ALL\n",
+        "from .base import cache\n@cache\ndef g(): return 1\ndef f(): return ALL\n",
+        "from .base import wraps\n@wraps()\nclass A:\n    x = 1\ndef f(): return ALL\n",
+        # what is found by its name
+        "import sys\ndef g(): return 1\ndef f(n): return getattr(sys.modules[__name__], n)()\n",
+        "def g(): return 1\ndef f(n): return eval(n + '()')\n",
+    ],
+)
+def test_whatever_a_definition_may_be_made_of_within_its_module_counts(
+    tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").touch()
+    (tmp_path / "shop/base.py").write_text("limit = f = cache = wraps = None\n")
+    (tmp_path / "shop/registry.py").write_text(REGISTRY)
+    part = tmp_path / "shop/part.py"
+    part.write_text(f"from .registry import ALL, keep\n{source}")
+    known = _digests(tmp_path, "f", "shop.part")
+
+    part.write_text(part.read_text().replace("1", "2"))
+
+    assert _digests(tmp_path, "f", "shop.part") != known
+
+
+def test_a_package_may_define_what_a_module_in_it_is_called(folder: Path) -> None:
+    (folder / "shop/asking.py").write_text("from shop import rates\n\n\ndef f():\n    rates()\n")
+    (folder / "shop/__init__.py").write_text("def rates():\n    return 1\n")
+    known = _digests(folder, "f", "shop.asking")
+
+    (folder / "shop/__init__.py").write_text("def rates():\n    return 2\n")
+
+    assert _digests(folder, "f", "shop.asking") != known

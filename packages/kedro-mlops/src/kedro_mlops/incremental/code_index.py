@@ -104,7 +104,7 @@ class CodeIndex:
 
     def named_by(self, text: str) -> list[Place]:
         """The places that a text names by their import paths."""
-        return list(filter(None, map(self._resolve, {text, *paths_in(text)})))
+        return [place for path in {text, *paths_in(text)} for place in self._resolve(path)]
 
     def everything(self) -> list[Place]:
         """All modules of the packages that are always of it."""
@@ -123,8 +123,7 @@ class CodeIndex:
     def hooks(self) -> list[Place]:
         """The hooks of projects, which may change what any node reads and makes."""
         paths = [f"{package}.settings.HOOKS" for package in self._always]
-        found = [place for place in map(self._resolve, paths) if place and place.name]
-        return [place for place in found if self._defines(place)]
+        return [place for path in paths for place in self._resolve(path) if self._defines(place)]
 
     def _defines(self, place: Place) -> bool:
         module = self._module(place.module)
@@ -151,7 +150,8 @@ class CodeIndex:
         if name and not module.defines(name):
             return [Place(module.name), *(self._within(module.name) if module.is_lazy else [])]
         named = module.named_by(name)
-        found = list(filter(None, map(self._resolve, named)))
+        found = [place for path in named for place in self._resolve(path)]
+        found += [Place(path) for path in module.looked_up_by(name)]
         packages = [path.removesuffix(f".{ANY}") for path in named if path.endswith(f".{ANY}")]
         found += [place for package in packages for place in self._within(package)]
         if module.looks_around(name):
@@ -172,31 +172,34 @@ class CodeIndex:
             if (module.name, made) in seen:
                 continue
             seen.add((module.name, made))
-            bases = filter(None, map(self._resolve, module.bases.get(made, ())))
             waiting += [
                 (found, base.name)
-                for base in bases
+                for path in module.bases.get(made, ())
+                for base in self._resolve(path)
                 if base.name and (found := self._module(base.module))
             ]
         return False
 
-    def _resolve(self, path: str) -> Place | None:
-        """Where a dotted path leads, by way of what modules import from each other."""
-        followed = set[str]()
-        while self.has(path) and path not in followed:
+    def _resolve(self, path: str) -> list[Place]:
+        """Where a dotted path may lead, by way of what modules import from each other."""
+        found, followed, waiting = set[Place](), set[str](), [path]
+        while waiting:
+            path = waiting.pop()
+            if path in followed or not self.has(path):
+                continue
             followed.add(path)
             parts = path.split(".")
-            n = len(parts)
-            while n and self._module(".".join(parts[:n])) is None:
-                n -= 1
-            module = self._module(".".join(parts[:n]))
-            if module is None or n == len(parts):
-                return Place(path) if module else None
-            imported = module.imports.get(parts[n])
-            if imported is None or module.defines(parts[n]):
-                return Place(module.name, parts[n])
-            path = ".".join([imported, *parts[n + 1 :]])
-        return None
+            modules = [self._module(".".join(parts[:n])) for n in range(1, len(parts) + 1)]
+            inner = max((n for n, module in enumerate(modules, 1) if module), default=0)
+            # a package may define what a module in it is called, too
+            for n, module in enumerate(modules[:-1], 1):
+                imported = module.imports.get(parts[n], ()) if module else ()
+                waiting += [".".join([other, *parts[n + 1 :]]) for other in imported]
+                if module and (module.defines(parts[n]) or (n == inner and not imported)):
+                    found.add(Place(module.name, parts[n]))
+            if inner == len(parts):
+                found.add(Place(path))
+        return sorted(found, key=str)
 
     def _module(self, name: str) -> Module | None:
         """A module, if there is one.

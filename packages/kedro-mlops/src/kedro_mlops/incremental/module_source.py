@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,14 @@ PLAIN_DECORATORS = (
     "abstractmethod", "cache", "cached_property", "contextmanager", "dataclass", "final",
     "lru_cache", "overload", "override", "runtime_checkable", "singledispatch", "wraps",
 )  # fmt: skip
-MAX_NAMES_IN_TEXT = 200
+# what finds definitions of a module by their names
+LOOKS_UP = ("globals", "vars", "eval", "exec", "sys.modules")
 # what a module does when it is imported, besides defining names
 EFFECTS = ""
 # any of the modules of a package
 ANY = "*"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_MODULE = re.compile(r"\.*[A-Za-z_][\w.]*")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
 # to which the last part is added as it runs
 _IMPORT_PREFIX = re.compile(r"(([A-Za-z_]\w*\.)+)([{%].*)?")
@@ -32,6 +35,7 @@ class Part(NamedTuple):
         statements: Which of the module's.
         names: The names that are used, as ``_Names`` finds them.
         paths: Texts that may be import paths.
+        texts: Texts that something is called with, which may name a module.
         imports: What it imports itself, by the names that it is bound to.
         modules: What of that may be modules.
     """
@@ -39,7 +43,8 @@ class Part(NamedTuple):
     statements: list[int]
     names: set[str]
     paths: set[str]
-    imports: dict[str, str]
+    texts: set[str]
+    imports: dict[str, set[str]]
     modules: set[str]
 
 
@@ -53,7 +58,8 @@ class Module:
 
     Attributes:
         folder: Of its package, if it is in one.
-        imports: Import paths by the names that they are bound to in all of the module.
+        imports: Import paths by the names that they are bound to in all of the module; one of
+            several may be, such as where another is the fallback.
         bases: The import paths that each of its classes is made of.
         tells: Its classes that do something when another one is made of them.
         is_lazy: Whether it has names that it finds only when they are asked for.
@@ -102,10 +108,10 @@ class Module:
     def _named_by(self, name: str | None) -> set[str]:
         parts, imports = self._of(name), self.imports
         for part in parts:
-            imports = imports | part.imports if part.imports else imports
+            imports = _both(imports, part.imports) if part.imports else imports
         paths = self._paths_of({chain for part in parts for chain in part.names}, imports)
         paths |= {path for part in parts for path in part.paths if self._is_ours(path)}
-        return paths | {path for bound, path in imports.items() if bound.endswith("*")}
+        return paths.union(*(found for bound, found in imports.items() if bound.endswith("*")))
 
     def looks_around(self, name: str | None) -> bool:
         """Whether a definition asks for all classes that are made of another."""
@@ -118,6 +124,11 @@ class Module:
             return modules
         parents = self.name.split(".")
         return modules | {".".join(parents[:n]) for n in range(1, len(parents))}
+
+    def looked_up_by(self, name: str | None) -> set[str]:
+        """What may be modules that a definition looks up by text, relative to its own too."""
+        texts = {text for part in self._of(name) for text in part.texts}
+        return {path for text in texts if (path := _absolute(text, self._package))}
 
     def _of(self, name: str | None) -> list[Part]:
         if name is None:
@@ -137,28 +148,33 @@ class Module:
     def _has_effects(self, statement: ast.stmt) -> bool:
         """Whether more may come of a statement than the name that it defines."""
         match statement:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                return not all(map(_is_plain, statement.decorator_list))
-            case ast.ClassDef():
-                within = [node for part in statement.body for node in _decorators_of(part)]
-                return (
-                    not all(map(_is_plain, statement.decorator_list))
-                    or not all(map(_only_defines, statement.body))
-                    or any(map(self._is_own, within))
-                )
             case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
                 return False
-            case _ if _defined_by(statement):
-                calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
-                return any(self._is_own(call.func) for call in calls)
-        return True
+            case _ if not _defined_by(statement):
+                return True
+        return not all(map(self._is_plain, _decorators_of(statement))) or any(
+            self._may_keep(node) for node in _run_by(statement)
+        )
+
+    def _may_keep(self, node: ast.AST) -> bool:
+        """Whether code that is read is called, or a class does something besides defining."""
+        if isinstance(node, ast.Call):
+            return self._is_own(node.func)
+        within = isinstance(node, ast.ClassDef) and not all(map(_only_defines, node.body))
+        return within or any(map(self._is_own, _decorators_of(node)))
+
+    def _is_plain(self, decorator: ast.expr) -> bool:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+        return name in PLAIN_DECORATORS and not self._is_own(decorator)
 
     def _is_own(self, called: ast.expr) -> bool:
         """Whether what is called is of code that is read, and so may keep what it is given."""
         while isinstance(called, ast.Attribute | ast.Call | ast.Subscript):
             called = called.func if isinstance(called, ast.Call) else called.value
         first = called.id if isinstance(called, ast.Name) else ""
-        return first in self._defined or self._is_ours(self.imports.get(first, ""))
+        imported = self.imports.get(first, ())
+        return first in self._defined or any(map(self._is_ours, imported))
 
     def _tells(self, made: ast.ClassDef) -> bool:
         return any(_defined_by(part) == ["__init_subclass__"] for part in made.body) or any(
@@ -170,15 +186,15 @@ class Module:
         for n in at:
             names.visit(body[n])
         imports = self._imports_in(names.imports), self._modules_in(names.imports)
-        return Part(at, names.found, names.paths, *imports)
+        return Part(at, names.found, names.paths, names.texts, *imports)
 
     def _unnamed(self) -> set[str]:
         """What is imported from packages that are not read, and never named: for what that does."""
         named = {chain.partition(".")[0] for part in self._parts.values() for chain in part.names}
         return {
             name
-            for name, path in self.imports.items()
-            if name not in named and not name.endswith("*") and not self._is_ours(path)
+            for name, paths in self.imports.items()
+            if name not in named and not name.endswith("*") and not any(map(self._is_ours, paths))
         }
 
     def _paths_in(self, nodes: Iterable[ast.AST]) -> set[str]:
@@ -187,34 +203,33 @@ class Module:
             names.visit(node)
         return self._paths_of(names.found, self.imports)
 
-    def _paths_of(self, chains: Iterable[str], imports: dict[str, str]) -> set[str]:
+    def _paths_of(self, chains: Iterable[str], imports: dict[str, set[str]]) -> set[str]:
         paths = set[str]()
         for chain in chains:
             first, *rest = chain.split(".")
-            if first in imports:
-                paths.add(".".join([imports[first], *rest]))
-            elif first in self._defined:
+            paths |= {".".join([path, *rest]) for path in imports.get(first, ())}
+            if first in self._defined:  # what is imported by that name may be what it is made of
                 paths.add(f"{self.name}.{first}")
-            elif first == "globals":
+            if first in LOOKS_UP or ".".join([first, *rest[:1]]) in LOOKS_UP:
                 paths.add(self.name)
         return paths
 
-    def _imports_in(self, nodes: Iterable[ast.AST]) -> dict[str, str]:
+    def _imports_in(self, nodes: Iterable[ast.AST]) -> dict[str, set[str]]:
         """Import paths by the names that they are bound to; a star is bound to one of its own."""
-        bound = {}
+        bound: dict[str, set[str]] = defaultdict(set)
         for node in nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     first = alias.name.partition(".")[0]
-                    bound[alias.asname or first] = alias.name if alias.asname else first
+                    bound[alias.asname or first].add(alias.name if alias.asname else first)
             elif isinstance(node, ast.ImportFrom):
                 source = self._source_of(node)
                 for alias in node.names:
                     if alias.name == "*":
-                        bound[f"{source}.*"] = source
+                        bound[f"{source}.*"].add(source)
                     else:
-                        bound[alias.asname or alias.name] = f"{source}.{alias.name}"
-        return bound
+                        bound[alias.asname or alias.name].add(f"{source}.{alias.name}")
+        return dict(bound)
 
     def _modules_in(self, nodes: Iterable[ast.AST]) -> set[str]:
         """What may be modules that these imports import."""
@@ -229,11 +244,19 @@ class Module:
 
     def _source_of(self, node: ast.ImportFrom) -> str:
         """The module that something is imported from, if it is relative too."""
-        if not node.level:
-            return node.module or ""
-        base = self._package.split(".")
-        base = base[: len(base) - node.level + 1]
-        return ".".join([*base, *([node.module] if node.module else [])])
+        return _absolute(f"{'.' * node.level}{node.module or ''}", self._package) or ""
+
+
+def _absolute(name: str, package: str) -> str | None:
+    """The import path of what may be relative to a package, if that has so many parents."""
+    try:
+        return resolve_name(name, package)
+    except ImportError:
+        return None
+
+
+def _both(some: dict[str, set[str]], others: dict[str, set[str]]) -> dict[str, set[str]]:
+    return some | {name: paths | some.get(name, set()) for name, paths in others.items()}
 
 
 def paths_in(text: str) -> set[str]:
@@ -249,7 +272,7 @@ def _made_of(made: ast.ClassDef) -> list[ast.expr]:
     return [*made.bases, *(keyword.value for keyword in made.keywords)]
 
 
-def _decorators_of(statement: ast.stmt) -> list[ast.expr]:
+def _decorators_of(statement: ast.AST) -> list[ast.expr]:
     return getattr(statement, "decorator_list", [])
 
 
@@ -286,6 +309,7 @@ class _Names(ast.NodeVisitor):
     def __init__(self) -> None:
         self.found = set[str]()
         self.paths = set[str]()
+        self.texts = set[str]()
         self.imports: list[ast.AST] = []
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -296,6 +320,30 @@ class _Names(ast.NodeVisitor):
 
     def visit_Name(self, node: ast.Name) -> None:
         self.found.add(node.id)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """What is imported within a class is one of its attributes."""
+        for inner in _outside_of_definitions(node.body):
+            if isinstance(inner, ast.Import | ast.ImportFrom):
+                self.found |= {alias.asname or alias.name for alias in inner.names}
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """A module may be imported by its name, and an attribute asked for."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        texts = [text for part in given if (text := _text_of(part))]
+        self.texts |= {text for text in texts if _MODULE.fullmatch(text)}
+        self.texts |= {
+            path
+            for text in self.texts.intersection(texts)
+            if text.startswith(".")
+            for package in texts
+            if (path := _absolute(text, package))
+        }
+        match node:
+            case ast.Call(func=ast.Name(id="getattr"), args=[held, named, *_]) if _text_of(named):
+                self.visit(ast.Attribute(held, _text_of(named) or "", ast.Load()))
+        self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         attributes, base = [node.attr], node.value
@@ -310,7 +358,7 @@ class _Names(ast.NodeVisitor):
 
     def visit_Constant(self, node: ast.Constant) -> None:
         """Types may be named in text, as may what is looked up by its name or import path."""
-        if isinstance(node.value, str) and len(node.value) < MAX_NAMES_IN_TEXT:
+        if isinstance(node.value, str):
             self.found.update(_IDENTIFIER.findall(node.value))
             self.paths |= paths_in(node.value)
             if prefix := _IMPORT_PREFIX.fullmatch(node.value):
@@ -329,7 +377,19 @@ def _outside_of_definitions(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
             yield from _outside_of_definitions(ast.iter_child_nodes(node))
 
 
-def _is_plain(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
-    return name in PLAIN_DECORATORS
+def _run_by(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs when a statement is come upon: of functions all but what is within them."""
+    yield node
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            parts = [*node.decorator_list, node.args, *filter(None, [node.returns])]
+        case ast.Lambda():
+            parts = [node.args]
+        case _:
+            parts = list(ast.iter_child_nodes(node))
+    for part in parts:
+        yield from _run_by(part)
+
+
+def _text_of(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
