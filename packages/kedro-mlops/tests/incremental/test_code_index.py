@@ -477,6 +477,29 @@ def test_whatever_a_definition_may_be_made_of_within_its_module_counts(
     assert _digests(tmp_path, "f", "shop.part") != known
 
 
+def test_what_the_engine_is_called_with_it_does_not_keep(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").touch()
+    contracts = tmp_path / "shop/contracts.py"
+    contracts.write_text(
+        "from kedro_mlops.contract.columns import Contract, column\n\n\n"
+        "class Orders(Contract):\n    amount: int = column('', ge=1)\n\n\n"
+        "class Prices(Contract):\n    price: int = column('', ge=2)\n"
+    )
+    engine = Path(code_index.__file__).parents[1]
+
+    def digests(name: str) -> dict[str, str]:
+        index = CodeIndex({"shop": tmp_path / "shop", "kedro_mlops": engine})
+        return index.digests([Place("shop.contracts", name)])
+
+    known = {name: digests(name) for name in ("Orders", "Prices")}
+
+    contracts.write_text(contracts.read_text().replace("ge=2", "ge=3"))
+
+    assert digests("Orders") == known["Orders"]
+    assert digests("Prices") != known["Prices"]
+
+
 def test_a_package_may_define_what_a_module_in_it_is_called(folder: Path) -> None:
     (folder / "shop/asking.py").write_text("from shop import rates\n\n\ndef f():\n    rates()\n")
     (folder / "shop/__init__.py").write_text("def rates():\n    return 1\n")

@@ -37,6 +37,7 @@ from .code_index import (
     is_installed,
     unknown_if_unreadable,
 )
+from .module_source import ENGINE
 from .records import Records
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ SETTLED_NS = 2_000_000_000
 LEFT = "as the run before has left it"
 ENVIRONMENT = "the environment"
 WIRING = "its wiring"
-ENGINE = f"{__name__.partition('.')[0]}."
 PATHS = ("filepath", "path")
 # what an entry says of which a database gives the answer
 QUERIES = {"sql", "query", "con"}

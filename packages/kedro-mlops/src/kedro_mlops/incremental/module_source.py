@@ -19,6 +19,7 @@ PLAIN_DECORATORS = (
 LOOKS_UP = ("globals", "vars", "eval", "exec", "sys.modules")
 # what a module does when it is imported, besides defining names
 EFFECTS = ""
+ENGINE = f"{__name__.partition('.')[0]}."
 # any of the modules of a package
 ANY = "*"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
@@ -159,9 +160,14 @@ class Module:
     def _may_keep(self, node: ast.AST) -> bool:
         """Whether code that is read is called, or a class does something besides defining."""
         if isinstance(node, ast.Call):
-            return self._is_own(node.func)
+            return self._is_keeper(node.func)
         within = isinstance(node, ast.ClassDef) and not all(map(_only_defines, node.body))
-        return within or any(map(self._is_own, _decorators_of(node)))
+        return within or any(map(self._is_keeper, _decorators_of(node)))
+
+    def _is_keeper(self, called: ast.expr) -> bool:
+        """Whether it is own; the engine keeps nothing of what another's modules call it with."""
+        others = (path for path in self._own(called) if not path.startswith(ENGINE))
+        return self._is_own(called) if self.name.startswith(ENGINE) else any(others)
 
     def _is_plain(self, decorator: ast.expr) -> bool:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -170,11 +176,14 @@ class Module:
 
     def _is_own(self, called: ast.expr) -> bool:
         """Whether what is called is of code that is read, and so may keep what it is given."""
+        return bool(self._own(called))
+
+    def _own(self, called: ast.expr) -> set[str]:
+        """The import paths of what is called that are of code that is read."""
         while isinstance(called, ast.Attribute | ast.Call | ast.Subscript):
             called = called.func if isinstance(called, ast.Call) else called.value
-        first = called.id if isinstance(called, ast.Name) else ""
-        imported = self.imports.get(first, ())
-        return first in self._defined or any(map(self._is_ours, imported))
+        first = {called.id} if isinstance(called, ast.Name) else set()
+        return set(filter(self._is_ours, self._paths_of(first, self.imports)))
 
     def _tells(self, made: ast.ClassDef) -> bool:
         return any(_defined_by(part) == ["__init_subclass__"] for part in made.body) or any(
