@@ -2,14 +2,17 @@
 
 import gzip
 import io
+import tracemalloc
 import zipfile
 
 import pandas as pd
 import pytest
 from example.texts import TEXT, advised, loaded, refused
+from fsspec.implementations.local import LocalFileSystem
 from kedro.io import DatasetError
 
 from kedro_mlops.contract.columns import LINE
+from kedro_mlops.contract.text_files import TextFile
 
 ROWS = [["1", "Ann", "2.5"], ["2", "Zoë", "3"], ["3", "Bob €", ""]]
 
@@ -117,6 +120,46 @@ def test_a_file_of_fewer_lines_than_are_to_be_skipped_is_not_said_to_have_a_long
     file.write_text(TEXT)
 
     assert "Could not skip initial 9 rows" in refused(file, skiprows=9)
+
+
+CUT_OFF = [("utf-16", 1), ("utf-16", 3), ("utf-16-be", 1), ("utf-32", 2)]
+
+
+@pytest.mark.parametrize(("encoding", "n_bytes"), CUT_OFF)
+def test_a_file_that_is_cut_off_within_a_character_is_said_to_be_and_where(file, encoding, n_bytes):
+    content = (TEXT * 40_000).encode(encoding)[:-n_bytes]
+    file.write_bytes(content)
+    at = len(content) - len(content) % (4 if encoding == "utf-32" else 2)
+
+    message = refused(file, encoding=encoding)
+
+    assert f"is not {encoding}: byte {at:,} is 0x{content[at]:02x}, in line 160,000." in message
+    assert message.endswith("It may be cut off: get it again.")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16-le", "utf-16-be"])
+def test_a_file_of_another_encoding_than_a_wide_one_is_said_to_be_and_the_advice_works(
+    file, encoding
+):
+    file.write_bytes(TEXT.encode(encoding))
+
+    message = refused(file, encoding="utf-16")
+
+    assert loaded(file, **advised(message)).to_numpy().tolist() == ROWS
+
+
+def test_the_first_byte_of_another_encoding_is_found_in_little_memory(file):
+    """Also where there is but one line, and where a character is not read at once."""
+    head = b"id,name,paid\n1," + "€".encode() * 5_000_000
+    file.write_bytes(head + b"\xeb,2")
+    tracemalloc.start()
+
+    place = TextFile(LocalFileSystem(), file)._undecodable("utf-8")
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert place == f"byte {len(head):,} is 0xeb, in line 2"
+    assert most < 5_000_000
 
 
 def test_an_archive_must_hold_one_file(tmp_path):

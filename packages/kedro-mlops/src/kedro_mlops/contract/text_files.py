@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
@@ -19,7 +20,7 @@ from kedro.io import DatasetError
 
 from kedro_mlops.core.errors import BadDataError
 
-HEAD_BYTES = 4096
+HEAD_BYTES, CHUNK_BYTES = 4096, 2**18
 MAX_ROW_BYTES = 2**20
 WORKBOOK = "an Excel workbook; save it as CSV"
 IN_WORKBOOKS = rb"xl/|docProps/|\[Content_Types\]"
@@ -128,7 +129,9 @@ class TextFile:
             head = file.read(HEAD_BYTES)
         if not head.strip():
             raise self.refusal("is empty")
-        if self.encoding.lower().startswith(("utf-16", "utf-32")):
+        encoding, marks = self.encoding.lower(), (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        is_wide = encoding.startswith(("utf-16", "utf-32"))
+        if is_wide and (encoding != "utf-16" or head.startswith(marks)):
             return
         for signature, what in SIGNATURES.items():
             if head.startswith(signature):
@@ -158,19 +161,32 @@ class TextFile:
     def _of_another_encoding(self) -> BadFileError:
         encoding = self.encoding
         place = self._undecodable(encoding) or "it cannot be decoded"
-        fits = next(name for name in USUAL_ENCODINGS if self._undecodable(name) is None)
-        return self.refusal(f"is not {encoding}: {place}. Say {_argument('encoding', fits)}")
+        # text of one byte or several for each character has no zeros
+        has_zeros = any(b"\0" in chunk for chunk in self._chunks())
+        fits = () if has_zeros else (n for n in USUAL_ENCODINGS if self._undecodable(n) is None)
+        name = next(iter(fits), None)
+        said = f"Say {_argument('encoding', name)}" if name else "It may be cut off: get it again"
+        return self.refusal(f"is not {encoding}: {place}. {said}")
 
     def _undecodable(self, encoding: str) -> str | None:
         """The first byte that is not of an encoding, and its line."""
-        position = 0
-        for number, line in enumerate(self._physical_lines(), start=1):
+        decoder = codecs.getincrementaldecoder(encoding)()
+        n_bytes, line = 0, 1
+        for chunk in chain(self._chunks(), [b""]):
+            state = decoder.getstate()
             try:
-                line.decode(encoding)
+                text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                byte = line[error.start]
-                return f"byte {position + error.start:,} is 0x{byte:02x}, in line {number:,}"
-            position += len(line)
+                # it is about the chunk, and what waited for it
+                at = len(chunk) - len(error.object) + error.start
+                decoder.setstate(state)
+                line += decoder.decode(chunk[: max(at, 0)]).count("\n")
+                byte = error.object[error.start]
+                return f"byte {n_bytes + at:,} is 0x{byte:02x}, in line {line:,}"
+            except UnicodeError:
+                return "it begins with no byte order mark"
+            n_bytes += len(chunk)
+            line += text.count("\n")
         return None
 
     def _unended(self) -> tuple[int, int]:
@@ -196,9 +212,9 @@ class TextFile:
             text = io.TextIOWrapper(file, self.encoding, errors="replace", newline="")
             yield from iter(partial(text.readline, MAX_ROW_BYTES + 1), "")
 
-    def _physical_lines(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[bytes]:
         with self._open() as file:
-            yield from file
+            yield from iter(partial(file.read, CHUNK_BYTES), b"")
 
     def _open(self) -> OpenFile:
         return OpenFile(self.fs, str(self.path), "rb", self.compression)
