@@ -1,5 +1,6 @@
 """What files and the environment are told apart by."""
 
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -76,3 +77,41 @@ def test_a_table_is_what_its_entry_finds_also_by_an_odd_name(tmp_path: Path, fou
     file.write_text("one more")
 
     assert Fingerprints(*given, None, []).of_files("sales") != known
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("pipes.py", "from . import checks\n\n\ndef create_pipeline():\n    return NODES\n"),
+        ("pipes.py", "def create_pipeline():\n    from shop import checks\n    return checks\n"),
+        ("registry.py", "import shop.checks\n\n\ndef register_pipelines():\n    return {}\n"),
+        ("settings.py", "from shop import checks\n"),
+    ],
+)
+def test_what_is_done_as_pipelines_are_made_and_settings_read_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, source: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "__init__.py").touch()
+    (shop / "rates.py").write_text("RATES = {}\n\n\ndef use(names):\n    return RATES\n")
+    (shop / "checks.py").write_text("from shop.rates import RATES\n\nRATES['x'] = 1\n\nA = 1\n")
+    (shop / "page.html").touch()
+    (shop / file).write_text(source)
+    found = node(import_module("shop.rates").use, "params:names", "n", name="use")
+    sys.modules.pop("shop.rates")
+    catalog = DataCatalog({"params:names": MemoryDataset(["a"])})
+
+    def made_of() -> dict[str, str]:
+        given = Pipeline([found]), catalog, CodeIndex({"shop": shop}), Records(), None
+        return Fingerprints(*given).of_node(found)
+
+    known = made_of()
+    (shop / "checks.py").write_text((shop / "checks.py").read_text().replace("A = 1", "A = 2"))
+    (shop / file).write_text(source + "\n\nX = 1\n")
+    assert made_of() == known
+
+    (shop / "checks.py").write_text((shop / "checks.py").read_text().replace("= 1", "= 3"))
+
+    assert made_of() != known

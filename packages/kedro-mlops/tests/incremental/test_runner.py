@@ -378,6 +378,35 @@ def test_of_a_pickled_object_what_it_can_do_counts(shop: Shop) -> None:
     assert shop.read("report")["number"] == 4
 
 
+def test_of_objects_that_a_dataset_keeps_the_class_counts_that_its_entry_names(shop: Shop) -> None:
+    kinds = shop.folder / "shop/kinds.py"
+    kinds.write_text(
+        "class Model:\n    def __init__(self, n):\n        self.n = n\n\n"
+        "    def predict(self, incumbent):\n        return self.n * 2\n"
+    )
+    (shop.folder / "shop/keep.py").write_text(
+        "from kedro_datasets.json import JSONDataset\n\n\nclass Kept(JSONDataset):\n"
+        "    def save(self, model):\n        super().save(model.n)\n\n"
+        "    def load(self):\n        from importlib import import_module\n\n"
+        "        return import_module('shop.' + 'kinds').Model(super().load())\n"
+    )
+    shop.edit("return sum(rows) * factor", "return KINDS[0](sum(rows))")
+    shop.edit("CALLS = []", "from shop.kinds import Model\n\nKINDS = [Model]\nCALLS = []")
+    shop.edit("max(candidate, incumbent or 0)", "candidate.predict(incumbent)")
+    kept = {
+        "type": "shop.keep.Kept",
+        "filepath": str(shop.folder / "candidate.json"),
+        "metadata": {"kind": "shop.kinds.Model"},
+    }
+    shop.run(candidate=kept)
+    assert shop.run(candidate=kept) == []
+
+    kinds.write_text(kinds.read_text().replace("* 2", "* 3"))
+    shop.run(candidate=kept)
+
+    assert shop.read("champion") == 9
+
+
 def test_a_parameter_is_told_apart_by_its_types_and_its_order(shop: Shop) -> None:
     shop.edit("sum(rows) * factor", "len(str(factor))")
     values = [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {1: 2}, {"1": 2}, 1, True, 1.0, date(2024, 1, 2)]

@@ -22,6 +22,8 @@ from .module_source import ANY, EFFECTS, Module, paths_in
 DIGITS = 16
 # what a folder is called that packages are installed into, of whatever environment
 OF_PACKAGES = ("site-packages", "dist-packages")
+# functions that make pipelines, as Kedro calls them
+MAKERS = ("create_pipeline", "register_pipelines")
 # of files that modules are in, in the order in which Python looks for them
 SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
 
@@ -87,16 +89,20 @@ class CodeIndex:
         """Whether the source of a module can be found."""
         return self._module(module) is not None
 
-    def digests(self, places: Iterable[Place]) -> dict[str, str]:
+    def digests(self, places: Iterable[Place], *, beside: bool = True) -> dict[str, str]:
         """A hash, by module, of the definitions that places are made of, and of files beside."""
         names: dict[str, list[str | None]] = defaultdict(list)
         for place in self._reached(places):
             names[place.module].append(place.name)
         found = {name: self._module(name) for name in sorted(names)}
-        return {name: self._digest(module, names[name]) for name, module in found.items() if module}
+        return {
+            name: self._digest(module, names[name], beside)
+            for name, module in found.items()
+            if module
+        }
 
-    def _digest(self, module: Module, names: list[str | None]) -> str:
-        folder = module.folder
+    def _digest(self, module: Module, names: list[str | None], beside: bool) -> str:
+        folder = module.folder if beside else None
         if folder and folder not in self._beside:
             self._beside[folder] = _hash_of_data(folder)
         written = module.written(names) + self._beside.get(folder or Path(), "")
@@ -119,6 +125,20 @@ class CodeIndex:
             for file in folder.joinpath(*parts).rglob("*.py")
             for path in [file.relative_to(folder).with_suffix("")]
         ]
+
+    def imported(self) -> list[Place]:
+        """What is done as pipelines are made and settings read, which nodes need not lead to."""
+        names = [place.module for place in self.everything() if self._makes_pipelines(place.module)]
+        names += [f"{package}.settings" for package in self._always]
+        found = [module for name in names if (module := self._module(name))]
+        made = [path for module in found for maker in MAKERS for path in module.imported_by(maker)]
+        return [Place(name, EFFECTS) for name in (*(module.name for module in found), *made)]
+
+    def _makes_pipelines(self, name: str) -> bool:
+        """Whether a module does, as far as a quick look tells."""
+        file = self._file(name)
+        source = file.read_bytes() if file else b""
+        return any(f"def {maker}(".encode() in source for maker in MAKERS)
 
     def hooks(self) -> list[Place]:
         """The hooks of projects, which may change what any node reads and makes."""
@@ -208,12 +228,15 @@ class CodeIndex:
             UnknownError: if it is there without its source.
         """
         if name not in self._modules:
-            package, *parts = name.split(".")
-            found = next(filter(Path.is_file, self._files(package, parts)), None)
+            found = self._file(name)
             if found and not found.name.endswith(tuple(SOURCE_SUFFIXES)):
                 raise UnknownError(f"the source of {name} cannot be found beside {found}")
             self._modules[name] = Module(name, found, self.has) if found else None
         return self._modules[name]
+
+    def _file(self, name: str) -> Path | None:
+        package, *parts = name.split(".")
+        return next(filter(Path.is_file, self._files(package, parts)), None)
 
     def _files(self, package: str, parts: list[str]) -> Iterator[Path]:
         """Where a module may be, in the order in which Python looks for it."""

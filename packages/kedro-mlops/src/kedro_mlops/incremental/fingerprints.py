@@ -48,6 +48,7 @@ SETTLED_NS = 2_000_000_000
 LEFT = "as the run before has left it"
 ENVIRONMENT = "the environment"
 WIRING = "its wiring"
+IMPORTED = "what pipelines import"
 PATHS = ("filepath", "path")
 # what an entry says of which a database gives the answer
 QUERIES = {"sql", "query", "con"}
@@ -170,6 +171,10 @@ class Fingerprints:
         return found
 
     @functools.cached_property
+    def _imported(self) -> str:
+        return digest(self._code.digests(self._code.imported(), beside=False))
+
+    @functools.cached_property
     def _surroundings(self) -> str:
         return digest([environment(), self._asked])
 
@@ -281,7 +286,7 @@ class Fingerprints:
         if not node.inputs or any(map(self._holds_objects, strange)):
             places += self._code.everything()  # it looks for itself what there is, or is given it
         wiring = digest([made.hash, str(node._inputs), str(node._outputs), sorted(node.confirms)])
-        return {**self._code.digests(places), WIRING: wiring}
+        return {**self._code.digests(places), WIRING: wiring, IMPORTED: self._imported}
 
     def _said_of(self, name: str) -> Any:
         """What is configured: of a parameter its value, of a dataset how it is kept."""
