@@ -245,9 +245,9 @@ class CodeIndex:
                 yield from [] if parts else [path]
                 continue
             inner = path.joinpath(*parts)
-            for suffix in SUFFIXES:
+            for suffix in SUFFIXES if inner.is_dir() else ():
                 yield inner / f"__init__{suffix}"
-            for suffix in SUFFIXES if parts else ():
+            for suffix in SUFFIXES if parts and inner.parent.is_dir() else ():
                 yield inner.with_name(f"{inner.name}{suffix}")
 
     def _paths(self, package: str) -> list[Path]:
