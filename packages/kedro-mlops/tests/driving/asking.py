@@ -61,7 +61,8 @@ def logged(folder: Path) -> pd.DataFrame:
 
 def _records(file: Path) -> list[dict[str, Any]]:
     if file.suffix == ".jsonl":
-        return [json.loads(line) for line in file.read_text().splitlines()]
+        # a line that a killed worker has not ended is none, as to those who take it in
+        return [json.loads(line) for line in file.read_text().split("\n")[:-1]]
     with pa.OSFile(str(file)) as source, pa.ipc.open_file(source) as reader:
         return [_plain(record) for record in reader.read_all().to_pylist()]
 
