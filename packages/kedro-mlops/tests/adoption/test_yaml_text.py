@@ -3,7 +3,7 @@
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -19,6 +19,8 @@ def read(text: str) -> Any:
 
 
 @given(TEXT, TEXT)
+@example("a\x85b", "\u2028")
+@example("\r", "a\u2029\x85\nb")
 def test_names_are_read_as_they_are(name: str, value: str) -> None:
     meant = {"filepath": value, "more": {name: [value, None, True, 0.5]}}
 

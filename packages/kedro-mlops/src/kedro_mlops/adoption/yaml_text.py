@@ -8,6 +8,20 @@ import yaml
 
 # what OmegaConf would put something else in the place of, in values but not in keys
 INTERPOLATION = re.compile(r"(\\*)\$\{")
+# ends of lines that YAML reads as blanks, or as others, unless they are escaped
+OTHER_ENDS = re.compile("[\r\x85\u2028\u2029]")
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Escapes what would not be read as it is."""
+
+
+def _text(dumper: Any, value: str) -> Any:
+    style = '"' if OTHER_ENDS.search(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def escaped(value: Any) -> Any:
@@ -24,8 +38,12 @@ def escaped(value: Any) -> Any:
 def block(entry: dict[str, Any]) -> str:
     """A mapping, a line for each of its keys."""
     return str(
-        yaml.safe_dump(
-            escaped(entry), sort_keys=False, allow_unicode=True, default_flow_style=False
+        yaml.dump(
+            escaped(entry),
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            default_flow_style=False,
         )
     )
 
