@@ -94,7 +94,7 @@ def ticking(sample_loop: Loop) -> Iterator[Project]:
 def commands(project: Project) -> dict[str, list[str]]:
     """What each scheduler runs, the program's name alone: to retrain, and to watch."""
     folder = project.folder
-    units = (folder / f"deploy/systemd/flight-delays-{ENV}-{name}.service" for name in NAMES)
+    units = (folder / f"deploy/systemd/flight-delays--{ENV}-{name}.service" for name in NAMES)
     [workflow] = (folder / ".github/workflows").glob("*-schedule.yml")
     jobs = yaml.safe_load(workflow.read_text())["jobs"]
     cron_jobs = yaml.safe_load_all(
@@ -185,7 +185,7 @@ def test_airflow_walks_the_loop_and_trains_only_if_that_is_the_decision(
     told = _in_airflow(tmp_path, "airflow db migrate > log 2>&1 && python walk.py")
 
     assert told["errors"] == told["foreign"] == []
-    assert (told["dag"], told["runs"]) == (f"flight_delays_{ENV}_retrain", 1)
+    assert (told["dag"], told["runs"]) == (f"flight_delays__{ENV}_retrain", 1)
     assert set(told["retries"]) == {2}
     for decision, state in {"retrain": "success", "wait": "skipped"}.items():
         walk = told["walks"][decision]
