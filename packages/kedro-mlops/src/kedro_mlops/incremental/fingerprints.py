@@ -327,8 +327,8 @@ def _types(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_asked_for(config: Mapping[str, Any]) -> bool:
     """Whether a dataset is the answer to a query, which a file may hold, but not the answer."""
-    kinds = any("query" in kind.lower() for kind in _types(config))
-    return kinds or not QUERIES.isdisjoint(contents_of(config).texts)
+    is_of_queries = any("query" in kind.lower() for kind in _types(config))
+    return is_of_queries or not QUERIES.isdisjoint(contents_of(config).texts)
 
 
 def _paths(config: Mapping[str, Any]) -> Iterator[str]:
